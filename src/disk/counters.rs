@@ -1,0 +1,70 @@
+//! What has happened on a disk since it was attached.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::fault::Op;
+
+/// Counters of one kind of request. They only grow.
+#[derive(Debug, Default)]
+pub struct OpCounters {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    delayed: AtomicU64,
+    errors_injected: AtomicU64,
+    errors_host: AtomicU64,
+}
+
+impl OpCounters {
+    /// Counts a request that a fault delays.
+    pub fn delayed(&self) {
+        self.delayed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that a fault fails.
+    pub fn injected_error(&self) {
+        self.errors_injected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that the host failed.
+    pub fn host_error(&self) {
+        self.errors_host.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Counters of every kind of request; prints as `key value` lines.
+#[derive(Debug, Default)]
+pub struct Counters([OpCounters; Op::ALL.len()]);
+
+impl Counters {
+    /// The counters of one kind.
+    pub fn of(&self, op: Op) -> &OpCounters {
+        &self.0[op as usize]
+    }
+
+    /// Counts a request of `bytes` bytes that has arrived.
+    pub fn arrived(&self, op: Op, bytes: u64) {
+        let counters = self.of(op);
+        counters.requests.fetch_add(1, Ordering::Relaxed);
+        counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for op in Op::ALL {
+            let counters = self.of(op);
+            let lines = [
+                ("requests", &counters.requests),
+                ("bytes", &counters.bytes),
+                ("delayed", &counters.delayed),
+                ("errors_injected", &counters.errors_injected),
+                ("errors_host", &counters.errors_host),
+            ];
+            for (what, value) in lines {
+                writeln!(f, "{op}_{what} {}", value.load(Ordering::Relaxed))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Requests that wait, in a heap and not on threads.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{InFlight, Pool};
+use crate::fault::Op;
+
+/// A waiting request. It owns its reply through `go_on`: dropping it answers EIO.
+pub(super) struct Held {
+    pub(super) due: Instant,
+    pub(super) arrived: Instant,
+    pub(super) disk: String,
+    pub(super) op: Op,
+    pub(super) offset: u64,
+    pub(super) len: u64,
+    pub(super) rule: String,
+    pub(super) go_on: Box<dyn FnOnce() + Send>,
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+impl Eq for Held {}
+impl PartialOrd for Held {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Held {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.due.cmp(&other.due)
+    }
+}
+
+/// All waiting requests of a server. One thread sleeps until the first is due and hands what is
+/// due to the pool; the lock is held only to push, pop and list.
+pub struct Delays {
+    shared: Arc<Shared>,
+    timer: Mutex<Option<JoinHandle<()>>>,
+    pool: Arc<Pool>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    heap: BinaryHeap<Reverse<Held>>,
+    ended: bool,
+}
+
+impl Delays {
+    /// Starts the timer thread; what is due goes on in `pool`.
+    pub fn start(pool: Arc<Pool>) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (theirs, workers) = (Arc::clone(&shared), Arc::clone(&pool));
+        let timer = std::thread::Builder::new().name("delays".into());
+        let timer = timer.spawn(move || theirs.run(&workers))?;
+        Ok(Self {
+            shared,
+            timer: Mutex::new(Some(timer)),
+            pool,
+        })
+    }
+
+    /// Keeps `held` until it is due or released.
+    pub(super) fn hold(&self, held: Held) {
+        let mut state = self.shared.state.lock();
+        if state.ended {
+            return; // Dropped, and so answered.
+        }
+        let is_first = state
+            .heap
+            .peek()
+            .is_none_or(|Reverse(first)| held.due < first.due);
+        state.heap.push(Reverse(held));
+        drop(state);
+        if is_first {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Lets every waiting request of `disk` go on now.
+    pub fn release(&self, disk: &str) {
+        let mut state = self.shared.state.lock();
+        let (go, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut state.heap)
+            .into_iter()
+            .partition(|Reverse(held)| held.disk == disk);
+        state.heap = stay.into();
+        drop(state);
+        for Reverse(held) in go {
+            self.pool.run(held.go_on);
+        }
+    }
+
+    /// The waiting requests of `disk`, in no order.
+    pub(super) fn list(&self, disk: &str) -> Vec<InFlight> {
+        let state = self.shared.state.lock();
+        let all = state.heap.iter().map(|Reverse(held)| held);
+        let of_disk = all.filter(|held| held.disk == disk);
+        of_disk.map(Held::in_flight).collect()
+    }
+
+    /// Ends the timer. Whatever still waits, now or later, is dropped and so answered with EIO.
+    pub fn end(&self) {
+        let mut state = self.shared.state.lock();
+        state.ended = true;
+        let dropped = std::mem::take(&mut state.heap);
+        drop(state);
+        drop(dropped);
+        self.shared.changed.notify_one();
+        if let Some(timer) = self.timer.lock().take() {
+            let _ = timer.join();
+        }
+    }
+}
+
+impl Drop for Delays {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Held {
+    fn in_flight(&self) -> InFlight {
+        InFlight {
+            op: self.op,
+            offset: self.offset,
+            len: self.len,
+            age: self.arrived.elapsed(),
+            rule: Some(self.rule.clone()),
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, pool: &Pool) {
+        let mut state = self.state.lock();
+        while !state.ended {
+            let now = Instant::now();
+            let wait = match state.heap.peek() {
+                Some(Reverse(first)) if first.due <= now => Duration::ZERO,
+                Some(Reverse(first)) => first.due - now,
+                None => Duration::from_secs(3600),
+            };
+            if !wait.is_zero() {
+                self.changed.wait_for(&mut state, wait);
+            } else if let Some(Reverse(due)) = state.heap.pop() {
+                pool.run(due.go_on);
+            }
+        }
+    }
+}

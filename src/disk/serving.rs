@@ -1,0 +1,133 @@
+//! Which requests are in the middle of their I/O, kept without a lock.
+//!
+//! Each serving thread has a place of its own in the table of every disk and is the only one that
+//! writes there. A reader may see a place change under it; the list is a picture, not a ledger.
+
+use std::fmt;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::SECTOR;
+use crate::fault::Op;
+
+/// More than all loops and workers together; a thread beyond it serves unseen.
+const PLACES: usize = 128;
+
+/// A request that has arrived and is not answered. Prints as `OP SECTOR COUNT AGE RULE`.
+#[derive(Clone, Debug)]
+pub struct InFlight {
+    /// Its kind.
+    pub op: Op,
+    /// Where its range starts, in bytes.
+    pub offset: u64,
+    /// How long its range is, in bytes.
+    pub len: u64,
+    /// How long ago it arrived, or its I/O began.
+    pub age: Duration,
+    /// The rules that it waits for; none when it is being served.
+    pub rule: Option<String>,
+}
+
+impl fmt::Display for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sector = self.offset / SECTOR;
+        let count = (self.offset + self.len).div_ceil(SECTOR) - sector;
+        let age = self.age.as_secs_f64() * 1000.0;
+        let rule = self.rule.as_deref().unwrap_or("-");
+        write!(f, "{} {sector} {count} {age:.1}ms {rule}", self.op)
+    }
+}
+
+/// The table of a disk.
+#[derive(Debug)]
+pub(super) struct Serving([Place; PLACES]);
+
+/// What one thread serves; idle while `since` is 0.
+#[derive(Debug, Default)]
+struct Place {
+    since: AtomicU64,
+    offset: AtomicU64,
+    len_and_op: AtomicU64,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Place::default()))
+    }
+}
+
+impl Serving {
+    /// Shows the request in the list until the returned guard is dropped.
+    pub(super) fn enter(&self, op: Op, offset: u64, len: u64) -> Option<Visible<'_>> {
+        let place = self.0.get(my_place()?)?;
+        place.offset.store(offset, Ordering::Relaxed);
+        place
+            .len_and_op
+            .store(len << 3 | op as u64, Ordering::Relaxed);
+        place.since.store(micros_now(), Ordering::Release);
+        Some(Visible(place))
+    }
+
+    pub(super) fn list(&self) -> Vec<InFlight> {
+        let now = micros_now();
+        let busy = |place: &Place| {
+            let since = place.since.load(Ordering::Acquire);
+            let len_and_op = place.len_and_op.load(Ordering::Relaxed);
+            (since != 0).then(|| InFlight {
+                op: Op::ALL[(len_and_op & 7) as usize % Op::ALL.len()],
+                offset: place.offset.load(Ordering::Relaxed),
+                len: len_and_op >> 3,
+                age: Duration::from_micros(now.saturating_sub(since)),
+                rule: None,
+            })
+        };
+        self.0.iter().filter_map(busy).collect()
+    }
+}
+
+/// Keeps a request in the list of those being served.
+pub(super) struct Visible<'a>(&'a Place);
+
+impl Drop for Visible<'_> {
+    fn drop(&mut self) {
+        self.0.since.store(0, Ordering::Release);
+    }
+}
+
+/// Microseconds since the first call, plus one: never 0.
+fn micros_now() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_micros() as u64 + 1
+}
+
+static FREE_PLACES: Mutex<[bool; PLACES]> = Mutex::new([true; PLACES]);
+
+/// A place that goes back when its thread ends.
+struct MyPlace(Option<usize>);
+
+impl MyPlace {
+    fn take() -> Self {
+        let mut free = FREE_PLACES.lock();
+        let place = free.iter().position(|free| *free);
+        if let Some(place) = place {
+            free[place] = false;
+        }
+        Self(place)
+    }
+}
+
+impl Drop for MyPlace {
+    fn drop(&mut self) {
+        if let Some(place) = self.0 {
+            FREE_PLACES.lock()[place] = true;
+        }
+    }
+}
+
+fn my_place() -> Option<usize> {
+    thread_local!(static MINE: MyPlace = MyPlace::take());
+    MINE.with(|mine| mine.0)
+}

@@ -1,0 +1,271 @@
+//! The disks of a mount: attaching, detaching, finding.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::{Delays, Disk, Pool};
+use crate::image::{FileImage, OpenError};
+
+/// The ID that names the control folder.
+pub const RESERVED_ID: &str = "ctl";
+
+/// Whether `id` may name a disk: `[A-Za-z][A-Za-z0-9._-]{0,62}`, and not `ctl`.
+pub fn valid_id(id: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let starts_well = id.starts_with(|c: char| c.is_ascii_alphabetic());
+    starts_well && id.len() <= 63 && id.bytes().all(allowed) && id != RESERVED_ID
+}
+
+/// Why a disk was not attached.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// Not a name for a disk.
+    #[error(
+        "bad disk ID `{0}`: an ID starts with a letter, has up to 63 letters, digits, `.`, `_` or `-`, and is not `ctl`"
+    )]
+    BadId(String),
+    /// The name is taken.
+    #[error("disk `{0}` is attached already: choose another ID, or detach it first")]
+    Duplicate(String),
+    /// The image cannot be served.
+    #[error(transparent)]
+    Image(#[from] OpenError),
+}
+
+impl AttachError {
+    /// The error number for a client that only gets a number.
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::BadId(_) => libc::EINVAL,
+            Self::Duplicate(_) => libc::EEXIST,
+            Self::Image(error) => error.errno(),
+        }
+    }
+}
+
+/// Why a disk was not detached.
+#[derive(Debug, thiserror::Error)]
+pub enum DetachError {
+    /// There is none of that name.
+    #[error("no disk `{id}` (attached: {attached})")]
+    Unknown {
+        /// What was asked for.
+        id: String,
+        /// What there is.
+        attached: String,
+    },
+    /// Somebody uses it.
+    #[error("disk `{id}` is in use: {open} open file(s); close them first")]
+    Busy {
+        /// What was asked for.
+        id: String,
+        /// How many clients hold it open.
+        open: usize,
+    },
+}
+
+impl DetachError {
+    /// The error number for a client that only gets a number.
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::Unknown { .. } => libc::ENOENT,
+            Self::Busy { .. } => libc::EBUSY,
+        }
+    }
+}
+
+/// The kernel tells of a close after the close has returned: how long a detach waits for that.
+const CLOSING: Duration = Duration::from_millis(200);
+
+/// Every disk of a mount, each at an index that is never given to another.
+///
+/// Readers take a snapshot; whoever changes the list holds `changing`.
+pub struct Disks {
+    list: ArcSwap<Vec<Option<Arc<Disk>>>>,
+    changing: Mutex<()>,
+    delays: Arc<Delays>,
+    pool: Arc<Pool>,
+}
+
+impl Disks {
+    /// No disks yet.
+    pub fn start() -> io::Result<Self> {
+        let pool = Arc::new(Pool::default());
+        Ok(Self {
+            list: ArcSwap::default(),
+            changing: Mutex::default(),
+            delays: Arc::new(Delays::start(Arc::clone(&pool))?),
+            pool,
+        })
+    }
+
+    /// Threads for work that must not block the caller.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The disk at `index`; None when it was detached.
+    pub fn at(&self, index: usize) -> Option<Arc<Disk>> {
+        self.list.load().get(index)?.clone()
+    }
+
+    /// All disks with their indices, in the order in which they were attached.
+    pub fn all(&self) -> Vec<(usize, Arc<Disk>)> {
+        let list = self.list.load();
+        let present = list.iter().enumerate();
+        present
+            .filter_map(|(at, disk)| Some((at, disk.clone()?)))
+            .collect()
+    }
+
+    /// The disk called `id`, with its index.
+    pub fn find(&self, id: &str) -> Option<(usize, Arc<Disk>)> {
+        self.all().into_iter().find(|(_, disk)| disk.id() == id)
+    }
+
+    /// Serves the image at `path` as `id`.
+    pub fn attach(&self, id: &str, path: &Path, read_only: bool) -> Result<(), AttachError> {
+        if !valid_id(id) {
+            return Err(AttachError::BadId(id.to_owned()));
+        }
+        self.must_be_free(id)?;
+        // Opened before the list is locked: storage may take its time.
+        let image = Arc::new(FileImage::open(path, read_only)?);
+        let disk = Arc::new(Disk::new(id, path, image, Arc::clone(&self.delays)));
+        let _one_at_a_time = self.changing.lock();
+        self.must_be_free(id)?;
+        let mut list = Vec::clone(&self.list.load());
+        list.push(Some(disk));
+        self.list.store(Arc::new(list));
+        Ok(())
+    }
+
+    fn must_be_free(&self, id: &str) -> Result<(), AttachError> {
+        match self.find(id) {
+            Some(_) => Err(AttachError::Duplicate(id.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the disk called `id` away, flushes its image and unlocks it.
+    ///
+    /// Waits up to [`CLOSING`] for clients that are just closing: not for a loop thread.
+    pub fn detach(&self, id: &str) -> Result<(), DetachError> {
+        let deadline = Instant::now() + CLOSING;
+        loop {
+            match self.try_detach(id) {
+                Err(DetachError::Busy { .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_detach(&self, id: &str) -> Result<(), DetachError> {
+        let changing = self.changing.lock();
+        let Some((index, disk)) = self.find(id) else {
+            return Err(DetachError::Unknown {
+                id: id.to_owned(),
+                attached: self.names(),
+            });
+        };
+        if !disk.try_detach() {
+            return Err(DetachError::Busy {
+                id: id.to_owned(),
+                open: disk.open_count(),
+            });
+        }
+        let mut list = Vec::clone(&self.list.load());
+        list[index] = None;
+        self.list.store(Arc::new(list));
+        drop(changing);
+        flush(&disk);
+        Ok(())
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self
+            .all()
+            .iter()
+            .map(|(_, disk)| disk.id().to_owned())
+            .collect();
+        if names.is_empty() {
+            return "none".into();
+        }
+        names.join(", ")
+    }
+
+    /// No faults on any disk; everything that waits goes on.
+    pub fn clear(&self) {
+        for (_, disk) in self.all() {
+            disk.clear();
+        }
+    }
+
+    /// The end: lets go of what waits, answers what comes late with EIO, flushes the images.
+    pub fn end(&self) {
+        self.clear();
+        self.delays.end();
+        for (_, disk) in self.all() {
+            flush(&disk);
+        }
+    }
+}
+
+/// Best effort: a host that cannot flush any more has told the writers so already.
+fn flush(disk: &Disk) {
+    if !disk.image().read_only() {
+        let _ = disk.image().flush(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_letters_first_then_letters_digits_and_three_signs() {
+        let longest = "a".repeat(63);
+        for good in ["vda", "V", "a.b_c-1", "attached-v", &longest] {
+            assert!(valid_id(good), "{good}");
+        }
+        let too_long = "a".repeat(64);
+        for bad in [
+            "", "1a", "-a", "a/b", "a b", "ctl", "ä", "a\n", "..", &too_long,
+        ] {
+            assert!(!valid_id(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_disk_comes_and_goes_and_its_index_is_not_reused() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        let disks = Disks::start().unwrap();
+        disks.attach("vda", image.path(), false).unwrap();
+        assert_eq!(disks.find("vda").unwrap().0, 0);
+        disks.detach("vda").unwrap();
+        assert!(disks.at(0).is_none());
+        disks.attach("vda", image.path(), false).unwrap();
+        assert_eq!(disks.find("vda").unwrap().0, 1);
+    }
+
+    #[test]
+    fn an_open_disk_stays_and_says_how_many_hold_it() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        let disks = Disks::start().unwrap();
+        disks.attach("vda", image.path(), false).unwrap();
+        let (_, disk) = disks.find("vda").unwrap();
+        let client = disk.open().unwrap();
+        let error = disks.detach("vda").unwrap_err();
+        assert!(error.to_string().contains("1 open file"), "{error}");
+        disk.close(client);
+        disks.detach("vda").unwrap();
+        assert_eq!(disk.open(), None, "nobody opens a detached disk");
+    }
+}

@@ -1,0 +1,262 @@
+//! A disk against an image in memory: when the faults are looked at, and who answers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{Answer, Delays, Disk, Pool, Reply, Request};
+use crate::fault::{Edit, Errno, Mode};
+use crate::image::MemoryImage;
+
+type Result = std::result::Result<Vec<u8>, Errno>;
+
+/// Sends the result to the test; EIO when dropped unsent, as a FUSE reply does.
+struct TestReply(Option<Sender<Result>>);
+
+impl Reply for TestReply {
+    fn send(mut self, result: std::result::Result<Answer<'_>, Errno>) {
+        let result = result.map(|answer| match answer {
+            Answer::Data(data) => data.to_vec(),
+            Answer::Done => Vec::new(),
+        });
+        self.0.take().unwrap().send(result).unwrap();
+    }
+}
+
+impl Drop for TestReply {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.0.take() {
+            let _ = waiting.send(Err(Errno(libc::EIO)));
+        }
+    }
+}
+
+struct Bench {
+    disk: Arc<Disk>,
+    image: Arc<MemoryImage>,
+    delays: Arc<Delays>,
+    client: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let image = Arc::new(MemoryImage::new(1 << 20));
+        let delays = Arc::new(Delays::start(Arc::new(Pool::default())).unwrap());
+        let disk = Disk::new("vda", "memory".as_ref(), image.clone(), Arc::clone(&delays));
+        let disk = Arc::new(disk);
+        let client = disk.open().unwrap();
+        Self {
+            disk,
+            image,
+            delays,
+            client,
+        }
+    }
+
+    fn arm(&self, mode: Mode) {
+        self.disk.arm(&[Edit::Add(mode.rule())], false);
+    }
+
+    fn submit(&self, request: Request<'_>) -> Receiver<Result> {
+        let (reply, answer) = bounded(1);
+        self.disk
+            .submit(request, self.client, TestReply(Some(reply)));
+        answer
+    }
+
+    fn read(&self) -> Receiver<Result> {
+        self.submit(Request::Read {
+            offset: 0,
+            len: 512,
+        })
+    }
+
+    fn write(&self, byte: u8) -> Receiver<Result> {
+        let data = vec![byte; 512].into();
+        self.submit(Request::Write { offset: 0, data })
+    }
+
+    fn stat(&self, key: &str) -> u64 {
+        let text = self.disk.counters().to_string();
+        let mut pairs = text.lines().filter_map(|line| line.split_once(' '));
+        pairs.find(|(k, _)| *k == key).unwrap().1.parse().unwrap()
+    }
+}
+
+fn answer(receiver: &Receiver<Result>) -> Result {
+    receiver
+        .recv_timeout(Duration::from_secs(10))
+        .expect("an answer")
+}
+
+const EIO: Result = Err(Errno::EIO);
+
+#[test]
+fn without_faults_what_is_written_is_read() {
+    let bench = Bench::new();
+    assert_eq!(answer(&bench.write(7)), Ok(vec![]));
+    assert_eq!(answer(&bench.read()), Ok(vec![7; 512]));
+}
+
+#[test]
+fn eio_read_fails_the_read_and_never_touches_the_image() {
+    let bench = Bench::new();
+    bench.arm(Mode::EioRead);
+    assert_eq!(answer(&bench.read()), EIO);
+    assert_eq!(bench.image.touched(), 0);
+    assert_eq!(
+        answer(&bench.write(1)),
+        Ok(vec![]),
+        "writes are not its business"
+    );
+}
+
+#[test]
+fn eio_write_leaves_the_old_content() {
+    let bench = Bench::new();
+    answer(&bench.write(7)).unwrap();
+    bench.arm(Mode::EioWrite);
+    assert_eq!(answer(&bench.write(8)), EIO);
+    let zero = Request::Zero {
+        offset: 0,
+        len: 512,
+        keep_size: true,
+    };
+    assert_eq!(answer(&bench.submit(zero)), EIO);
+    assert_eq!(answer(&bench.read()), Ok(vec![7; 512]));
+}
+
+#[test]
+fn slow_waits_fifty_milliseconds_off_the_callers_thread() {
+    let bench = Bench::new();
+    bench.arm(Mode::Slow);
+    let started = Instant::now();
+    let read = bench.read();
+    assert!(
+        started.elapsed() < Duration::from_millis(40),
+        "submit came back at once"
+    );
+    answer(&read).unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(50));
+    assert_eq!(bench.stat("read_delayed"), 1);
+}
+
+#[test]
+fn an_error_armed_during_the_delay_takes_effect() {
+    let bench = Bench::new();
+    bench.arm(Mode::Slow);
+    let read = bench.read();
+    bench.arm(Mode::EioRead);
+    assert_eq!(answer(&read), EIO);
+    assert_eq!(bench.image.touched(), 0);
+}
+
+#[test]
+fn an_error_cleared_during_the_delay_does_not() {
+    let bench = Bench::new();
+    bench.arm(Mode::Slow);
+    bench.arm(Mode::EioRead);
+    let read = bench.read();
+    bench.disk.arm(&[Edit::Remove(Mode::EioRead.rule())], false);
+    assert_eq!(answer(&read), Ok(vec![0; 512]));
+}
+
+#[test]
+fn an_error_armed_during_the_io_takes_effect() {
+    let bench = Bench::new();
+    bench.image.set_stuck(true);
+    std::thread::scope(|scope| {
+        let read = scope.spawn(|| answer(&bench.read()));
+        while bench.image.touched() == 0 {
+            std::thread::yield_now();
+        }
+        bench.arm(Mode::EioRead);
+        bench.image.set_stuck(false);
+        assert_eq!(read.join().unwrap(), EIO);
+    });
+}
+
+#[test]
+fn a_request_in_its_io_and_one_that_waits_are_both_in_flight() {
+    let bench = Bench::new();
+    bench.image.set_stuck(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| answer(&bench.read()));
+        while bench.image.touched() == 0 {
+            std::thread::yield_now();
+        }
+        bench.arm(Mode::Slow);
+        let write = bench.write(1);
+        let lines: Vec<_> = bench
+            .disk
+            .in_flight()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let without_age = |line: &String| {
+            let words: Vec<_> = line.split(' ').collect();
+            [words[0], words[1], words[2], words[4]].join(" ")
+        };
+        let lines: Vec<_> = lines.iter().map(without_age).collect();
+        assert_eq!(lines, ["read 0 1 -", "write 0 1 slow"]);
+        bench.image.set_stuck(false);
+        answer(&write).unwrap();
+    });
+    assert!(bench.disk.in_flight().is_empty());
+}
+
+#[test]
+fn clear_lets_what_waits_go_on_at_once() {
+    let bench = Bench::new();
+    bench.arm(Mode::Slow);
+    let reads: Vec<_> = (0..1000).map(|_| bench.read()).collect();
+    let started = Instant::now();
+    bench.disk.clear();
+    for read in &reads {
+        assert_eq!(answer(read), Ok(vec![0; 512]));
+    }
+    assert!(started.elapsed() < Duration::from_millis(45));
+}
+
+#[test]
+fn what_waits_when_the_end_comes_is_answered() {
+    let bench = Bench::new();
+    bench.arm(Mode::Slow);
+    let read = bench.read();
+    bench.delays.end();
+    assert_eq!(answer(&read), EIO);
+    assert_eq!(answer(&bench.read()), EIO, "and so is what comes later");
+}
+
+#[test]
+fn an_error_of_the_host_is_passed_on_and_counted_apart() {
+    let bench = Bench::new();
+    bench.image.fail_with(libc::ENOSPC);
+    assert_eq!(answer(&bench.write(1)), Err(Errno(libc::ENOSPC)));
+    assert_eq!(bench.stat("write_errors_host"), 1);
+    assert_eq!(bench.stat("write_errors_injected"), 0);
+    assert_eq!(bench.disk.injected_errors(bench.client), 0);
+}
+
+#[test]
+fn an_injected_error_is_on_the_account_of_its_client() {
+    let bench = Bench::new();
+    let other = bench.disk.open().unwrap();
+    bench.arm(Mode::EioRead);
+    answer(&bench.read()).unwrap_err();
+    assert_eq!(bench.disk.injected_errors(bench.client), 1);
+    assert_eq!(bench.disk.injected_errors(other), 0);
+}
+
+#[test]
+fn requests_and_bytes_are_counted_by_kind() {
+    let bench = Bench::new();
+    answer(&bench.write(1)).unwrap();
+    answer(&bench.read()).unwrap();
+    answer(&bench.read()).unwrap();
+    assert_eq!(bench.stat("read_requests"), 2);
+    assert_eq!(bench.stat("read_bytes"), 1024);
+    assert_eq!(bench.stat("write_requests"), 1);
+    assert_eq!(bench.stat("flush_requests"), 0);
+}

@@ -1,0 +1,64 @@
+//! The three documented modes: short names for common rules.
+
+use std::time::Duration;
+
+use super::{Action, Errno, Op, Ops, Rule};
+
+/// How long `slow` waits before the I/O, in milliseconds.
+pub const SLOW_FAULT_MS: u64 = 50;
+
+/// A documented mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Reads fail with EIO before any I/O.
+    EioRead,
+    /// Writes, and write zeroes, fail with EIO before any I/O.
+    EioWrite,
+    /// Reads and writes wait [`SLOW_FAULT_MS`] before the I/O.
+    Slow,
+}
+
+impl Mode {
+    /// Every mode, in the order in which the documents list them.
+    pub const ALL: [Self; 3] = [Self::EioRead, Self::EioWrite, Self::Slow];
+
+    /// The word that arms it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EioRead => "eio_read",
+            Self::EioWrite => "eio_write",
+            Self::Slow => "slow",
+        }
+    }
+
+    /// The mode called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+
+    /// The rule that it is short for.
+    pub fn rule(self) -> Rule {
+        let (action, ops): (_, &[Op]) = match self {
+            Self::EioRead => (Action::Error(Errno::EIO), &[Op::Read]),
+            Self::EioWrite => (Action::Error(Errno::EIO), &[Op::Write, Op::Zero]),
+            Self::Slow => (
+                Action::Delay(Duration::from_millis(SLOW_FAULT_MS)),
+                &[Op::Read, Op::Write, Op::Zero],
+            ),
+        };
+        Rule {
+            action,
+            ops: Ops::of(ops),
+        }
+    }
+
+    /// The mode that `rule` is, if it is one.
+    pub fn of(rule: &Rule) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.rule() == *rule)
+    }
+
+    /// `eio_read, eio_write, slow`: what error messages offer.
+    pub fn list() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+}

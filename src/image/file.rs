@@ -1,0 +1,279 @@
+//! An image that is a file (or a block device) of the host, locked against a second server.
+
+use std::fs::{File, FileType, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::{Extent, Image};
+use crate::sys;
+
+/// A backing file, open and locked for as long as this lives.
+///
+/// The lock is `flock(2)`: exclusive for a writable image, shared for a read-only one, so that
+/// any number of servers may read an image or one may write it.
+#[derive(Debug)]
+pub struct FileImage {
+    file: File,
+    read_only: bool,
+    is_block_device: bool,
+}
+
+/// Why an image cannot be served. Every text names the path.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such file; nothing is created.
+    #[error("image {} does not exist: create it first, for example with `truncate -s 1G {}`", .0.display(), .0.display())]
+    Missing(PathBuf),
+    /// Something that holds no sectors.
+    #[error("image {} is {}: an image is a regular file or a block device", .0.display(), .1)]
+    NotAnImage(PathBuf, &'static str),
+    /// Another server, or another disk of this one, has it.
+    #[error("image {} is already served: only one disk at a time may write an image (any number may read it, with `ro`)", .0.display())]
+    Locked(PathBuf),
+    /// The image lies in the mount that would serve it.
+    #[error("image {} lies in this mount itself: serve a file from outside it", .0.display())]
+    InOwnMount(PathBuf),
+    /// The host refused.
+    #[error("image {}: cannot open it {}: {source}", path.display(), if *read_only { "for reading" } else { "for writing (serve it with `ro` to only read it)" })]
+    Io {
+        /// As the user gave it.
+        path: PathBuf,
+        /// How it was opened.
+        read_only: bool,
+        /// What the host said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// The error number for a client that only gets a number.
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::Missing(_) => libc::ENOENT,
+            Self::NotAnImage(_, "a directory") => libc::EISDIR,
+            Self::NotAnImage(..) | Self::InOwnMount(_) => libc::EINVAL,
+            Self::Locked(_) => libc::EBUSY,
+            Self::Io { source, .. } => source.raw_os_error().unwrap_or(libc::EIO),
+        }
+    }
+}
+
+impl FileImage {
+    /// Opens and locks the image at `path`.
+    pub fn open(path: &Path, read_only: bool) -> Result<Self, OpenError> {
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => OpenError::Missing(path.to_owned()),
+            _ => OpenError::Io {
+                path: path.to_owned(),
+                read_only,
+                source,
+            },
+        };
+        // Looked at before it is opened: opening a pipe would wait for its other end.
+        let kind = path.metadata().map_err(failed)?.file_type();
+        if let Some(what) = not_an_image(kind) {
+            return Err(OpenError::NotAnImage(path.to_owned(), what));
+        }
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(!read_only).open(path);
+        let file = file.map_err(failed)?;
+        let locked = if read_only {
+            file.try_lock_shared()
+        } else {
+            file.try_lock()
+        };
+        locked.map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::Locked(path.to_owned()),
+            TryLockError::Error(source) => failed(source),
+        })?;
+        Ok(Self {
+            file,
+            read_only,
+            is_block_device: kind.is_block_device(),
+        })
+    }
+}
+
+fn not_an_image(kind: FileType) -> Option<&'static str> {
+    if kind.is_dir() {
+        Some("a directory")
+    } else if kind.is_fifo() {
+        Some("a pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else if kind.is_char_device() {
+        Some("a character device")
+    } else {
+        None
+    }
+}
+
+impl Image for FileImage {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.file.read_at(&mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(data, offset)
+    }
+
+    fn flush(&self, data_only: bool) -> io::Result<()> {
+        if data_only {
+            self.file.sync_data()
+        } else {
+            self.file.sync_all()
+        }
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        sys::fallocate(&self.file, mode, offset, len)
+    }
+
+    fn write_zeroes(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        let keep = if keep_size {
+            libc::FALLOC_FL_KEEP_SIZE
+        } else {
+            0
+        };
+        match sys::fallocate(&self.file, libc::FALLOC_FL_ZERO_RANGE | keep, offset, len) {
+            // A file system without zero range (tmpfs): a hole reads the same.
+            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                self.discard(offset, len)?;
+                let end = offset + len;
+                if !keep_size && end > self.len()? {
+                    self.file.set_len(end)?;
+                }
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        let mode = if keep_size {
+            libc::FALLOC_FL_KEEP_SIZE
+        } else {
+            0
+        };
+        sys::fallocate(&self.file, mode, offset, len)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        if self.is_block_device {
+            return (&self.file).seek(SeekFrom::End(0));
+        }
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn seek(&self, extent: Extent, offset: u64) -> io::Result<u64> {
+        let whence = match extent {
+            Extent::Data => libc::SEEK_DATA,
+            Extent::Hole => libc::SEEK_HOLE,
+        };
+        sys::seek_extent(&self.file, offset, whence)
+    }
+
+    fn blocks(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.blocks())
+    }
+
+    fn read_only(&self) -> bool {
+        self.read_only
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn image_of(content: &[u8]) -> (tempfile::NamedTempFile, FileImage) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        let image = FileImage::open(file.path(), false).unwrap();
+        (file, image)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_lies_in_the_file() {
+        let (file, image) = image_of(&[0; 2048]);
+        image.write_at(b"sector two", 1024).unwrap();
+        let mut back = [0; 10];
+        assert_eq!(image.read_at(&mut back, 1024).unwrap(), 10);
+        assert_eq!(&back, b"sector two");
+        assert_eq!(
+            &std::fs::read(file.path()).unwrap()[1024..1034],
+            b"sector two"
+        );
+    }
+
+    #[test]
+    fn a_read_across_the_end_is_short() {
+        let (_file, image) = image_of(&[7; 700]);
+        assert_eq!(image.read_at(&mut [0; 512], 512).unwrap(), 188);
+    }
+
+    #[test]
+    fn zeroes_and_holes_read_as_zeros_and_leave_the_neighbours() {
+        let (_file, image) = image_of(&[9; 4096 * 3]);
+        image.discard(0, 4096).unwrap();
+        image.write_zeroes(8192, 4096, true).unwrap();
+        let mut all = vec![1; 4096 * 3];
+        image.read_at(&mut all, 0).unwrap();
+        let expected = [vec![0; 4096], vec![9; 4096], vec![0; 4096]].concat();
+        assert!(all == expected);
+    }
+
+    #[test]
+    fn zeroes_past_the_end_grow_the_image_unless_told_to_keep_its_size() {
+        let (_file, image) = image_of(&[9; 4096]);
+        image.write_zeroes(4096, 4096, true).unwrap();
+        assert_eq!(image.len().unwrap(), 4096);
+        image.write_zeroes(4096, 4096, false).unwrap();
+        assert_eq!(image.len().unwrap(), 8192);
+    }
+
+    #[test]
+    fn a_second_writer_is_refused_and_two_readers_are_not() {
+        let (file, writer) = image_of(&[0; 512]);
+        let second = FileImage::open(file.path(), false).unwrap_err();
+        assert!(matches!(second, OpenError::Locked(_)), "{second}");
+        assert!(FileImage::open(file.path(), true).is_err());
+        drop(writer);
+        let _one = FileImage::open(file.path(), true).unwrap();
+        let _two = FileImage::open(file.path(), true).unwrap();
+    }
+
+    #[test]
+    fn a_missing_image_is_named_and_not_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none.img");
+        let error = FileImage::open(&path, false).unwrap_err();
+        assert!(error.to_string().contains("none.img does not exist"));
+        assert_eq!(error.errno(), libc::ENOENT);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_is_not_an_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = FileImage::open(folder.path(), false).unwrap_err();
+        assert_eq!(error.errno(), libc::EISDIR);
+        assert!(error.to_string().contains("is a directory"));
+    }
+}

@@ -1,0 +1,141 @@
+//! An image in memory that misbehaves on demand: the twin that tests use instead of a bad disk.
+
+use std::io;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{Extent, Image};
+
+/// Bytes in memory, an error to fail with, and a gate that holds every request while closed.
+#[derive(Debug, Default)]
+pub struct MemoryImage {
+    bytes: Mutex<Vec<u8>>,
+    /// 0, or the error number that every request fails with.
+    failing: AtomicI32,
+    stuck: Mutex<bool>,
+    unstuck: Condvar,
+    touched: AtomicU64,
+}
+
+impl MemoryImage {
+    /// An image of `len` zero bytes.
+    pub fn new(len: usize) -> Self {
+        Self {
+            bytes: Mutex::new(vec![0; len]),
+            ..Self::default()
+        }
+    }
+
+    /// Makes every later request fail with `errno`; 0 ends that.
+    pub fn fail_with(&self, errno: i32) {
+        self.failing.store(errno, Ordering::SeqCst);
+    }
+
+    /// Makes every later request wait until this is called with false.
+    pub fn set_stuck(&self, stuck: bool) {
+        *self.stuck.lock() = stuck;
+        self.unstuck.notify_all();
+    }
+
+    /// How many requests have reached the image so far, failed ones included.
+    pub fn touched(&self) -> u64 {
+        self.touched.load(Ordering::SeqCst)
+    }
+
+    fn admit(&self) -> io::Result<()> {
+        self.touched.fetch_add(1, Ordering::SeqCst);
+        let mut stuck = self.stuck.lock();
+        while *stuck {
+            self.unstuck.wait_for(&mut stuck, Duration::from_secs(1));
+        }
+        match self.failing.load(Ordering::SeqCst) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    fn fill_zero(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        self.admit()?;
+        let mut bytes = self.bytes.lock();
+        let end = (offset + len) as usize;
+        if !keep_size && bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        let size = bytes.len();
+        bytes[(offset as usize).min(size)..end.min(size)].fill(0);
+        Ok(())
+    }
+}
+
+impl Image for MemoryImage {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.admit()?;
+        let bytes = self.bytes.lock();
+        let from = (offset as usize).min(bytes.len());
+        let n = buffer.len().min(bytes.len() - from);
+        buffer[..n].copy_from_slice(&bytes[from..from + n]);
+        Ok(n)
+    }
+
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        self.admit()?;
+        let mut bytes = self.bytes.lock();
+        let end = offset as usize + data.len();
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[offset as usize..end].copy_from_slice(data);
+        Ok(())
+    }
+
+    fn flush(&self, _data_only: bool) -> io::Result<()> {
+        self.admit()
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.fill_zero(offset, len, true)
+    }
+
+    fn write_zeroes(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        self.fill_zero(offset, len, keep_size)
+    }
+
+    fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        self.admit()?;
+        let mut bytes = self.bytes.lock();
+        let end = (offset + len) as usize;
+        if !keep_size && bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.admit()?;
+        self.bytes.lock().resize(len as usize, 0);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes.lock().len() as u64)
+    }
+
+    fn seek(&self, extent: Extent, offset: u64) -> io::Result<u64> {
+        let len = self.len()?;
+        match extent {
+            _ if offset >= len => Err(io::Error::from_raw_os_error(libc::ENXIO)),
+            Extent::Data => Ok(offset),
+            Extent::Hole => Ok(len),
+        }
+    }
+
+    fn blocks(&self) -> io::Result<u64> {
+        Ok(self.len()?.div_ceil(512))
+    }
+
+    fn read_only(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,47 @@
+//! The backing image of a disk: bytes at offsets, and nothing about faults.
+
+mod file;
+mod memory;
+
+pub use file::{FileImage, OpenError};
+pub use memory::MemoryImage;
+
+use std::io;
+
+/// Which kind of extent a seek looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The next byte that is stored.
+    Data,
+    /// The next byte that is not; the end of the image counts as one.
+    Hole,
+}
+
+/// Storage that a disk is backed by. Offsets and lengths are in bytes.
+///
+/// Any thread may call any method at any time; requests whose ranges overlap and that run at the
+/// same time may be done in either order, as on a real disk.
+pub trait Image: Send + Sync {
+    /// Fills `buffer` from `offset`; returns fewer bytes only at the end of the image.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of `data` at `offset`.
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes everything written before durable; metadata too, unless `data_only`.
+    fn flush(&self, data_only: bool) -> io::Result<()>;
+    /// Gives the range back; it reads as zeros and the size stays.
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()>;
+    /// Makes the range read as zeros; the image grows to its end unless `keep_size`.
+    fn write_zeroes(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()>;
+    /// Reserves storage for the range without changing what it reads as.
+    fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()>;
+    /// Cuts or extends the image; what is new reads as zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// The size now.
+    fn len(&self) -> io::Result<u64>;
+    /// Where the next extent of that kind starts, at `offset` or after it; ENXIO past the end.
+    fn seek(&self, extent: Extent, offset: u64) -> io::Result<u64>;
+    /// How many 512-byte blocks the host has stored for it.
+    fn blocks(&self) -> io::Result<u64>;
+    /// Whether it can only be read.
+    fn read_only(&self) -> bool;
+}

@@ -1,0 +1,179 @@
+//! The system calls that std does not offer, each behind a safe function.
+//!
+//! This is the only file with `unsafe` in it.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Turns the `-1` of a C call into the error that `errno` holds.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// `fallocate(2)`: `offset` and `len` in bytes, `mode` as in `FALLOC_FL_*`.
+pub fn fallocate(file: &File, mode: i32, offset: u64, len: u64) -> io::Result<()> {
+    let (offset, len) = (to_off(offset)?, to_off(len)?);
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is passed.
+    check(unsafe { libc::fallocate(file.as_raw_fd(), mode, offset, len) }).map(drop)
+}
+
+/// `lseek(2)` with `SEEK_DATA` or `SEEK_HOLE`; ENXIO when `offset` is at or past the end.
+pub fn seek_extent(file: &File, offset: u64, whence: i32) -> io::Result<u64> {
+    let offset = to_off(offset)?;
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is passed.
+    let found = unsafe { libc::lseek(file.as_raw_fd(), offset, whence) };
+    u64::try_from(found).map_err(|_| io::Error::last_os_error())
+}
+
+fn to_off(value: u64) -> io::Result<libc::off_t> {
+    libc::off_t::try_from(value).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))
+}
+
+/// Reads a `u64` that an ioctl of the `_IOR` kind fills in.
+pub fn ioctl_read_u64(file: &File, request: u64) -> io::Result<u64> {
+    let mut value = 0u64;
+    // SAFETY: `request` is an `_IOR(.., u64)` code, so the kernel writes at most 8 bytes to `value`.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), request as _, &raw mut value) })?;
+    Ok(value)
+}
+
+/// The user that this process acts as.
+pub fn uid() -> u32 {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The group that this process acts as.
+pub fn gid() -> u32 {
+    // SAFETY: getegid has no preconditions and cannot fail.
+    unsafe { libc::getegid() }
+}
+
+/// Unmounts `mount`; with `lazy` it disappears at once even while files in it are open.
+pub fn unmount(mount: &Path, lazy: bool) -> io::Result<()> {
+    let path = CString::new(mount.as_os_str().as_bytes())?;
+    let flags = if lazy { libc::MNT_DETACH } else { 0 } | libc::UMOUNT_NOFOLLOW;
+    // SAFETY: `path` is a NUL-terminated string that lives through the call.
+    check(unsafe { libc::umount2(path.as_ptr(), flags) }).map(drop)
+}
+
+/// Makes the child that `command` starts receive `signal` when the thread that starts it ends.
+///
+/// Start it from a thread that lives as long as the child should (design trap: the signal is
+/// bound to the thread, not to the process).
+pub fn die_with_starter(command: &mut Command, signal: i32) {
+    let starter = std::process::id();
+    // SAFETY: the closure only makes async-signal-safe calls (prctl, getppid, _exit).
+    unsafe {
+        command.pre_exec(move || {
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong))?;
+            // The starter may have died between fork and prctl; then no signal would ever come.
+            if libc::getppid() as u32 != starter {
+                libc::_exit(1);
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Asks for `signal` when the thread that started this process ends.
+pub fn die_with_parent(signal: i32) -> io::Result<()> {
+    // SAFETY: prctl with PR_SET_PDEATHSIG takes one integer and touches no memory.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong) }).map(drop)
+}
+
+/// Makes the child that `command` starts the leader of a session of its own.
+pub fn new_session(command: &mut Command) {
+    // SAFETY: setsid is async-signal-safe and takes no memory.
+    unsafe {
+        command.pre_exec(|| check(libc::setsid()).map(drop));
+    }
+}
+
+/// Passes `fd` on to the child that `command` starts, under the same number.
+///
+/// The caller keeps `fd` open until the child is started.
+pub fn inherit(command: &mut Command, fd: BorrowedFd<'_>) {
+    let fd = fd.as_raw_fd();
+    // SAFETY: fcntl is async-signal-safe; a stale number makes it fail, which fails the start.
+    unsafe {
+        command.pre_exec(move || check(libc::fcntl(fd, libc::F_SETFD, 0)).map(drop));
+    }
+}
+
+/// Takes over a descriptor that the parent process passed on with [`inherit`].
+///
+/// The number becomes close-on-exec again, so that it goes no further.
+pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl takes no memory; on an invalid number it fails and nothing is taken over.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: the number is open (checked above) and by protocol belongs to this process alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Waits until `fd` can be read (data or end of file); false when `timeout` passed first.
+pub fn wait_readable(fd: impl AsFd, timeout: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + timeout;
+    let mut poll = libc::pollfd {
+        fd: fd.as_fd().as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let millis = left.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
+        // SAFETY: `poll` is one valid pollfd that lives through the call.
+        match check(unsafe { libc::poll(&raw mut poll, 1, millis) }) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// A handle on a process that stays valid when its number is used again.
+#[derive(Debug)]
+pub struct Process(OwnedFd);
+
+impl Process {
+    /// Opens the process with number `pid`; ESRCH when there is none.
+    pub fn open(pid: u32) -> io::Result<Self> {
+        // SAFETY: pidfd_open takes two integers and returns a new descriptor.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+        check(fd as libc::c_int)?;
+        // SAFETY: the call succeeded, so `fd` is an open descriptor that nothing else owns.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
+    }
+
+    /// Sends `signal`.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        // SAFETY: a null siginfo is allowed; the other arguments are integers.
+        let sent = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                signal,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+        check(sent as libc::c_int).map(drop)
+    }
+
+    /// Waits until the process has ended; false when `timeout` passed first.
+    pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
+        wait_readable(&self.0, timeout)
+    }
+}

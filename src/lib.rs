@@ -1,6 +1,20 @@
 //! A fault-injection filesystem for virtual disks.
+//!
+//! The layers, each usable without those above it: [`fault`] decides, [`image`] stores, [`disk`]
+//! serves, [`control`] is the files under `ctl/`, [`fs`] speaks FUSE. [`client`] is a mount seen
+//! from outside, [`vm`] a guest, [`script`] Lua, [`runner`] the tests, [`cli`] the command line.
+//! How they fit together is in docs/architecture.md.
 
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod control;
+pub mod dirs;
 pub mod disk;
 pub mod fault;
+pub mod fs;
 pub mod image;
+pub mod launch;
+pub mod mounts;
+pub mod names;
 pub mod sys;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `provium` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    provium::cli::main()
+}

@@ -12,7 +12,7 @@ use super::{Delays, Disk, Pool};
 use crate::image::{FileImage, OpenError};
 
 /// The ID that names the control folder.
-pub const RESERVED_ID: &str = "ctl";
+const RESERVED_ID: &str = crate::names::CTL;
 
 /// Whether `id` may name a disk: `[A-Za-z][A-Za-z0-9._-]{0,62}`, and not `ctl`.
 pub fn valid_id(id: &str) -> bool {

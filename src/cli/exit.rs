@@ -1,0 +1,34 @@
+//! The exit codes, in one place.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// What was asked for is done; all tests passed.
+    Done = 0,
+    /// A test failed, or the operation did.
+    Failed = 1,
+    /// The command line or the configuration is wrong. clap uses the same code.
+    Usage = 2,
+    /// No test matched.
+    NoTests = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A mistake in the command line or the configuration: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UsageError(pub(super) String);
+
+/// The exit code for an error.
+pub(super) fn of(error: &anyhow::Error) -> Exit {
+    let is_usage = error.is::<UsageError>() || error.is::<crate::config::ConfigError>();
+    if is_usage { Exit::Usage } else { Exit::Failed }
+}

@@ -1,0 +1,78 @@
+//! The command line: clap types to plain calls, results to exit codes.
+
+mod completions;
+mod disks;
+mod exit;
+mod fault;
+mod mount;
+mod mount_options;
+mod status;
+mod table;
+mod umount;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// A disk that fails on cue: serves disk images as files whose faults are armed while it runs
+#[derive(Debug, Parser)]
+#[command(name = "provium", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  provium mount /tmp/m --disk vda=disk.img      serve disk.img as /tmp/m/vda
+  echo eio_read > /tmp/m/ctl/vda/faults         from now on its reads fail
+  provium fault /tmp/m/vda --clear              and now they succeed again
+  provium umount /tmp/m
+  provium test examples/                        run Lua tests against real guests
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 no tests matched.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Mount(mount::Args),
+    Umount(umount::Args),
+    Attach(disks::AttachArgs),
+    Detach(disks::DetachArgs),
+    Fault(fault::Args),
+    Status(status::Args),
+    #[command(hide = true)]
+    Completions(completions::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Mount(args) => mount::run(args),
+        Command::Umount(args) => umount::run(&args),
+        Command::Attach(args) => disks::attach(&args),
+        Command::Detach(args) => disks::detach(&args),
+        Command::Fault(args) => fault::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Completions(args) => {
+            completions::run(&args, &mut Cli::command());
+            Ok(Exit::Done)
+        }
+    };
+    let exit = result.unwrap_or_else(|error| {
+        eprintln!("provium: {error:#}");
+        exit::of(&error)
+    });
+    exit.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,116 @@
+//! The values of `--disk` and `-o`.
+
+use std::path::PathBuf;
+
+use crate::disk::valid_id;
+use crate::launch::DiskSpec;
+
+/// What `-o` can say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct MountOptions {
+    /// Other users may open the data files.
+    pub(super) allow_other: bool,
+    /// All disks are served for reading only.
+    pub(super) read_only: bool,
+    /// Disks, for fstab, where there is no `--disk`.
+    pub(super) disks: Vec<DiskSpec>,
+}
+
+const KNOWN: &str = "allow_other, ro, rw, disk=ID=IMAGE, rodisk=ID=IMAGE";
+/// What fstab and mount(8) pass along and what says nothing to us.
+const FSTAB: [&str; 15] = [
+    "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail",
+    "nosuid", "nodev", "noexec", "noatime", "relatime",
+];
+
+/// Parses the `-o` texts, each a list with commas.
+pub(super) fn parse_options(texts: &[String]) -> Result<MountOptions, String> {
+    let mut options = MountOptions::default();
+    let words = texts.iter().flat_map(|text| text.split(','));
+    for word in words.filter(|word| !word.is_empty()) {
+        match word.split_once('=') {
+            None if word == "allow_other" => options.allow_other = true,
+            None if word == "ro" => options.read_only = true,
+            None if word == "rw" => options.read_only = false,
+            None if FSTAB.contains(&word) => {}
+            _ if word.starts_with("x-") || word.starts_with("comment=") => {}
+            Some(("disk", disk)) => options.disks.push(parse_disk(disk)?),
+            Some(("rodisk", disk)) => options.disks.push(DiskSpec {
+                read_only: true,
+                ..parse_disk(disk)?
+            }),
+            _ => return Err(format!("unknown mount option `{word}` (known: {KNOWN})")),
+        }
+    }
+    Ok(options)
+}
+
+/// Parses `ID=IMAGE[,ro]`.
+pub(super) fn parse_disk(text: &str) -> Result<DiskSpec, String> {
+    let (id, image) = text
+        .split_once('=')
+        .filter(|(_, image)| !image.is_empty())
+        .ok_or_else(|| format!("`{text}` is not ID=IMAGE[,ro], as in `vda=disk.img`"))?;
+    if !valid_id(id) {
+        return Err(format!(
+            "bad disk ID `{id}`: an ID starts with a letter, has up to 63 letters, digits, `.`, `_` or `-`, and is not `ctl`"
+        ));
+    }
+    let (image, read_only) = match image.strip_suffix(",ro") {
+        Some(image) => (image, true),
+        None => (image, false),
+    };
+    Ok(DiskSpec {
+        id: id.to_owned(),
+        image: PathBuf::from(image),
+        read_only,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(id: &str, image: &str, read_only: bool) -> DiskSpec {
+        DiskSpec {
+            id: id.into(),
+            image: image.into(),
+            read_only,
+        }
+    }
+
+    #[test]
+    fn a_disk_is_an_id_and_an_image_that_may_hold_commas() {
+        assert_eq!(
+            parse_disk("vda=a,b=c.img"),
+            Ok(disk("vda", "a,b=c.img", false))
+        );
+        assert_eq!(parse_disk("vda=a.img,ro"), Ok(disk("vda", "a.img", true)));
+        for bad in ["vda", "vda=", "=a.img", "ctl=a.img", "1=a.img"] {
+            assert!(parse_disk(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fstab_can_say_everything_in_options() {
+        let texts = [
+            "rw,allow_other,disk=vda=/a".into(),
+            "rodisk=vdb=/b,nofail,x-y=1".into(),
+        ];
+        let options = parse_options(&texts).unwrap();
+        assert!(options.allow_other && !options.read_only);
+        assert_eq!(
+            options.disks,
+            [disk("vda", "/a", false), disk("vdb", "/b", true)]
+        );
+    }
+
+    #[test]
+    fn an_unknown_option_is_named_with_the_known_ones() {
+        let error = parse_options(&["allow_others".into()]).unwrap_err();
+        assert!(
+            error.contains("`allow_others`") && error.contains("allow_other,"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! The data file of a disk, and whether an error on it was injected.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::names::IOCTL_INJECTED_ERRORS;
+use crate::sys;
+
+/// What the kernel passes on as one request. Larger calls are cut here, and the pieces are sent
+/// side by side, so that a delay is waited for once and not once a piece.
+const PIECE: usize = 1 << 20;
+/// Pieces that are under way at once; a call of more than this many MiB waits for a delay again.
+const PIECES_AT_ONCE: usize = 64;
+
+/// An open data file.
+#[derive(Debug)]
+pub struct DataFile {
+    file: File,
+    path: PathBuf,
+}
+
+/// Why an I/O call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A fault that was armed on purpose.
+    #[error("{0} (fault_inject)")]
+    Injected(crate::fault::Errno),
+    /// Anything else; the text is the host's.
+    #[error("{}: {source}", path.display())]
+    Host {
+        /// The data file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl DataFile {
+    /// Opens the data file at `path`, for writing too if it lets us.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let open = |write| OpenOptions::new().read(true).write(write).open(path);
+        let read_only = |error: io::Error| match error.raw_os_error() {
+            Some(libc::EROFS | libc::EACCES) => open(false),
+            _ => Err(error),
+        };
+        let file = open(true)
+            .or_else(read_only)
+            .map_err(|source| DataError::Host {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Reads `len` bytes at `offset`, or fewer at the end of the disk.
+    pub fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, DataError> {
+        let mut buffer = vec![0; len];
+        let pieces = buffer.chunks_mut(PIECE).enumerate().collect();
+        let lens = self.in_parallel(pieces, |(at, piece): (usize, &mut [u8])| {
+            read_full(&self.file, piece, offset + (at * PIECE) as u64)
+        })?;
+        buffer.truncate(lens.iter().sum());
+        Ok(buffer)
+    }
+
+    /// Writes all of `data` at `offset`.
+    pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), DataError> {
+        let pieces = data.chunks(PIECE).enumerate().collect();
+        let write = |(at, piece): (usize, &[u8])| {
+            self.file.write_all_at(piece, offset + (at * PIECE) as u64)
+        };
+        self.in_parallel(pieces, write).map(drop)
+    }
+
+    /// Does `work` on every piece, several at once; the first error in their order counts.
+    fn in_parallel<T: Send, R: Send>(
+        &self,
+        pieces: Vec<T>,
+        work: impl Fn(T) -> io::Result<R> + Sync,
+    ) -> Result<Vec<R>, DataError> {
+        let before = self.injected_errors();
+        let results: io::Result<Vec<R>> = if pieces.len() <= 1 {
+            pieces.into_iter().map(work).collect()
+        } else {
+            in_threads(pieces, &work)
+        };
+        results.map_err(|error| self.explain(error, before))
+    }
+
+    /// Tells an injected error from one of the host: this file belongs to one caller, so the
+    /// count of errors injected through it has grown exactly if the error was injected.
+    fn explain(&self, source: io::Error, injected_before: u64) -> DataError {
+        if self.injected_errors() > injected_before {
+            return DataError::Injected(crate::fault::Errno::of(&source));
+        }
+        DataError::Host {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    /// 0 when the server does not answer; then no error is its doing either.
+    fn injected_errors(&self) -> u64 {
+        sys::ioctl_read_u64(&self.file, u64::from(IOCTL_INJECTED_ERRORS)).unwrap_or(0)
+    }
+}
+
+fn in_threads<T: Send, R: Send>(
+    pieces: Vec<T>,
+    work: &(impl Fn(T) -> io::Result<R> + Sync),
+) -> io::Result<Vec<R>> {
+    let mut results = Vec::with_capacity(pieces.len());
+    let mut pieces = pieces.into_iter().peekable();
+    while pieces.peek().is_some() {
+        let batch: Vec<T> = pieces.by_ref().take(PIECES_AT_ONCE).collect();
+        let batch = std::thread::scope(|scope| {
+            let threads: Vec<_> = batch
+                .into_iter()
+                .map(|piece| scope.spawn(|| work(piece)))
+                .collect();
+            let died = |_| io::Error::other("an I/O thread panicked");
+            let joined = threads
+                .into_iter()
+                .map(|t| t.join().unwrap_or_else(|p| Err(died(p))));
+            joined.collect::<io::Result<Vec<R>>>()
+        });
+        results.extend(batch?);
+    }
+    Ok(results)
+}
+
+fn read_full(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read_at(&mut buffer[done..], offset + done as u64)? {
+            0 => break,
+            n => done += n,
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,91 @@
+//! One disk and its control files.
+
+use std::path::PathBuf;
+
+use super::mount::WriteMode;
+use super::{ClientError, DataError, DataFile, MountClient};
+
+/// The control files of a disk.
+#[derive(Clone, Debug)]
+pub struct DiskControl {
+    mount: MountClient,
+    id: String,
+}
+
+impl DiskControl {
+    pub(super) fn new(mount: MountClient, id: &str) -> Self {
+        Self {
+            mount,
+            id: id.to_owned(),
+        }
+    }
+
+    /// The data file, which QEMU opens as a drive.
+    pub fn path(&self) -> PathBuf {
+        self.mount.point().join(&self.id)
+    }
+
+    /// Opens the data file.
+    pub fn open(&self) -> Result<DataFile, DataError> {
+        DataFile::open(&self.path())
+    }
+
+    /// The armed rules, oldest first.
+    pub fn faults(&self) -> Result<Vec<String>, ClientError> {
+        let text = self.read("faults")?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// Arms `rules` beside what is armed; all of them, or none.
+    pub fn add_faults(&self, rules: &[impl AsRef<str>]) -> Result<(), ClientError> {
+        self.write_faults(&joined("", rules), WriteMode::Append)
+    }
+
+    /// Arms exactly `rules`.
+    pub fn set_faults(&self, rules: &[impl AsRef<str>]) -> Result<(), ClientError> {
+        self.write_faults(&joined("", rules), WriteMode::Replace)
+    }
+
+    /// Takes `rules` away.
+    pub fn remove_faults(&self, rules: &[impl AsRef<str>]) -> Result<(), ClientError> {
+        self.write_faults(&joined("!", rules), WriteMode::Append)
+    }
+
+    /// Takes all rules away.
+    pub fn clear_faults(&self) -> Result<(), ClientError> {
+        self.write_faults("\n", WriteMode::Replace)
+    }
+
+    /// The size now, in bytes.
+    pub fn size(&self) -> Result<u64, ClientError> {
+        let text = self.read("size")?;
+        text.trim().parse().map_err(|_| {
+            ClientError::Rejected(format!("ctl/{}/size: {text:?} is no number", self.id))
+        })
+    }
+
+    /// The counters, as `key value` lines.
+    pub fn stats(&self) -> Result<String, ClientError> {
+        self.read("stats")
+    }
+
+    /// The requests that are under way, one a line.
+    pub fn in_flight(&self) -> Result<String, ClientError> {
+        self.read("inflight")
+    }
+
+    fn write_faults(&self, text: &str, mode: WriteMode) -> Result<(), ClientError> {
+        self.mount.write(&format!("{}/faults", self.id), text, mode)
+    }
+
+    fn read(&self, file: &str) -> Result<String, ClientError> {
+        self.mount.read(&format!("{}/{file}", self.id))
+    }
+}
+
+fn joined(prefix: &str, rules: &[impl AsRef<str>]) -> String {
+    let lines = rules
+        .iter()
+        .map(|rule| format!("{prefix}{}\n", rule.as_ref()));
+    lines.collect()
+}

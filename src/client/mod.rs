@@ -1,0 +1,11 @@
+//! A mount seen from outside: what a shell does with its files, for the command line and for Lua.
+
+mod data;
+mod disk;
+mod error;
+mod mount;
+
+pub use data::{DataError, DataFile};
+pub use disk::DiskControl;
+pub use error::ClientError;
+pub use mount::{DiskLine, MountClient};

@@ -1,0 +1,163 @@
+//! A mount and its control files.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::{ClientError, DiskControl};
+use crate::names::CTL;
+
+/// A provium mount that answers.
+#[derive(Clone, Debug)]
+pub struct MountClient {
+    point: PathBuf,
+}
+
+/// A line of `ctl/disks`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct DiskLine {
+    /// The disk's name.
+    pub id: String,
+    /// In bytes; None when the host could not tell.
+    pub size: Option<u64>,
+    /// Whether it can only be read.
+    pub read_only: bool,
+    /// Its image.
+    pub image: String,
+}
+
+/// How a control file is opened for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteMode {
+    /// `>`: what is written replaces the content.
+    Replace,
+    /// `>>`: what is written is added to it.
+    Append,
+}
+
+impl MountClient {
+    /// The mount at `point`.
+    pub fn open(point: &Path) -> Result<Self, ClientError> {
+        let client = Self {
+            point: point.to_owned(),
+        };
+        match client.version() {
+            Ok(version) if version.starts_with("provium ") => Ok(client),
+            Err(error) if is_dead(&error) => Err(ClientError::Stale(point.to_owned())),
+            _ => Err(ClientError::NotAMount(point.to_owned())),
+        }
+    }
+
+    /// Where it is.
+    pub fn point(&self) -> &Path {
+        &self.point
+    }
+
+    /// The version of the server, as `provium X.Y.Z`.
+    pub fn version(&self) -> io::Result<String> {
+        let text = std::fs::read_to_string(self.ctl("version"))?;
+        Ok(text.trim_end().to_owned())
+    }
+
+    /// The disks that it serves.
+    pub fn disks(&self) -> Result<Vec<DiskLine>, ClientError> {
+        let text = self.read("disks")?;
+        Ok(text.lines().filter_map(parse_disk_line).collect())
+    }
+
+    /// Serves the image at `image`, an absolute path, as `id`.
+    pub fn attach(&self, id: &str, image: &Path, read_only: bool) -> Result<(), ClientError> {
+        let quote = |word: &str| {
+            let quoted = shlex::try_quote(word).map(|quoted| quoted.into_owned());
+            quoted.map_err(|_| ClientError::Rejected(format!("{word:?} holds a NUL byte")))
+        };
+        let image = quote(&image.to_string_lossy())?;
+        let mode = if read_only { " ro" } else { "" };
+        let line = format!("{} {image}{mode}\n", quote(id)?);
+        self.write("attach", &line, WriteMode::Append)
+    }
+
+    /// Takes the disk `id` away.
+    pub fn detach(&self, id: &str) -> Result<(), ClientError> {
+        self.write("detach", id, WriteMode::Append)
+    }
+
+    /// No faults on any disk; everything that waits goes on.
+    pub fn clear(&self) -> Result<(), ClientError> {
+        self.write("clear", "1\n", WriteMode::Append)
+    }
+
+    /// The control files of the disk `id`.
+    pub fn disk(&self, id: &str) -> Result<DiskControl, ClientError> {
+        let disks = self.disks()?;
+        if disks.iter().any(|disk| disk.id == id) {
+            return Ok(DiskControl::new(self.clone(), id));
+        }
+        let names: Vec<_> = disks.into_iter().map(|disk| disk.id).collect();
+        let attached = match names.is_empty() {
+            true => "none".to_owned(),
+            false => names.join(", "),
+        };
+        Err(ClientError::NoDisk {
+            id: id.to_owned(),
+            mount: self.point.clone(),
+            attached,
+        })
+    }
+
+    fn ctl(&self, file: &str) -> PathBuf {
+        self.point.join(CTL).join(file)
+    }
+
+    /// What the control file reads as; `file` is relative to `ctl/`.
+    pub(super) fn read(&self, file: &str) -> Result<String, ClientError> {
+        let path = self.ctl(file);
+        std::fs::read_to_string(&path).map_err(ClientError::io(path))
+    }
+
+    /// Writes `text` in one write(2), which is one transaction; `file` is relative to `ctl/`.
+    pub(super) fn write(&self, file: &str, text: &str, mode: WriteMode) -> Result<(), ClientError> {
+        let path = self.ctl(file);
+        let mut options = OpenOptions::new();
+        match mode {
+            WriteMode::Replace => options.write(true).truncate(true),
+            WriteMode::Append => options.append(true),
+        };
+        let before = self.latest_rejection(file);
+        let mut open = options.open(&path).map_err(ClientError::io(&path))?;
+        match open.write(text.as_bytes()) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(match self.latest_rejection(file) {
+                Some(now) if Some(&now) != before.as_ref() => ClientError::Rejected(now.1),
+                _ => ClientError::Io { path, source },
+            }),
+        }
+    }
+
+    /// The number and the sentence in `ctl/error`, if they are about `file`.
+    fn latest_rejection(&self, file: &str) -> Option<(u64, String)> {
+        let text = self.read("error").ok()?;
+        let (sequence, text) = text.trim_end().split_once(' ')?;
+        let sentence = text.strip_prefix(file)?.strip_prefix(": ")?;
+        Some((sequence.parse().ok()?, sentence.to_owned()))
+    }
+}
+
+/// Whether `error` says that the server behind a mount is gone.
+fn is_dead(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOTCONN | libc::ECONNABORTED)
+    )
+}
+
+fn parse_disk_line(line: &str) -> Option<DiskLine> {
+    let mut words = shlex::split(line)?.into_iter();
+    let (id, size, mode) = (words.next()?, words.next()?, words.next()?);
+    Some(DiskLine {
+        id,
+        size: size.parse().ok(),
+        read_only: mode == "ro",
+        image: words.next()?,
+    })
+}

@@ -1,0 +1,254 @@
+//! `provium.toml`: where tests lie and what guests they run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The name that is searched for, from the working folder upwards.
+pub const FILE_NAME: &str = "provium.toml";
+/// The profile that exists without a configuration.
+pub const DEFAULT_PROFILE: &str = "default";
+
+/// What a configuration says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The project.
+    #[serde(default)]
+    pub provium: Project,
+    /// The guests, by name.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, Profile>,
+    /// The folder that relative paths start from.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// The `[provium]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Project {
+    /// Where `provium test` looks for tests, and Lua for modules.
+    pub roots: Vec<PathBuf>,
+}
+
+impl Default for Project {
+    fn default() -> Self {
+        Self {
+            roots: vec!["tests".into()],
+        }
+    }
+}
+
+/// How QEMU's virtual processor runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accel {
+    /// KVM where it truly works, else TCG.
+    #[default]
+    Auto,
+    /// The host's processor.
+    Kvm,
+    /// Translation: slow, and works everywhere.
+    Tcg,
+}
+
+/// A `[profiles.NAME]` table: a guest.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profile {
+    /// A built-in guest, which has its own kernel and initrd. The only one is `default`.
+    pub guest: Option<String>,
+    /// A Linux kernel, in place of a built-in guest.
+    pub kernel: Option<PathBuf>,
+    /// Its initial RAM disk.
+    pub initrd: Option<PathBuf>,
+    /// Added to the kernel's command line.
+    pub cmdline: Option<String>,
+    /// With a unit, as QEMU takes it.
+    pub memory: String,
+    /// How many virtual processors.
+    pub cpus: u32,
+    /// What runs them.
+    pub accel: Accel,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            guest: None,
+            kernel: None,
+            initrd: None,
+            cmdline: None,
+            memory: "256M".into(),
+            cpus: 1,
+            accel: Accel::Auto,
+        }
+    }
+}
+
+/// A mistake in the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("configuration {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file does not parse, or has an unknown key; the text shows where and names the known.
+    #[error("configuration {}: {text}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        text: String,
+    },
+    /// No such profile.
+    #[error("unknown profile `{name}` (known: {known})")]
+    UnknownProfile {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+impl Config {
+    /// The configuration in `file`; without one, that of the nearest `provium.toml` upwards from
+    /// `folder`; without that, the defaults.
+    pub fn load(file: Option<&Path>, folder: &Path) -> Result<Self, ConfigError> {
+        let found = folder
+            .ancestors()
+            .map(|up| up.join(FILE_NAME))
+            .find(|path| path.is_file());
+        match file.map(Path::to_owned).or(found) {
+            Some(path) => Self::read(&path),
+            None => Ok(Self {
+                folder: folder.to_owned(),
+                ..Self::default()
+            }),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            text: error.to_string().trim_end().to_owned(),
+        })?;
+        config.folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        for (name, profile) in &config.profiles {
+            profile.check().map_err(|text| ConfigError::Parse {
+                path: path.to_owned(),
+                text: format!("profile `{name}`: {text}"),
+            })?;
+        }
+        Ok(config)
+    }
+
+    /// The profile called `name`, its paths absolute.
+    pub fn profile(&self, name: &str) -> Result<Profile, ConfigError> {
+        let mut profile = match self.profiles.get(name) {
+            Some(profile) => profile.clone(),
+            None if name == DEFAULT_PROFILE => Profile::default(),
+            None => {
+                let mut known: Vec<_> = self.profiles.keys().map(String::as_str).collect();
+                known.push(DEFAULT_PROFILE);
+                known.dedup();
+                return Err(ConfigError::UnknownProfile {
+                    name: name.to_owned(),
+                    known: known.join(", "),
+                });
+            }
+        };
+        for path in [&mut profile.kernel, &mut profile.initrd]
+            .into_iter()
+            .flatten()
+        {
+            *path = self.folder.join(&path);
+        }
+        Ok(profile)
+    }
+}
+
+impl Profile {
+    fn check(&self) -> Result<(), String> {
+        match (&self.guest, &self.kernel, &self.initrd) {
+            (Some(_), Some(_), _) => Err("`guest` and `kernel` exclude each other".into()),
+            (Some(guest), ..) if guest != "default" => {
+                Err(format!("unknown guest `{guest}` (known: default)"))
+            }
+            (_, None, Some(_)) => Err("`initrd` needs a `kernel`".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        std::fs::write(&path, text).unwrap();
+        Config::load(None, &folder.path().join("below/it"))
+    }
+
+    #[test]
+    fn without_a_file_there_is_the_default_profile() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::load(None, folder.path()).unwrap();
+        assert_eq!(config.provium.roots, [PathBuf::from("tests")]);
+        assert_eq!(config.profile("default").unwrap().memory, "256M");
+    }
+
+    #[test]
+    fn a_file_is_found_upwards_and_its_paths_start_there() {
+        let config = load("[profiles.own]\nkernel = 'k/bzImage'\ncpus = 2\n").unwrap();
+        let profile = config.profile("own").unwrap();
+        assert_eq!(profile.kernel.unwrap(), config.folder.join("k/bzImage"));
+        assert_eq!(profile.cpus, 2);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_known_ones() {
+        let error = load("[profiles.own]\nmemroy = '1G'\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("memroy") && error.contains("`memory`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_profile_is_an_error_that_names_the_known_ones() {
+        let error = load("[profiles.own]\n")
+            .unwrap()
+            .profile("won")
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown profile `won` (known: own, default)"
+        );
+    }
+
+    #[test]
+    fn an_unknown_guest_is_an_error() {
+        let error = load("[profiles.own]\nguest = 'windows'\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("unknown guest `windows` (known: default)"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,348 @@
+//! Reading and writing the control files of a mount.
+
+use std::fmt::{Display, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{ControlFile, DiskFile};
+use crate::disk::{AttachError, DetachError, Disk, Disks};
+use crate::fault::{Errno, GrammarError, parse_edits};
+use crate::image::OpenError;
+use crate::names::{LONGEST_CONTROL_WRITE, VERSION};
+
+/// The control files of one mount. Every method may be called from any thread.
+pub struct Control {
+    disks: Arc<Disks>,
+    mount_point: PathBuf,
+    rejected: Mutex<Rejected>,
+}
+
+/// The latest rejected write.
+#[derive(Default)]
+struct Rejected {
+    sequence: u64,
+    text: String,
+}
+
+/// Why a control write was rejected. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("{0}")]
+    Usage(&'static str),
+    #[error("a control write has at most {LONGEST_CONTROL_WRITE} bytes, this one has {0}")]
+    TooLong(usize),
+    #[error("`!` removes from the set, but `>` replaces the set: append with `>>`")]
+    RemoveWhileReplacing,
+    #[error("image `{0}` is not an absolute path: the server does not know your working directory")]
+    RelativeImage(String),
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error(transparent)]
+    Detach(#[from] DetachError),
+}
+
+impl WriteError {
+    fn errno(&self) -> Errno {
+        Errno(match self {
+            Self::Attach(error) => error.errno(),
+            Self::Detach(error) => error.errno(),
+            _ => libc::EINVAL,
+        })
+    }
+}
+
+const ATTACH_USAGE: &str =
+    "attach wants one line `ID IMAGE [ro]`, quoted as in a shell, as in `vda /srv/a.img ro`";
+const DETACH_USAGE: &str = "detach wants one disk ID";
+
+impl Control {
+    /// The control files of the mount at `mount_point`, which serves `disks`.
+    pub fn new(disks: Arc<Disks>, mount_point: &Path) -> Self {
+        Self {
+            disks,
+            mount_point: mount_point.to_owned(),
+            rejected: Mutex::default(),
+        }
+    }
+
+    /// What `file` reads as, now. Asks the host for sizes, and so may take as long as that takes.
+    pub fn read(&self, file: ControlFile) -> Result<String, Errno> {
+        match file {
+            ControlFile::Version => Ok(format!("{VERSION}\n")),
+            ControlFile::Disks => Ok(self.disk_lines()),
+            ControlFile::Error => Ok(self.error_line()),
+            ControlFile::Attach | ControlFile::Detach | ControlFile::Clear => {
+                Err(Errno(libc::EACCES))
+            }
+        }
+    }
+
+    /// What `file` of `disk` reads as, now.
+    pub fn read_disk(&self, disk: &Disk, file: DiskFile) -> Result<String, Errno> {
+        Ok(match file {
+            DiskFile::Faults => lines(disk.faults().rules()),
+            DiskFile::Inflight => lines(&disk.in_flight()),
+            DiskFile::Stats => stats(disk),
+            DiskFile::Size => format!("{}\n", size(disk)?),
+            DiskFile::Image => format!("{}\n", disk.path().display()),
+            DiskFile::Mode => format!("{}\n", mode(disk)),
+        })
+    }
+
+    /// Carries out a write to `file`. It may wait for storage and for clients that are just
+    /// closing.
+    pub fn write(&self, file: ControlFile, data: &[u8]) -> Result<(), Errno> {
+        let done = match file {
+            ControlFile::Attach => self.attach(data),
+            ControlFile::Detach => self.detach(data),
+            ControlFile::Clear => {
+                self.disks.clear();
+                Ok(())
+            }
+            ControlFile::Version | ControlFile::Disks | ControlFile::Error => {
+                return Err(Errno(libc::EACCES));
+            }
+        };
+        done.map_err(|error| self.reject(file.name(), &error))
+    }
+
+    /// Carries out a write to `file` of `disk`: every line of it, or none. With `replace` it
+    /// starts from an empty set.
+    pub fn write_disk(
+        &self,
+        disk: &Disk,
+        file: DiskFile,
+        data: &[u8],
+        replace: bool,
+    ) -> Result<(), Errno> {
+        match file {
+            DiskFile::Faults => edit_faults(disk, data, replace)
+                .map_err(|error| self.reject(&format!("{}/{}", disk.id(), file.name()), &error)),
+            _ => Err(Errno(libc::EACCES)),
+        }
+    }
+
+    fn attach(&self, data: &[u8]) -> Result<(), WriteError> {
+        let words = words(data, ATTACH_USAGE)?;
+        let (id, image, read_only) = match words.as_slice() {
+            [id, image] => (id, image, false),
+            [id, image, mode] if mode == "ro" => (id, image, true),
+            _ => return Err(WriteError::Usage(ATTACH_USAGE)),
+        };
+        let path = Path::new(image);
+        if !path.is_absolute() {
+            return Err(WriteError::RelativeImage(image.clone()));
+        }
+        Ok(self.disks.attach(id, &self.resolved(path)?, read_only)?)
+    }
+
+    /// `path` without links. A file in this mount is refused: this process would wait for itself.
+    fn resolved(&self, path: &Path) -> Result<PathBuf, AttachError> {
+        // What cannot be resolved is left as it is, for opening it to say why.
+        let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if resolved.starts_with(&self.mount_point) {
+            return Err(OpenError::InOwnMount(path.to_owned()).into());
+        }
+        Ok(resolved)
+    }
+
+    fn detach(&self, data: &[u8]) -> Result<(), WriteError> {
+        match words(data, DETACH_USAGE)?.as_slice() {
+            [id] => Ok(self.disks.detach(id)?),
+            _ => Err(WriteError::Usage(DETACH_USAGE)),
+        }
+    }
+
+    fn reject(&self, file: &str, error: &WriteError) -> Errno {
+        let mut rejected = self.rejected.lock();
+        rejected.sequence += 1;
+        rejected.text = format!("{file}: {error}");
+        error.errno()
+    }
+
+    fn error_line(&self) -> String {
+        let rejected = self.rejected.lock();
+        match rejected.sequence {
+            0 => String::new(),
+            sequence => format!("{sequence} {}\n", rejected.text),
+        }
+    }
+
+    fn disk_lines(&self) -> String {
+        let mut text = String::new();
+        for (_, disk) in self.disks.all() {
+            let size = size(&disk).map_or_else(|_| "-".into(), |size| size.to_string());
+            let image = disk.path().to_string_lossy();
+            let image = shlex::try_quote(&image).unwrap_or_else(|_| image.clone());
+            let _ = writeln!(text, "{} {size} {} {image}", disk.id(), mode(&disk));
+        }
+        text
+    }
+}
+
+fn edit_faults(disk: &Disk, data: &[u8], replace: bool) -> Result<(), WriteError> {
+    must_be_short(data)?;
+    let edits = parse_edits(data)?;
+    let removes = |edit: &_| matches!(edit, crate::fault::Edit::Remove(_));
+    if replace && edits.iter().any(removes) {
+        return Err(WriteError::RemoveWhileReplacing);
+    }
+    disk.arm(&edits, replace);
+    Ok(())
+}
+
+/// The words of the one line of `data`, split as a shell does.
+fn words(data: &[u8], usage: &'static str) -> Result<Vec<String>, WriteError> {
+    must_be_short(data)?;
+    let text = std::str::from_utf8(data).map_err(|_| WriteError::Usage(usage))?;
+    let line = text.trim();
+    if line.contains(['\n', '\0']) {
+        return Err(WriteError::Usage(usage));
+    }
+    shlex::split(line).ok_or(WriteError::Usage(usage))
+}
+
+fn must_be_short(data: &[u8]) -> Result<(), WriteError> {
+    if data.len() > LONGEST_CONTROL_WRITE {
+        return Err(WriteError::TooLong(data.len()));
+    }
+    Ok(())
+}
+
+fn lines<T: Display>(items: &[T]) -> String {
+    items.iter().map(|item| format!("{item}\n")).collect()
+}
+
+fn stats(disk: &Disk) -> String {
+    let (open, in_flight) = (disk.open_count(), disk.in_flight().len());
+    format!(
+        "{}in_flight {in_flight}\nopen_files {open}\n",
+        disk.counters()
+    )
+}
+
+fn size(disk: &Disk) -> Result<u64, Errno> {
+    disk.image().len().map_err(|error| Errno::of(&error))
+}
+
+fn mode(disk: &Disk) -> &'static str {
+    if disk.image().read_only() { "ro" } else { "rw" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::NamedTempFile;
+
+    fn control() -> (NamedTempFile, Control) {
+        let image = NamedTempFile::new().unwrap();
+        image.as_file().set_len(1 << 20).unwrap();
+        let disks = Arc::new(Disks::start().unwrap());
+        disks.attach("vda", image.path(), false).unwrap();
+        (image, Control::new(disks, Path::new("/mnt/own")))
+    }
+
+    fn vda(control: &Control) -> Arc<Disk> {
+        control.disks.find("vda").unwrap().1
+    }
+
+    fn faults(control: &Control) -> String {
+        control.read_disk(&vda(control), DiskFile::Faults).unwrap()
+    }
+
+    fn write_faults(control: &Control, text: &str, replace: bool) -> Result<(), Errno> {
+        control.write_disk(&vda(control), DiskFile::Faults, text.as_bytes(), replace)
+    }
+
+    #[test]
+    fn faults_read_as_they_were_armed() {
+        let (_image, control) = control();
+        assert_eq!(faults(&control), "");
+        write_faults(&control, "slow\neio_read\n", false).unwrap();
+        write_faults(&control, "eio_write", false).unwrap();
+        assert_eq!(faults(&control), "slow\neio_read\neio_write\n");
+        write_faults(&control, "!slow", false).unwrap();
+        assert_eq!(faults(&control), "eio_read\neio_write\n");
+        write_faults(&control, "slow", true).unwrap();
+        assert_eq!(faults(&control), "slow\n");
+        write_faults(&control, "\n", true).unwrap();
+        assert_eq!(faults(&control), "");
+    }
+
+    #[test]
+    fn a_rejected_write_leaves_the_set_unchanged_and_says_why() {
+        let (_image, control) = control();
+        write_faults(&control, "slow", false).unwrap();
+        for replace in [false, true] {
+            let result = write_faults(&control, "eio_read\nbogus\n", replace);
+            assert_eq!(result, Err(Errno(libc::EINVAL)));
+            assert_eq!(faults(&control), "slow\n");
+        }
+        assert_eq!(
+            control.read(ControlFile::Error).unwrap(),
+            "2 vda/faults: line 2: unknown mode `bogus` (valid: eio_read, eio_write, slow)\n"
+        );
+    }
+
+    #[test]
+    fn a_removal_that_would_replace_the_set_is_refused() {
+        let (_image, control) = control();
+        write_faults(&control, "slow\neio_read", false).unwrap();
+        write_faults(&control, "!slow", true).unwrap_err();
+        assert_eq!(faults(&control), "slow\neio_read\n");
+    }
+
+    #[test]
+    fn binary_and_huge_writes_are_refused() {
+        let (_image, control) = control();
+        for data in [&b"\xff\xfe\0"[..], &[b'\n'; LONGEST_CONTROL_WRITE + 1]] {
+            let vda = vda(&control);
+            let result = control.write_disk(&vda, DiskFile::Faults, data, true);
+            assert_eq!(result, Err(Errno(libc::EINVAL)));
+            for file in [ControlFile::Attach, ControlFile::Detach] {
+                assert_eq!(control.write(file, data), Err(Errno(libc::EINVAL)));
+            }
+        }
+    }
+
+    #[test]
+    fn attach_takes_shell_quoting_and_the_disk_is_listed() {
+        let (_image, control) = control();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("two words.img");
+        std::fs::write(&path, [0; 1024]).unwrap();
+        let line = format!("vdb '{}' ro\n", path.display());
+        control.write(ControlFile::Attach, line.as_bytes()).unwrap();
+        let disks = control.read(ControlFile::Disks).unwrap();
+        let last = disks.lines().last().unwrap();
+        assert_eq!(last, format!("vdb 1024 ro '{}'", path.display()));
+        control.write(ControlFile::Detach, b"vdb\n").unwrap();
+        assert_eq!(control.read(ControlFile::Disks).unwrap().lines().count(), 1);
+    }
+
+    #[test]
+    fn bad_attach_and_detach_lines_have_their_errnos() {
+        let (image, control) = control();
+        let image = image.path().display();
+        let attach = |line: String| control.write(ControlFile::Attach, line.as_bytes());
+        assert_eq!(attach(String::new()), Err(Errno(libc::EINVAL)));
+        assert_eq!(attach("vdb".into()), Err(Errno(libc::EINVAL)));
+        assert_eq!(attach("vdb relative.img".into()), Err(Errno(libc::EINVAL)));
+        assert_eq!(attach("vdb '/unclosed".into()), Err(Errno(libc::EINVAL)));
+        assert_eq!(attach("vdb /mnt/own/vda".into()), Err(Errno(libc::EINVAL)));
+        assert_eq!(attach("vdb /a /b /c".into()), Err(Errno(libc::EINVAL)));
+        assert_eq!(attach(format!("1b {image}")), Err(Errno(libc::EINVAL)));
+        assert_eq!(attach(format!("vda {image}")), Err(Errno(libc::EEXIST)));
+        assert_eq!(attach(format!("vdb {image}")), Err(Errno(libc::EBUSY)));
+        assert_eq!(attach("vdb /no/such.img".into()), Err(Errno(libc::ENOENT)));
+        assert_eq!(attach("vdb /tmp".into()), Err(Errno(libc::EISDIR)));
+        let detach = |line: &str| control.write(ControlFile::Detach, line.as_bytes());
+        assert_eq!(detach("vdz"), Err(Errno(libc::ENOENT)));
+        assert_eq!(detach(""), Err(Errno(libc::EINVAL)));
+        assert_eq!(control.read(ControlFile::Disks).unwrap().lines().count(), 1);
+    }
+}

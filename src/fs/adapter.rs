@@ -1,0 +1,606 @@
+//! Each FUSE call, turned into one on a disk or a control file.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyWrite, TimeOrNow, WriteFlags,
+};
+
+use super::attr::Attributes;
+use super::closing::may_be_open;
+use super::handles::Handles;
+use super::inode::Inode;
+use super::loops::Loops;
+use super::reply::{EmptyReply, ReadReply, WriteReply, kernel};
+use crate::control::{Control, ControlFile, DiskFile};
+use crate::disk::{Disk, Disks, Request, SECTOR};
+use crate::fault;
+use crate::image::Extent;
+use crate::names::{CTL, IOCTL_INJECTED_ERRORS};
+
+/// Nothing is cached: an image may change size, and disks come and go.
+const TTL: Duration = Duration::ZERO;
+/// Bytes of one request; the kernel splits larger ones. Its own bound is 256 pages by default.
+const LARGEST_REQUEST: u32 = 1 << 20;
+/// Requests of asynchronous clients that may be under way at once. Delayed ones count.
+const MOST_BACKGROUND: u16 = u16::MAX;
+
+/// The filesystem of one mount.
+pub(super) struct Provium(pub(super) Arc<Inner>);
+
+/// What the loop threads and the pool share.
+pub(super) struct Inner {
+    pub(super) disks: Arc<Disks>,
+    pub(super) control: Control,
+    pub(super) handles: Handles,
+    pub(super) attributes: Attributes,
+    pub(super) loops: Loops,
+    pub(super) mount_point: PathBuf,
+}
+
+impl Provium {
+    /// Does `work` here, or on the pool where this is the last loop thread that is free.
+    fn run(&self, work: impl FnOnce(&Inner) + Send + 'static) {
+        match self.0.loops.enter() {
+            Some(_busy) => work(&self.0),
+            None => self.run_on_pool(work),
+        }
+    }
+
+    fn run_on_pool(&self, work: impl FnOnce(&Inner) + Send + 'static) {
+        let inner = Arc::clone(&self.0);
+        self.0.disks.pool().run(Box::new(move || work(&inner)));
+    }
+
+    /// The open disk behind a data file's inode.
+    fn data(&self, ino: INodeNo) -> Result<Arc<Disk>, Errno> {
+        match Inode::of(ino) {
+            Some(Inode::Data(disk)) => self.0.disks.at(disk).ok_or(Errno::ENODEV),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Sends a request whose data, if any, need not be kept for later.
+    fn submit(&self, ino: INodeNo, fh: FileHandle, request: Request<'static>, reply: ReplyEmpty) {
+        match self.data(ino) {
+            Ok(disk) => self.run(move |_| disk.submit(request, fh.0, EmptyReply(reply))),
+            Err(errno) => reply.error(errno),
+        }
+    }
+}
+
+impl Inner {
+    fn lookup(&self, parent: INodeNo, name: &OsStr) -> Option<Inode> {
+        let name = name.to_str()?;
+        match Inode::of(parent)? {
+            Inode::Root if name == CTL => Some(Inode::Ctl),
+            Inode::Root => Some(Inode::Data(self.disks.find(name)?.0)),
+            Inode::Ctl => match ControlFile::ALL.iter().find(|file| file.name() == name) {
+                Some(file) => Some(Inode::Control(*file)),
+                None => Some(Inode::DiskFolder(self.disks.find(name)?.0)),
+            },
+            Inode::DiskFolder(disk) => {
+                let file = DiskFile::ALL.iter().find(|file| file.name() == name)?;
+                Some(Inode::Disk(disk, *file))
+            }
+            _ => None,
+        }
+    }
+
+    fn attr(&self, inode: Inode) -> Result<FileAttr, Errno> {
+        match inode {
+            Inode::Data(disk) => {
+                let disk = self.disks.at(disk).ok_or(Errno::ENOENT)?;
+                self.attributes.data(inode, &disk).map_err(kernel)
+            }
+            Inode::DiskFolder(disk) | Inode::Disk(disk, _) => {
+                self.disks.at(disk).ok_or(Errno::ENOENT)?;
+                Ok(self.attributes.plain(inode))
+            }
+            _ => Ok(self.attributes.plain(inode)),
+        }
+    }
+
+    fn entries(&self, folder: Inode) -> Vec<(Inode, String)> {
+        let disks = self.disks.all().into_iter();
+        match folder {
+            Inode::Root => {
+                let data = disks.map(|(at, disk)| (Inode::Data(at), disk.id().to_owned()));
+                data.chain([(Inode::Ctl, CTL.to_owned())]).collect()
+            }
+            Inode::Ctl => {
+                let files = ControlFile::ALL.map(|file| (Inode::Control(file), file.name().into()));
+                let folders = disks.map(|(at, disk)| (Inode::DiskFolder(at), disk.id().to_owned()));
+                files.into_iter().chain(folders).collect()
+            }
+            Inode::DiskFolder(disk) => DiskFile::ALL
+                .map(|file| (Inode::Disk(disk, file), file.name().into()))
+                .into(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn text(&self, inode: Inode) -> Result<String, fault::Errno> {
+        match inode {
+            Inode::Control(file) => self.control.read(file),
+            Inode::Disk(disk, file) => {
+                let disk = self.disks.at(disk).ok_or(fault::Errno(libc::ENODEV))?;
+                self.control.read_disk(&disk, file)
+            }
+            _ => Err(fault::Errno(libc::EISDIR)),
+        }
+    }
+
+    fn write_control(&self, inode: Inode, handle: u64, data: &[u8]) -> Result<(), fault::Errno> {
+        let replace = self.handles.begin_write(handle);
+        match inode {
+            Inode::Control(file) => self.control.write(file, data),
+            Inode::Disk(disk, file) => {
+                let disk = self.disks.at(disk).ok_or(fault::Errno(libc::ENODEV))?;
+                self.control.write_disk(&disk, file, data, replace)
+            }
+            _ => Err(fault::Errno(libc::EISDIR)),
+        }?;
+        self.handles.replaced(handle);
+        Ok(())
+    }
+
+    /// What a bare `> file` asks for: an empty write that replaces.
+    fn empty(&self, inode: Inode, handle: u64) {
+        if matches!(inode, Inode::Disk(_, DiskFile::Faults)) {
+            // An empty text is always valid; the disk may be gone, and then so are its faults.
+            let _ = self.write_control(inode, handle, b"");
+        }
+    }
+
+    /// Where a control file is seen by clients.
+    fn path(&self, inode: Inode) -> Option<PathBuf> {
+        let ctl = self.mount_point.join(CTL);
+        match inode {
+            Inode::Control(file) => Some(ctl.join(file.name())),
+            Inode::Disk(disk, file) => Some(ctl.join(self.disks.at(disk)?.id()).join(file.name())),
+            _ => None,
+        }
+    }
+}
+
+/// A real disk takes only whole sectors past the page cache; QEMU finds the sector size by this.
+fn check_alignment(flags: OpenFlags, offset: u64, len: usize) -> Result<(), Errno> {
+    let aligned = offset.is_multiple_of(SECTOR) && (len as u64).is_multiple_of(SECTOR);
+    if flags.0 & libc::O_DIRECT != 0 && !aligned {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+fn fallocate_request(mode: i32, offset: u64, len: u64) -> Option<Request<'static>> {
+    const PUNCH: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    const ZERO: i32 = libc::FALLOC_FL_ZERO_RANGE;
+    const ZERO_KEEP: i32 = libc::FALLOC_FL_ZERO_RANGE | libc::FALLOC_FL_KEEP_SIZE;
+    match mode {
+        PUNCH => Some(Request::Discard { offset, len }),
+        ZERO | ZERO_KEEP => Some(Request::Zero {
+            offset,
+            len,
+            keep_size: mode == ZERO_KEEP,
+        }),
+        _ => None,
+    }
+}
+
+impl Filesystem for Provium {
+    fn init(&mut self, _req: &fuser::Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        // Each is an improvement that an old kernel may lack.
+        let wanted = [
+            InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_ATOMIC_O_TRUNC,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+        ];
+        for flag in wanted {
+            let _ = config.add_capabilities(flag);
+        }
+        let _ = config.set_max_write(LARGEST_REQUEST);
+        let _ = config.set_max_background(MOST_BACKGROUND);
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &fuser::Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let Some(inode) = self.0.lookup(parent, name) else {
+            return reply.error(Errno::ENOENT);
+        };
+        self.run(move |inner| match inner.attr(inode) {
+            Ok(attr) => reply.entry(&TTL, &attr, Generation(0)),
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    fn getattr(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        _fh: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        let Some(inode) = Inode::of(ino) else {
+            return reply.error(Errno::ENOENT);
+        };
+        self.run(move |inner| match inner.attr(inode) {
+            Ok(attr) => reply.attr(&TTL, &attr),
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    fn setattr(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let Some(inode) = Inode::of(ino) else {
+            return reply.error(Errno::ENOENT);
+        };
+        if mode.is_some() || uid.is_some() || gid.is_some() {
+            return reply.error(Errno::EPERM);
+        }
+        self.run(move |inner| {
+            let resized = match (inode, size) {
+                (_, None) => Ok(()),
+                (Inode::Data(disk), Some(size)) => match inner.disks.at(disk) {
+                    Some(disk) => disk.set_len(size).map_err(Errno::from),
+                    None => Err(Errno::ENODEV),
+                },
+                (_, Some(0)) => {
+                    inner.empty(inode, fh.map_or(0, |fh| fh.0));
+                    Ok(())
+                }
+                _ => Err(Errno::EINVAL),
+            };
+            match resized.and_then(|()| inner.attr(inode)) {
+                Ok(attr) => reply.attr(&TTL, &attr),
+                Err(errno) => reply.error(errno),
+            }
+        });
+    }
+
+    fn open(&self, req: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let writes = flags.0 & libc::O_ACCMODE != libc::O_RDONLY;
+        if let Ok(disk) = self.data(ino) {
+            if writes && disk.image().read_only() {
+                return reply.error(Errno::EROFS);
+            }
+            // O_TRUNC is left unheeded, as a block device does.
+            return match disk.open() {
+                Some(client) => reply.opened(
+                    FileHandle(client),
+                    FopenFlags::FOPEN_DIRECT_IO
+                        | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES
+                        | FopenFlags::FOPEN_NOFLUSH,
+                ),
+                None => reply.error(Errno::ENOENT),
+            };
+        }
+        match Inode::of(ino) {
+            Some(Inode::Control(_) | Inode::Disk(..)) => {
+                let truncate = writes && flags.0 & libc::O_TRUNC != 0;
+                let handle = self.0.handles.open(req.pid(), truncate);
+                reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO);
+            }
+            _ => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn read(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        if let Ok(disk) = self.data(ino) {
+            if let Err(errno) = check_alignment(flags, offset, size as usize) {
+                return reply.error(errno);
+            }
+            let request = Request::Read { offset, len: size };
+            return self.run(move |_| disk.submit(request, fh.0, ReadReply(reply)));
+        }
+        let Some(inode) = Inode::of(ino) else {
+            return reply.error(Errno::EINVAL);
+        };
+        // The start of the file is read anew each time; the rest comes from the same snapshot.
+        self.run(move |inner| {
+            let text = (offset == 0).then(|| inner.text(inode)).transpose();
+            match text {
+                Ok(fresh) => {
+                    if let Some(text) = fresh {
+                        inner.handles.store(fh.0, text);
+                    }
+                    reply.data(&inner.handles.page(fh.0, offset, size));
+                }
+                Err(errno) => reply.error(kernel(errno)),
+            }
+        });
+    }
+
+    fn write(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let len = data.len();
+        if let Ok(disk) = self.data(ino) {
+            if let Err(errno) = check_alignment(flags, offset, len) {
+                return reply.error(errno);
+            }
+            let data = Cow::Borrowed(data);
+            let request = Request::Write { offset, data };
+            let reply = WriteReply(reply, len as u32);
+            // Not `run`: the data is copied only if it has to leave this thread.
+            return match self.0.loops.enter() {
+                Some(_busy) => disk.submit(request, fh.0, reply),
+                None => {
+                    let request = request.into_owned();
+                    self.run_on_pool(move |_| disk.submit(request, fh.0, reply));
+                }
+            };
+        }
+        let Some(inode) = Inode::of(ino) else {
+            return reply.error(Errno::EINVAL);
+        };
+        let data = data.to_vec();
+        let work = move |inner: &Inner| match inner.write_control(inode, fh.0, &data) {
+            Ok(()) => reply.written(len as u32),
+            Err(errno) => reply.error(kernel(errno)),
+        };
+        match inode {
+            // These may wait, and must find all loops free to answer what they wait for.
+            Inode::Control(ControlFile::Attach | ControlFile::Detach) => self.run_on_pool(work),
+            _ => work(&self.0),
+        }
+    }
+
+    fn flush(
+        &self,
+        req: &fuser::Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        let truncated_by = self.0.handles.untouched_truncation_by(fh.0);
+        if let (Some(inode), Some(opener)) = (Inode::of(ino), truncated_by) {
+            let path = self.0.path(inode);
+            let is_last = path.is_none_or(|path| !may_be_open(opener, &path));
+            if opener == req.pid() && is_last {
+                self.0.empty(inode, fh.0);
+            }
+        }
+        reply.ok();
+    }
+
+    fn release(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        match Inode::of(ino) {
+            Some(Inode::Data(disk)) => {
+                if let Some(disk) = self.0.disks.at(disk) {
+                    disk.close(fh.0);
+                }
+            }
+            Some(inode) => {
+                if self.0.handles.untouched_truncation_by(fh.0).is_some() {
+                    self.0.empty(inode, fh.0);
+                }
+                self.0.handles.close(fh.0);
+            }
+            None => {}
+        }
+        reply.ok();
+    }
+
+    fn fsync(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        let request = Request::Flush {
+            data_only: datasync,
+        };
+        self.submit(ino, fh, request, reply);
+    }
+
+    fn fallocate(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        if let Some(request) = fallocate_request(mode, offset, length) {
+            return self.submit(ino, fh, request, reply);
+        }
+        let keep_size = mode == libc::FALLOC_FL_KEEP_SIZE;
+        if mode != 0 && !keep_size {
+            return reply.error(Errno::EOPNOTSUPP);
+        }
+        match self.data(ino) {
+            Ok(disk) => self.run(
+                move |_| match disk.image().allocate(offset, length, keep_size) {
+                    Ok(()) => reply.ok(),
+                    Err(error) => reply.error(error.into()),
+                },
+            ),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn lseek(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let extent = match whence {
+            libc::SEEK_DATA => Extent::Data,
+            libc::SEEK_HOLE => Extent::Hole,
+            _ => return reply.error(Errno::EINVAL),
+        };
+        let (Ok(disk), Ok(offset)) = (self.data(ino), u64::try_from(offset)) else {
+            return reply.error(Errno::ENXIO);
+        };
+        self.run(move |_| match disk.image().seek(extent, offset) {
+            Ok(found) => reply.offset(found as i64),
+            Err(error) => reply.error(error.into()),
+        });
+    }
+
+    fn ioctl(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _flags: IoctlFlags,
+        cmd: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        match self.data(ino) {
+            Ok(disk) if cmd == IOCTL_INJECTED_ERRORS => {
+                reply.ioctl(0, &disk.injected_errors(fh.0).to_ne_bytes());
+            }
+            _ => reply.error(Errno::ENOTTY),
+        }
+    }
+
+    fn readdir(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        let Some(folder) = Inode::of(ino).filter(|inode| inode.is_folder()) else {
+            return reply.error(Errno::ENOTDIR);
+        };
+        let dots = [(folder, ".".to_owned()), (Inode::Root, "..".to_owned())];
+        let entries = dots.into_iter().chain(self.0.entries(folder)).enumerate();
+        for (at, (inode, name)) in entries.skip(offset as usize) {
+            let kind = match inode.is_folder() {
+                true => FileType::Directory,
+                false => FileType::RegularFile,
+            };
+            if reply.add(inode.number(), at as u64 + 1, kind, name) {
+                break;
+            }
+        }
+        reply.ok();
+    }
+
+    // Disks come by `ctl/attach` and go by `ctl/detach`: nothing is made or removed by name.
+
+    fn create(
+        &self,
+        _req: &fuser::Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(Errno::EPERM);
+    }
+
+    fn mknod(
+        &self,
+        _req: &fuser::Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(Errno::EPERM);
+    }
+
+    fn mkdir(
+        &self,
+        _req: &fuser::Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(Errno::EPERM);
+    }
+
+    fn unlink(&self, _req: &fuser::Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EPERM);
+    }
+
+    fn rmdir(&self, _req: &fuser::Request, _parent: INodeNo, _name: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EPERM);
+    }
+
+    fn rename(
+        &self,
+        _req: &fuser::Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _newparent: INodeNo,
+        _newname: &OsStr,
+        _flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EPERM);
+    }
+}

@@ -1,0 +1,12 @@
+//! The FUSE adapter: inodes and handles in, calls to `disk` and `control` out. Knows no fault.
+
+mod adapter;
+mod attr;
+mod closing;
+mod handles;
+mod inode;
+mod loops;
+mod reply;
+mod session;
+
+pub use session::{MountError, Options, Server, check_mount_point};

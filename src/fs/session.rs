@@ -1,0 +1,219 @@
+//! A mount from its beginning to its one documented end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+use fuser::{Config, MountOption, Session, SessionACL};
+
+use super::adapter::{Inner, Provium};
+use super::attr::Attributes;
+use super::handles::Handles;
+use super::loops::Loops;
+use crate::control::Control;
+use crate::disk::Disks;
+use crate::mounts::{self, Mount};
+use crate::names::FS_TYPE;
+
+/// Threads that take requests from the kernel. One more than the processors keep busy, so that
+/// one is free for the control files; measured in docs/architecture.md.
+const EXTRA_LOOPS: usize = 1;
+const FEWEST_LOOPS: usize = 3;
+/// How long the end waits for clients that are closing before it unmounts without them.
+const CLOSING: Duration = Duration::from_millis(500);
+/// How long the end waits for the loop threads; a client that keeps a file open keeps them.
+const LOOPS_END: Duration = Duration::from_millis(500);
+
+/// How to mount.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder, as [`check_mount_point`] returned it.
+    pub mount_point: PathBuf,
+    /// Other users may open the data files.
+    pub allow_other: bool,
+}
+
+/// Why nothing was mounted. Every text names the path.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// There is no such folder; nothing is created.
+    #[error("mount point {} does not exist: create it with `mkdir {}`", .0.display(), .0.display())]
+    Missing(PathBuf),
+    /// Something else than a folder.
+    #[error("mount point {} is not a folder", .0.display())]
+    NotAFolder(PathBuf),
+    /// Files would be hidden by the mount.
+    #[error("mount point {} is not empty: its files would be hidden", .0.display())]
+    NotEmpty(PathBuf),
+    /// A provium mount is there already.
+    #[error("mount point {} is busy: provium serves it already; end that with `provium umount {}`", .0.display(), .0.display())]
+    Busy(PathBuf),
+    /// A server that died left it behind.
+    #[error("mount point {} is stale: its server died; clean up with `provium umount --stale`", .0.display())]
+    Stale(PathBuf),
+    /// /dev/fuse is missing or not ours to open.
+    #[error("/dev/fuse cannot be opened: {0}; `provium doctor` tells how to mend that")]
+    NoFuse(io::Error),
+    /// The system refused.
+    #[error("cannot mount at {}: {source}", path.display())]
+    Io {
+        /// The mount point.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Checks that `path` can be mounted over, and returns it absolute and without links.
+pub fn check_mount_point(path: &Path) -> Result<PathBuf, MountError> {
+    let failed = |source| MountError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    // The list first: a mount that does not answer must not be touched.
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    check_not_ours(&absolute)?;
+    let resolved = absolute
+        .canonicalize()
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => MountError::Missing(path.to_owned()),
+            io::ErrorKind::NotConnected => MountError::Stale(path.to_owned()),
+            _ => failed(source),
+        })?;
+    check_not_ours(&resolved)?;
+    if !resolved.is_dir() {
+        return Err(MountError::NotAFolder(path.to_owned()));
+    }
+    if resolved.read_dir().map_err(failed)?.next().is_some() {
+        return Err(MountError::NotEmpty(path.to_owned()));
+    }
+    Ok(resolved)
+}
+
+fn check_not_ours(path: &Path) -> Result<(), MountError> {
+    match mounts::find(path) {
+        Ok(Some(mount)) if mount.is_stale() => Err(MountError::Stale(path.to_owned())),
+        Ok(Some(_)) => Err(MountError::Busy(path.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// A mount that answers. It lasts until [`Server::end`].
+pub struct Server {
+    disks: Arc<Disks>,
+    mount_point: PathBuf,
+    loops: JoinHandle<io::Result<()>>,
+    unmounted: Receiver<()>,
+}
+
+impl Server {
+    /// Mounts and starts to serve `disks`.
+    pub fn start(options: &Options, disks: Arc<Disks>) -> Result<Self, MountError> {
+        std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/fuse")
+            .map_err(MountError::NoFuse)?;
+        let failed = |source| MountError::Io {
+            path: options.mount_point.clone(),
+            source,
+        };
+        let threads = loop_threads();
+        let inner = Inner {
+            control: Control::new(Arc::clone(&disks), &options.mount_point),
+            handles: Handles::default(),
+            attributes: Attributes::new(options.allow_other),
+            loops: Loops::new(threads),
+            mount_point: options.mount_point.clone(),
+            disks: Arc::clone(&disks),
+        };
+        let filesystem = Provium(Arc::new(inner));
+        let config = config(options.allow_other, threads);
+        let session = Session::new(filesystem, &options.mount_point, &config).map_err(failed)?;
+        let (ended, unmounted) = bounded(0);
+        let run = move || {
+            let _ended = ended; // Dropped with the last loop: the receiver sees it.
+            session.run()
+        };
+        let loops = std::thread::Builder::new().name("session".into());
+        let loops = loops.spawn(run).map_err(failed)?;
+        Ok(Self {
+            disks,
+            mount_point: options.mount_point.clone(),
+            loops,
+            unmounted,
+        })
+    }
+
+    /// Disconnects when somebody else has unmounted it.
+    pub fn unmounted(&self) -> &Receiver<()> {
+        &self.unmounted
+    }
+
+    /// The one end: lets go of everything that waits, unmounts (without the clients that still
+    /// have files open, if need be), waits for the loops, flushes the images.
+    ///
+    /// When it returns, all data that was ever acknowledged is with the host's storage. Clients
+    /// that still have files open get errors once this process is gone.
+    pub fn end(self) {
+        self.disks.clear();
+        unmount(&self.mount_point);
+        wait_until(LOOPS_END, || self.loops.is_finished());
+        self.disks.end();
+    }
+}
+
+fn unmount(mount_point: &Path) {
+    let ours = || {
+        let mount = mounts::find(mount_point).ok().flatten();
+        mount.is_some_and(|mount| mount.server == Some(std::process::id()))
+    };
+    // Another mount may already lie in this place: only ever take away our own.
+    wait_until(CLOSING, || {
+        !ours() || mounts::unmount(mount_point, false).is_ok()
+    });
+    if ours() {
+        let _ = mounts::unmount(mount_point, true);
+    }
+}
+
+fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !done() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn loop_threads() -> usize {
+    if let Some(n) = std::env::var("PROVIUM_LOOPS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+    {
+        return n;
+    }
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    (processors + EXTRA_LOOPS).max(FEWEST_LOOPS)
+}
+
+fn config(allow_other: bool, threads: usize) -> Config {
+    let mut config = Config::default();
+    let subtype = FS_TYPE.trim_start_matches("fuse.");
+    config.mount_options = vec![
+        MountOption::FSName(Mount::source()),
+        // As a raw option: fuser passes `Subtype` to fusermount3 only, and not to the kernel.
+        MountOption::CUSTOM(format!("subtype={subtype}")),
+        MountOption::DefaultPermissions,
+        MountOption::NoSuid,
+        MountOption::NoDev,
+        MountOption::NoExec,
+    ];
+    if allow_other {
+        config.acl = SessionACL::All;
+    }
+    config.n_threads = Some(threads);
+    config.clone_fd = true;
+    config
+}

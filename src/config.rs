@@ -118,15 +118,16 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// The configuration in `file`; without one, that of the nearest `provium.toml` upwards from
-    /// `folder`; without that, the defaults.
+    /// The nearest `provium.toml`, from `folder` upwards.
+    pub fn find(folder: &Path) -> Option<PathBuf> {
+        let candidates = folder.ancestors().map(|up| up.join(FILE_NAME));
+        candidates.into_iter().find(|path| path.is_file())
+    }
+
+    /// The configuration in `file`; without one the defaults, whose paths start at `folder`.
     pub fn load(file: Option<&Path>, folder: &Path) -> Result<Self, ConfigError> {
-        let found = folder
-            .ancestors()
-            .map(|up| up.join(FILE_NAME))
-            .find(|path| path.is_file());
-        match file.map(Path::to_owned).or(found) {
-            Some(path) => Self::read(&path),
+        match file {
+            Some(path) => Self::read(path),
             None => Ok(Self {
                 folder: folder.to_owned(),
                 ..Self::default()
@@ -199,7 +200,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         std::fs::write(&path, text).unwrap();
-        Config::load(None, &folder.path().join("below/it"))
+        let found = Config::find(&folder.path().join("below/it"));
+        Config::load(found.as_deref(), folder.path())
     }
 
     #[test]

@@ -17,4 +17,7 @@ pub mod image;
 pub mod launch;
 pub mod mounts;
 pub mod names;
+pub mod runner;
+pub mod script;
 pub mod sys;
+pub mod vm;

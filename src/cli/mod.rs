@@ -2,12 +2,15 @@
 
 mod completions;
 mod disks;
+mod doctor;
 mod exit;
 mod fault;
+mod guest;
 mod mount;
 mod mount_options;
 mod status;
 mod table;
+mod test;
 mod umount;
 
 use std::process::ExitCode;
@@ -43,6 +46,11 @@ enum Command {
     Fault(fault::Args),
     Status(status::Args),
     #[command(hide = true)]
+    Test(test::Args),
+    #[command(hide = true)]
+    TestFile(test::FileArgs),
+    Guest(guest::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 
@@ -55,6 +63,10 @@ pub fn main() -> ExitCode {
         Command::Detach(args) => disks::detach(&args),
         Command::Fault(args) => fault::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::TestFile(args) => test::run_file(&args),
+        Command::Guest(args) => guest::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => {
             completions::run(&args, &mut Cli::command());
             Ok(Exit::Done)

@@ -18,10 +18,10 @@ use crate::disk::Disks;
 use crate::mounts::{self, Mount};
 use crate::names::FS_TYPE;
 
-/// Threads that take requests from the kernel. One more than the processors keep busy, so that
+/// Threads that take requests from the kernel. More than the processors keep busy, so that
 /// one is free for the control files; measured in docs/architecture.md.
-const EXTRA_LOOPS: usize = 1;
-const FEWEST_LOOPS: usize = 3;
+const EXTRA_LOOPS: usize = 2;
+const FEWEST_LOOPS: usize = 4;
 /// How long the end waits for clients that are closing before it unmounts without them.
 const CLOSING: Duration = Duration::from_millis(500);
 /// How long the end waits for the loop threads; a client that keeps a file open keeps them.

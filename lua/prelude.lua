@@ -1,0 +1,114 @@
+-- What every test file finds, as far as it is easier said in Lua than in Rust.
+-- Called with the table of natives; returns what Rust needs back.
+local native = ...
+
+-- A native returns true and its results, or false and a message. The error that a test sees is
+-- that message as a string, with the file and the line of the call.
+local function finish(ok, ...)
+  if ok then
+    return ...
+  end
+  error((...), 2)
+end
+
+local function wrap(call)
+  return function(...)
+    return finish(call(...))
+  end
+end
+
+-- The `t` of a test. `failed` remembers a failed assertion even when a pcall swallows its error.
+local T = {}
+T.__index = T
+
+local function fail(t, message)
+  t.failed = t.failed or message
+  error(message, 3)
+end
+
+local function show(value)
+  return tostring(value)
+end
+
+function T:assert(condition, message)
+  if not condition then
+    fail(self, message or "assertion failed")
+  end
+  return condition
+end
+
+function T:assert_eq(a, b, message)
+  if not rawequal(a, b) then
+    fail(self, ("%s: %s ~= %s"):format(message or "assert_eq failed", show(a), show(b)))
+  end
+end
+
+function T:assert_neq(a, b, message)
+  if rawequal(a, b) then
+    fail(self, ("%s: %s == %s"):format(message or "assert_neq failed", show(a), show(b)))
+  end
+end
+
+function T:assert_contains(haystack, needle, message)
+  if not tostring(haystack):find(tostring(needle), 1, true) then
+    local what = message or "assert_contains failed"
+    fail(self, ("%s: %s not found in: %s"):format(what, show(needle), show(haystack)))
+  end
+end
+
+function T:assert_raises(fn, message)
+  local ok, err = pcall(fn)
+  if ok then
+    fail(self, message or "assert_raises: expected to raise")
+  end
+  return err
+end
+
+function T:fail(message)
+  fail(self, message or "explicit failure (t:fail)")
+end
+
+function T:skip(reason)
+  self.skipped = reason or "skipped"
+  error("skipped: " .. self.skipped, 2)
+end
+
+function T:log(value)
+  native.log(show(value))
+end
+
+-- The result of a command in the guest.
+local Result = {}
+Result.__index = Result
+
+function Result:ok()
+  return self.exit_code == 0
+end
+
+local function quoted(text)
+  local escapes = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
+  return '"' .. text:gsub('[\n\t\r"\\]', escapes) .. '"'
+end
+
+function Result:assert_ok()
+  if not self:ok() then
+    error(("command failed: status=%s code=%d stdout=%s stderr=%s"):format(
+      self.status, self.exit_code, quoted(self.stdout), quoted(self.stderr)), 2)
+  end
+  return self
+end
+
+test = wrap(native.test)
+
+-- `provium` is an object only so that its calls read like those of its VMs.
+provium = { vm = wrap(native.provium_vm) }
+
+return {
+  wrap = wrap,
+  new_t = function(name, meta)
+    return setmetatable({ name = name, meta = meta }, T)
+  end,
+  new_result = function(fields)
+    return setmetatable(fields, Result)
+  end,
+}

@@ -1,0 +1,88 @@
+//! Finding test files.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How the name of a test file ends.
+const SUFFIX: &str = ".test.lua";
+
+/// Why the files cannot be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoverError {
+    /// A path that was asked for is not there.
+    #[error("{} does not exist: give test files (*.test.lua) or folders with some", .0.display())]
+    Missing(PathBuf),
+    /// A folder cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The test files among `paths`: files as they are, folders with all that is below them, sorted.
+pub fn discover(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DiscoverError> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let first = found.len();
+            walk(path, &mut found)?;
+            found[first..].sort();
+        } else if path.exists() {
+            found.push(path.clone());
+        } else {
+            return Err(DiscoverError::Missing(path.clone()));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|path| seen.insert(path.clone()));
+    Ok(found)
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DiscoverError> {
+    let failed = |source| DiscoverError::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    for entry in folder.read_dir().map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        // A link to a folder is not followed: it could lead back up.
+        if entry.file_type().map_err(failed)?.is_dir() {
+            walk(&path, found)?;
+        } else if path.to_string_lossy().ends_with(SUFFIX) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_give_their_test_files_sorted_and_files_count_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("sub")).unwrap();
+        for name in ["b.test.lua", "a.test.lua", "sub/c.test.lua", "helper.lua"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        let found = discover(&[path("helper.lua"), folder.path().to_owned()]).unwrap();
+        let expected = ["helper.lua", "a.test.lua", "b.test.lua", "sub/c.test.lua"].map(path);
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_missing_path_is_an_error_that_names_it() {
+        let error = discover(&["/no/such.test.lua".into()]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("/no/such.test.lua does not exist")
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! Reading option tables: every key known, every value of its type.
+
+use mlua::{FromLua, Lua, Table, Value};
+
+/// The table of options `{key = value, ...}`; nil counts as empty.
+pub(super) struct Options(Option<Table>);
+
+impl FromLua for Options {
+    fn from_lua(value: Value, _lua: &Lua) -> mlua::Result<Self> {
+        match value {
+            Value::Nil => Ok(Self(None)),
+            Value::Table(table) => Ok(Self(Some(table))),
+            other => Err(mlua::Error::FromLuaConversionError {
+                from: other.type_name(),
+                to: "table".into(),
+                message: Some("options are a table".into()),
+            }),
+        }
+    }
+}
+
+impl Options {
+    /// Fails on a key that is not among `known`.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), String> {
+        let Some(table) = &self.0 else { return Ok(()) };
+        for pair in table.pairs::<Value, Value>() {
+            let (key, _) = pair.map_err(|error| error.to_string())?;
+            let name = key.to_string().unwrap_or_default();
+            if !matches!(key, Value::String(_)) || !known.contains(&name.as_str()) {
+                return Err(format!(
+                    "unknown option `{name}` (known: {})",
+                    known.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of `key`, if there is one; `wanted` describes it in the error.
+    pub(super) fn get<T: FromLua>(&self, key: &str, wanted: &str) -> Result<Option<T>, String> {
+        let Some(table) = &self.0 else {
+            return Ok(None);
+        };
+        let value: Value = table.get(key).map_err(|error| error.to_string())?;
+        let found = value.type_name();
+        table
+            .get(key)
+            .map_err(|_| format!("`{key}` wants {wanted}, not a {found}"))
+    }
+}

@@ -1,0 +1,126 @@
+//! Functions and methods for Lua whose errors are strings with the place of the call.
+
+use std::fmt::Display;
+
+use mlua::{
+    FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table, UserData,
+    UserDataRef, Value,
+};
+
+use super::context::Context;
+
+/// A Lua function for the prelude's `wrap`: returns true and results, or false and a message,
+/// which starts with `name` unless that is empty.
+pub(super) fn native<A, R, E>(
+    lua: &Lua,
+    name: &'static str,
+    call: impl Fn(&Lua, A) -> std::result::Result<R, E> + 'static,
+) -> Result<Function>
+where
+    A: FromLuaMulti,
+    R: IntoLuaMulti,
+    E: Display,
+{
+    lua.create_function(move |lua, args: MultiValue| {
+        let args = match A::from_lua_multi(args, lua) {
+            Ok(args) => args,
+            Err(error) => return failed(lua, name, &argument_error(&error)),
+        };
+        match call(lua, args) {
+            Ok(results) => {
+                let mut all = results.into_lua_multi(lua)?;
+                all.push_front(Value::Boolean(true));
+                Ok(all)
+            }
+            Err(error) => failed(lua, name, &error),
+        }
+    })
+}
+
+fn failed(lua: &Lua, name: &str, error: &dyn Display) -> Result<MultiValue> {
+    let message = match name {
+        "" => error.to_string(),
+        _ => format!("{name}: {error}"),
+    };
+    Ok([Value::Boolean(false), message.into_lua(lua)?]
+        .into_iter()
+        .collect())
+}
+
+fn argument_error(error: &mlua::Error) -> String {
+    match error {
+        mlua::Error::FromLuaConversionError {
+            from, to, message, ..
+        } => match message {
+            Some(message) if !message.is_empty() => {
+                format!("expected {to}, got {from} ({message})")
+            }
+            _ => format!("expected {to}, got {from}"),
+        },
+        mlua::Error::BadArgument { pos, cause, .. } => {
+            format!("argument {pos}: {}", argument_error(cause))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The methods of a kind of object: a table that its userdata look names up in.
+pub(super) struct Methods<'a> {
+    context: &'a Context,
+    class: &'static str,
+    table: Table,
+}
+
+impl<'a> Methods<'a> {
+    /// The methods of `class`, which is what their errors begin with.
+    pub(super) fn of(context: &'a Context, class: &'static str) -> Result<Self> {
+        let table = context.lua().create_table()?;
+        Ok(Self {
+            context,
+            class,
+            table,
+        })
+    }
+
+    /// Adds a method. `label` is what its errors begin with, as in `disk:size`.
+    pub(super) fn add<T, A, R, E>(
+        &self,
+        label: &'static str,
+        call: impl Fn(&Lua, &T, A) -> std::result::Result<R, E> + 'static,
+    ) -> Result<()>
+    where
+        T: UserData + 'static,
+        A: FromLuaMulti,
+        R: IntoLuaMulti,
+        E: Display,
+    {
+        let name = label.rsplit(':').next().unwrap_or(label);
+        let class = self.class;
+        let method = move |lua: &Lua, mut args: MultiValue| {
+            let this = args.pop_front().unwrap_or(Value::Nil);
+            let this = UserDataRef::<T>::from_lua(this, lua)
+                .map_err(|_| format!("call it with a colon, on a {class}"))?;
+            let args = A::from_lua_multi(args, lua).map_err(|error| argument_error(&error))?;
+            call(lua, &this, args).map_err(|error| error.to_string())
+        };
+        let native = native(self.context.lua(), label, method)?;
+        self.table.set(name, self.context.wrap(native)?)
+    }
+
+    /// Makes the methods known to the class's userdata.
+    pub(super) fn register(self) -> Result<()> {
+        self.context
+            .lua()
+            .set_named_registry_value(self.class, self.table)
+    }
+}
+
+use mlua::FromLua;
+
+/// Gives a userdata type the methods that were registered for `class`.
+pub(super) fn look_up<T, M: mlua::UserDataMethods<T>>(methods: &mut M, class: &'static str) {
+    methods.add_meta_method(mlua::MetaMethod::Index, move |lua, _, name: Value| {
+        let table: Table = lua.named_registry_value(class)?;
+        table.get::<Value>(name)
+    });
+}

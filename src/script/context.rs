@@ -1,0 +1,140 @@
+//! What the objects of a test file share.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use mlua::{Function, Lua, Table};
+
+use crate::config::Config;
+use crate::runner::Event;
+use crate::vm::{Limit, Vm};
+
+/// A VM that several handles share.
+pub(super) type SharedVm = Rc<RefCell<Vm>>;
+
+/// A test, as its file declared it.
+pub(super) struct Declared {
+    pub(super) name: String,
+    pub(super) meta: Table,
+    pub(super) run: Function,
+}
+
+/// The state of a test file. Clones share it.
+#[derive(Clone)]
+pub(super) struct Context(Rc<Inner>);
+
+struct Inner {
+    lua: Lua,
+    prelude: RefCell<Option<Table>>,
+    config: Config,
+    limit: Limit,
+    emit: Box<dyn Fn(Event)>,
+    tests: RefCell<Vec<Declared>>,
+    vms: RefCell<Vec<SharedVm>>,
+}
+
+impl Context {
+    pub(super) fn new(lua: Lua, config: Config, emit: Box<dyn Fn(Event)>) -> Self {
+        Self(Rc::new(Inner {
+            lua,
+            prelude: RefCell::default(),
+            config,
+            limit: Limit::default(),
+            emit,
+            tests: RefCell::default(),
+            vms: RefCell::default(),
+        }))
+    }
+
+    pub(super) fn lua(&self) -> &Lua {
+        &self.0.lua
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(super) fn limit(&self) -> &Limit {
+        &self.0.limit
+    }
+
+    pub(super) fn emit(&self, event: Event) {
+        (self.0.emit)(event);
+    }
+
+    pub(super) fn set_prelude(&self, prelude: Table) {
+        *self.0.prelude.borrow_mut() = Some(prelude);
+    }
+
+    /// Calls a function of the prelude.
+    pub(super) fn prelude<R: mlua::FromLuaMulti>(
+        &self,
+        function: &str,
+        args: impl mlua::IntoLuaMulti,
+    ) -> mlua::Result<R> {
+        let prelude = self.0.prelude.borrow().clone();
+        let prelude = prelude.ok_or_else(|| mlua::Error::runtime("the prelude is not loaded"))?;
+        prelude.get::<Function>(function)?.call(args)
+    }
+
+    /// A native as tests call it: its failure raises.
+    pub(super) fn wrap(&self, native: Function) -> mlua::Result<Function> {
+        self.prelude("wrap", native)
+    }
+
+    /// Adds a test; false when the file has one of that name.
+    pub(super) fn declare(&self, test: Declared) -> bool {
+        let mut tests = self.0.tests.borrow_mut();
+        let is_new = tests.iter().all(|other| other.name != test.name);
+        if is_new {
+            tests.push(test);
+        }
+        is_new
+    }
+
+    /// All tests, in the order of the file.
+    pub(super) fn take_tests(&self) -> Vec<Declared> {
+        self.0.tests.take()
+    }
+
+    /// Adds a VM to the current scope.
+    pub(super) fn add_vm(&self, vm: Vm) -> SharedVm {
+        self.emit(Event::Vm {
+            name: vm.name().to_owned(),
+            console: vm.console_path(),
+        });
+        let vm = Rc::new(RefCell::new(vm));
+        self.0.vms.borrow_mut().push(Rc::clone(&vm));
+        vm
+    }
+
+    /// The VM called `name`, if there is one.
+    pub(super) fn find_vm(&self, name: &str) -> Option<SharedVm> {
+        let vms = self.0.vms.borrow();
+        vms.iter().find(|vm| vm.borrow().name() == name).cloned()
+    }
+
+    /// A mark for [`close_vms_since`](Self::close_vms_since): the VMs of the outer scopes.
+    pub(super) fn vm_count(&self) -> usize {
+        self.0.vms.borrow().len()
+    }
+
+    /// Ends the scope that began at `mark`: its VMs are closed, newest first.
+    pub(super) fn close_vms_since(&self, mark: usize) {
+        let closing = self.0.vms.borrow_mut().split_off(mark);
+        for vm in closing.iter().rev() {
+            vm.borrow_mut().close();
+        }
+    }
+
+    /// The console logs of the VMs that are open, with their names.
+    pub(super) fn consoles(&self) -> Vec<(String, PathBuf)> {
+        let vms = self.0.vms.borrow();
+        let console = |vm: &SharedVm| {
+            let vm = vm.borrow();
+            (vm.name().to_owned(), vm.console_path())
+        };
+        vms.iter().map(console).collect()
+    }
+}

@@ -1,0 +1,138 @@
+//! The `disk` of the documents.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mlua::{Lua, UserData, UserDataMethods};
+
+use super::bind::{Methods, look_up};
+use super::context::{Context, SharedVm};
+use crate::client::DataError;
+use crate::disk::SECTOR;
+use crate::fault::{Mode, parse_rule};
+use crate::vm::{DiskRecord, VmError};
+
+const CLASS: &str = "disk";
+
+/// A handle on a disk. The disk's state is not here but with the disk.
+pub(super) struct Disk {
+    pub(super) vm: SharedVm,
+    pub(super) record: Rc<RefCell<DiskRecord>>,
+}
+
+impl UserData for Disk {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        look_up(methods, CLASS);
+    }
+}
+
+/// Why a sector call failed, in the words of the documents.
+#[derive(Debug, thiserror::Error)]
+enum SectorError {
+    #[error("disk is detached")]
+    Detached,
+    #[error("no backing image — disk:with_image required")]
+    NoImage,
+    #[error("{0} must not be negative")]
+    Negative(&'static str),
+    #[error(
+        "{sectors} sectors from sector {offset} on reach past the end of the disk ({found} bytes are there)"
+    )]
+    PastTheEnd {
+        offset: i64,
+        sectors: i64,
+        found: usize,
+    },
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// Adds the methods of the documents.
+pub(super) fn register(context: &Context) -> mlua::Result<()> {
+    let methods = Methods::of(context, CLASS)?;
+    methods.add("disk:size", |_, disk: &Disk, ()| {
+        disk.record.borrow().size()
+    })?;
+    methods.add(
+        "disk:read_sectors",
+        |lua: &Lua, disk: &Disk, (offset, n)| {
+            let bytes = read_sectors(disk, offset, n).map_err(|error| error.to_string())?;
+            lua.create_string(bytes).map_err(|error| error.to_string())
+        },
+    )?;
+    methods.add(
+        "disk:write_sectors",
+        |_, disk: &Disk, (offset, data): (i64, mlua::LuaString)| {
+            write_sectors(disk, offset, &data.as_bytes())
+        },
+    )?;
+    methods.add("disk:fault_inject", |_, disk: &Disk, mode: String| {
+        inject(disk, &mode)
+    })?;
+    methods.add("disk:clear_faults", |_, disk: &Disk, ()| {
+        disk.record.borrow_mut().clear_faults()
+    })?;
+    methods.add("disk:active_faults", |_, disk: &Disk, ()| {
+        disk.record.borrow().faults()
+    })?;
+    methods.add("disk:detach", |_, disk: &Disk, ()| {
+        disk.vm.borrow_mut().detach_disk(&disk.record);
+        Ok::<_, VmError>(())
+    })?;
+    methods.add("disk:is_detached", |_, disk: &Disk, ()| {
+        Ok::<_, VmError>(disk.record.borrow().is_detached())
+    })?;
+    methods.add("disk:id", |_, disk: &Disk, ()| {
+        Ok::<_, VmError>(disk.record.borrow().id().to_owned())
+    })?;
+    methods.add("disk:path", |_, disk: &Disk, ()| {
+        let path = disk.record.borrow().path();
+        let path = path.ok_or(SectorError::NoImage)?;
+        Ok::<_, SectorError>(path.to_string_lossy().into_owned())
+    })?;
+    methods.register()
+}
+
+fn read_sectors(disk: &Disk, offset: i64, sectors: i64) -> Result<Vec<u8>, SectorError> {
+    let start = bytes("offset", offset)?;
+    let len = bytes("n", sectors)? as usize;
+    let mut record = disk.record.borrow_mut();
+    let data = data_of(&mut record)?;
+    let found = data.read(start, len)?;
+    if found.len() < len {
+        return Err(SectorError::PastTheEnd {
+            offset,
+            sectors,
+            found: found.len(),
+        });
+    }
+    Ok(found)
+}
+
+fn write_sectors(disk: &Disk, offset: i64, data: &[u8]) -> Result<(), SectorError> {
+    let start = bytes("offset", offset)?;
+    let mut record = disk.record.borrow_mut();
+    Ok(data_of(&mut record)?.write(start, data)?)
+}
+
+fn data_of(record: &mut DiskRecord) -> Result<&crate::client::DataFile, SectorError> {
+    if record.is_detached() {
+        return Err(SectorError::Detached);
+    }
+    record.data()?.ok_or(SectorError::NoImage)
+}
+
+fn bytes(what: &'static str, sectors: i64) -> Result<u64, SectorError> {
+    let sectors = u64::try_from(sectors).map_err(|_| SectorError::Negative(what))?;
+    Ok(sectors.saturating_mul(SECTOR))
+}
+
+fn inject(disk: &Disk, mode: &str) -> Result<(), String> {
+    match parse_rule(mode) {
+        None => Err(format!("unknown mode `{mode}` (valid: {})", Mode::list())),
+        Some(rule) => {
+            let armed = disk.record.borrow_mut().arm(&rule.to_string());
+            armed.map_err(|error| error.to_string())
+        }
+    }
+}

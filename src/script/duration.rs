@@ -1,0 +1,75 @@
+//! Durations as tests write them: seconds as a number, or `"50ms"`, `"5s"`, `"2m"`.
+
+use std::time::Duration;
+
+use mlua::{FromLua, Lua, Value};
+
+/// A duration from Lua.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LuaDuration(pub(super) Duration);
+
+impl FromLua for LuaDuration {
+    fn from_lua(value: Value, _lua: &Lua) -> mlua::Result<Self> {
+        let seconds = match &value {
+            Value::Integer(seconds) => Some(*seconds as f64),
+            Value::Number(seconds) => Some(*seconds),
+            Value::String(text) => text.to_str().ok().and_then(|text| parse(&text)),
+            _ => None,
+        };
+        let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        duration
+            .map(Self)
+            .ok_or_else(|| mlua::Error::FromLuaConversionError {
+                from: value.type_name(),
+                to: "duration".into(),
+                message: Some(
+                    "a duration is a number of seconds, or \"50ms\", \"5s\", \"2m\"".into(),
+                ),
+            })
+    }
+}
+
+/// Seconds.
+fn parse(text: &str) -> Option<f64> {
+    let digits = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return None,
+    };
+    Some(number.parse::<f64>().ok()? * scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(lua: &str) -> Option<Duration> {
+        let lua_state = Lua::new();
+        let value: Value = lua_state.load(lua).eval().unwrap();
+        LuaDuration::from_lua(value, &lua_state)
+            .ok()
+            .map(|duration| duration.0)
+    }
+
+    #[test]
+    fn numbers_are_seconds_and_texts_have_units() {
+        assert_eq!(of("2"), Some(Duration::from_secs(2)));
+        assert_eq!(of("0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(of("'50ms'"), Some(Duration::from_millis(50)));
+        assert_eq!(of("'1.5s'"), Some(Duration::from_millis(1500)));
+        assert_eq!(of("'2m'"), Some(Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for bad in [
+            "-1", "0/0", "1/0", "'5'", "'5 h'", "''", "'ms'", "{}", "nil", "'-1s'",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One test file from its first line to the end of its last VM.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mlua::{Function, HookTriggers, Lua, Table, Value, Variadic, VmState};
+
+use super::bind::native;
+use super::context::{Context, Declared};
+use super::duration::LuaDuration;
+use super::{disk, state, vm};
+use crate::config::Config;
+use crate::runner::{Event, Outcome};
+
+/// How often Lua looks at the clock: every so many of its instructions.
+const LOOK_EVERY: u32 = 100_000;
+
+/// How to run a file.
+#[derive(Clone, Debug)]
+pub struct FileOptions {
+    /// Where profiles come from.
+    pub config: Config,
+    /// How long a test may take that does not say so itself; and the file's own code.
+    pub timeout: Duration,
+}
+
+/// Runs all tests of the file at `path` and tells `emit` how they went.
+pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
+    let context = Context::new(state::new(), options.config, emit);
+    let timeout = options.timeout;
+    if let Err(error) = load(&context, path, timeout) {
+        let message = with_consoles(&context, &clean(&error));
+        context.emit(Event::FileFailed { message });
+    } else {
+        let tests = context.take_tests();
+        let names = tests.iter().map(|test| test.name.clone()).collect();
+        context.emit(Event::Planned { tests: names });
+        for test in &tests {
+            run_test(&context, test, timeout);
+        }
+    }
+    context.limit().set(None);
+    context.close_vms_since(0);
+}
+
+/// Runs the file's own code, which declares the tests.
+fn load(context: &Context, path: &Path, timeout: Duration) -> mlua::Result<()> {
+    let lua = context.lua();
+    set_up(context)?;
+    extend_package_path(
+        lua,
+        &context.config().folder,
+        &context.config().provium.roots,
+    )?;
+    let source = std::fs::read(path).map_err(mlua::Error::external)?;
+    context.limit().set(Some(Instant::now() + timeout));
+    lua.load(source)
+        .set_name(format!("@{}", path.display()))
+        .exec()
+}
+
+fn set_up(context: &Context) -> mlua::Result<()> {
+    let lua = context.lua();
+    let natives = lua.create_table()?;
+    let shared = context.clone();
+    let test = native(lua, "", move |_, args: Variadic<Value>| {
+        declare(&shared, &args)
+    })?;
+    natives.set("test", test)?;
+    natives.set("provium_vm", vm::provium_vm(context)?)?;
+    let shared = context.clone();
+    let log = lua.create_function(move |_, text: mlua::LuaString| {
+        let text = text.to_string_lossy();
+        shared.emit(Event::Log { text });
+        Ok(())
+    })?;
+    natives.set("log", log)?;
+    let prelude = lua
+        .load(include_str!("../../lua/prelude.lua"))
+        .set_name("=provium");
+    context.set_prelude(prelude.call(natives)?);
+    vm::register(context)?;
+    disk::register(context)?;
+    let limit = context.limit().clone();
+    let triggers = HookTriggers::new().every_nth_instruction(LOOK_EVERY);
+    lua.set_global_hook(triggers, move |_, _| match limit.passed() {
+        true => Err(mlua::Error::runtime("the test's time is up")),
+        false => Ok(VmState::Continue),
+    })
+}
+
+fn extend_package_path(lua: &Lua, folder: &Path, roots: &[std::path::PathBuf]) -> mlua::Result<()> {
+    let package: Table = lua.globals().get("package")?;
+    let mut path: String = package.get("path")?;
+    for root in roots {
+        path = format!("{}/?.lua;{path}", folder.join(root).display());
+    }
+    package.set("path", path)
+}
+
+/// `test(name, [meta,] fn)`.
+fn declare(context: &Context, args: &[Value]) -> Result<(), String> {
+    let (name, meta, run) = match args {
+        [Value::String(name), Value::Function(run)] => (name, None, run),
+        [
+            Value::String(name),
+            Value::Table(meta),
+            Value::Function(run),
+        ] => (name, Some(meta), run),
+        _ => return Err("test(name, [meta,] fn): bad arguments".into()),
+    };
+    let name = name.to_string_lossy();
+    let empty = || {
+        context
+            .lua()
+            .create_table()
+            .map_err(|error| error.to_string())
+    };
+    let test = Declared {
+        meta: meta.cloned().map_or_else(empty, Ok)?,
+        run: run.clone(),
+        name: name.clone(),
+    };
+    match context.declare(test) {
+        true => Ok(()),
+        false => Err(format!("test: duplicate name `{name}` in this file")),
+    }
+}
+
+fn run_test(context: &Context, test: &Declared, timeout: Duration) {
+    let own: Option<LuaDuration> = test.meta.get("timeout").unwrap_or_default();
+    let timeout = own.map_or(timeout, |own| own.0);
+    context.emit(Event::Started {
+        test: test.name.clone(),
+        timeout: timeout.as_secs_f64(),
+    });
+    let started = Instant::now();
+    context.limit().set(Some(started + timeout));
+    let mark = context.vm_count();
+    let outcome = outcome(context, test).unwrap_or_else(|error| Outcome::Failed {
+        message: with_consoles(context, &clean(&error)),
+    });
+    context.limit().set(None);
+    context.close_vms_since(mark);
+    context.emit(Event::Finished {
+        test: test.name.clone(),
+        outcome,
+        seconds: started.elapsed().as_secs_f64(),
+    });
+}
+
+fn outcome(context: &Context, test: &Declared) -> mlua::Result<Outcome> {
+    match test.meta.get("skip")? {
+        Value::Nil | Value::Boolean(false) => {}
+        Value::String(reason) => {
+            let reason = reason.to_string_lossy();
+            return Ok(Outcome::Skipped { reason });
+        }
+        _ => {
+            return Ok(Outcome::Skipped {
+                reason: "skip".into(),
+            });
+        }
+    }
+    let t: Table = context.prelude("new_t", (test.name.as_str(), test.meta.clone()))?;
+    let run: &Function = &test.run;
+    let result = run.call::<()>(&t);
+    if let Some(reason) = t.get("skipped")? {
+        return Ok(Outcome::Skipped { reason });
+    }
+    result?;
+    match t.get::<Option<String>>("failed")? {
+        Some(failed) => Err(mlua::Error::runtime(format!(
+            "{failed} (the error was caught by a pcall; the test fails all the same)"
+        ))),
+        None => Ok(Outcome::Passed),
+    }
+}
+
+/// The message and the traceback, without what is ours.
+fn clean(error: &mlua::Error) -> String {
+    let text = match error {
+        mlua::Error::RuntimeError(text) => text.clone(),
+        mlua::Error::SyntaxError { message, .. } => message.clone(),
+        mlua::Error::CallbackError { cause, traceback } => format!("{cause}\n{traceback}"),
+        other => other.to_string(),
+    };
+    let ours = |line: &&str| !line.trim_start().starts_with("[C]") && !line.contains("provium:");
+    text.lines().filter(ours).collect::<Vec<_>>().join("\n")
+}
+
+/// Adds the end of the console of every VM that is open.
+fn with_consoles(context: &Context, message: &str) -> String {
+    let mut message = message.to_owned();
+    for (name, console) in context.consoles() {
+        let end = crate::vm::console_end(&console);
+        if !message.contains(&end) {
+            message = format!("{message}\nvm `{name}`: {end}");
+        }
+    }
+    message
+}

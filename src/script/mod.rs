@@ -1,0 +1,12 @@
+//! Lua: the tests of one file, and the objects they see. Converts and delegates.
+
+mod arguments;
+mod bind;
+mod context;
+mod disk;
+mod duration;
+mod file;
+mod state;
+mod vm;
+
+pub use file::{FileOptions, run_file};

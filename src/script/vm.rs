@@ -1,0 +1,299 @@
+//! `provium:vm`, and the VM with its console, clock and processes.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use mlua::{IntoLua, Lua, Table, UserData, UserDataMethods, Value, Variadic};
+
+use super::arguments::Options;
+use super::bind::{Methods, look_up, native};
+use super::context::{Context, SharedVm};
+use super::disk::Disk;
+use super::duration::LuaDuration;
+use crate::vm::{self, AttachOptions, BootOptions, Exit, Limit, RunResult, VmError};
+
+const VM: &str = "vm";
+const PROCESS: &str = "process";
+const CONSOLE: &str = "console";
+const CLOCK: &str = "clock";
+
+struct Vm(SharedVm);
+struct Process {
+    vm: SharedVm,
+    process: RefCell<vm::Process>,
+}
+struct Console(SharedVm);
+struct Clock(Limit);
+
+impl UserData for Vm {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        look_up(methods, VM);
+    }
+}
+impl UserData for Process {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        look_up(methods, PROCESS);
+    }
+}
+impl UserData for Console {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        look_up(methods, CONSOLE);
+    }
+}
+impl UserData for Clock {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        look_up(methods, CLOCK);
+    }
+}
+
+/// The native of `provium:vm(name)` and `provium:vm(name, profile)`.
+pub(super) fn provium_vm(context: &Context) -> mlua::Result<mlua::Function> {
+    let shared = context.clone();
+    native(
+        context.lua(),
+        "provium:vm",
+        move |_, args: (Value, String, Option<String>)| {
+            let (_provium, name, profile) = args;
+            match (shared.find_vm(&name), profile) {
+                (Some(vm), None) => Ok(Vm(vm)),
+                (Some(_), Some(_)) => Err(format!("there is a vm `{name}` already")),
+                (None, None) => Err(format!(
+                    "no vm `{name}`: create it with provium:vm(name, profile)"
+                )),
+                (None, Some(profile)) => {
+                    create(&shared, &name, &profile).map_err(|e| e.to_string())
+                }
+            }
+        },
+    )
+}
+
+fn create(context: &Context, name: &str, profile_name: &str) -> Result<Vm, VmError> {
+    let profile = context.config().profile(profile_name)?;
+    let limit = context.limit().clone();
+    let vm = vm::Vm::create(name, profile_name, profile, limit)?;
+    Ok(Vm(context.add_vm(vm)))
+}
+
+/// Adds the methods of a VM and of what belongs to it.
+pub(super) fn register(context: &Context) -> mlua::Result<()> {
+    register_vm(context)?;
+    register_running(context)?;
+    register_console(context)?;
+    register_clock(context)
+}
+
+fn register_vm(context: &Context) -> mlua::Result<()> {
+    let methods = Methods::of(context, VM)?;
+    methods.add("vm:boot", |_, vm: &Vm, options: Options| {
+        let options = boot_options(&options)?;
+        said(vm.0.borrow_mut().boot(&options))?;
+        Ok::<_, String>(Vm(vm.0.clone()))
+    })?;
+    methods.add("vm:shutdown", |_, vm: &Vm, ()| vm.0.borrow_mut().shutdown())?;
+    methods.add("vm:reset", |_, vm: &Vm, ()| vm.0.borrow_mut().reset())?;
+    methods.add("vm:close", |_, vm: &Vm, ()| {
+        vm.0.borrow_mut().close();
+        Ok::<_, VmError>(())
+    })?;
+    methods.add("vm:name", |_, vm: &Vm, ()| {
+        Ok::<_, VmError>(vm.0.borrow().name().to_owned())
+    })?;
+    methods.add("vm:profile", |_, vm: &Vm, ()| {
+        Ok::<_, VmError>(vm.0.borrow().profile().to_owned())
+    })?;
+    methods.add("vm:state", |_, vm: &Vm, ()| {
+        Ok::<_, VmError>(vm.0.borrow().state().name())
+    })?;
+    methods.add("vm:attach_disk", |_, vm: &Vm, options: Options| {
+        let options = attach_options(&options)?;
+        let record = said(vm.0.borrow_mut().attach_disk(options))?;
+        Ok::<_, String>(Disk {
+            vm: vm.0.clone(),
+            record,
+        })
+    })?;
+    methods.add("vm:disk", |_, vm: &Vm, id: String| {
+        let found = vm.0.borrow().disk(&id);
+        let name = vm.0.borrow().name().to_owned();
+        let record = found.ok_or_else(|| format!("no disk `{id}` attached to vm `{name}`"))?;
+        Ok::<_, String>(Disk {
+            vm: vm.0.clone(),
+            record,
+        })
+    })?;
+    methods.add("vm:console", |_, vm: &Vm, ()| {
+        Ok::<_, VmError>(Console(vm.0.clone()))
+    })?;
+    let limit = context.limit().clone();
+    methods.add("vm:clock", move |_, _: &Vm, ()| {
+        Ok::<_, VmError>(Clock(limit.clone()))
+    })?;
+    let shared = context.clone();
+    methods.add("vm:run", move |_, vm: &Vm, args: Variadic<Value>| {
+        let command = command("vm:run", &args)?;
+        let result = said(vm.0.borrow_mut().run(&command))?;
+        run_result(&shared, &result)
+    })?;
+    methods.add("vm:run_async", |_, vm: &Vm, args: Variadic<Value>| {
+        let command = command("vm:run_async", &args)?;
+        if command.timeout.is_some() {
+            return Err(
+                "`timeout` is not honoured here; pass it to `proc:wait(timeout)` instead".into(),
+            );
+        }
+        let process = said(vm.0.borrow_mut().start(&command))?;
+        Ok::<_, String>(Process {
+            vm: vm.0.clone(),
+            process: process.into(),
+        })
+    })?;
+    methods.register()
+}
+
+fn register_running(context: &Context) -> mlua::Result<()> {
+    let methods = Methods::of(context, PROCESS)?;
+    let shared = context.clone();
+    methods.add(
+        "process:wait",
+        move |_, this: &Process, timeout: Option<LuaDuration>| {
+            let timeout = timeout.map(|timeout| timeout.0);
+            let mut vm = this.vm.borrow_mut();
+            let result = said(vm.wait(&mut this.process.borrow_mut(), timeout))?;
+            run_result(&shared, &result)
+        },
+    )?;
+    methods.add(
+        "process:kill",
+        |_, this: &Process, signal: Option<String>| {
+            let signal = signal.unwrap_or_else(|| "TERM".into());
+            this.vm
+                .borrow_mut()
+                .kill(&mut this.process.borrow_mut(), &signal)
+        },
+    )?;
+    methods.add("process:pid", |_, this: &Process, ()| {
+        Ok::<_, VmError>(this.process.borrow().pid())
+    })?;
+    methods.register()
+}
+
+fn register_console(context: &Context) -> mlua::Result<()> {
+    let methods = Methods::of(context, CONSOLE)?;
+    methods.add("console:read_log", |_, console: &Console, ()| {
+        Ok::<_, VmError>(console.0.borrow().console_log())
+    })?;
+    methods.register()
+}
+
+fn register_clock(context: &Context) -> mlua::Result<()> {
+    let methods = Methods::of(context, CLOCK)?;
+    methods.add("clock:sleep", |_, clock: &Clock, duration: LuaDuration| {
+        let end = Instant::now() + duration.0;
+        while Instant::now() < end {
+            if clock.0.passed() {
+                return Err(VmError::TimeIsUp);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            std::thread::sleep(clock.0.cut(left).max(Duration::from_micros(100)));
+        }
+        Ok(())
+    })?;
+    methods.register()
+}
+
+fn said<T>(result: Result<T, VmError>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
+}
+
+fn boot_options(options: &Options) -> Result<BootOptions, String> {
+    options.only(&["memory", "cpus", "kernel_cmdline", "agent_timeout"])?;
+    let timeout: Option<LuaDuration> = options.get("agent_timeout", "a duration")?;
+    Ok(BootOptions {
+        memory: options.get("memory", "a size such as \"256M\"")?,
+        cpus: options.get("cpus", "a whole number")?,
+        kernel_cmdline: options.get("kernel_cmdline", "a string")?,
+        agent_timeout: timeout.map(|timeout| timeout.0),
+    })
+}
+
+fn attach_options(options: &Options) -> Result<AttachOptions, String> {
+    options.only(&["id", "size", "image"])?;
+    let image: Option<String> = options.get("image", "a path")?;
+    Ok(AttachOptions {
+        id: options.get("id", "a string")?,
+        size: options.get("size", "a number of bytes, 0 or more")?,
+        image: image.map(PathBuf::from),
+    })
+}
+
+/// `(text)`, `(program, {args...})` or `(program, {args=, env=, cwd=, stdin=, timeout=})`.
+fn command(call: &str, args: &[Value]) -> Result<vm::Command, String> {
+    let Some(Value::String(first)) = args.first() else {
+        return Err("first argument must be a string".into());
+    };
+    let first = first.to_string_lossy();
+    let options = match args.get(1) {
+        None | Some(Value::Nil) => return Ok(vm::Command::shell(&first)),
+        Some(Value::Table(table)) => table.clone(),
+        Some(other) => {
+            let found = other.type_name();
+            return Err(format!(
+                "second argument must be a table of arguments or options, not a {found}"
+            ));
+        }
+    };
+    let mut command = vm::Command {
+        program: first,
+        ..vm::Command::default()
+    };
+    if options.raw_len() > 0 {
+        command.args = options
+            .sequence_values()
+            .collect::<mlua::Result<_>>()
+            .map_err(|_| format!("{call} wants arguments that are strings"))?;
+        return Ok(command);
+    }
+    read_command_options(&mut command, options)?;
+    Ok(command)
+}
+
+fn read_command_options(command: &mut vm::Command, table: Table) -> Result<(), String> {
+    let env: Option<Table> = table.get("env").map_err(|_| "`env` wants a table")?;
+    let options: Options = mlua::FromLua::from_lua(Value::Table(table), &Lua::new())
+        .map_err(|error: mlua::Error| error.to_string())?;
+    options.only(&["args", "env", "cwd", "stdin", "timeout"])?;
+    command.args = options
+        .get("args", "a list of strings")?
+        .unwrap_or_default();
+    command.cwd = options.get("cwd", "a path in the guest")?;
+    let stdin: Option<mlua::LuaString> = options.get("stdin", "a string")?;
+    command.stdin = stdin.map(|stdin| stdin.as_bytes().to_vec());
+    let timeout: Option<LuaDuration> = options.get("timeout", "a duration")?;
+    command.timeout = timeout.map(|timeout| timeout.0);
+    let Some(env) = env else { return Ok(()) };
+    for pair in env.pairs::<String, String>() {
+        let (key, value) = pair.map_err(|_| "`env` wants strings for names and values")?;
+        command.env.push(format!("{key}={value}"));
+    }
+    Ok(())
+}
+
+fn run_result(context: &Context, result: &RunResult) -> Result<Value, String> {
+    let fields = || {
+        let lua = context.lua();
+        let fields = lua.create_table()?;
+        fields.set("exit_code", result.exit_code())?;
+        fields.set("stdout", lua.create_string(&result.stdout)?)?;
+        fields.set("stderr", lua.create_string(&result.stderr)?)?;
+        fields.set("status", result.status())?;
+        fields.set("timed_out", result.exit == Exit::TimedOut)?;
+        if let Exit::Signalled(signal) = result.exit {
+            fields.set("signal", signal)?;
+        }
+        let result: Table = context.prelude("new_result", fields)?;
+        result.into_lua(lua)
+    };
+    fields().map_err(|error: mlua::Error| error.to_string())
+}

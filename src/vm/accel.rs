@@ -1,0 +1,35 @@
+//! Whether KVM runs a guest here.
+
+use std::fs::File;
+
+/// What KVM is good for on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kvm {
+    /// It runs guests.
+    Works,
+    /// There is no /dev/kvm.
+    Missing,
+    /// It is not ours to open.
+    Denied,
+    /// It opens, but the processor shows no virtualisation: guests hang in the firmware.
+    NoProcessor,
+}
+
+/// Looks at /dev/kvm and at the processor.
+pub fn kvm() -> Kvm {
+    match File::options().read(true).write(true).open("/dev/kvm") {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Kvm::Missing,
+        Err(_) => Kvm::Denied,
+        Ok(_) if processor_virtualises() => Kvm::Works,
+        Ok(_) => Kvm::NoProcessor,
+    }
+}
+
+fn processor_virtualises() -> bool {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
+    flags.is_some_and(|line| {
+        line.split_whitespace()
+            .any(|flag| flag == "vmx" || flag == "svm")
+    })
+}

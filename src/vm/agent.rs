@@ -1,0 +1,122 @@
+//! The guest agent: commands in the guest.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use qapi::qga::{GuestShutdownMode, guest_exec, guest_exec_status, guest_shutdown};
+use qapi::{ExecuteError, Qga, Stream};
+use serde_json::Value;
+
+use super::channel::{Channel, is_gone};
+use super::raw::Raw;
+use super::{Command, RunResult, VmError};
+
+/// An agent that takes longer for an answer is stuck.
+const ANSWER: Duration = Duration::from_secs(20);
+/// What the agent sends before the answer to a `guest-sync-delimited`.
+const SENTINEL: u8 = 0xff;
+
+/// A session with the agent.
+pub(super) struct Agent {
+    channel: Channel,
+    protocol: Qga<Stream<BufReader<Channel>, Channel>>,
+    /// Tells the answer to this synchronisation from those to earlier ones.
+    syncs: u64,
+}
+
+impl Agent {
+    pub(super) fn new(socket: UnixStream) -> Self {
+        let channel = Channel::new(socket);
+        Self {
+            protocol: Qga::from_stream(channel.clone()),
+            channel,
+            syncs: 0,
+        }
+    }
+
+    /// Drops whatever is on its way and makes sure that the agent answers, until `deadline`.
+    pub(super) fn sync(&mut self, deadline: Instant) -> Result<(), VmError> {
+        self.syncs += 1;
+        let id = (u64::from(std::process::id()) << 24) + self.syncs;
+        let command = format!(r#"{{"execute":"guest-sync-delimited","arguments":{{"id":{id}}}}}"#);
+        self.channel.until(deadline);
+        let stream = self.protocol.inner_mut();
+        // The leading sentinel makes the agent forget half a command that it may have.
+        let sent = stream.write_all(&[&[SENTINEL], command.as_bytes(), b"\n"].concat());
+        sent.map_err(|error| no_answer(&error))?;
+        loop {
+            let mut line = Vec::new();
+            let read = stream.read_until(SENTINEL, &mut Vec::new());
+            let read = read.and_then(|_| stream.read_until(b'\n', &mut line));
+            read.map_err(|error| no_answer(&error))?;
+            let answer: Option<Value> = serde_json::from_slice(&line).ok();
+            if answer.is_some_and(|answer| answer["return"] == id) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Starts `command` and returns its process ID in the guest.
+    pub(super) fn start(&mut self, command: &Command) -> Result<i64, VmError> {
+        let (path, args) = command.words();
+        let exec = guest_exec {
+            path,
+            arg: Some(args),
+            env: (!command.env.is_empty()).then(|| with_path(&command.env)),
+            input_data: command.stdin.clone(),
+            capture_output: None,
+        };
+        let mut arguments = serde_json::to_value(&exec)
+            .map_err(|error| VmError::Agent(format!("guest-exec: {error}")))?;
+        // The generated type has a form that agents before QEMU 8 do not understand.
+        arguments["capture-output"] = true.into();
+        let started = self.execute(&Raw::<guest_exec>::new(arguments));
+        started
+            .map(|started| started.pid)
+            .map_err(|error| match error {
+                VmError::Agent(text) => {
+                    VmError::Agent(format!("cannot run `{}`: {text}", command.program))
+                }
+                other => other,
+            })
+    }
+
+    /// The result of the process `pid`, once it has ended; the agent forgets it then.
+    pub(super) fn result(&mut self, pid: i64) -> Result<Option<RunResult>, VmError> {
+        let status = self.execute(&guest_exec_status { pid })?;
+        Ok(status.exited.then(|| RunResult::of(status)))
+    }
+
+    /// Asks the guest to power down. There is no answer.
+    pub(super) fn shut_down(&mut self) -> Result<(), VmError> {
+        self.channel.until(Instant::now() + ANSWER);
+        let mode = Some(GuestShutdownMode::Powerdown);
+        let sent = self.protocol.write_command(&guest_shutdown { mode });
+        sent.map_err(|error| no_answer(&error))
+    }
+
+    fn execute<C: qapi::Command>(&mut self, command: &C) -> Result<C::Ok, VmError> {
+        self.channel.until(Instant::now() + ANSWER);
+        self.protocol.execute(command).map_err(|error| match error {
+            ExecuteError::Io(error) => no_answer(&error),
+            ExecuteError::Qapi(error) => VmError::Agent(error.desc),
+        })
+    }
+}
+
+/// An `env` replaces the agent's own, PATH included.
+fn with_path(env: &[String]) -> Vec<String> {
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
+    let mut all = vec![path];
+    all.extend(env.iter().cloned());
+    all
+}
+
+fn no_answer(error: &std::io::Error) -> VmError {
+    VmError::Agent(match error.kind() {
+        std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => "does not answer".into(),
+        _ if is_gone(error) => "is gone".into(),
+        _ => error.to_string(),
+    })
+}

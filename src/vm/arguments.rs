@@ -1,0 +1,206 @@
+//! QEMU's arguments: pure functions from what a machine is to words and JSON.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Guest;
+use crate::config::Accel;
+
+/// The port on which the guest's agent listens, by QEMU's convention.
+const AGENT_PORT: &str = "org.qemu.guest_agent.0";
+/// Bytes of a serial number that virtio-blk passes on (`VIRTIO_BLK_ID_BYTES`).
+pub(super) const SERIAL_BYTES: usize = 20;
+
+/// All that makes up a machine.
+#[derive(Debug)]
+pub(super) struct MachineSpec<'a> {
+    pub(super) guest: &'a Guest,
+    pub(super) memory: &'a str,
+    pub(super) cpus: u32,
+    /// KVM or TCG; `Auto` is decided by now.
+    pub(super) accel: Accel,
+    pub(super) disks: Vec<DriveSpec<'a>>,
+    pub(super) console: &'a Path,
+    /// Numbers of descriptors that QEMU inherits.
+    pub(super) qmp_fd: i32,
+    pub(super) agent_fd: i32,
+}
+
+/// A disk, as QEMU sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DriveSpec<'a> {
+    pub(super) id: &'a str,
+    /// The file in the mount.
+    pub(super) file: &'a Path,
+    pub(super) read_only: bool,
+    /// Tells this drive's block node from all others of the machine.
+    pub(super) number: u32,
+}
+
+/// The command line, without the program.
+pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
+    let accel = match spec.accel {
+        Accel::Kvm => "kvm",
+        Accel::Tcg | Accel::Auto => "tcg",
+    };
+    let cpu = if accel == "kvm" { "host" } else { "max" };
+    let mut words: Vec<String> = [
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-machine",
+        &format!("pc,accel={accel},usb=off,vmport=off"),
+        "-cpu",
+        cpu,
+        "-m",
+        spec.memory,
+        "-smp",
+        &spec.cpus.to_string(),
+        "-kernel",
+        &spec.guest.kernel.to_string_lossy(),
+        "-append",
+        &spec.guest.cmdline,
+        // The guest's processes must not reach the host's.
+        "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        "-chardev",
+        &chardev(
+            "file",
+            "console",
+            &[("path", &spec.console.to_string_lossy()), ("append", "on")],
+        ),
+        "-serial",
+        "chardev:console",
+        "-chardev",
+        &chardev("socket", "qmp", &[("fd", &spec.qmp_fd.to_string())]),
+        "-mon",
+        "chardev=qmp,mode=control",
+        "-device",
+        "virtio-rng-pci",
+        "-device",
+        "virtio-serial-pci",
+        "-chardev",
+        &chardev("socket", "agent", &[("fd", &spec.agent_fd.to_string())]),
+        "-device",
+        &format!("virtserialport,chardev=agent,name={AGENT_PORT}"),
+    ]
+    .map(str::to_owned)
+    .into();
+    if let Some(initrd) = &spec.guest.initrd {
+        words.extend(["-initrd".into(), initrd.to_string_lossy().into_owned()]);
+    }
+    for drive in &spec.disks {
+        words.extend(["-blockdev".into(), blockdev(drive).to_string()]);
+        words.extend(["-device".into(), device(drive).to_string()]);
+    }
+    words
+}
+
+/// A `-chardev` value; commas in values are doubled, as QEMU wants it.
+fn chardev(kind: &str, id: &str, values: &[(&str, &str)]) -> String {
+    let values = values
+        .iter()
+        .map(|(key, value)| format!(",{key}={}", value.replace(',', ",,")));
+    format!("{kind},id={id}{}", values.collect::<String>())
+}
+
+/// The block node of a drive: straight to the file in the mount, past the page cache, so that
+/// each request of the guest is one of the mount.
+pub(super) fn blockdev(drive: &DriveSpec<'_>) -> Value {
+    json!({
+        "driver": "file",
+        "node-name": node(drive.number),
+        "filename": drive.file.to_string_lossy(),
+        "read-only": drive.read_only,
+        "aio": "native",
+        "cache": { "direct": true, "no-flush": false },
+        "discard": "unmap",
+    })
+}
+
+/// The device of a drive. Errors are reported to the guest; the default would pause it.
+pub(super) fn device(drive: &DriveSpec<'_>) -> Value {
+    let serial: String = drive.id.chars().take(SERIAL_BYTES).collect();
+    json!({
+        "driver": "virtio-blk-pci",
+        "id": device_id(drive.id),
+        "drive": node(drive.number),
+        "serial": serial,
+        "werror": "report",
+        "rerror": "report",
+    })
+}
+
+pub(super) fn node(number: u32) -> String {
+    format!("drive{number}")
+}
+
+pub(super) fn device_id(id: &str) -> String {
+    format!("disk-{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guest() -> Guest {
+        Guest {
+            kernel: "/k".into(),
+            initrd: Some("/i".into()),
+            cmdline: "console=ttyS0".into(),
+        }
+    }
+
+    fn drive() -> DriveSpec<'static> {
+        DriveSpec {
+            id: "vda",
+            file: Path::new("/m/vda"),
+            read_only: false,
+            number: 3,
+        }
+    }
+
+    #[test]
+    fn a_drive_bypasses_the_cache_and_reports_errors_to_the_guest() {
+        let blockdev = blockdev(&drive());
+        assert_eq!(blockdev["cache"]["direct"], true);
+        assert_eq!(blockdev["aio"], "native");
+        assert_eq!(blockdev["discard"], "unmap");
+        let device = device(&drive());
+        assert_eq!(device["werror"], "report");
+        assert_eq!(device["rerror"], "report");
+        assert_eq!(device["serial"], "vda");
+        assert_eq!(device["drive"], blockdev["node-name"]);
+    }
+
+    #[test]
+    fn a_long_id_is_cut_to_what_a_serial_number_holds() {
+        let id = "a".repeat(63);
+        let device = device(&DriveSpec { id: &id, ..drive() });
+        assert_eq!(device["serial"].as_str().unwrap().len(), SERIAL_BYTES);
+    }
+
+    #[test]
+    fn every_disk_of_the_machine_is_on_the_command_line() {
+        let guest = guest();
+        let words = arguments(&MachineSpec {
+            guest: &guest,
+            memory: "256M",
+            cpus: 2,
+            accel: Accel::Tcg,
+            disks: vec![drive()],
+            console: Path::new("/r/con,sole"),
+            qmp_fd: 5,
+            agent_fd: 6,
+        });
+        let line = words.join(" ");
+        assert!(line.contains("accel=tcg"));
+        assert!(line.contains("-m 256M -smp 2"));
+        assert!(line.contains("-initrd /i"));
+        assert!(line.contains("path=/r/con,,sole"));
+        assert!(words.contains(&blockdev(&drive()).to_string()));
+        assert!(words.contains(&device(&drive()).to_string()));
+    }
+}

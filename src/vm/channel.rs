@@ -1,0 +1,75 @@
+//! A socket to QEMU whose every wait ends: with data, at a deadline, or when QEMU is gone.
+
+use std::cell::Cell;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::sys;
+
+/// One end of a socket pair. Clones share the socket and the deadline.
+///
+/// The end of the stream is an error here: nobody who reads from QEMU expects it.
+#[derive(Clone, Debug)]
+pub(super) struct Channel {
+    socket: Rc<UnixStream>,
+    deadline: Rc<Cell<Instant>>,
+}
+
+impl Channel {
+    pub(super) fn new(socket: UnixStream) -> Self {
+        Self {
+            socket: Rc::new(socket),
+            deadline: Rc::new(Cell::new(Instant::now())),
+        }
+    }
+
+    /// Every read from now on fails with TimedOut at `deadline`.
+    pub(super) fn until(&self, deadline: Instant) {
+        self.deadline.set(deadline);
+        // A peer that does not read must not hold us for ever either.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = left.max(Duration::from_millis(1));
+        let _ = self.socket.set_write_timeout(Some(left));
+    }
+
+    /// Whether a read would find something, waiting up to `timeout` for it.
+    pub(super) fn has_data(&self, timeout: Duration) -> io::Result<bool> {
+        sys::wait_readable(&*self.socket, timeout)
+    }
+}
+
+impl Read for Channel {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self
+            .deadline
+            .get()
+            .saturating_duration_since(Instant::now());
+        if !self.has_data(left)? {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match (&*self.socket).read(buffer)? {
+            0 if !buffer.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            n => Ok(n),
+        }
+    }
+}
+
+impl Write for Channel {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        (&*self.socket).write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether `error` means that the other end is gone.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}

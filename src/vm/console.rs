@@ -1,0 +1,104 @@
+//! The guest's console: a log that QEMU writes and we read.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// What the kernel prints when it is over.
+const PANIC: &str = "Kernel panic - not syncing";
+/// Lines of the console that a message shows.
+const END_LINES: usize = 20;
+
+/// The console log of one VM, over all its boots.
+#[derive(Debug)]
+pub(super) struct Console {
+    path: PathBuf,
+    /// Up to here it was searched for a panic.
+    searched: u64,
+    /// The piece of a line that was not finished when it was searched.
+    unfinished: String,
+}
+
+impl Console {
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            searched: 0,
+            unfinished: String::new(),
+        }
+    }
+
+    /// All that the guest has printed so far; bytes that are no text are replaced.
+    pub(super) fn all(&self) -> String {
+        let bytes = std::fs::read(&self.path).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The last lines, for a message.
+    pub(super) fn end(&self) -> String {
+        end_of(&self.path)
+    }
+
+    /// The line of a kernel panic, if one came since the last call.
+    pub(super) fn new_panic(&mut self) -> Option<String> {
+        let mut file = File::open(&self.path).ok()?;
+        if file.metadata().ok()?.len() <= self.searched {
+            return None;
+        }
+        let mut new = Vec::new();
+        file.seek(SeekFrom::Start(self.searched)).ok()?;
+        self.searched += file.read_to_end(&mut new).ok()? as u64;
+        let text = std::mem::take(&mut self.unfinished) + &String::from_utf8_lossy(&new);
+        let (lines, rest) = text.rsplit_once('\n').unwrap_or(("", &text));
+        self.unfinished = rest.to_owned();
+        let panic = lines.lines().find(|line| line.contains(PANIC))?;
+        Some(panic.trim().to_owned())
+    }
+}
+
+/// The last lines of the console log at `path`, for a message.
+pub fn end_of(path: &Path) -> String {
+    let text = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .collect();
+    if lines.is_empty() {
+        return "the guest's console is empty".into();
+    }
+    let end = &lines[lines.len().saturating_sub(END_LINES)..];
+    format!("the guest's console ends with:\n  | {}", end.join("\n  | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_panic_is_found_once_even_when_its_line_comes_in_pieces() {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        let mut console = Console::new(log.path());
+        write!(log, "booting\n[1.0] Kernel pan").unwrap();
+        assert_eq!(console.new_panic(), None);
+        write!(log, "ic - not syncing: Attempted\r\nmore").unwrap();
+        let panic = console.new_panic().unwrap();
+        assert_eq!(panic, "[1.0] Kernel panic - not syncing: Attempted");
+        assert_eq!(console.new_panic(), None);
+    }
+
+    #[test]
+    fn the_end_is_the_last_lines_that_say_something() {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        for n in 0..50 {
+            writeln!(log, "line {n}\n").unwrap();
+        }
+        let end = Console::new(log.path()).end();
+        assert!(
+            end.contains("| line 30\n") && end.ends_with("| line 49"),
+            "{end}"
+        );
+        assert!(!end.contains("line 29\n"));
+    }
+}

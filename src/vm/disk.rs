@@ -1,0 +1,153 @@
+//! A disk of a VM, as its owner sees it: one record, however many handles.
+
+use std::path::{Path, PathBuf};
+
+use super::VmError;
+use crate::client::{ClientError, DataFile, DiskControl};
+use crate::fault::{Edit, FaultSet, parse_rule};
+
+/// What a disk without an image says it is: 4 GiB.
+pub const DEFAULT_DISK_SIZE: u64 = 4 << 30;
+
+/// What `attach_disk` is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct AttachOptions {
+    /// The disk's name; `attached-VM` without one.
+    pub id: Option<String>,
+    /// The modelled size, in bytes.
+    pub size: Option<u64>,
+    /// The backing image.
+    pub image: Option<PathBuf>,
+}
+
+/// The state of a disk. It outlives the disk: handles find out here that it was detached.
+#[derive(Debug)]
+pub struct DiskRecord {
+    pub(super) id: String,
+    pub(super) size: u64,
+    pub(super) detached: bool,
+    pub(super) backing: Backing,
+}
+
+/// Where a disk's bytes are.
+#[derive(Debug)]
+pub(super) enum Backing {
+    /// Nowhere: the disk is a record on the host, and so are its faults.
+    None(FaultSet),
+    /// In a mount.
+    Mount(Mounted),
+}
+
+#[derive(Debug)]
+pub(super) struct Mounted {
+    pub(super) control: DiskControl,
+    /// Open from the first sector call to the end.
+    pub(super) data: Option<DataFile>,
+    /// Tells its block node from others.
+    pub(super) number: u32,
+    /// The machine has it.
+    pub(super) plugged: bool,
+}
+
+impl DiskRecord {
+    /// Its name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether it was detached.
+    pub fn is_detached(&self) -> bool {
+        self.detached
+    }
+
+    /// Whether it has a backing image.
+    pub fn has_image(&self) -> bool {
+        matches!(self.backing, Backing::Mount(_))
+    }
+
+    /// The file in the mount; None without an image.
+    pub fn path(&self) -> Option<PathBuf> {
+        match &self.backing {
+            Backing::Mount(mounted) => Some(mounted.control.path()),
+            Backing::None(_) => None,
+        }
+    }
+
+    /// The live size of the image, or the modelled one; in bytes.
+    pub fn size(&self) -> Result<u64, ClientError> {
+        match &self.backing {
+            Backing::Mount(mounted) if !self.detached => mounted.control.size(),
+            _ => Ok(self.size),
+        }
+    }
+
+    /// The open data file; None without an image.
+    pub fn data(&mut self) -> Result<Option<&DataFile>, crate::client::DataError> {
+        let Backing::Mount(mounted) = &mut self.backing else {
+            return Ok(None);
+        };
+        if mounted.data.is_none() {
+            mounted.data = Some(mounted.control.open()?);
+        }
+        Ok(mounted.data.as_ref())
+    }
+
+    /// Arms `rule`, which is one that parses.
+    pub fn arm(&mut self, rule: &str) -> Result<(), VmError> {
+        match &mut self.backing {
+            Backing::Mount(_) if self.detached => {}
+            Backing::Mount(mounted) => mounted.control.add_faults(&[rule])?,
+            Backing::None(faults) => {
+                let edits: Vec<_> = parse_rule(rule).map(Edit::Add).into_iter().collect();
+                *faults = faults.edited(&edits);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&mut self) -> Result<(), VmError> {
+        match &mut self.backing {
+            Backing::Mount(_) if self.detached => {}
+            Backing::Mount(mounted) => mounted.control.clear_faults()?,
+            Backing::None(faults) => *faults = FaultSet::default(),
+        }
+        Ok(())
+    }
+
+    /// The armed faults, oldest first.
+    pub fn faults(&self) -> Result<Vec<String>, VmError> {
+        match &self.backing {
+            Backing::Mount(_) if self.detached => Ok(Vec::new()),
+            Backing::Mount(mounted) => Ok(mounted.control.faults()?),
+            Backing::None(faults) => Ok(faults.rules().iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    pub(super) fn mounted(&self) -> Option<&Mounted> {
+        match &self.backing {
+            Backing::Mount(mounted) => Some(mounted),
+            Backing::None(_) => None,
+        }
+    }
+
+    pub(super) fn mounted_mut(&mut self) -> Option<&mut Mounted> {
+        match &mut self.backing {
+            Backing::Mount(mounted) => Some(mounted),
+            Backing::None(_) => None,
+        }
+    }
+}
+
+/// Checks an image before anything is started for it.
+pub(super) fn check_image(image: &Path) -> Result<PathBuf, VmError> {
+    let shown = image.display();
+    let absolute = std::path::absolute(image).map_err(VmError::io(format!("image {shown}")))?;
+    if !absolute.exists() {
+        return Err(ClientError::Rejected(format!(
+            "image {shown} does not exist: Provium does not create images"
+        ))
+        .into());
+    }
+    Ok(absolute)
+}

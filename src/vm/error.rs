@@ -1,0 +1,69 @@
+//! What can go wrong with a guest, in sentences.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::client::ClientError;
+use crate::config::ConfigError;
+use crate::launch::LaunchError;
+
+/// Why something with a VM failed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // The texts say it.
+pub enum VmError {
+    #[error("QEMU is not installed: there is no `{program}` (run `provium doctor`)")]
+    NoQemu { program: String },
+    #[error("the default guest is not built: run `provium guest build` ({} is missing)", .0.display())]
+    NoGuest(PathBuf),
+    #[error("{what} {} of profile `{profile}` does not exist", path.display())]
+    NoBootFile {
+        what: &'static str,
+        profile: String,
+        path: PathBuf,
+    },
+    #[error("QEMU exited {status} {when}\n{log}")]
+    Exited {
+        status: String,
+        when: String,
+        log: String,
+    },
+    #[error("the guest's kernel panicked: {line}\n{console}")]
+    Panicked { line: String, console: String },
+    #[error("{what} within {}s\n{console}", after.as_secs_f64())]
+    Deadline {
+        what: String,
+        after: Duration,
+        console: String,
+    },
+    #[error("the test's time is up")]
+    TimeIsUp,
+    #[error("vm `{vm}` is {state}: {call} wants one that is {wanted}")]
+    WrongState {
+        vm: String,
+        call: &'static str,
+        state: &'static str,
+        wanted: &'static str,
+    },
+    #[error("disk `{id}` is already attached to vm `{vm}`")]
+    DuplicateDisk { id: String, vm: String },
+    #[error("{command}: {text}")]
+    Refused { command: String, text: String },
+    #[error("the guest agent: {0}")]
+    Agent(String),
+    #[error("{0}")]
+    Mount(#[from] LaunchError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{context}: {source}")]
+    Io { context: String, source: io::Error },
+}
+
+impl VmError {
+    pub(super) fn io(context: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let context = context.into();
+        move |source| Self::Io { context, source }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a profile boots: a kernel, an initial RAM disk, a command line.
+
+use std::path::{Path, PathBuf};
+
+use super::VmError;
+use crate::config::Profile;
+use crate::dirs;
+
+/// The built-in guest, in the cache.
+pub const DEFAULT_GUEST: &str = "default";
+
+/// The default guest's command line.
+const CMDLINE: &str = "console=ttyS0 panic=0";
+
+/// Files and words to boot with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// The initial RAM disk.
+    pub initrd: Option<PathBuf>,
+    /// The kernel's command line.
+    pub cmdline: String,
+}
+
+impl Guest {
+    /// The folder of the built default guest.
+    pub fn default_folder() -> Result<PathBuf, VmError> {
+        let cache = dirs::cache().map_err(VmError::io("the guest's folder"))?;
+        Ok(cache.join("guest").join(DEFAULT_GUEST))
+    }
+
+    /// What `profile`, called `name`, boots; every file of it exists.
+    pub fn of(profile: &Profile, name: &str) -> Result<Self, VmError> {
+        let cmdline = match &profile.cmdline {
+            Some(added) => format!("{CMDLINE} {added}"),
+            None => CMDLINE.to_owned(),
+        };
+        let Some(kernel) = &profile.kernel else {
+            return Self::default_guest(cmdline);
+        };
+        must_exist("kernel", name, kernel)?;
+        if let Some(initrd) = &profile.initrd {
+            must_exist("initrd", name, initrd)?;
+        }
+        Ok(Self {
+            kernel: kernel.clone(),
+            initrd: profile.initrd.clone(),
+            cmdline,
+        })
+    }
+
+    fn default_guest(cmdline: String) -> Result<Self, VmError> {
+        let folder = Self::default_folder()?;
+        let [kernel, initrd] = ["vmlinuz", "initrd"].map(|file| folder.join(file));
+        if let Some(missing) = [&kernel, &initrd].into_iter().find(|path| !path.is_file()) {
+            return Err(VmError::NoGuest(missing.clone()));
+        }
+        Ok(Self {
+            kernel,
+            initrd: Some(initrd),
+            cmdline,
+        })
+    }
+}
+
+fn must_exist(what: &'static str, profile: &str, path: &Path) -> Result<(), VmError> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(VmError::NoBootFile {
+        what,
+        profile: profile.to_owned(),
+        path: path.to_owned(),
+    })
+}

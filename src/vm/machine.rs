@@ -1,0 +1,303 @@
+//! A running machine: QEMU with its channels. It ends when this is dropped.
+
+use std::time::{Duration, Instant};
+
+use qapi::qmp::{self, Event};
+
+use super::agent::Agent;
+use super::arguments::{DriveSpec, MachineSpec, blockdev, device, device_id, node};
+use super::console::Console;
+use super::folder::Folder;
+use super::qemu::{Channels, Qemu};
+use super::qmp::{Qmp, QmpError};
+use super::raw::Raw;
+use super::{Command, Exit, Limit, RunResult, VmError};
+
+/// How long the guest may take to let go of a disk.
+const UNPLUG: Duration = Duration::from_secs(5);
+/// How long QEMU may take to end once it was told to.
+const QUIT: Duration = Duration::from_secs(5);
+/// How long a guest may take to power down before it is switched off.
+const POWER_DOWN: Duration = Duration::from_secs(20);
+/// How long a killed process may take to be gone.
+const KILLED: Duration = Duration::from_secs(5);
+/// Between two looks at a guest from which nothing comes by itself.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A running machine.
+pub(super) struct Machine {
+    qemu: Qemu,
+    qmp: Qmp,
+    agent: Agent,
+    console: Console,
+    limit: Limit,
+}
+
+/// A process in the guest, by its number there.
+#[derive(Debug)]
+pub struct Process {
+    pid: i64,
+    result: Option<RunResult>,
+}
+
+impl Process {
+    /// Its number in the guest.
+    pub fn pid(&self) -> i64 {
+        self.pid
+    }
+}
+
+impl Machine {
+    /// Starts QEMU and waits until the guest's agent answers.
+    pub(super) fn boot<'a>(
+        spec: impl FnOnce(i32, i32) -> MachineSpec<'a>,
+        folder: &Folder,
+        limit: &Limit,
+        patience: Duration,
+    ) -> Result<Self, VmError> {
+        let deadline = Instant::now() + patience;
+        let (mut qemu, channels) = Qemu::start(spec, &folder.qemu_log())?;
+        let Channels { qmp, agent } = channels;
+        let qmp = Qmp::connect(qmp, deadline).map_err(|error| match error {
+            QmpError::Gone => qemu.exit_error("while it started"),
+            QmpError::Failed(error) => error,
+        })?;
+        let mut machine = Self {
+            qemu,
+            qmp,
+            agent: Agent::new(agent),
+            console: Console::new(&folder.console()),
+            limit: limit.clone(),
+        };
+        machine.wait_for_agent(deadline, patience)?;
+        Ok(machine)
+    }
+
+    pub(super) fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// Presses the reset button and waits until the agent answers again.
+    pub(super) fn reset(&mut self, patience: Duration) -> Result<(), VmError> {
+        let deadline = Instant::now() + patience;
+        self.events(Duration::ZERO)?; // What was before is no news.
+        self.execute(&qmp::system_reset {})?;
+        self.wait_for_agent(deadline, patience)
+    }
+
+    fn wait_for_agent(&mut self, deadline: Instant, patience: Duration) -> Result<(), VmError> {
+        let mut opened = false;
+        while !opened {
+            self.check_alive()?;
+            if Instant::now() >= deadline {
+                return Err(VmError::Deadline {
+                    what: "the guest did not boot: its agent did not answer".into(),
+                    after: patience,
+                    console: self.console.end(),
+                });
+            }
+            let events = self.events(TICK)?;
+            opened = events.iter().any(is_agent_opening);
+        }
+        self.agent.sync(deadline)
+    }
+
+    /// Fails when QEMU is gone, the kernel has panicked, or the test's time is up.
+    fn check_alive(&mut self) -> Result<(), VmError> {
+        if self.qemu.exited().is_some() {
+            return Err(self.exit_error());
+        }
+        if let Some(line) = self.console.new_panic() {
+            return Err(VmError::Panicked {
+                line,
+                console: self.console.end(),
+            });
+        }
+        if self.limit.passed() {
+            return Err(VmError::TimeIsUp);
+        }
+        Ok(())
+    }
+
+    fn exit_error(&mut self) -> VmError {
+        self.qemu.exit_error("while the guest ran")
+    }
+
+    fn execute<C: qapi::Command>(&mut self, command: &C) -> Result<C::Ok, VmError> {
+        let done = self.qmp.execute(command);
+        done.map_err(|error| self.explain(error))
+    }
+
+    fn events(&mut self, timeout: Duration) -> Result<Vec<Event>, VmError> {
+        let events = self.qmp.events(timeout);
+        events.map_err(|error| self.explain(error))
+    }
+
+    fn explain(&mut self, error: QmpError) -> VmError {
+        match error {
+            QmpError::Gone => self.exit_error(),
+            QmpError::Failed(error) => error,
+        }
+    }
+
+    /// Runs `command` to its end.
+    pub(super) fn run(&mut self, command: &Command) -> Result<RunResult, VmError> {
+        let mut process = self.start(command)?;
+        self.wait(&mut process, command.timeout)
+    }
+
+    /// Starts `command`.
+    pub(super) fn start(&mut self, command: &Command) -> Result<Process, VmError> {
+        self.check_alive()?;
+        let pid = self.agent(|agent| agent.start(command))?;
+        Ok(Process { pid, result: None })
+    }
+
+    /// Waits for the end of `process`; one that takes longer than `timeout` is killed.
+    pub(super) fn wait(
+        &mut self,
+        process: &mut Process,
+        timeout: Option<Duration>,
+    ) -> Result<RunResult, VmError> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        if let Some(result) = self.wait_until(process, deadline)? {
+            return Ok(result);
+        }
+        self.kill(process, "KILL")?;
+        let killed = self.wait_until(process, Some(Instant::now() + KILLED))?;
+        let killed = killed.ok_or_else(|| {
+            VmError::Agent(format!(
+                "process {} does not end, not even killed",
+                process.pid
+            ))
+        })?;
+        let result = RunResult {
+            exit: Exit::TimedOut,
+            ..killed
+        };
+        process.result = Some(result.clone());
+        Ok(result)
+    }
+
+    fn wait_until(
+        &mut self,
+        process: &mut Process,
+        deadline: Option<Instant>,
+    ) -> Result<Option<RunResult>, VmError> {
+        // Most commands are quick; the others need not be asked after often.
+        let mut pause = Duration::from_millis(1);
+        while process.result.is_none() {
+            let pid = process.pid;
+            process.result = self.agent(|agent| agent.result(pid))?;
+            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if process.result.is_some() || late {
+                break;
+            }
+            self.check_alive()?;
+            std::thread::sleep(self.limit.cut(pause));
+            pause = (pause * 2).min(TICK);
+        }
+        Ok(process.result.clone())
+    }
+
+    /// Sends a signal to `process`, if it has not ended.
+    pub(super) fn kill(&mut self, process: &mut Process, signal: &str) -> Result<(), VmError> {
+        if process.result.is_some() {
+            return Ok(());
+        }
+        let kill = Command {
+            program: "kill".into(),
+            args: vec!["-s".into(), signal.to_owned(), process.pid.to_string()],
+            ..Command::default()
+        };
+        let mut kill = self.start(&kill)?;
+        self.wait_until(&mut kill, Some(Instant::now() + KILLED))
+            .map(drop)
+    }
+
+    /// Calls the agent; when that fails because the guest is over, says so instead.
+    fn agent<T>(
+        &mut self,
+        call: impl FnOnce(&mut Agent) -> Result<T, VmError>,
+    ) -> Result<T, VmError> {
+        call(&mut self.agent).map_err(|error| match self.check_alive() {
+            Err(worse) => worse,
+            Ok(()) => error,
+        })
+    }
+
+    /// Plugs a disk in, and waits until the guest has it.
+    pub(super) fn plug(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
+        self.execute(&Raw::<qmp::blockdev_add>::new(blockdev(drive)))?;
+        if let Err(error) = self.execute(&Raw::<qmp::device_add>::new(device(drive))) {
+            let _ = self.remove_node(drive.number);
+            return Err(error);
+        }
+        self.wait_for_disk(drive.id)
+    }
+
+    /// Waits until the guest's kernel shows the disk by its serial number; a guest whose kernel
+    /// does not hot-plug is told apart by the deadline.
+    fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
+        const LOOK: &str = r#"
+            n=0
+            until grep -qx "$1" /sys/block/*/serial && { [ ! -d /dev/disk/by-id ] || [ -e "/dev/disk/by-id/virtio-$1" ]; }; do
+                n=$((n + 1))
+                [ "$n" -lt 500 ] || exit 1
+                sleep 0.01
+            done 2>/dev/null"#;
+        let serial: String = id.chars().take(super::arguments::SERIAL_BYTES).collect();
+        let look = Command {
+            args: vec!["-c".into(), LOOK.into(), "sh".into(), serial],
+            timeout: Some(Duration::from_secs(30)),
+            ..Command::shell("")
+        };
+        match self.run(&look)?.exit {
+            Exit::Exited(0) => Ok(()),
+            _ => Err(VmError::Refused {
+                command: "device_add".into(),
+                text: format!("the guest does not see disk `{id}`\n{}", self.console.end()),
+            }),
+        }
+    }
+
+    /// Unplugs a disk: asks the guest, waits until it has let go, and closes the file.
+    pub(super) fn unplug(&mut self, id: &str, number: u32) -> Result<(), VmError> {
+        let device = device_id(id);
+        self.events(Duration::ZERO)?;
+        self.execute(&qmp::device_del { id: device.clone() })?;
+        let deadline = Instant::now() + UNPLUG;
+        let gone = |event: &Event| matches!(event, Event::DEVICE_DELETED { data, .. } if data.device.as_ref() == Some(&device));
+        while !self.events(TICK)?.iter().any(gone) {
+            self.check_alive()?;
+            if Instant::now() >= deadline {
+                return Err(VmError::Refused {
+                    command: "device_del".into(),
+                    text: format!("the guest does not let go of disk `{id}`"),
+                });
+            }
+        }
+        self.remove_node(number)
+    }
+
+    fn remove_node(&mut self, number: u32) -> Result<(), VmError> {
+        let node_name = node(number);
+        self.execute(&qmp::blockdev_del { node_name }).map(drop)
+    }
+
+    /// Powers the guest down; one that does not want to is switched off.
+    pub(super) fn shut_down(mut self) {
+        let asked = self.agent.shut_down().is_ok();
+        if asked && self.qemu.wait(self.limit.cut(POWER_DOWN)).is_some() {
+            return;
+        }
+        if self.qmp.execute(&qmp::quit {}).is_ok() {
+            self.qemu.wait(QUIT);
+        }
+    }
+}
+
+/// Whether the agent has opened its end of the only port that we watch.
+fn is_agent_opening(event: &Event) -> bool {
+    matches!(event, Event::VSERPORT_CHANGE { data, .. } if data.open)
+}

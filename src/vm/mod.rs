@@ -1,0 +1,30 @@
+//! A guest: QEMU, its agent, its console, its disks. Knows nothing of Lua.
+
+mod accel;
+mod agent;
+mod arguments;
+mod channel;
+mod console;
+mod disk;
+mod error;
+mod exec;
+mod folder;
+mod guest;
+mod lifecycle;
+mod limit;
+mod machine;
+mod qemu;
+mod qmp;
+mod raw;
+
+pub use accel::{Kvm, kvm};
+pub use console::end_of as console_end;
+pub use disk::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord};
+pub use error::VmError;
+pub use exec::{Command, Exit, RunResult};
+pub use folder::{await_clean_up, remove_leftovers};
+pub use guest::{DEFAULT_GUEST, Guest};
+pub use lifecycle::{BootOptions, State, Vm};
+pub use limit::Limit;
+pub use machine::Process;
+pub use qemu::PROGRAM;

@@ -1,0 +1,108 @@
+//! The QEMU process.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::VmError;
+use super::arguments::{MachineSpec, arguments};
+use crate::sys;
+
+/// What is started.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+/// Most bytes of its messages that an error shows.
+const LOG_END: usize = 4000;
+
+/// A running QEMU. It is killed when this is dropped, and when the thread that started it ends.
+#[derive(Debug)]
+pub(super) struct Qemu {
+    child: Child,
+    log: PathBuf,
+}
+
+/// Our ends of the channels to a QEMU.
+pub(super) struct Channels {
+    pub(super) qmp: UnixStream,
+    pub(super) agent: UnixStream,
+}
+
+impl Qemu {
+    /// Starts the machine that `spec` makes of the two descriptors; messages go to `log`.
+    pub(super) fn start<'a>(
+        spec: impl FnOnce(i32, i32) -> MachineSpec<'a>,
+        log: &Path,
+    ) -> Result<(Self, Channels), VmError> {
+        let pair = || UnixStream::pair().map_err(VmError::io("a socket pair for QEMU"));
+        let ((qmp, its_qmp), (agent, its_agent)) = (pair()?, pair()?);
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments(&spec(its_qmp.as_raw_fd(), its_agent.as_raw_fd())));
+        sys::inherit(&mut command, its_qmp.as_fd());
+        sys::inherit(&mut command, its_agent.as_fd());
+        sys::die_with_starter(&mut command, libc::SIGKILL);
+        let log_file = File::create(log).map_err(VmError::io(log.display().to_string()))?;
+        let second = log_file
+            .try_clone()
+            .map_err(VmError::io(log.display().to_string()))?;
+        command.stdin(Stdio::null()).stdout(log_file).stderr(second);
+        let child = command.spawn().map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => VmError::NoQemu {
+                program: PROGRAM.to_owned(),
+            },
+            _ => VmError::io(format!("cannot start {PROGRAM}"))(source),
+        })?;
+        let qemu = Self {
+            child,
+            log: log.to_owned(),
+        };
+        Ok((qemu, Channels { qmp, agent }))
+    }
+
+    /// How it ended, if it did.
+    pub(super) fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// The error that says how it ended; `when` completes "QEMU exited ...". It has closed its
+    /// end of a channel, or ended: give it a moment to be gone.
+    pub(super) fn exit_error(&mut self, when: &str) -> VmError {
+        let status = match self.wait(Duration::from_secs(5)) {
+            Some(status) => format!("with {status}"),
+            None => "or closed its channel".into(),
+        };
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_END)..]).into_owned();
+        VmError::Exited {
+            status,
+            when: when.to_owned(),
+            log: log.trim_end().to_owned(),
+        }
+    }
+
+    /// Waits for its end.
+    pub(super) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.exited() {
+                Some(status) => return Some(status),
+                None if Instant::now() >= deadline => return None,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// Ends it now.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

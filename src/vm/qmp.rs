@@ -1,0 +1,79 @@
+//! QEMU's control channel.
+
+use std::io::BufReader;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use qapi::qmp::{self, Event};
+use qapi::{Command, ExecuteError, Qmp as Protocol, Stream};
+
+use super::VmError;
+use super::channel::{Channel, is_gone};
+
+/// QEMU answers at once or is stuck.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// A QMP session.
+pub(super) struct Qmp {
+    channel: Channel,
+    protocol: Protocol<Stream<BufReader<Channel>, Channel>>,
+}
+
+/// Why a command has no answer.
+#[derive(Debug)]
+pub(super) enum QmpError {
+    /// QEMU is gone; its exit status tells more.
+    Gone,
+    /// QEMU said no, or nothing.
+    Failed(VmError),
+}
+
+impl Qmp {
+    /// Greets QEMU, which may take until `deadline` to start.
+    pub(super) fn connect(socket: UnixStream, deadline: Instant) -> Result<Self, QmpError> {
+        let channel = Channel::new(socket);
+        channel.until(deadline);
+        let mut protocol = Protocol::from_stream(channel.clone());
+        protocol
+            .handshake()
+            .map_err(|error| explain("qmp_capabilities", error))?;
+        Ok(Self { channel, protocol })
+    }
+
+    /// Executes `command`.
+    pub(super) fn execute<C: Command>(&mut self, command: &C) -> Result<C::Ok, QmpError> {
+        self.channel.until(Instant::now() + ANSWER);
+        self.protocol
+            .execute(command)
+            .map_err(|error| explain(C::NAME, error))
+    }
+
+    /// The events that have come, waiting up to `timeout` for the first.
+    pub(super) fn events(&mut self, timeout: Duration) -> Result<Vec<Event>, QmpError> {
+        let queued: Vec<_> = self.protocol.events().collect();
+        let failed = |error: std::io::Error| explain("events", error.into());
+        if !queued.is_empty() || !self.channel.has_data(timeout).map_err(failed)? {
+            return Ok(queued);
+        }
+        // The protocol reads events while it waits for an answer.
+        self.execute(&qmp::query_version {})?;
+        Ok(self.protocol.events().collect())
+    }
+}
+
+fn explain(command: &str, error: ExecuteError) -> QmpError {
+    match error {
+        ExecuteError::Io(error) if is_gone(&error) => QmpError::Gone,
+        ExecuteError::Io(error) => QmpError::Failed(VmError::Refused {
+            command: command.to_owned(),
+            text: match error.kind() {
+                std::io::ErrorKind::TimedOut => "QEMU does not answer".to_owned(),
+                _ => error.to_string(),
+            },
+        }),
+        ExecuteError::Qapi(error) => QmpError::Failed(VmError::Refused {
+            command: command.to_owned(),
+            text: error.desc,
+        }),
+    }
+}

@@ -1,0 +1,36 @@
+//! A QMP or agent command whose arguments are JSON that we wrote ourselves: the same that goes on
+//! QEMU's command line, or what the generated types cannot say.
+
+use std::marker::PhantomData;
+
+use qapi::Command;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// The command `C` with these arguments.
+#[derive(Debug)]
+pub(super) struct Raw<C> {
+    arguments: Value,
+    command: PhantomData<fn() -> C>,
+}
+
+impl<C: Command> Raw<C> {
+    pub(super) fn new(arguments: Value) -> Self {
+        Self {
+            arguments,
+            command: PhantomData,
+        }
+    }
+}
+
+impl<C> Serialize for Raw<C> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.arguments.serialize(serializer)
+    }
+}
+
+impl<C: Command> Command for Raw<C> {
+    type Ok = C::Ok;
+    const NAME: &'static str = C::NAME;
+    const ALLOW_OOB: bool = C::ALLOW_OOB;
+}

@@ -1,5 +1,7 @@
 //! `provium guest`: the default guest.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -26,14 +28,23 @@ enum Sub {
     List,
 }
 
+macro_rules! builder_files {
+    ($($name:literal)*) => {
+        [$(($name, include_str!(concat!("../../mnt-helpers/", $name)))),*]
+    };
+}
+
 /// The builder, so that the command works without the source tree.
-const BUILDER: [(&str, &str); 3] = [
-    ("build-guest", include_str!("../../mnt-helpers/build-guest")),
-    ("guest/init", include_str!("../../mnt-helpers/guest/init")),
-    (
-        "guest/hotplug",
-        include_str!("../../mnt-helpers/guest/hotplug"),
-    ),
+const BUILDER: [(&str, &str); 9] = builder_files![
+    "build-guest"
+    "guest/agent"
+    "guest/console"
+    "guest/hotplug"
+    "guest/init"
+    "guest/inittab"
+    "guest/late"
+    "guest/mdev.conf"
+    "guest/shutdown"
 ];
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -47,7 +58,9 @@ fn build(force: bool) -> anyhow::Result<Exit> {
     let folder = tempfile::tempdir()?;
     std::fs::create_dir(folder.path().join("guest"))?;
     for (name, text) in BUILDER {
-        std::fs::write(folder.path().join(name), text)?;
+        let path = folder.path().join(name);
+        std::fs::write(&path, text)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755))?;
     }
     let mut command = Command::new("bash");
     command
@@ -80,4 +93,24 @@ fn list() -> anyhow::Result<Exit> {
     ];
     table::print(["GUEST", "KERNEL", "BUILT", "FOLDER"], &[row]);
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_guest_is_built_in() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/mnt-helpers/guest");
+        let files = std::fs::read_dir(folder).unwrap();
+        let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut found: Vec<_> = files
+            .map(|entry| format!("guest/{}", name(entry.unwrap())))
+            .collect();
+        found.push("build-guest".into());
+        found.sort();
+        let mut built_in = BUILDER.map(|(name, _)| name.to_owned());
+        built_in.sort();
+        assert_eq!(found, built_in);
+    }
 }

@@ -192,7 +192,8 @@ fn clean(error: &mlua::Error) -> String {
 /// Adds the end of the console of every VM that is open.
 fn with_consoles(context: &Context, message: &str) -> String {
     let mut message = message.to_owned();
-    for (name, console) in context.consoles() {
+    let consoles = context.consoles().into_iter();
+    for (name, console) in consoles.filter(|(_, console)| console.exists()) {
         let end = crate::vm::console_end(&console);
         if !message.contains(&end) {
             message = format!("{message}\nvm `{name}`: {end}");

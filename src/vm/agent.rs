@@ -1,6 +1,6 @@
 //! The guest agent: commands in the guest.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use super::{Command, RunResult, VmError};
 
 /// An agent that takes longer for an answer is stuck.
 const ANSWER: Duration = Duration::from_secs(20);
+/// How long to wait for the answer to one synchronisation.
+const SYNC_AGAIN: Duration = Duration::from_millis(500);
 /// What the agent sends before the answer to a `guest-sync-delimited`.
 const SENTINEL: u8 = 0xff;
 
@@ -37,19 +39,28 @@ impl Agent {
 
     /// Drops whatever is on its way and makes sure that the agent answers, until `deadline`.
     pub(super) fn sync(&mut self, deadline: Instant) -> Result<(), VmError> {
+        loop {
+            // What was sent before the agent was ready may be lost: ask again now and then.
+            let patience = deadline.min(Instant::now() + SYNC_AGAIN);
+            match self.sync_once(patience) {
+                Err(error) if error.kind() == ErrorKind::TimedOut && patience < deadline => {}
+                result => return result.map_err(|error| no_answer(&error)),
+            }
+        }
+    }
+
+    fn sync_once(&mut self, deadline: Instant) -> std::io::Result<()> {
         self.syncs += 1;
         let id = (u64::from(std::process::id()) << 24) + self.syncs;
         let command = format!(r#"{{"execute":"guest-sync-delimited","arguments":{{"id":{id}}}}}"#);
         self.channel.until(deadline);
         let stream = self.protocol.inner_mut();
         // The leading sentinel makes the agent forget half a command that it may have.
-        let sent = stream.write_all(&[&[SENTINEL], command.as_bytes(), b"\n"].concat());
-        sent.map_err(|error| no_answer(&error))?;
+        stream.write_all(&[&[SENTINEL], command.as_bytes(), b"\n"].concat())?;
         loop {
             let mut line = Vec::new();
-            let read = stream.read_until(SENTINEL, &mut Vec::new());
-            let read = read.and_then(|_| stream.read_until(b'\n', &mut line));
-            read.map_err(|error| no_answer(&error))?;
+            stream.read_until(SENTINEL, &mut Vec::new())?;
+            stream.read_until(b'\n', &mut line)?;
             let answer: Option<Value> = serde_json::from_slice(&line).ok();
             if answer.is_some_and(|answer| answer["return"] == id) {
                 return Ok(());

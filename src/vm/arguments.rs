@@ -83,8 +83,9 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "virtio-serial-pci",
         "-chardev",
         &chardev("socket", "agent", &[("fd", &spec.agent_fd.to_string())]),
+        // Without an ID there would be no event when the guest opens the port.
         "-device",
-        &format!("virtserialport,chardev=agent,name={AGENT_PORT}"),
+        &format!("virtserialport,id=agent-port,chardev=agent,name={AGENT_PORT}"),
     ]
     .map(str::to_owned)
     .into();

@@ -45,9 +45,16 @@ impl Folder {
     }
 }
 
+impl Folder {
+    /// Removes it, now; what is asked of it afterwards is not there.
+    pub(super) fn remove(&self) {
+        remove(&self.0);
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
-        remove(&self.0);
+        self.remove();
     }
 }
 

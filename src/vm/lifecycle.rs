@@ -255,6 +255,7 @@ impl Vm {
             close_record(&disk);
         }
         self.server = None;
+        self.folder.remove();
     }
 
     /// Lets go of every request that a fault holds: QEMU cannot end while it waits for one.

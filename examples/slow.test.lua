@@ -1,0 +1,19 @@
+-- A slow disk is slow and nothing else: what is written arrives.
+local scratch = require("scratch")
+
+test("writes complete despite slowness", function(t)
+  local image = scratch.image(1024 * 1024)
+  local vm = provium:vm("v", "peios"):boot()
+  local disk = vm:attach_disk({ id = "vda", image = image })
+
+  disk:fault_inject("slow")
+  local started = os.time()
+  vm:run("dd if=/dev/zero bs=512 count=40 oflag=direct | tr '\\0' x | dd of=/dev/vda bs=512 count=40 iflag=fullblock oflag=direct")
+    :assert_ok()
+  t:assert(os.time() - started >= 1, "40 writes of 50 ms each take 2 s")
+  t:assert_eq(scratch.stat(disk, "write_delayed"), 40)
+
+  disk:clear_faults()
+  t:assert_eq(disk:read_sectors(0, 40), ("x"):rep(40 * 512))
+  os.remove(image)
+end)

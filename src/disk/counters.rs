@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::fault::Op;
 
-/// Counters of one kind of request. They only grow.
+/// Counters of one kind of request. They only grow. On cache lines of their own: every request
+/// writes to them.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct OpCounters {
     requests: AtomicU64,
     bytes: AtomicU64,

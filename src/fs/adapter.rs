@@ -41,17 +41,18 @@ pub(super) struct Inner {
     pub(super) control: Control,
     pub(super) handles: Handles,
     pub(super) attributes: Attributes,
-    pub(super) loops: Loops,
+    pub(super) loops: Arc<Loops>,
     pub(super) mount_point: PathBuf,
 }
 
 impl Provium {
-    /// Does `work` here, or on the pool where this is the last loop thread that is free.
+    /// Does `work`, which may take as long as storage takes, here or on the pool.
     fn run(&self, work: impl FnOnce(&Inner) + Send + 'static) {
         match self.0.loops.enter() {
             Some(_busy) => work(&self.0),
             None => self.run_on_pool(work),
         }
+        self.0.loops.rest();
     }
 
     fn run_on_pool(&self, work: impl FnOnce(&Inner) + Send + 'static) {
@@ -365,13 +366,14 @@ impl Filesystem for Provium {
             let request = Request::Write { offset, data };
             let reply = WriteReply(reply, len as u32);
             // Not `run`: the data is copied only if it has to leave this thread.
-            return match self.0.loops.enter() {
+            match self.0.loops.enter() {
                 Some(_busy) => disk.submit(request, fh.0, reply),
                 None => {
                     let request = request.into_owned();
                     self.run_on_pool(move |_| disk.submit(request, fh.0, reply));
                 }
-            };
+            }
+            return self.0.loops.rest();
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);

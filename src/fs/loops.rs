@@ -1,34 +1,138 @@
-//! Keeping one loop thread free, so that the control files answer while storage hangs.
+//! Which loop thread does what, so that the mount is quick and the control files always answer.
+//!
+//! The kernel hands requests to the waiting threads in turn, and waking another one each time
+//! costs more than the request. So only a few *active* threads wait, and do the work themselves.
+//! One *spare* thread is parked. A watchdog wakes it when the active ones are stuck in storage; it
+//! then answers what needs no storage and passes everything else to the pool, so that it is never
+//! stuck itself.
+//!
+//! `busy` is written by active threads alone; `state` by the watchdog, the spare and the end.
 
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-/// Counts the loop threads that are busy with something that may take long.
+use parking_lot::{Condvar, Mutex};
+
+/// Threads that take part in a session beside the active ones.
+const SPARE: usize = 1;
+const FEWEST_ACTIVE: usize = 2;
+const MOST_ACTIVE: usize = 8;
+/// How often the watchdog looks. Two looks in a row that find no active thread free wake the spare.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The loop threads of a session. On cache lines of its own: every request writes to it.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Loops {
-    threads: usize,
     busy: AtomicUsize,
+    active: usize,
+    /// Threads that have taken their role so far.
+    roles: AtomicUsize,
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
-/// One loop thread, busy until this is dropped.
+#[derive(Debug, Default)]
+struct State {
+    /// The active threads are stuck: the spare must serve.
+    stuck: bool,
+    /// The session is over: nobody waits any more.
+    ended: bool,
+}
+
+/// An active thread that does work which may take long, until this is dropped.
 pub(super) struct Busy<'a>(&'a AtomicUsize);
 
+/// What a thread is in its session. When the first thread ends, so does the session.
+struct Role {
+    loops: Arc<Loops>,
+    is_spare: bool,
+}
+
+thread_local!(static ROLE: RefCell<Option<Role>> = const { RefCell::new(None) });
+
 impl Loops {
-    /// For a session of `threads` loop threads, at least two.
-    pub(super) fn new(threads: usize) -> Self {
-        Self {
-            threads,
+    /// For this machine. The watchdog runs until [`end`](Self::end).
+    pub(super) fn start() -> std::io::Result<Arc<Self>> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_active(processors.clamp(FEWEST_ACTIVE, MOST_ACTIVE))
+    }
+
+    fn with_active(active: usize) -> std::io::Result<Arc<Self>> {
+        let loops = Arc::new(Self {
             busy: AtomicUsize::new(0),
+            active,
+            roles: AtomicUsize::new(0),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let watched = Arc::clone(&loops);
+        let watchdog = std::thread::Builder::new().name("watchdog".into());
+        watchdog.spawn(move || watched.watch())?;
+        Ok(loops)
+    }
+
+    /// How many threads the session needs.
+    pub(super) fn threads(&self) -> usize {
+        self.active + SPARE
+    }
+
+    /// Permission for this loop thread to do the work itself; None when the work belongs on the
+    /// pool, because this is the spare.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Busy<'_>> {
+        if self.is_spare() {
+            return None;
+        }
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Some(Busy(&self.busy))
+    }
+
+    /// To be called at the end of a request: parks the spare until it is needed.
+    pub(super) fn rest(self: &Arc<Self>) {
+        if !self.is_spare() {
+            return;
+        }
+        let mut state = self.state.lock();
+        state.stuck &= self.all_busy();
+        while !state.stuck && !state.ended {
+            self.changed.wait(&mut state);
         }
     }
 
-    /// Permission for this loop thread to do the work itself; None when it is the last one that
-    /// is free, and the work belongs on the pool.
-    pub(super) fn enter(&self) -> Option<Busy<'_>> {
-        if self.busy.fetch_add(1, Ordering::Relaxed) + 1 < self.threads {
-            return Some(Busy(&self.busy));
+    /// Lets the spare and the watchdog go.
+    pub(super) fn end(&self) {
+        self.state.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    fn all_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) >= self.active
+    }
+
+    fn watch(&self) {
+        let mut looks = 0;
+        let mut state = self.state.lock();
+        while !state.ended {
+            self.changed.wait_for(&mut state, LOOK);
+            looks = if self.all_busy() { looks + 1 } else { 0 };
+            if looks >= 2 && !state.stuck {
+                state.stuck = true;
+                self.changed.notify_all();
+            }
         }
-        self.busy.fetch_sub(1, Ordering::Relaxed);
-        None
+    }
+
+    /// Whether this thread is the spare; the first call of a thread gives it its role.
+    fn is_spare(self: &Arc<Self>) -> bool {
+        ROLE.with_borrow_mut(|role| {
+            let role = role.get_or_insert_with(|| Role {
+                is_spare: self.roles.fetch_add(1, Ordering::Relaxed) >= self.active,
+                loops: Arc::clone(self),
+            });
+            role.is_spare
+        })
     }
 }
 
@@ -38,18 +142,68 @@ impl Drop for Busy<'_> {
     }
 }
 
+impl Drop for Role {
+    fn drop(&mut self) {
+        self.loops.end();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// A thread that enters and rests, as a loop thread does; tells what it was given.
+    fn request(loops: &Arc<Loops>) -> (std::thread::JoinHandle<()>, Receiver<bool>) {
+        let (tell, told) = channel();
+        let loops = Arc::clone(loops);
+        let run = move || {
+            let busy = loops.enter();
+            tell.send(busy.is_some()).unwrap();
+            if busy.is_some() {
+                std::thread::park(); // Stuck until the test lets it go.
+            }
+            drop(busy);
+            loops.rest();
+            tell.send(false).unwrap();
+            // Stays alive: the end of a thread is the end of the session.
+            std::thread::park();
+        };
+        (std::thread::spawn(run), told)
+    }
+
+    fn next(told: &Receiver<bool>) -> Option<bool> {
+        told.recv_timeout(Duration::from_millis(500)).ok()
+    }
 
     #[test]
-    fn all_loops_but_one_may_be_busy() {
-        let loops = Loops::new(3);
-        let first = loops.enter();
-        let second = loops.enter();
-        assert!(first.is_some() && second.is_some());
-        assert!(loops.enter().is_none());
-        drop(first);
-        assert!(loops.enter().is_some());
+    fn the_spare_sleeps_until_all_others_are_stuck() {
+        let loops = Loops::with_active(2).unwrap();
+        let (_first, first) = request(&loops);
+        assert_eq!(next(&first), Some(true));
+        let (second_thread, second) = request(&loops);
+        assert_eq!(next(&second), Some(true));
+        second_thread.thread().unpark();
+        assert_eq!(next(&second), Some(false), "an active thread does not rest");
+        let (_spare, spare) = request(&loops);
+        assert_eq!(next(&spare), Some(false), "the spare is to use the pool");
+        assert_eq!(
+            next(&spare),
+            None,
+            "and sleeps while another thread is free"
+        );
+        loops.busy.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(next(&spare), Some(false), "it wakes when none is");
+        loops.end();
+    }
+
+    #[test]
+    fn the_end_of_one_thread_wakes_the_spare() {
+        let loops = Loops::with_active(1).unwrap();
+        let theirs = Arc::clone(&loops);
+        std::thread::spawn(move || drop(theirs.enter()))
+            .join()
+            .unwrap();
+        assert!(loops.state.lock().ended);
     }
 }

@@ -18,10 +18,6 @@ use crate::disk::Disks;
 use crate::mounts::{self, Mount};
 use crate::names::FS_TYPE;
 
-/// Threads that take requests from the kernel. More than the processors keep busy, so that
-/// one is free for the control files; measured in docs/architecture.md.
-const EXTRA_LOOPS: usize = 2;
-const FEWEST_LOOPS: usize = 4;
 /// How long the end waits for clients that are closing before it unmounts without them.
 const CLOSING: Duration = Duration::from_millis(500);
 /// How long the end waits for the loop threads; a client that keeps a file open keeps them.
@@ -121,12 +117,13 @@ impl Server {
             path: options.mount_point.clone(),
             source,
         };
-        let threads = loop_threads();
+        let loops = Loops::start().map_err(failed)?;
+        let threads = loops.threads();
         let inner = Inner {
             control: Control::new(Arc::clone(&disks), &options.mount_point),
             handles: Handles::default(),
             attributes: Attributes::new(options.allow_other),
-            loops: Loops::new(threads),
+            loops,
             mount_point: options.mount_point.clone(),
             disks: Arc::clone(&disks),
         };
@@ -185,17 +182,6 @@ fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) {
     while !done() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn loop_threads() -> usize {
-    if let Some(n) = std::env::var("PROVIUM_LOOPS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-    {
-        return n;
-    }
-    let processors = std::thread::available_parallelism().map_or(2, usize::from);
-    (processors + EXTRA_LOOPS).max(FEWEST_LOOPS)
 }
 
 fn config(allow_other: bool, threads: usize) -> Config {

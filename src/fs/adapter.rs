@@ -46,6 +46,17 @@ pub(super) struct Inner {
 }
 
 impl Provium {
+    /// Does `work` here: at once where it asks no storage, else as [`run`](Self::run) does.
+    fn run_for(&self, inode: Inode, work: impl FnOnce(&Inner) + Send + 'static) {
+        match asks_storage(inode) {
+            true => self.run(work),
+            false => {
+                work(&self.0);
+                self.0.loops.rest();
+            }
+        }
+    }
+
     /// Does `work`, which may take as long as storage takes, here or on the pool.
     fn run(&self, work: impl FnOnce(&Inner) + Send + 'static) {
         match self.0.loops.enter() {
@@ -58,6 +69,15 @@ impl Provium {
     fn run_on_pool(&self, work: impl FnOnce(&Inner) + Send + 'static) {
         let inner = Arc::clone(&self.0);
         self.0.disks.pool().run(Box::new(move || work(&inner)));
+    }
+
+    /// Does `work`, which may wait for clients and for storage, on a thread of its own: the pool
+    /// may be full of requests that hang. Where there is no thread to be had, the reply that
+    /// `work` owns answers EIO.
+    fn run_apart(&self, work: impl FnOnce(&Inner) + Send + 'static) {
+        let inner = Arc::clone(&self.0);
+        let thread = std::thread::Builder::new().name("control".into());
+        let _ = thread.spawn(move || work(&inner));
     }
 
     /// The open disk behind a data file's inode.
@@ -172,6 +192,14 @@ impl Inner {
     }
 }
 
+/// Whether reading the attributes or the text of `inode` asks the host for the size of an image.
+fn asks_storage(inode: Inode) -> bool {
+    matches!(
+        inode,
+        Inode::Data(_) | Inode::Control(ControlFile::Disks) | Inode::Disk(_, DiskFile::Size)
+    )
+}
+
 /// A real disk takes only whole sectors past the page cache; QEMU finds the sector size by this.
 fn check_alignment(flags: OpenFlags, offset: u64, len: usize) -> Result<(), Errno> {
     let aligned = offset.is_multiple_of(SECTOR) && (len as u64).is_multiple_of(SECTOR);
@@ -216,7 +244,7 @@ impl Filesystem for Provium {
         let Some(inode) = self.0.lookup(parent, name) else {
             return reply.error(Errno::ENOENT);
         };
-        self.run(move |inner| match inner.attr(inode) {
+        self.run_for(inode, move |inner| match inner.attr(inode) {
             Ok(attr) => reply.entry(&TTL, &attr, Generation(0)),
             Err(errno) => reply.error(errno),
         });
@@ -232,7 +260,7 @@ impl Filesystem for Provium {
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::ENOENT);
         };
-        self.run(move |inner| match inner.attr(inode) {
+        self.run_for(inode, move |inner| match inner.attr(inode) {
             Ok(attr) => reply.attr(&TTL, &attr),
             Err(errno) => reply.error(errno),
         });
@@ -262,7 +290,7 @@ impl Filesystem for Provium {
         if mode.is_some() || uid.is_some() || gid.is_some() {
             return reply.error(Errno::EPERM);
         }
-        self.run(move |inner| {
+        self.run_for(inode, move |inner| {
             let resized = match (inode, size) {
                 (_, None) => Ok(()),
                 (Inode::Data(disk), Some(size)) => match inner.disks.at(disk) {
@@ -331,7 +359,7 @@ impl Filesystem for Provium {
             return reply.error(Errno::EINVAL);
         };
         // The start of the file is read anew each time; the rest comes from the same snapshot.
-        self.run(move |inner| {
+        self.run_for(inode, move |inner| {
             let text = (offset == 0).then(|| inner.text(inode)).transpose();
             match text {
                 Ok(fresh) => {
@@ -385,7 +413,7 @@ impl Filesystem for Provium {
         };
         match inode {
             // These may wait, and must find all loops free to answer what they wait for.
-            Inode::Control(ControlFile::Attach | ControlFile::Detach) => self.run_on_pool(work),
+            Inode::Control(ControlFile::Attach | ControlFile::Detach) => self.run_apart(work),
             _ => work(&self.0),
         }
     }

@@ -185,7 +185,7 @@ fn clean(error: &mlua::Error) -> String {
         mlua::Error::CallbackError { cause, traceback } => format!("{cause}\n{traceback}"),
         other => other.to_string(),
     };
-    let ours = |line: &&str| !line.trim_start().starts_with("[C]") && !line.contains("provium:");
+    let ours = |line: &&str| !line.starts_with("\t[C]") && !line.starts_with("\tprovium:");
     text.lines().filter(ours).collect::<Vec<_>>().join("\n")
 }
 

@@ -1,0 +1,269 @@
+//! The command line: what it does, and what it says when it cannot.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::harness::*;
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A folder with an image and an empty mount point.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        new_image(&folder.path().join("a.img"), MIB);
+        std::fs::create_dir(folder.path().join("mnt")).unwrap();
+        Self(folder)
+    }
+
+    fn at(&self, name: &str) -> String {
+        text(&self.0.path().join(name))
+    }
+
+    /// `provium` from within the folder.
+    fn provium(&self, args: &[&str]) -> std::process::Output {
+        run(Command::new(PROVIUM).args(args).current_dir(self.0.path()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if is_mounted(&self.0.path().join("mnt")) {
+            provium(&["umount", &self.at("mnt")]);
+        }
+    }
+}
+
+#[test]
+fn mount_returns_when_the_mount_answers_and_umount_when_the_server_is_gone() {
+    let place = Place::new();
+    assert_ok(&place.provium(&["mount", "mnt", "--disk", "vda=a.img"]));
+    assert_eq!(std::fs::metadata(place.at("mnt/vda")).unwrap().len(), MIB);
+    let status = place.provium(&["status", "mnt", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status[0]["disks"][0]["id"], "vda");
+    assert_eq!(status[0]["disks"][0]["size"], MIB);
+    assert_ok(&place.provium(&["umount", "mnt"]));
+    assert!(!Path::new(&place.at("mnt/vda")).exists());
+    // The image is free at once: its lock ended with the server.
+    assert_ok(&place.provium(&["mount", "mnt", "--disk", "vda=a.img"]));
+}
+
+#[test]
+fn a_server_in_the_background_keeps_nothing_of_its_caller_open() {
+    let place = Place::new();
+    // The shell waits until every writer of the pipe is gone.
+    let script = format!("echo \"[$({PROVIUM} mount mnt --disk vda=a.img 2>&1)]\"");
+    let output = run(Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(place.0.path()));
+    assert_eq!(stdout(&output), "[]\n");
+}
+
+#[test]
+fn faults_are_shown_added_set_removed_and_cleared() {
+    let place = Place::new();
+    assert_ok(&place.provium(&["mount", "mnt", "--disk", "vda=a.img"]));
+    let fault = |args: &[&str]| {
+        let args: Vec<_> = ["fault", "mnt/vda"].iter().chain(args).copied().collect();
+        let output = place.provium(&args);
+        assert_ok(&output);
+        stdout(&place.provium(&["fault", "mnt/vda"])).replace('\n', " ")
+    };
+    assert_eq!(fault(&["slow", "eio_read"]), "slow eio_read ");
+    assert_eq!(fault(&["--add", "eio_write"]), "slow eio_read eio_write ");
+    assert_eq!(fault(&["--remove", "slow"]), "eio_read eio_write ");
+    assert_eq!(fault(&["--set", "slow"]), "slow ");
+    assert_eq!(fault(&["--clear"]), "");
+    let bad = place.provium(&["fault", "mnt/vda", "slow", "bogus"]);
+    assert_fails(
+        &bad,
+        1,
+        &["unknown mode `bogus`", "eio_read, eio_write, slow"],
+    );
+    assert_eq!(stdout(&place.provium(&["fault", "mnt/vda"])), "");
+    let missing = place.provium(&["fault", "mnt/vdz", "slow"]);
+    assert_fails(&missing, 1, &["no disk `vdz`", "attached: vda"]);
+}
+
+#[test]
+fn attach_and_detach_take_relative_paths() {
+    let place = Place::new();
+    new_image(&place.0.path().join("b.img"), MIB);
+    assert_ok(&place.provium(&["mount", "mnt"]));
+    assert_ok(&place.provium(&["attach", "mnt", "vdb", "b.img", "--ro"]));
+    let twice = place.provium(&["attach", "mnt", "vdb", "a.img"]);
+    assert_fails(&twice, 1, &["disk `vdb` is attached already"]);
+    let missing = place.provium(&["attach", "mnt", "vdc", "none.img"]);
+    assert_fails(&missing, 1, &["none.img does not exist"]);
+    assert_ok(&place.provium(&["detach", "mnt", "vdb"]));
+    let gone = place.provium(&["detach", "mnt", "vdb"]);
+    assert_fails(&gone, 1, &["no disk `vdb` (attached: none)"]);
+}
+
+#[test]
+fn images_that_cannot_be_served_are_named() {
+    let place = Place::new();
+    let mount = |disk: &str| place.provium(&["mount", "mnt", "--disk", disk]);
+    assert_fails(&mount("vda=none.img"), 1, &["none.img does not exist"]);
+    assert!(
+        !Path::new(&place.at("none.img")).exists(),
+        "nothing is created"
+    );
+    assert_fails(&mount("vda=mnt"), 1, &["/mnt is a directory"]);
+    assert_fails(&mount("1vda=a.img"), 2, &["bad disk ID `1vda`"]);
+    assert_fails(&mount("ctl=a.img"), 2, &["bad disk ID `ctl`"]);
+    assert_fails(&mount("vda"), 2, &["ID=IMAGE"]);
+    new_image(&place.0.path().join("b.img"), MIB);
+    let twice = ["mount", "mnt", "--disk", "vda=a.img", "--disk", "vda=b.img"];
+    assert_fails(
+        &place.provium(&twice),
+        1,
+        &["disk `vda` is attached already"],
+    );
+    let same = ["mount", "mnt", "--disk", "vda=a.img", "--disk", "vdb=a.img"];
+    assert_fails(&place.provium(&same), 1, &["a.img is already served"]);
+    assert!(
+        !is_mounted(&place.0.path().join("mnt")),
+        "nothing is left mounted"
+    );
+}
+
+#[test]
+fn an_image_that_another_server_writes_is_refused_and_two_may_read_one() {
+    let (first, second) = (Place::new(), Place::new());
+    let image = first.at("a.img");
+    assert_ok(&first.provium(&["mount", "mnt", "--disk", &format!("vda={image}")]));
+    let refused = second.provium(&["mount", "mnt", "--disk", &format!("vda={image}")]);
+    assert_fails(&refused, 1, &["a.img is already served"]);
+    assert_ok(&first.provium(&["umount", "mnt"]));
+    for place in [&first, &second] {
+        assert_ok(&place.provium(&["mount", "mnt", "--disk", &format!("vda={image},ro")]));
+    }
+}
+
+#[test]
+fn mount_points_that_cannot_be_used_are_named() {
+    let place = Place::new();
+    let mount = |point: &str| place.provium(&["mount", point, "--disk", "vda=a.img"]);
+    assert_fails(
+        &mount("none"),
+        1,
+        &["mount point none does not exist", "mkdir"],
+    );
+    assert_fails(&mount("a.img"), 1, &["a.img is not a folder"]);
+    assert_fails(&mount("."), 1, &["is not empty"]);
+    assert_ok(&mount("mnt"));
+    assert_fails(&mount("mnt"), 1, &["is busy", "provium umount"]);
+}
+
+#[test]
+fn unknown_options_are_named_with_the_known_ones() {
+    let place = Place::new();
+    let output = place.provium(&["mount", "mnt", "-o", "allow_others"]);
+    assert_fails(
+        &output,
+        2,
+        &["unknown mount option `allow_others`", "allow_other,"],
+    );
+}
+
+#[test]
+fn umount_of_what_is_no_mount_or_busy_says_so() {
+    let place = Place::new();
+    assert_fails(
+        &place.provium(&["umount", "mnt"]),
+        1,
+        &["is not a provium mount"],
+    );
+    assert_ok(&place.provium(&["mount", "mnt", "--disk", "vda=a.img"]));
+    let open = std::fs::File::open(place.at("mnt/vda")).unwrap();
+    assert_fails(&place.provium(&["umount", "mnt"]), 1, &["is busy"]);
+    drop(open);
+    assert_ok(&place.provium(&["umount", "mnt"]));
+}
+
+#[test]
+fn commands_on_what_is_no_mount_say_so() {
+    let place = Place::new();
+    for args in [
+        &["status", "mnt"][..],
+        &["fault", "mnt/vda"],
+        &["detach", "mnt", "vda"],
+    ] {
+        assert_fails(&place.provium(args), 1, &["mnt is not a provium mount"]);
+    }
+}
+
+#[test]
+fn the_foreground_tells_systemd_that_it_is_ready() {
+    let place = Place::new();
+    let socket_path = place.0.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&socket_path).unwrap();
+    let mut server = Command::new(PROVIUM)
+        .args(["mount", "-f", &place.at("mnt")])
+        .env("NOTIFY_SOCKET", &socket_path)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    socket
+        .set_read_timeout(Some(std::time::Duration::from_secs(10)))
+        .unwrap();
+    let mut message = [0; 100];
+    let n = socket.recv(&mut message).unwrap();
+    assert!(String::from_utf8_lossy(&message[..n]).contains("READY=1"));
+    assert!(is_mounted(&place.0.path().join("mnt")));
+    send(server.id(), libc::SIGINT);
+    assert!(server.wait().unwrap().success());
+    assert!(!is_mounted(&place.0.path().join("mnt")));
+}
+
+#[test]
+fn mount_helper_mounts_what_fstab_says() {
+    let place = Place::new();
+    let helper = concat!(env!("CARGO_MANIFEST_DIR"), "/mnt-helpers/mount.provium");
+    let options = format!("rw,nofail,disk=vda={}", place.at("a.img"));
+    let folder = Path::new(PROVIUM).parent().unwrap().display().to_string();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+    let mut command = Command::new(helper);
+    command
+        .args(["provium", &place.at("mnt"), "-o", &options])
+        .env("PATH", path);
+    assert_ok(&run(&mut command));
+    assert!(Path::new(&place.at("mnt/vda")).exists());
+}
+
+#[test]
+fn help_has_examples_and_completions_name_the_commands() {
+    for command in [
+        &["--help"][..],
+        &["mount", "--help"],
+        &["fault", "--help"],
+        &["test", "--help"],
+    ] {
+        let help = stdout(&provium(command));
+        assert!(help.contains("Example"), "{help}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let completions = stdout(&provium(&["completions", shell]));
+        assert!(completions.contains("umount"), "{shell}");
+    }
+    assert_fails(&provium(&["mnt"]), 2, &["unrecognized subcommand"]);
+}
+
+#[test]
+fn doctor_finds_what_is_there_and_the_command_for_what_is_not() {
+    let output = run(Command::new(PROVIUM).arg("doctor").env("PATH", "/nowhere"));
+    let report = stdout(&output);
+    assert!(report.contains("ok       /dev/fuse"), "{report}");
+    assert!(report.contains("missing  qemu-system-x86_64"), "{report}");
+    assert!(
+        report.contains("mend it with: sudo apt-get install"),
+        "{report}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -1,0 +1,244 @@
+//! The files under `ctl/`, as a shell uses them.
+
+use std::os::unix::fs::FileExt;
+use std::process::Command;
+
+use crate::harness::*;
+
+#[test]
+fn every_file_of_the_contract_is_there() {
+    let mount = Mount::new();
+    let list = |folder: &str| {
+        let entries = std::fs::read_dir(mount.point().join(folder)).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names.join(" ")
+    };
+    assert_eq!(list(""), "ctl vda");
+    assert_eq!(list("ctl"), "attach clear detach disks error vda version");
+    assert_eq!(list("ctl/vda"), "faults image inflight mode size stats");
+    assert_eq!(
+        mount.read("version"),
+        format!("provium {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(
+        mount.read("disks"),
+        format!("vda {} rw {}\n", 16 * MIB, mount.image().display())
+    );
+    assert_eq!(
+        mount.read("vda/image"),
+        format!("{}\n", mount.image().display())
+    );
+    assert_eq!(mount.read("vda/mode"), "rw\n");
+    assert_eq!(mount.read("error"), "");
+    assert_eq!(mount.read("vda/faults"), "");
+}
+
+/// Each shell redirects in its own way: descriptors are moved, closed and inherited differently.
+fn in_each_shell(test: impl Fn(&str, &Mount)) {
+    for name in ["dash", "bash", "busybox sh", "zsh"] {
+        let program = name.split(' ').next().unwrap();
+        let found = Command::new("sh")
+            .args(["-c", &format!("command -v {program}")])
+            .output();
+        if found.unwrap().status.success() {
+            test(name, &Mount::new());
+        }
+    }
+}
+
+fn sh(name: &str, mount: &Mount, script: &str) -> std::process::Output {
+    let mut words = name.split(' ');
+    let mut command = Command::new(words.next().unwrap());
+    run(command
+        .args(words)
+        .args(["-c", script])
+        .env("m", mount.point()))
+}
+
+#[test]
+fn a_shell_session_arms_adds_removes_and_clears() {
+    in_each_shell(|name, mount| {
+        let faults = || mount.read("vda/faults");
+        assert_ok(&sh(name, mount, "echo eio_read > $m/ctl/vda/faults"));
+        let dd = "dd if=$m/vda of=/dev/null bs=512 count=1";
+        assert_fails(&sh(name, mount, dd), 1, &["Input/output error"]);
+        assert_ok(&sh(name, mount, "echo eio_write >> $m/ctl/vda/faults"));
+        assert_eq!(faults(), "eio_read\neio_write\n", "{name}");
+        assert_ok(&sh(name, mount, "echo '!eio_read' >> $m/ctl/vda/faults"));
+        assert_eq!(faults(), "eio_write\n", "{name}");
+        assert_ok(&sh(name, mount, "echo slow > $m/ctl/vda/faults"));
+        assert_eq!(faults(), "slow\n", "{name}");
+        assert_ok(&sh(name, mount, &format!(": > $m/ctl/vda/faults && {dd}")));
+        assert_eq!(faults(), "", "{name}");
+        assert_ok(&sh(
+            name,
+            mount,
+            "echo slow > $m/ctl/vda/faults; echo > $m/ctl/vda/faults",
+        ));
+        assert_eq!(faults(), "", "{name}");
+    });
+}
+
+#[test]
+fn a_rejected_write_is_an_error_and_leaves_the_set_as_it_was() {
+    in_each_shell(|name, mount| {
+        mount.arm("slow");
+        for redirect in [">", ">>"] {
+            for text in ["bogus", "eio_read\\nbogus", "!", "!bogus", "\\377\\376"] {
+                // Not the shell's own printf: bash's makes a write, and so a transaction, a line.
+                let script = format!("/usr/bin/printf '{text}\\n' {redirect} $m/ctl/vda/faults");
+                let output = sh(name, mount, &script);
+                assert!(!output.status.success(), "{name}: {script}");
+                assert_eq!(mount.read("vda/faults"), "slow\n", "{name}: {script}");
+            }
+        }
+        let echo = sh(name, mount, "/bin/echo bogus > $m/ctl/vda/faults");
+        assert!(
+            stderr(&echo).contains("Invalid argument"),
+            "{}",
+            stderr(&echo)
+        );
+        let error = mount.read("error");
+        let expected =
+            "11 vda/faults: line 1: unknown mode `bogus` (valid: eio_read, eio_write, slow)\n";
+        assert_eq!(error, expected, "{name}");
+    });
+}
+
+#[test]
+fn a_group_of_echoes_replaces_once_and_then_adds() {
+    in_each_shell(|name, mount| {
+        mount.arm("eio_write");
+        let script = "{ echo slow; echo eio_read; } > $m/ctl/vda/faults";
+        assert_ok(&sh(name, mount, script));
+        assert_eq!(mount.read("vda/faults"), "slow\neio_read\n", "{name}");
+        // A child that ends while the redirection is open does not end the redirection.
+        mount.arm("eio_write");
+        let script = "( /bin/true; echo bogus ) > $m/ctl/vda/faults";
+        let _ = sh(name, mount, script);
+        assert_eq!(
+            mount.read("vda/faults"),
+            "slow\neio_read\neio_write\n",
+            "{name}"
+        );
+    });
+}
+
+#[test]
+fn a_bare_truncation_has_taken_effect_when_the_program_that_did_it_goes_on() {
+    let mount = Mount::new();
+    for _ in 0..100 {
+        mount.arm("eio_read");
+        drop(std::fs::File::create(mount.ctl("vda/faults")).unwrap());
+        assert_eq!(mount.read("vda/faults"), "");
+    }
+}
+
+#[test]
+fn disks_come_and_go() {
+    let mount = Mount::new();
+    let image = new_image(&mount.folder().join("two words.img"), MIB);
+    let attach = format!("echo \"vdb '{}' ro\" > $m/ctl/attach", image.display());
+    assert_ok(&shell("sh", &mount, &attach));
+    assert_eq!(mount.read("vdb/mode"), "ro\n");
+    assert_eq!(std::fs::metadata(mount.path("vdb")).unwrap().len(), MIB);
+    assert_ok(&shell("sh", &mount, "echo vdb > $m/ctl/detach"));
+    assert!(!mount.path("vdb").exists() && !mount.ctl("vdb").exists());
+}
+
+#[test]
+fn a_disk_that_a_client_holds_open_is_busy_until_it_is_closed() {
+    let mount = Mount::new();
+    let file = open_direct(&mount.vda());
+    assert_eq!(errno(mount.append("detach", "vda")), libc::EBUSY);
+    assert!(
+        mount
+            .read("error")
+            .contains("disk `vda` is in use: 1 open file")
+    );
+    drop(file);
+    mount.append("detach", "vda").unwrap();
+}
+
+#[test]
+fn detaching_a_disk_that_is_not_there_names_those_that_are() {
+    let mount = Mount::new();
+    assert_eq!(errno(mount.append("detach", "vdz")), libc::ENOENT);
+    assert_eq!(
+        mount.read("error"),
+        "1 detach: no disk `vdz` (attached: vda)\n"
+    );
+}
+
+#[test]
+fn an_image_in_the_mount_itself_is_refused_by_any_path() {
+    let mount = Mount::new();
+    let link = mount.folder().join("link");
+    std::os::unix::fs::symlink(mount.vda(), &link).unwrap();
+    for path in [mount.vda(), link] {
+        let attach = mount.append("attach", &format!("vdb {}", path.display()));
+        assert_eq!(errno(attach), libc::EINVAL);
+        assert!(
+            mount.read("error").contains("lies in this mount itself"),
+            "{}",
+            mount.read("error")
+        );
+    }
+}
+
+#[test]
+fn a_huge_write_is_refused() {
+    let mount = Mount::new();
+    mount.arm("slow");
+    let huge = "slow\n".repeat(20_000);
+    assert_eq!(errno(mount.append("vda/faults", &huge)), libc::EINVAL);
+    assert!(mount.read("error").contains("at most 65536 bytes"));
+    assert_eq!(mount.read("vda/faults"), "slow\n");
+}
+
+#[test]
+fn what_only_reads_is_not_written_and_what_only_takes_writes_is_not_read() {
+    let mount = Mount::new();
+    assert_eq!(errno(mount.append("version", "x")), libc::EACCES);
+    assert_eq!(errno(mount.append("vda/stats", "x")), libc::EACCES);
+    assert_eq!(errno(std::fs::read(mount.ctl("attach"))), libc::EACCES);
+}
+
+#[test]
+fn control_files_answer_while_the_storage_hangs() {
+    // Storage that hangs: a disk of another mount whose server is stopped.
+    let outer = Mount::new();
+    let folder = TempDir::new().unwrap();
+    let disk = format!("vda={}", outer.vda().display());
+    let inner = Mount::serve(folder, &["--disk", &disk]);
+    assert_eq!(
+        open_direct(&inner.vda()).read_at(&mut [0; 512], 0).unwrap(),
+        512
+    );
+    // Opened before: opening asks for the size, and so for the storage.
+    let files: Vec<_> = (0..100).map(|_| open_direct(&inner.vda())).collect();
+    outer.signal(libc::SIGSTOP);
+    std::thread::scope(|scope| {
+        let read = |file: std::fs::File| move || file.read_at(&mut [0; 512], 0);
+        let readers: Vec<_> = files
+            .into_iter()
+            .map(|file| scope.spawn(read(file)))
+            .collect();
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let started = std::time::Instant::now();
+        let in_flight = inner.stat("in_flight");
+        inner.arm("slow");
+        assert_eq!(inner.read("vda/faults"), "slow\n");
+        inner.clear();
+        let took = started.elapsed();
+        outer.signal(libc::SIGCONT);
+        assert!(took < std::time::Duration::from_millis(100), "{took:?}");
+        assert!(in_flight >= 2, "{in_flight}");
+        for reader in readers {
+            assert_eq!(reader.join().unwrap().unwrap(), 512);
+        }
+    });
+}

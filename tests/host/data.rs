@@ -1,0 +1,277 @@
+//! The data path without faults: what is written is there, whoever looks.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::process::Command;
+
+use crate::harness::*;
+
+#[test]
+fn qemu_io_reads_what_it_wrote_and_its_requests_are_one_sector_long() {
+    if !has("qemu-io") {
+        return;
+    }
+    let mount = Mount::new();
+    let before = (mount.stat("write_requests"), mount.stat("write_bytes"));
+    assert_eq!(before, (0, 0));
+    let mut qemu_io = Command::new("qemu-io");
+    qemu_io.args(["-t", "none", "-n", "-f", "raw"]);
+    qemu_io
+        .args(["-c", "write -P 7 512 512", "-c", "read -P 7 512 512"])
+        .arg(mount.vda());
+    let output = run(&mut qemu_io);
+    assert_ok(&output);
+    assert!(
+        !stdout(&output).contains("verification failed"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(mount.stat("write_requests"), 1);
+    assert_eq!(mount.stat("write_bytes"), 512);
+    let image = std::fs::read(mount.image()).unwrap();
+    assert!(image[..512].iter().all(|byte| *byte == 0));
+    assert!(image[512..1024].iter().all(|byte| *byte == 7));
+    assert!(image[1024..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn fio_finds_every_block_as_it_wrote_it() {
+    if !has("fio") {
+        return;
+    }
+    let mount = Mount::of_size(64 * MIB);
+    let output = run(Command::new("fio")
+        .args([
+            "--name=verify",
+            "--rw=randrw",
+            "--direct=1",
+            "--verify=crc32c",
+            "--bs=4k",
+        ])
+        .args([
+            "--numjobs=4",
+            "--size=16M",
+            "--offset_increment=16M",
+            "--ioengine=libaio",
+        ])
+        .args(["--iodepth=8", "--verify_fatal=1", "--group_reporting"])
+        .arg(format!("--filename={}", mount.vda().display())));
+    assert_ok(&output);
+    assert!(stdout(&output).contains("err= 0"), "{}", stdout(&output));
+}
+
+#[test]
+fn direct_io_takes_whole_sectors_only() {
+    let mount = Mount::new();
+    let file = open_direct(&mount.vda());
+    assert_eq!(file.read_at(&mut [0; 512], 512).unwrap(), 512);
+    assert_eq!(errno(file.read_at(&mut [0; 1], 0)), libc::EINVAL);
+    assert_eq!(errno(file.read_at(&mut [0; 512], 1)), libc::EINVAL);
+    assert_eq!(errno(file.write_at(&[0; 511], 0)), libc::EINVAL);
+    assert_eq!(errno(file.write_at(&[0; 512], 100)), libc::EINVAL);
+    assert_eq!(mount.stat("read_requests"), 1, "a refused request is none");
+}
+
+#[test]
+fn without_direct_io_any_offset_and_length_are_fine() {
+    let mount = Mount::new();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(mount.vda())
+        .unwrap();
+    file.write_all_at(b"hello", 1021).unwrap();
+    let mut back = [0; 7];
+    file.read_exact_at(&mut back, 1020).unwrap();
+    assert_eq!(&back, b"\0hello\0");
+}
+
+#[test]
+fn requests_larger_than_the_kernel_passes_on_are_whole() {
+    let mount = Mount::new();
+    let data: Vec<u8> = (0..5 * MIB + 4096).map(|at| (at / 4096) as u8).collect();
+    // The kernel cuts at pages of memory: like a real disk, it wants that aligned too.
+    let data = &data[data.as_ptr().align_offset(4096)..][..5 * MIB as usize];
+    let file = open_direct(&mount.vda());
+    file.write_all_at(data, 512).unwrap();
+    let image = std::fs::read(mount.image()).unwrap();
+    assert!(&image[512..512 + data.len()] == data);
+    assert_eq!(mount.stat("write_bytes"), data.len() as u64);
+}
+
+#[test]
+fn many_threads_write_neighbouring_sectors_without_a_mix_up() {
+    let mount = Mount::new();
+    let file = open_direct(&mount.vda());
+    std::thread::scope(|scope| {
+        for thread in 0..8u64 {
+            let file = &file;
+            scope.spawn(move || {
+                for sector in (thread..1024).step_by(8) {
+                    file.write_all_at(&[thread as u8 + 1; 512], sector * 512)
+                        .unwrap();
+                }
+            });
+        }
+    });
+    let image = std::fs::read(mount.image()).unwrap();
+    for (sector, bytes) in image.chunks(512).take(1024).enumerate() {
+        assert!(
+            bytes.iter().all(|byte| *byte == sector as u8 % 8 + 1),
+            "sector {sector}"
+        );
+    }
+}
+
+#[test]
+fn the_size_is_that_of_the_image_at_any_time() {
+    let mount = Mount::new();
+    let size = || std::fs::metadata(mount.vda()).unwrap().len();
+    assert_eq!(size(), 16 * MIB);
+    File::options()
+        .write(true)
+        .open(mount.image())
+        .unwrap()
+        .set_len(20 * MIB)
+        .unwrap();
+    assert_eq!(size(), 20 * MIB);
+    assert_eq!(mount.read("vda/size"), format!("{}\n", 20 * MIB));
+    File::options()
+        .write(true)
+        .open(mount.vda())
+        .unwrap()
+        .set_len(8 * MIB)
+        .unwrap();
+    assert_eq!(std::fs::metadata(mount.image()).unwrap().len(), 8 * MIB);
+}
+
+#[test]
+fn opening_with_truncation_cuts_nothing_off_like_a_block_device() {
+    let mount = Mount::new();
+    File::create(mount.vda()).unwrap();
+    assert_eq!(std::fs::metadata(mount.image()).unwrap().len(), 16 * MIB);
+}
+
+#[test]
+fn discard_and_write_zeroes_reach_the_image() {
+    let mount = Mount::new();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(mount.vda())
+        .unwrap();
+    file.write_all_at(&vec![9; 3 * 65536], 0).unwrap();
+    file.sync_all().unwrap();
+    let blocks = std::fs::metadata(mount.image()).unwrap().blocks();
+    fallocate(&mount, "--punch-hole", 0, 65536);
+    fallocate(&mount, "--zero-range --keep-size", 131072, 65536);
+    let image = std::fs::read(mount.image()).unwrap();
+    assert!(image[..65536].iter().all(|byte| *byte == 0));
+    assert!(image[65536..131072].iter().all(|byte| *byte == 9));
+    assert!(image[131072..196608].iter().all(|byte| *byte == 0));
+    assert!(
+        std::fs::metadata(mount.image()).unwrap().blocks() < blocks,
+        "the hole is real"
+    );
+    assert_eq!(
+        (mount.stat("discard_requests"), mount.stat("zero_requests")),
+        (1, 1)
+    );
+}
+
+fn fallocate(mount: &Mount, how: &str, offset: u64, len: u64) {
+    let script = format!("fallocate {how} -o {offset} -l {len} $m/vda");
+    assert_ok(&shell("sh", mount, &script));
+}
+
+#[test]
+fn preallocation_changes_no_content_and_other_kinds_are_refused() {
+    let mount = Mount::new();
+    std::fs::write(mount.image(), vec![5; 16 * MIB as usize]).unwrap();
+    fallocate(&mount, "", 0, 65536);
+    assert!(
+        std::fs::read(mount.image())
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 5)
+    );
+    let collapse = shell(
+        "sh",
+        &mount,
+        "fallocate --collapse-range -o 0 -l 65536 $m/vda",
+    );
+    assert!(
+        stderr(&collapse).contains("not supported"),
+        "{}",
+        stderr(&collapse)
+    );
+}
+
+#[test]
+fn holes_and_data_are_found_where_the_image_has_them() {
+    let mount = Mount::new();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(mount.vda())
+        .unwrap();
+    file.write_all_at(&[1; 65536], MIB).unwrap();
+    let seek = |offset: u64, whence| provium_seek(&file, offset, whence);
+    assert_eq!(seek(0, libc::SEEK_DATA), MIB as i64);
+    assert_eq!(seek(MIB, libc::SEEK_HOLE), (MIB + 65536) as i64);
+    assert_eq!(seek(2 * MIB, libc::SEEK_DATA), -i64::from(libc::ENXIO));
+}
+
+fn provium_seek(file: &File, offset: u64, whence: i32) -> i64 {
+    let _ = file.as_raw_fd();
+    match provium::sys::seek_extent(file, offset, whence) {
+        Ok(found) => found as i64,
+        Err(error) => -i64::from(error.raw_os_error().unwrap()),
+    }
+}
+
+#[test]
+fn a_read_only_disk_can_be_read_and_not_opened_for_writing() {
+    let folder = TempDir::new().unwrap();
+    let image = new_image(&folder.path().join("vda.img"), MIB);
+    let mount = Mount::serve(folder, &["--disk", &format!("vda={},ro", image.display())]);
+    assert_eq!(std::fs::read(mount.vda()).unwrap().len() as u64, MIB);
+    assert_eq!(
+        errno(File::options().write(true).open(mount.vda())),
+        libc::EROFS
+    );
+    assert_eq!(mount.read("vda/mode"), "ro\n");
+}
+
+#[test]
+fn flushed_data_is_in_the_image_when_the_server_is_killed() {
+    let mut mount = Mount::new();
+    let file = OpenOptions::new().write(true).open(mount.vda()).unwrap();
+    for round in 0..50u64 {
+        file.write_all_at(&[round as u8; 4096], round * 4096)
+            .unwrap();
+    }
+    file.sync_all().unwrap();
+    mount.kill_server();
+    let image = std::fs::read(mount.image()).unwrap();
+    for round in 0..50 {
+        let block = &image[round * 4096..][..4096];
+        assert!(
+            block.iter().all(|byte| *byte == round as u8),
+            "block {round}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_created_or_removed_by_name() {
+    let mount = Mount::new();
+    assert_eq!(errno(File::create(mount.path("vdb"))), libc::EPERM);
+    assert_eq!(errno(std::fs::create_dir(mount.path("dir"))), libc::EPERM);
+    assert_eq!(errno(std::fs::remove_file(mount.vda())), libc::EPERM);
+    assert_eq!(
+        errno(std::fs::rename(mount.vda(), mount.path("vdb"))),
+        libc::EPERM
+    );
+}

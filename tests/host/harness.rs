@@ -1,0 +1,247 @@
+//! A mount for a test, and small things that many tests need.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub use tempfile::TempDir;
+
+/// The binary under test.
+pub const PROVIUM: &str = env!("CARGO_BIN_EXE_provium");
+pub const MIB: u64 = 1 << 20;
+
+/// A mount with a disk `vda` of 16 MiB, in a folder of its own. Unmounted at the end.
+pub struct Mount {
+    folder: TempDir,
+    server: Child,
+}
+
+impl Mount {
+    pub fn new() -> Self {
+        Self::of_size(16 * MIB)
+    }
+
+    pub fn of_size(size: u64) -> Self {
+        let folder = TempDir::new().unwrap();
+        let image = new_image(&folder.path().join("vda.img"), size);
+        Self::serve(folder, &["--disk", &format!("vda={}", image.display())])
+    }
+
+    /// A mount with these arguments, kept in `folder`.
+    pub fn serve(folder: TempDir, args: &[&str]) -> Self {
+        let point = folder.path().join("mnt");
+        std::fs::create_dir(&point).unwrap();
+        let mut command = Command::new(PROVIUM);
+        command
+            .args(["mount", "--foreground"])
+            .args(args)
+            .arg(&point);
+        let server = command.stdin(Stdio::null()).spawn().unwrap();
+        let mount = Self { folder, server };
+        eventually("the mount answers", || mount.ctl("version").exists());
+        mount
+    }
+
+    pub fn point(&self) -> PathBuf {
+        self.folder.path().join("mnt")
+    }
+
+    pub fn path(&self, disk: &str) -> PathBuf {
+        self.point().join(disk)
+    }
+
+    pub fn vda(&self) -> PathBuf {
+        self.path("vda")
+    }
+
+    pub fn image(&self) -> PathBuf {
+        self.folder.path().join("vda.img")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn ctl(&self, file: &str) -> PathBuf {
+        self.point().join("ctl").join(file)
+    }
+
+    pub fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.ctl(file)).unwrap()
+    }
+
+    /// What `echo TEXT >> FILE` does.
+    pub fn append(&self, file: &str, text: &str) -> std::io::Result<()> {
+        use std::io::Write;
+        let mut file = OpenOptions::new().append(true).open(self.ctl(file))?;
+        file.write_all(text.as_bytes())
+    }
+
+    pub fn arm(&self, rules: &str) {
+        self.append("vda/faults", rules).unwrap();
+    }
+
+    pub fn clear(&self) {
+        self.append("clear", "1").unwrap();
+    }
+
+    /// A counter of `vda`.
+    pub fn stat(&self, key: &str) -> u64 {
+        stat_in(&self.read("vda/stats"), key)
+    }
+
+    pub fn server(&self) -> u32 {
+        self.server.id()
+    }
+
+    pub fn signal(&self, signal: i32) {
+        send(self.server.id(), signal);
+    }
+
+    /// Kills the server and waits until it is gone.
+    pub fn kill_server(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
+    pub fn wait_for_end(&mut self) -> std::process::ExitStatus {
+        let mut status = None;
+        eventually("the server ends", || {
+            status = self.server.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        self.signal(libc::SIGCONT);
+        self.signal(libc::SIGTERM);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.server.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        if is_mounted(&self.point()) {
+            run(Command::new(PROVIUM)
+                .args(["umount", "--stale"])
+                .arg(self.point()));
+        }
+    }
+}
+
+pub fn stat_in(text: &str, key: &str) -> u64 {
+    let pairs: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .collect();
+    let found = pairs.iter().find(|(k, _)| *k == key);
+    found
+        .unwrap_or_else(|| panic!("no {key} in {text}"))
+        .1
+        .parse()
+        .unwrap()
+}
+
+pub fn new_image(path: &Path, size: u64) -> PathBuf {
+    File::create(path).unwrap().set_len(size).unwrap();
+    path.to_owned()
+}
+
+/// Sends a signal to a process that this test started.
+pub fn send(pid: u32, signal: i32) {
+    let signal = format!("-{signal}");
+    let _ = Command::new("kill")
+        .args([&signal, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+}
+
+pub fn is_mounted(point: &Path) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.contains(&format!(" {} ", point.display()))
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs a shell script with `$m` set to the mount point.
+pub fn shell(shell: &str, mount: &Mount, script: &str) -> Output {
+    run(Command::new(shell)
+        .args(["-c", script])
+        .env("m", mount.point()))
+}
+
+pub fn provium(args: &[&str]) -> Output {
+    run(Command::new(PROVIUM).args(args))
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn assert_ok(output: &Output) {
+    assert!(
+        output.status.success(),
+        "{}\n{}{}",
+        output.status,
+        stdout(output),
+        stderr(output)
+    );
+}
+
+/// Asserts that the command failed with this exit code, and that its message has all `texts`.
+pub fn assert_fails(output: &Output, code: i32, texts: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    for text in texts {
+        assert!(message.contains(text), "{text:?} is not in: {message}");
+    }
+}
+
+/// Waits until `done`, for ten seconds at most.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !done() {
+        assert!(Instant::now() < deadline, "timed out: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether this machine has `tool`. In CI it has to; elsewhere the test is skipped aloud.
+pub fn has(tool: &str) -> bool {
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {tool}")])
+        .output()
+        .unwrap();
+    let found = found.status.success();
+    assert!(found || std::env::var_os("CI").is_none(), "CI lacks {tool}");
+    if !found {
+        eprintln!("skipped: {tool} is not installed");
+    }
+    found
+}
+
+pub fn open_direct(path: &Path) -> File {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(path)
+        .unwrap()
+}
+
+pub fn errno<T: std::fmt::Debug>(result: std::io::Result<T>) -> i32 {
+    result.unwrap_err().raw_os_error().unwrap()
+}

@@ -1,0 +1,12 @@
+//! The `provium` binary and its mounts, from outside, against tools that nobody here wrote.
+
+#![allow(unreachable_pub)]
+
+mod cli;
+mod control_files;
+mod data;
+mod faults;
+mod harness;
+mod layers;
+mod runner;
+mod survival;

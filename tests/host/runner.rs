@@ -1,0 +1,205 @@
+//! `provium test` on files that pass, fail, raise, loop, crash and do not parse; without a guest.
+
+use std::process::{Command, Output};
+
+use crate::harness::*;
+
+/// Runs `provium test` on one file with this content.
+fn test_file(lua: &str, args: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("a.test.lua"), lua).unwrap();
+    run(Command::new(PROVIUM)
+        .arg("test")
+        .args(args)
+        .current_dir(folder.path())
+        .arg("a.test.lua"))
+}
+
+/// Asserts the exit code and that the report has all `texts`.
+fn assert_report(output: &Output, code: i32, texts: &[&str]) {
+    let report = stdout(output) + &stderr(output);
+    assert_eq!(output.status.code(), Some(code), "{report}");
+    for text in texts {
+        assert!(report.contains(text), "{text:?} is not in: {report}");
+    }
+}
+
+#[test]
+fn passed_failed_and_skipped_tests_are_told_apart() {
+    let output = test_file(
+        "test('good', function(t) t:assert(true) end)
+         test('bad', function(t)
+           t:assert_eq(1 + 1, 3)
+         end)
+         test('left out', {skip = 'not today'}, function(t) error('never') end)
+         test('gives up', function(t) t:skip('no disk') end)",
+        &[],
+    );
+    assert_report(
+        &output,
+        1,
+        &[
+            "PASS  a.test.lua: good",
+            "FAIL  a.test.lua: bad",
+            "a.test.lua:3: assert_eq failed: 2 ~= 3",
+            "SKIP  a.test.lua: left out: not today",
+            "SKIP  a.test.lua: gives up: no disk",
+            "1 passed, 1 failed, 2 skipped",
+        ],
+    );
+}
+
+#[test]
+fn a_failed_assertion_counts_even_in_a_pcall() {
+    let output = test_file(
+        "test('x', function(t) pcall(function() t:assert(false) end) end)",
+        &[],
+    );
+    assert_report(&output, 1, &["assertion failed", "caught by a pcall"]);
+}
+
+#[test]
+fn the_assertions_say_what_they_found() {
+    let output = test_file(
+        "local function fails(t, fn, text)
+           local ok, err = pcall(fn)
+           assert(not ok and tostring(err):find(text, 1, true), tostring(err))
+           t.failed = nil
+         end
+         test('texts', function(t)
+           fails(t, function() t:assert(nil) end, 'assertion failed')
+           fails(t, function() t:assert(false, 'mine') end, 'mine')
+           fails(t, function() t:assert_eq('a', 'b') end, 'assert_eq failed: a ~= b')
+           fails(t, function() t:assert_eq(1, 2, 'sum') end, 'sum: 1 ~= 2')
+           fails(t, function() t:assert_neq(1, 1) end, 'assert_neq failed: 1 == 1')
+           fails(t, function() t:assert_contains('abc', 'x') end, 'assert_contains failed: x not found in: abc')
+           fails(t, function() t:assert_raises(function() end) end, 'assert_raises: expected to raise')
+           fails(t, function() t:fail() end, 'explicit failure (t:fail)')
+           t:assert_eq(t:assert_raises(function() error({1}) end)[1], 1)
+           t:assert_eq(t.name, 'texts')
+           t:assert_contains('a.b', '.')
+         end)",
+        &[],
+    );
+    assert_report(&output, 0, &["1 passed, 0 failed"]);
+}
+
+#[test]
+fn a_file_that_does_not_parse_fails_with_its_line() {
+    assert_report(
+        &test_file("test('x',\n\nfunction(t) end", &[]),
+        1,
+        &["FAIL  a.test.lua", "a.test.lua:3:"],
+    );
+}
+
+#[test]
+fn an_error_outside_of_the_tests_fails_the_file() {
+    assert_report(&test_file("\nerror('top')", &[]), 1, &["a.test.lua:2: top"]);
+    let twice = "test('x', function() end) test('x', function() end)";
+    assert_report(
+        &test_file(twice, &[]),
+        1,
+        &["test: duplicate name `x` in this file"],
+    );
+    assert_report(
+        &test_file("test('x')", &[]),
+        1,
+        &["test(name, [meta,] fn): bad arguments"],
+    );
+}
+
+#[test]
+fn a_test_that_loops_for_ever_fails_and_the_next_one_runs() {
+    let output = test_file(
+        "test('loops', function(t) while true do end end)
+         test('own limit', {timeout = '200ms'}, function(t) while true do end end)
+         test('next', function(t) end)",
+        &["--timeout", "0.5"],
+    );
+    let texts = [
+        "the test's time is up",
+        "FAIL  a.test.lua: own limit",
+        "PASS  a.test.lua: next",
+    ];
+    assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn a_process_that_dies_fails_its_test_and_those_that_did_not_run() {
+    let output = test_file(
+        "test('first', function(t) end)
+         test('dies', function(t) os.execute('kill -9 $PPID') end)
+         test('last', function(t) end)",
+        &[],
+    );
+    let texts = [
+        "PASS  a.test.lua: first",
+        "the test's process ended by signal 9",
+        "not run: the file's process ended by signal 9 in an earlier test",
+        "1 passed, 2 failed",
+    ];
+    assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn what_a_failing_file_prints_is_shown() {
+    let output = test_file(
+        "test('x', function(t) print('look here') error('oh') end)",
+        &[],
+    );
+    assert_report(&output, 1, &["a.test.lua printed:", "look here"]);
+    let output = test_file("test('x', function(t) print('look here') end)", &[]);
+    assert!(
+        !stdout(&output).contains("look here"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn the_full_standard_library_is_there() {
+    let lua = "test('libs', function(t)
+        for _, name in ipairs{'string', 'table', 'math', 'io', 'os', 'debug', 'coroutine', 'utf8', 'package'} do
+          t:assert(_G[name], name)
+        end
+        t:assert_eq(_VERSION, 'Lua 5.4')
+      end)";
+    assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
+}
+
+#[test]
+fn nothing_to_run_has_an_exit_code_of_its_own() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().display().to_string();
+    assert_report(&provium(&["test", &path]), 4, &["no tests", &path]);
+    assert_report(
+        &provium(&["test", "/no/such.test.lua"]),
+        2,
+        &["/no/such.test.lua does not exist"],
+    );
+    assert_report(&test_file("", &[]), 4, &["0 passed"]);
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_named() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "a.test.lua",
+        "test('x', function(t) provium:vm('v', 'won') end)",
+    );
+    write("provium.toml", "[profiles.own]\n");
+    let test = || {
+        run(Command::new(PROVIUM)
+            .args(["test", "a.test.lua"])
+            .current_dir(folder.path()))
+    };
+    assert_report(
+        &test(),
+        1,
+        &["provium:vm: unknown profile `won` (known: own, default)"],
+    );
+    write("provium.toml", "[profiles.own]\nmemroy = '1G'\n");
+    assert_report(&test(), 2, &["provium.toml", "memroy", "memory"]);
+}

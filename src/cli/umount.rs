@@ -65,13 +65,13 @@ fn umount(point: &Path) -> anyhow::Result<Exit> {
         ),
         _ => anyhow::Error::new(error).context(format!("cannot unmount {}", point.display())),
     })?;
-    if let Ok(Some(server)) = server {
-        if !server.wait(SERVER_END)? {
-            bail!(
-                "{} is unmounted, but its server still flushes",
-                point.display()
-            );
-        }
+    if let Ok(Some(server)) = server
+        && !server.wait(SERVER_END)?
+    {
+        bail!(
+            "{} is unmounted, but its server still flushes",
+            point.display()
+        );
     }
     Ok(Exit::Done)
 }

@@ -115,7 +115,7 @@ impl MountClient {
         std::fs::read_to_string(&path).map_err(ClientError::io(path))
     }
 
-    /// Writes `text` in one write(2), which is one transaction; `file` is relative to `ctl/`.
+    /// Writes `text` as one transaction; `file` is relative to `ctl/`.
     pub(super) fn write(&self, file: &str, text: &str, mode: WriteMode) -> Result<(), ClientError> {
         let path = self.ctl(file);
         let mut options = OpenOptions::new();
@@ -125,8 +125,9 @@ impl MountClient {
         };
         let before = self.latest_rejection(file);
         let mut open = options.open(&path).map_err(ClientError::io(&path))?;
-        match open.write(text.as_bytes()) {
-            Ok(_) => Ok(()),
+        // One write(2), which is one transaction: the server takes all of it or nothing.
+        match open.write_all(text.as_bytes()) {
+            Ok(()) => Ok(()),
             Err(source) => Err(match self.latest_rejection(file) {
                 Some(now) if Some(&now) != before.as_ref() => ClientError::Rejected(now.1),
                 _ => ClientError::Io { path, source },

@@ -226,7 +226,7 @@ fn stats(disk: &Disk) -> String {
 }
 
 fn size(disk: &Disk) -> Result<u64, Errno> {
-    disk.image().len().map_err(|error| Errno::of(&error))
+    disk.image().size().map_err(|error| Errno::of(&error))
 }
 
 fn mode(disk: &Disk) -> &'static str {

@@ -30,6 +30,7 @@ pub enum Request<'a> {
     },
 }
 
+#[allow(clippy::len_without_is_empty)] // The length of its range; a flush has none.
 impl Request<'_> {
     /// Its kind.
     pub fn op(&self) -> Op {

@@ -151,7 +151,7 @@ impl Image for FileImage {
             Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                 self.discard(offset, len)?;
                 let end = offset + len;
-                if !keep_size && end > self.len()? {
+                if !keep_size && end > self.size()? {
                     self.file.set_len(end)?;
                 }
                 Ok(())
@@ -173,7 +173,7 @@ impl Image for FileImage {
         self.file.set_len(len)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         if self.is_block_device {
             return (&self.file).seek(SeekFrom::End(0));
         }
@@ -243,9 +243,9 @@ mod tests {
     fn zeroes_past_the_end_grow_the_image_unless_told_to_keep_its_size() {
         let (_file, image) = image_of(&[9; 4096]);
         image.write_zeroes(4096, 4096, true).unwrap();
-        assert_eq!(image.len().unwrap(), 4096);
+        assert_eq!(image.size().unwrap(), 4096);
         image.write_zeroes(4096, 4096, false).unwrap();
-        assert_eq!(image.len().unwrap(), 8192);
+        assert_eq!(image.size().unwrap(), 8192);
     }
 
     #[test]

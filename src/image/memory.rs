@@ -118,12 +118,12 @@ impl Image for MemoryImage {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.bytes.lock().len() as u64)
     }
 
     fn seek(&self, extent: Extent, offset: u64) -> io::Result<u64> {
-        let len = self.len()?;
+        let len = self.size()?;
         match extent {
             _ if offset >= len => Err(io::Error::from_raw_os_error(libc::ENXIO)),
             Extent::Data => Ok(offset),
@@ -132,7 +132,7 @@ impl Image for MemoryImage {
     }
 
     fn blocks(&self) -> io::Result<u64> {
-        Ok(self.len()?.div_ceil(512))
+        Ok(self.size()?.div_ceil(512))
     }
 
     fn read_only(&self) -> bool {

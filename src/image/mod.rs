@@ -37,7 +37,7 @@ pub trait Image: Send + Sync {
     /// Cuts or extends the image; what is new reads as zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// The size now.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
     /// Where the next extent of that kind starts, at `offset` or after it; ENXIO past the end.
     fn seek(&self, extent: Extent, offset: u64) -> io::Result<u64>;
     /// How many 512-byte blocks the host has stored for it.

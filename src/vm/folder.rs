@@ -61,10 +61,10 @@ impl Drop for Folder {
 /// Removes a VM's folder, but never through a mount that is still there.
 fn remove(folder: &Path) {
     let mount_point = folder.join("mnt");
-    if let Ok(Some(mount)) = mounts::find(&mount_point) {
-        if !mount.is_stale() || mounts::unmount(&mount_point, true).is_err() {
-            return;
-        }
+    if let Ok(Some(mount)) = mounts::find(&mount_point)
+        && (!mount.is_stale() || mounts::unmount(&mount_point, true).is_err())
+    {
+        return;
     }
     let _ = std::fs::remove_dir_all(folder);
 }

@@ -1,6 +1,6 @@
 //! The `provium` binary and its mounts, from outside, against tools that nobody here wrote.
 
-#![allow(unreachable_pub)]
+#![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod cli;
 mod control_files;

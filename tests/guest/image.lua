@@ -1,0 +1,41 @@
+-- Images for tests, removed again when the test file ends well.
+local image = {}
+
+function image.new(sectors)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "wb"))
+  file:write(("\0"):rep(sectors * 512))
+  file:close()
+  return path
+end
+
+-- What the host sees in the image, past the mount.
+function image.read(path, sector, count)
+  local file = assert(io.open(path, "rb"))
+  file:seek("set", sector * 512)
+  local bytes = file:read(count * 512)
+  file:close()
+  return bytes
+end
+
+-- Seconds that `fn` took, measured by the host's clock.
+function image.time(fn)
+  local function now()
+    local file = io.open("/proc/uptime")
+    file:close()
+    local clock = io.popen("date +%s.%N")
+    local text = clock:read("l")
+    clock:close()
+    return tonumber(text)
+  end
+  local before = now()
+  fn()
+  return now() - before
+end
+
+-- The mount that the disk's file lies in.
+function image.mount(disk)
+  return (disk:path():gsub("/[^/]+$", ""))
+end
+
+return image

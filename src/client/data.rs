@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use crate::names::IOCTL_INJECTED_ERRORS;
 use crate::sys;
 
-/// What the kernel passes on as one request. Larger calls are cut here, and the pieces are sent
-/// side by side, so that a delay is waited for once and not once a piece.
-const PIECE: usize = 1 << 20;
-/// Pieces that are under way at once; a call of more than this many MiB waits for a delay again.
+/// The kernel passes on up to 256 pages of memory as one request. This much is one request wherever
+/// in memory it begins; larger calls are cut here, and the pieces are sent side by side, so that a
+/// delay is waited for once and not once a piece.
+const PIECE: usize = 255 * 4096;
+/// Pieces that are under way at once; a call of more than about this many MiB waits for a delay
+/// again.
 const PIECES_AT_ONCE: usize = 64;
 
 /// An open data file.

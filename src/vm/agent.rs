@@ -16,8 +16,13 @@ use super::{Command, RunResult, VmError};
 const ANSWER: Duration = Duration::from_secs(20);
 /// How long to wait for the answer to one synchronisation.
 const SYNC_AGAIN: Duration = Duration::from_millis(500);
+/// How often to look after the guest while its agent is silent.
+const TICK: Duration = Duration::from_millis(50);
 /// What the agent sends before the answer to a `guest-sync-delimited`.
 const SENTINEL: u8 = 0xff;
+
+/// Says whether to wait any longer; asked now and then while the agent is silent.
+pub(super) type Well<'a> = &'a mut dyn FnMut() -> Result<(), VmError>;
 
 /// A session with the agent.
 pub(super) struct Agent {
@@ -69,7 +74,7 @@ impl Agent {
     }
 
     /// Starts `command` and returns its process ID in the guest.
-    pub(super) fn start(&mut self, command: &Command) -> Result<i64, VmError> {
+    pub(super) fn start(&mut self, command: &Command, well: Well<'_>) -> Result<i64, VmError> {
         let (path, args) = command.words();
         let exec = guest_exec {
             path,
@@ -82,7 +87,7 @@ impl Agent {
             .map_err(|error| VmError::Agent(format!("guest-exec: {error}")))?;
         // The generated type has a form that agents before QEMU 8 do not understand.
         arguments["capture-output"] = true.into();
-        let started = self.execute(&Raw::<guest_exec>::new(arguments));
+        let started = self.execute(&Raw::<guest_exec>::new(arguments), well);
         started
             .map(|started| started.pid)
             .map_err(|error| match error {
@@ -94,8 +99,12 @@ impl Agent {
     }
 
     /// The result of the process `pid`, once it has ended; the agent forgets it then.
-    pub(super) fn result(&mut self, pid: i64) -> Result<Option<RunResult>, VmError> {
-        let status = self.execute(&guest_exec_status { pid })?;
+    pub(super) fn result(
+        &mut self,
+        pid: i64,
+        well: Well<'_>,
+    ) -> Result<Option<RunResult>, VmError> {
+        let status = self.execute(&guest_exec_status { pid }, well)?;
         Ok(status.exited.then(|| RunResult::of(status)))
     }
 
@@ -107,9 +116,21 @@ impl Agent {
         sent.map_err(|error| no_answer(&error))
     }
 
-    fn execute<C: qapi::Command>(&mut self, command: &C) -> Result<C::Ok, VmError> {
-        self.channel.until(Instant::now() + ANSWER);
-        self.protocol.execute(command).map_err(|error| match error {
+    fn execute<C: qapi::Command>(&mut self, command: &C, well: Well<'_>) -> Result<C::Ok, VmError> {
+        let deadline = Instant::now() + ANSWER;
+        self.channel.until(deadline);
+        let sent = self.protocol.write_command(command);
+        sent.map_err(|error| no_answer(&error))?;
+        while !self
+            .channel
+            .has_data(TICK)
+            .map_err(|error| no_answer(&error))?
+            && Instant::now() < deadline
+        {
+            well()?;
+        }
+        let answer = self.protocol.read_response::<C>();
+        answer.map_err(|error| match error {
             ExecuteError::Io(error) => no_answer(&error),
             ExecuteError::Qapi(error) => VmError::Agent(error.desc),
         })

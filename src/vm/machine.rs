@@ -26,11 +26,39 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// A running machine.
 pub(super) struct Machine {
-    qemu: Qemu,
     qmp: Qmp,
     agent: Agent,
+    health: Health,
+}
+
+/// Whether it makes sense to wait for the guest any longer.
+struct Health {
+    qemu: Qemu,
     console: Console,
     limit: Limit,
+}
+
+impl Health {
+    /// Fails when QEMU is gone, the kernel has panicked, or the test's time is up.
+    fn check(&mut self) -> Result<(), VmError> {
+        if self.qemu.exited().is_some() {
+            return Err(self.exit_error());
+        }
+        if let Some(line) = self.console.new_panic() {
+            return Err(VmError::Panicked {
+                line,
+                console: self.console.end(),
+            });
+        }
+        if self.limit.passed() {
+            return Err(VmError::TimeIsUp);
+        }
+        Ok(())
+    }
+
+    fn exit_error(&mut self) -> VmError {
+        self.qemu.exit_error("while the guest ran")
+    }
 }
 
 /// A process in the guest, by its number there.
@@ -63,18 +91,20 @@ impl Machine {
             QmpError::Failed(error) => error,
         })?;
         let mut machine = Self {
-            qemu,
             qmp,
             agent: Agent::new(agent),
-            console: Console::new(&folder.console()),
-            limit: limit.clone(),
+            health: Health {
+                qemu,
+                console: Console::new(&folder.console()),
+                limit: limit.clone(),
+            },
         };
         machine.wait_for_agent(deadline, patience)?;
         Ok(machine)
     }
 
     pub(super) fn console(&self) -> &Console {
-        &self.console
+        &self.health.console
     }
 
     /// Presses the reset button and waits until the agent answers again.
@@ -88,39 +118,18 @@ impl Machine {
     fn wait_for_agent(&mut self, deadline: Instant, patience: Duration) -> Result<(), VmError> {
         let mut opened = false;
         while !opened {
-            self.check_alive()?;
+            self.health.check()?;
             if Instant::now() >= deadline {
                 return Err(VmError::Deadline {
                     what: "the guest did not boot: its agent did not answer".into(),
                     after: patience,
-                    console: self.console.end(),
+                    console: self.health.console.end(),
                 });
             }
             let events = self.events(TICK)?;
             opened = events.iter().any(is_agent_opening);
         }
         self.agent.sync(deadline)
-    }
-
-    /// Fails when QEMU is gone, the kernel has panicked, or the test's time is up.
-    fn check_alive(&mut self) -> Result<(), VmError> {
-        if self.qemu.exited().is_some() {
-            return Err(self.exit_error());
-        }
-        if let Some(line) = self.console.new_panic() {
-            return Err(VmError::Panicked {
-                line,
-                console: self.console.end(),
-            });
-        }
-        if self.limit.passed() {
-            return Err(VmError::TimeIsUp);
-        }
-        Ok(())
-    }
-
-    fn exit_error(&mut self) -> VmError {
-        self.qemu.exit_error("while the guest ran")
     }
 
     fn execute<C: qapi::Command>(&mut self, command: &C) -> Result<C::Ok, VmError> {
@@ -135,7 +144,7 @@ impl Machine {
 
     fn explain(&mut self, error: QmpError) -> VmError {
         match error {
-            QmpError::Gone => self.exit_error(),
+            QmpError::Gone => self.health.exit_error(),
             QmpError::Failed(error) => error,
         }
     }
@@ -148,8 +157,8 @@ impl Machine {
 
     /// Starts `command`.
     pub(super) fn start(&mut self, command: &Command) -> Result<Process, VmError> {
-        self.check_alive()?;
-        let pid = self.agent(|agent| agent.start(command))?;
+        self.health.check()?;
+        let pid = self.agent(|agent, well| agent.start(command, well))?;
         Ok(Process { pid, result: None })
     }
 
@@ -188,13 +197,13 @@ impl Machine {
         let mut pause = Duration::from_millis(1);
         while process.result.is_none() {
             let pid = process.pid;
-            process.result = self.agent(|agent| agent.result(pid))?;
+            process.result = self.agent(|agent, well| agent.result(pid, well))?;
             let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if process.result.is_some() || late {
                 break;
             }
-            self.check_alive()?;
-            std::thread::sleep(self.limit.cut(pause));
+            self.health.check()?;
+            std::thread::sleep(self.health.limit.cut(pause));
             pause = (pause * 2).min(TICK);
         }
         Ok(process.result.clone())
@@ -215,15 +224,15 @@ impl Machine {
             .map(drop)
     }
 
-    /// Calls the agent; when that fails because the guest is over, says so instead.
+    /// Calls the agent, for as long as the guest is well; when the call fails because the guest is
+    /// over, says so instead.
     fn agent<T>(
         &mut self,
-        call: impl FnOnce(&mut Agent) -> Result<T, VmError>,
+        call: impl FnOnce(&mut Agent, &mut dyn FnMut() -> Result<(), VmError>) -> Result<T, VmError>,
     ) -> Result<T, VmError> {
-        call(&mut self.agent).map_err(|error| match self.check_alive() {
-            Err(worse) => worse,
-            Ok(()) => error,
-        })
+        let health = &mut self.health;
+        call(&mut self.agent, &mut || health.check())
+            .map_err(|error| self.health.check().err().unwrap_or(error))
     }
 
     /// Plugs a disk in, and waits until the guest has it.
@@ -256,7 +265,10 @@ impl Machine {
             Exit::Exited(0) => Ok(()),
             _ => Err(VmError::Refused {
                 command: "device_add".into(),
-                text: format!("the guest does not see disk `{id}`\n{}", self.console.end()),
+                text: format!(
+                    "the guest does not see disk `{id}`\n{}",
+                    self.health.console.end()
+                ),
             }),
         }
     }
@@ -269,7 +281,7 @@ impl Machine {
         let deadline = Instant::now() + UNPLUG;
         let gone = |event: &Event| matches!(event, Event::DEVICE_DELETED { data, .. } if data.device.as_ref() == Some(&device));
         while !self.events(TICK)?.iter().any(gone) {
-            self.check_alive()?;
+            self.health.check()?;
             if Instant::now() >= deadline {
                 return Err(VmError::Refused {
                     command: "device_del".into(),
@@ -288,11 +300,17 @@ impl Machine {
     /// Powers the guest down; one that does not want to is switched off.
     pub(super) fn shut_down(mut self) {
         let asked = self.agent.shut_down().is_ok();
-        if asked && self.qemu.wait(self.limit.cut(POWER_DOWN)).is_some() {
+        if asked
+            && self
+                .health
+                .qemu
+                .wait(self.health.limit.cut(POWER_DOWN))
+                .is_some()
+        {
             return;
         }
         if self.qmp.execute(&qmp::quit {}).is_ok() {
-            self.qemu.wait(QUIT);
+            self.health.qemu.wait(QUIT);
         }
     }
 }

@@ -146,9 +146,9 @@ fn with_path(env: &[String]) -> Vec<String> {
 }
 
 fn no_answer(error: &std::io::Error) -> VmError {
-    VmError::Agent(match error.kind() {
-        std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => "does not answer".into(),
-        _ if is_gone(error) => "is gone".into(),
-        _ => error.to_string(),
-    })
+    match error.kind() {
+        _ if is_gone(error) => VmError::AgentGone,
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => VmError::Agent("does not answer".into()),
+        _ => VmError::Agent(error.to_string()),
+    }
 }

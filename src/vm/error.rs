@@ -51,6 +51,8 @@ pub enum VmError {
     Refused { command: String, text: String },
     #[error("the guest agent: {0}")]
     Agent(String),
+    #[error("QEMU closed its channel to the guest agent")]
+    AgentGone,
     #[error("{0}")]
     Mount(#[from] LaunchError),
     #[error(transparent)]

@@ -231,8 +231,11 @@ impl Machine {
         call: impl FnOnce(&mut Agent, &mut dyn FnMut() -> Result<(), VmError>) -> Result<T, VmError>,
     ) -> Result<T, VmError> {
         let health = &mut self.health;
-        call(&mut self.agent, &mut || health.check())
-            .map_err(|error| self.health.check().err().unwrap_or(error))
+        let result = call(&mut self.agent, &mut || health.check());
+        result.map_err(|error| match error {
+            VmError::AgentGone => self.health.exit_error(),
+            error => self.health.check().err().unwrap_or(error),
+        })
     }
 
     /// Plugs a disk in, and waits until the guest has it.

@@ -6,6 +6,7 @@ mod cli;
 mod control_files;
 mod data;
 mod faults;
+mod guests;
 mod harness;
 mod layers;
 mod runner;

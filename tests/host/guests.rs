@@ -1,0 +1,194 @@
+//! Kills in the middle of a real guest's I/O: nothing may be left, nothing may be stuck.
+//!
+//! Each needs QEMU and the default guest; `mnt-helpers/test` provides both.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::*;
+
+/// A test that boots a guest, keeps it reading its disk, and waits.
+const BUSY: &str = "
+    test('busy', {timeout = '2m'}, function(t)
+      local vm = provium:vm('v', 'default'):boot()
+      local disk = vm:attach_disk({id = 'vda', image = 'a.img'})
+      disk:fault_inject('slow')
+      vm:run_async('while :; do dd if=/dev/vda of=/dev/null bs=4096 count=64 iflag=direct; done')
+      local ready = io.open('ready', 'w') ready:write(disk:path()) ready:close()
+      while true do vm:clock():sleep('10ms') after_sleep() end
+    end)";
+
+/// A runner with a guest in the middle of its I/O, in a run-time folder of its own.
+struct Busy {
+    folder: TempDir,
+    runner: Child,
+}
+
+impl Busy {
+    /// None where this machine cannot run guests. `after_sleep` is the body of a Lua function that
+    /// the test calls all the time.
+    fn start(after_sleep: &str) -> Option<Self> {
+        if !has("qemu-system-x86_64") || !has_guest() {
+            return None;
+        }
+        let folder = TempDir::new().unwrap();
+        new_image(&folder.path().join("a.img"), MIB);
+        let lua = format!("function after_sleep() {after_sleep} end {BUSY}");
+        std::fs::write(folder.path().join("busy.test.lua"), lua).unwrap();
+        std::fs::create_dir(folder.path().join("run")).unwrap();
+        let runner = Command::new(PROVIUM)
+            .args(["test", "busy.test.lua"])
+            .current_dir(folder.path())
+            .env("XDG_RUNTIME_DIR", folder.path().join("run"))
+            .stdin(Stdio::null())
+            .stdout(std::fs::File::create(folder.path().join("report")).unwrap())
+            .spawn()
+            .unwrap();
+        let busy = Self { folder, runner };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !busy.path("ready").exists() || busy.disk_path().is_none() {
+            assert!(
+                Instant::now() < deadline,
+                "the guest did not get ready: {}",
+                busy.report()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(busy)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn report(&self) -> String {
+        std::fs::read_to_string(self.path("report")).unwrap()
+    }
+
+    /// The disk's file in the run's mount.
+    fn disk_path(&self) -> Option<PathBuf> {
+        let text = std::fs::read_to_string(self.path("ready")).ok()?;
+        (!text.is_empty()).then(|| text.into())
+    }
+
+    /// The processes whose command line names this run's folder: QEMU and the mount server.
+    fn processes(&self) -> Vec<u32> {
+        let marker = self.path("run").display().to_string();
+        let entries = std::fs::read_dir("/proc").unwrap();
+        let pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+        let names_us = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(&marker)
+        };
+        pids.filter(names_us).collect()
+    }
+
+    fn process(&self, word: &str) -> u32 {
+        let is_it = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(word)
+        };
+        self.processes().into_iter().find(is_it).unwrap()
+    }
+
+    fn assert_nothing_left_within(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let marker = self.path("run").display().to_string();
+        let folders = || std::fs::read_dir(self.path("run/provium")).unwrap().count();
+        while !self.processes().is_empty() || mounts().contains(&marker) || folders() > 0 {
+            let left = (self.processes(), mounts().contains(&marker), folders());
+            assert!(
+                Instant::now() < deadline,
+                "left: processes, mount, folders: {left:?}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.runner.kill();
+        let _ = self.runner.wait();
+    }
+}
+
+fn has_guest() -> bool {
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or(home)
+        .unwrap();
+    let found = cache.join("provium/guest/default/initrd").exists();
+    assert!(
+        found || std::env::var_os("CI").is_none(),
+        "CI lacks the default guest"
+    );
+    if !found {
+        eprintln!("skipped: the default guest is not built");
+    }
+    found
+}
+
+#[test]
+fn a_killed_runner_leaves_nothing() {
+    let Some(mut busy) = Busy::start("") else {
+        return;
+    };
+    assert_eq!(busy.processes().len(), 2, "QEMU and a server");
+    busy.runner.kill().unwrap();
+    busy.runner.wait().unwrap();
+    busy.assert_nothing_left_within(Duration::from_secs(5));
+}
+
+#[test]
+fn a_killed_server_fails_the_guests_io_and_the_guest_goes_on() {
+    let look = "if not armed and io.open('dead') then
+        armed = true
+        local vm = provium:vm('v')
+        local r = vm:run('dd if=/dev/vda of=/dev/null bs=512 count=1 iflag=direct; uptime')
+        print('LOOK ' .. r.stderr .. r.stdout)
+        error('seen')
+      end";
+    let Some(mut busy) = Busy::start(look) else {
+        return;
+    };
+    send(busy.process("mount"), libc::SIGKILL);
+    std::fs::write(busy.path("dead"), "").unwrap();
+    assert_eq!(busy.runner.wait().unwrap().code(), Some(1));
+    let report = busy.report();
+    assert!(
+        report.contains("Input/output error") && report.contains("load average"),
+        "{report}"
+    );
+    busy.assert_nothing_left_within(Duration::from_secs(5));
+}
+
+#[test]
+fn a_killed_qemu_fails_the_test_that_waits_for_it() {
+    let look = "if io.open('dead') then provium:vm('v'):run('true') end";
+    let Some(mut busy) = Busy::start(look) else {
+        return;
+    };
+    send(busy.process("qemu"), libc::SIGKILL);
+    std::fs::write(busy.path("dead"), "").unwrap();
+    assert_eq!(busy.runner.wait().unwrap().code(), Some(1));
+    let report = busy.report();
+    assert!(
+        report.contains("vm:run: QEMU exited with signal: 9 (SIGKILL)"),
+        "{report}"
+    );
+    busy.assert_nothing_left_within(Duration::from_secs(5));
+}
+
+#[test]
+fn an_interrupted_runner_leaves_nothing() {
+    let Some(mut busy) = Busy::start("") else {
+        return;
+    };
+    send(busy.runner.id(), libc::SIGINT);
+    busy.runner.wait().unwrap();
+    busy.assert_nothing_left_within(Duration::from_secs(5));
+}

@@ -115,7 +115,7 @@ impl Drop for Busy {
     }
 }
 
-fn has_guest() -> bool {
+pub fn has_guest() -> bool {
     let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)

@@ -5,6 +5,7 @@
 mod cli;
 mod control_files;
 mod data;
+mod docs;
 mod faults;
 mod guests;
 mod harness;

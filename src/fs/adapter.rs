@@ -2,28 +2,24 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
-    ReplyOpen, ReplyWrite, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
+    ReplyWrite, TimeOrNow, WriteFlags,
 };
 
-use super::attr::Attributes;
 use super::closing::may_be_open;
-use super::handles::Handles;
 use super::inode::Inode;
-use super::loops::Loops;
 use super::reply::{EmptyReply, ReadReply, WriteReply, kernel};
-use crate::control::{Control, ControlFile, DiskFile};
-use crate::disk::{Disk, Disks, Request, SECTOR};
-use crate::fault;
+use super::tree::{Tree, asks_storage};
+use crate::control::ControlFile;
+use crate::disk::{Disk, Request, SECTOR};
 use crate::image::Extent;
-use crate::names::{CTL, IOCTL_INJECTED_ERRORS};
+use crate::names::IOCTL_INJECTED_ERRORS;
 
 /// Nothing is cached: an image may change size, and disks come and go.
 const TTL: Duration = Duration::ZERO;
@@ -33,21 +29,11 @@ const LARGEST_REQUEST: u32 = 1 << 20;
 const MOST_BACKGROUND: u16 = u16::MAX;
 
 /// The filesystem of one mount.
-pub(super) struct Provium(pub(super) Arc<Inner>);
-
-/// What the loop threads and the pool share.
-pub(super) struct Inner {
-    pub(super) disks: Arc<Disks>,
-    pub(super) control: Control,
-    pub(super) handles: Handles,
-    pub(super) attributes: Attributes,
-    pub(super) loops: Arc<Loops>,
-    pub(super) mount_point: PathBuf,
-}
+pub(super) struct Provium(pub(super) Arc<Tree>);
 
 impl Provium {
     /// Does `work` here: at once where it asks no storage, else as [`run`](Self::run) does.
-    fn run_for(&self, inode: Inode, work: impl FnOnce(&Inner) + Send + 'static) {
+    fn run_for(&self, inode: Inode, work: impl FnOnce(&Tree) + Send + 'static) {
         match asks_storage(inode) {
             true => self.run(work),
             false => {
@@ -58,7 +44,7 @@ impl Provium {
     }
 
     /// Does `work`, which may take as long as storage takes, here or on the pool.
-    fn run(&self, work: impl FnOnce(&Inner) + Send + 'static) {
+    fn run(&self, work: impl FnOnce(&Tree) + Send + 'static) {
         match self.0.loops.enter() {
             Some(_busy) => work(&self.0),
             None => self.run_on_pool(work),
@@ -66,18 +52,18 @@ impl Provium {
         self.0.loops.rest();
     }
 
-    fn run_on_pool(&self, work: impl FnOnce(&Inner) + Send + 'static) {
-        let inner = Arc::clone(&self.0);
-        self.0.disks.pool().run(Box::new(move || work(&inner)));
+    fn run_on_pool(&self, work: impl FnOnce(&Tree) + Send + 'static) {
+        let tree = Arc::clone(&self.0);
+        self.0.disks.pool().run(Box::new(move || work(&tree)));
     }
 
     /// Does `work`, which may wait for clients and for storage, on a thread of its own: the pool
     /// may be full of requests that hang. Where there is no thread to be had, the reply that
     /// `work` owns answers EIO.
-    fn run_apart(&self, work: impl FnOnce(&Inner) + Send + 'static) {
-        let inner = Arc::clone(&self.0);
+    fn run_apart(&self, work: impl FnOnce(&Tree) + Send + 'static) {
+        let tree = Arc::clone(&self.0);
         let thread = std::thread::Builder::new().name("control".into());
-        let _ = thread.spawn(move || work(&inner));
+        let _ = thread.spawn(move || work(&tree));
     }
 
     /// The open disk behind a data file's inode.
@@ -95,109 +81,6 @@ impl Provium {
             Err(errno) => reply.error(errno),
         }
     }
-}
-
-impl Inner {
-    fn lookup(&self, parent: INodeNo, name: &OsStr) -> Option<Inode> {
-        let name = name.to_str()?;
-        match Inode::of(parent)? {
-            Inode::Root if name == CTL => Some(Inode::Ctl),
-            Inode::Root => Some(Inode::Data(self.disks.find(name)?.0)),
-            Inode::Ctl => match ControlFile::ALL.iter().find(|file| file.name() == name) {
-                Some(file) => Some(Inode::Control(*file)),
-                None => Some(Inode::DiskFolder(self.disks.find(name)?.0)),
-            },
-            Inode::DiskFolder(disk) => {
-                let file = DiskFile::ALL.iter().find(|file| file.name() == name)?;
-                Some(Inode::Disk(disk, *file))
-            }
-            _ => None,
-        }
-    }
-
-    fn attr(&self, inode: Inode) -> Result<FileAttr, Errno> {
-        match inode {
-            Inode::Data(disk) => {
-                let disk = self.disks.at(disk).ok_or(Errno::ENOENT)?;
-                self.attributes.data(inode, &disk).map_err(kernel)
-            }
-            Inode::DiskFolder(disk) | Inode::Disk(disk, _) => {
-                self.disks.at(disk).ok_or(Errno::ENOENT)?;
-                Ok(self.attributes.plain(inode))
-            }
-            _ => Ok(self.attributes.plain(inode)),
-        }
-    }
-
-    fn entries(&self, folder: Inode) -> Vec<(Inode, String)> {
-        let disks = self.disks.all().into_iter();
-        match folder {
-            Inode::Root => {
-                let data = disks.map(|(at, disk)| (Inode::Data(at), disk.id().to_owned()));
-                data.chain([(Inode::Ctl, CTL.to_owned())]).collect()
-            }
-            Inode::Ctl => {
-                let files = ControlFile::ALL.map(|file| (Inode::Control(file), file.name().into()));
-                let folders = disks.map(|(at, disk)| (Inode::DiskFolder(at), disk.id().to_owned()));
-                files.into_iter().chain(folders).collect()
-            }
-            Inode::DiskFolder(disk) => DiskFile::ALL
-                .map(|file| (Inode::Disk(disk, file), file.name().into()))
-                .into(),
-            _ => Vec::new(),
-        }
-    }
-
-    fn text(&self, inode: Inode) -> Result<String, fault::Errno> {
-        match inode {
-            Inode::Control(file) => self.control.read(file),
-            Inode::Disk(disk, file) => {
-                let disk = self.disks.at(disk).ok_or(fault::Errno(libc::ENODEV))?;
-                self.control.read_disk(&disk, file)
-            }
-            _ => Err(fault::Errno(libc::EISDIR)),
-        }
-    }
-
-    fn write_control(&self, inode: Inode, handle: u64, data: &[u8]) -> Result<(), fault::Errno> {
-        let replace = self.handles.begin_write(handle);
-        match inode {
-            Inode::Control(file) => self.control.write(file, data),
-            Inode::Disk(disk, file) => {
-                let disk = self.disks.at(disk).ok_or(fault::Errno(libc::ENODEV))?;
-                self.control.write_disk(&disk, file, data, replace)
-            }
-            _ => Err(fault::Errno(libc::EISDIR)),
-        }?;
-        self.handles.replaced(handle);
-        Ok(())
-    }
-
-    /// What a bare `> file` asks for: an empty write that replaces.
-    fn empty(&self, inode: Inode, handle: u64) {
-        if matches!(inode, Inode::Disk(_, DiskFile::Faults)) {
-            // An empty text is always valid; the disk may be gone, and then so are its faults.
-            let _ = self.write_control(inode, handle, b"");
-        }
-    }
-
-    /// Where a control file is seen by clients.
-    fn path(&self, inode: Inode) -> Option<PathBuf> {
-        let ctl = self.mount_point.join(CTL);
-        match inode {
-            Inode::Control(file) => Some(ctl.join(file.name())),
-            Inode::Disk(disk, file) => Some(ctl.join(self.disks.at(disk)?.id()).join(file.name())),
-            _ => None,
-        }
-    }
-}
-
-/// Whether reading the attributes or the text of `inode` asks the host for the size of an image.
-fn asks_storage(inode: Inode) -> bool {
-    matches!(
-        inode,
-        Inode::Data(_) | Inode::Control(ControlFile::Disks) | Inode::Disk(_, DiskFile::Size)
-    )
 }
 
 /// A real disk takes only whole sectors past the page cache; QEMU finds the sector size by this.
@@ -244,7 +127,7 @@ impl Filesystem for Provium {
         let Some(inode) = self.0.lookup(parent, name) else {
             return reply.error(Errno::ENOENT);
         };
-        self.run_for(inode, move |inner| match inner.attr(inode) {
+        self.run_for(inode, move |tree| match tree.attr(inode) {
             Ok(attr) => reply.entry(&TTL, &attr, Generation(0)),
             Err(errno) => reply.error(errno),
         });
@@ -260,7 +143,7 @@ impl Filesystem for Provium {
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::ENOENT);
         };
-        self.run_for(inode, move |inner| match inner.attr(inode) {
+        self.run_for(inode, move |tree| match tree.attr(inode) {
             Ok(attr) => reply.attr(&TTL, &attr),
             Err(errno) => reply.error(errno),
         });
@@ -290,20 +173,20 @@ impl Filesystem for Provium {
         if mode.is_some() || uid.is_some() || gid.is_some() {
             return reply.error(Errno::EPERM);
         }
-        self.run_for(inode, move |inner| {
+        self.run_for(inode, move |tree| {
             let resized = match (inode, size) {
                 (_, None) => Ok(()),
-                (Inode::Data(disk), Some(size)) => match inner.disks.at(disk) {
+                (Inode::Data(disk), Some(size)) => match tree.disks.at(disk) {
                     Some(disk) => disk.set_len(size).map_err(Errno::from),
                     None => Err(Errno::ENODEV),
                 },
                 (_, Some(0)) => {
-                    inner.empty(inode, fh.map_or(0, |fh| fh.0));
+                    tree.empty(inode, fh.map_or(0, |fh| fh.0));
                     Ok(())
                 }
                 _ => Err(Errno::EINVAL),
             };
-            match resized.and_then(|()| inner.attr(inode)) {
+            match resized.and_then(|()| tree.attr(inode)) {
                 Ok(attr) => reply.attr(&TTL, &attr),
                 Err(errno) => reply.error(errno),
             }
@@ -359,14 +242,14 @@ impl Filesystem for Provium {
             return reply.error(Errno::EINVAL);
         };
         // The start of the file is read anew each time; the rest comes from the same snapshot.
-        self.run_for(inode, move |inner| {
-            let text = (offset == 0).then(|| inner.text(inode)).transpose();
+        self.run_for(inode, move |tree| {
+            let text = (offset == 0).then(|| tree.text(inode)).transpose();
             match text {
                 Ok(fresh) => {
                     if let Some(text) = fresh {
-                        inner.handles.store(fh.0, text);
+                        tree.handles.store(fh.0, text);
                     }
-                    reply.data(&inner.handles.page(fh.0, offset, size));
+                    reply.data(&tree.handles.page(fh.0, offset, size));
                 }
                 Err(errno) => reply.error(kernel(errno)),
             }
@@ -407,7 +290,7 @@ impl Filesystem for Provium {
             return reply.error(Errno::EINVAL);
         };
         let data = data.to_vec();
-        let work = move |inner: &Inner| match inner.write_control(inode, fh.0, &data) {
+        let work = move |tree: &Tree| match tree.write_control(inode, fh.0, &data) {
             Ok(()) => reply.written(len as u32),
             Err(errno) => reply.error(kernel(errno)),
         };

@@ -8,5 +8,6 @@ mod inode;
 mod loops;
 mod reply;
 mod session;
+mod tree;
 
 pub use session::{MountError, Options, Server, check_mount_point};

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use fuser::{Config, MountOption, Session, SessionACL};
 
-use super::adapter::{Inner, Provium};
+use super::adapter::Provium;
 use super::attr::Attributes;
 use super::handles::Handles;
 use super::loops::Loops;
+use super::tree::Tree;
 use crate::control::Control;
 use crate::disk::Disks;
 use crate::mounts::{self, Mount};
@@ -119,7 +120,7 @@ impl Server {
         };
         let loops = Loops::start().map_err(failed)?;
         let threads = loops.threads();
-        let inner = Inner {
+        let tree = Tree {
             control: Control::new(Arc::clone(&disks), &options.mount_point),
             handles: Handles::default(),
             attributes: Attributes::new(options.allow_other),
@@ -127,7 +128,7 @@ impl Server {
             mount_point: options.mount_point.clone(),
             disks: Arc::clone(&disks),
         };
-        let filesystem = Provium(Arc::new(inner));
+        let filesystem = Provium(Arc::new(tree));
         let config = config(options.allow_other, threads);
         let session = Session::new(filesystem, &options.mount_point, &config).map_err(failed)?;
         let (ended, unmounted) = bounded(0);

@@ -203,3 +203,31 @@ fn mistakes_in_the_configuration_are_named() {
     write("provium.toml", "[profiles.own]\nmemroy = '1G'\n");
     assert_report(&test(), 2, &["provium.toml", "memroy", "memory"]);
 }
+
+#[test]
+fn a_host_without_qemu_or_guest_is_told_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let lua = "test('x', function(t) provium:vm('v', 'default'):boot() end)";
+    std::fs::write(folder.path().join("a.test.lua"), lua).unwrap();
+    let test = |name: &str, value: &std::path::Path| {
+        let mut test = Command::new(PROVIUM);
+        run(test
+            .args(["test", "a.test.lua"])
+            .current_dir(folder.path())
+            .env(name, value))
+    };
+    let no_guest = test("XDG_CACHE_HOME", folder.path());
+    assert_report(
+        &no_guest,
+        1,
+        &["the default guest is not built: run `provium guest build`"],
+    );
+    if crate::guests::has_guest() {
+        let no_qemu = test("PATH", folder.path());
+        assert_report(
+            &no_qemu,
+            1,
+            &["QEMU is not installed", "run `provium doctor`"],
+        );
+    }
+}

@@ -4,14 +4,14 @@
 # Usage: shell-session.sh     (PROVIUM names the binary; by default the one in PATH)
 set -euo pipefail
 
-provium=${PROVIUM:-provium}
+provium() { command "${PROVIUM:-provium}" "$@"; }
 guest=${XDG_CACHE_HOME:-$HOME/.cache}/provium/guest/default
 work=$(mktemp -d)
 qemu=
 
 clean_up() {
     if [ -n "$qemu" ]; then kill "$qemu" && wait "$qemu"; fi 2>/dev/null || true
-    "$provium" umount "$work/mnt" 2>/dev/null || true
+    provium umount "$work/mnt" 2>/dev/null || true
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -41,7 +41,7 @@ in_guest() {
 cd "$work"
 truncate -s 16M disk.img
 mkdir mnt
-step "$provium mount mnt --disk vda=disk.img"
+step "provium mount mnt --disk vda=disk.img"
 step "cat mnt/ctl/disks"
 
 # The guest's keyboard is a pipe that we hold open, its console a file.

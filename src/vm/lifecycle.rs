@@ -1,28 +1,19 @@
 //! A VM from its creation to its end.
 
 use std::cell::RefCell;
-use std::process::Child;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::arguments::{DriveSpec, MachineSpec};
-use super::disk::{Backing, Mounted, check_image};
+use super::attach::close_record;
 use super::folder::Folder;
 use super::machine::Machine;
-use super::{
-    AttachOptions, Command, DEFAULT_DISK_SIZE, DiskRecord, Guest, Kvm, Limit, Process, RunResult,
-    VmError, kvm,
-};
-use crate::client::MountClient;
+use super::mount_server::MountServer;
+use super::{Command, DiskRecord, Guest, Kvm, Limit, Process, RunResult, VmError, kvm};
 use crate::config::{Accel, Profile};
-use crate::fault::FaultSet;
-use crate::launch::{self, Lifetime};
-use crate::sys;
 
 /// How long a guest may take to boot, unless a test says otherwise.
 const BOOT: Duration = Duration::from_secs(60);
-/// How long a mount server may take to end.
-const SERVER_END: Duration = Duration::from_secs(10);
 
 /// Where a VM is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,36 +57,18 @@ pub struct BootOptions {
 ///
 /// Used by one thread, which lives as long as it: QEMU and the mount server die with that thread.
 pub struct Vm {
-    name: String,
+    pub(super) name: String,
     profile_name: String,
     profile: Profile,
     limit: Limit,
-    state: State,
+    pub(super) state: State,
     // In the order in which they have to end: QEMU has files in the mount, which is in the folder.
-    machine: Option<Machine>,
-    disks: Vec<Rc<RefCell<DiskRecord>>>,
-    server: Option<MountServer>,
-    folder: Folder,
-    drives: u32,
+    pub(super) machine: Option<Machine>,
+    pub(super) disks: Vec<Rc<RefCell<DiskRecord>>>,
+    pub(super) server: Option<MountServer>,
+    pub(super) folder: Folder,
+    pub(super) drives: u32,
     patience: Duration,
-}
-
-/// The mount of a VM; its server is told to end when this is dropped.
-struct MountServer {
-    process: Child,
-    mount: MountClient,
-}
-
-impl Drop for MountServer {
-    fn drop(&mut self) {
-        if let Ok(server) = sys::Process::open(self.process.id()) {
-            let _ = server.signal(libc::SIGTERM);
-            if !server.wait(SERVER_END).unwrap_or(false) {
-                let _ = self.process.kill();
-            }
-        }
-        let _ = self.process.wait();
-    }
 }
 
 impl Vm {
@@ -281,7 +254,7 @@ impl Vm {
         self.machine.as_mut().ok_or(VmError::TimeIsUp)
     }
 
-    fn wrong_state(&self, call: &'static str, wanted: &'static str) -> VmError {
+    pub(super) fn wrong_state(&self, call: &'static str, wanted: &'static str) -> VmError {
         VmError::WrongState {
             vm: self.name.clone(),
             call,
@@ -300,134 +273,6 @@ impl Vm {
             self.stopped(State::Dead);
         }
         result
-    }
-
-    /// The disk called `id`.
-    pub fn disk(&self, id: &str) -> Option<Rc<RefCell<DiskRecord>>> {
-        let mut disks = self.disks.iter();
-        disks.find(|disk| disk.borrow().id == id).cloned()
-    }
-
-    /// Attaches a disk: in the mount at once, in the guest at once if it runs.
-    pub fn attach_disk(
-        &mut self,
-        options: AttachOptions,
-    ) -> Result<Rc<RefCell<DiskRecord>>, VmError> {
-        if self.state == State::Dead {
-            return Err(self.wrong_state("vm:attach_disk", "created, booted or shutdown"));
-        }
-        let id = options
-            .id
-            .unwrap_or_else(|| format!("attached-{}", self.name));
-        if self.disk(&id).is_some() {
-            return Err(VmError::DuplicateDisk {
-                id,
-                vm: self.name.clone(),
-            });
-        }
-        let backing = match options.image {
-            Some(image) => Backing::Mount(self.mount_disk(&id, &check_image(&image)?)?),
-            None => Backing::None(FaultSet::default()),
-        };
-        let mut record = DiskRecord {
-            id,
-            size: options.size.unwrap_or(DEFAULT_DISK_SIZE),
-            detached: false,
-            backing,
-        };
-        if let Err(error) = self.plug(&mut record) {
-            self.unmount_disk(&record.id);
-            return Err(error);
-        }
-        let record = Rc::new(RefCell::new(record));
-        self.disks.push(Rc::clone(&record));
-        Ok(record)
-    }
-
-    fn mount_disk(&mut self, id: &str, image: &std::path::Path) -> Result<Mounted, VmError> {
-        let mount = self.mount()?.clone();
-        mount.attach(id, image, false)?;
-        self.drives += 1;
-        Ok(Mounted {
-            control: mount.disk(id)?,
-            data: None,
-            number: self.drives,
-            plugged: false,
-        })
-    }
-
-    /// The VM's mount, started when it is first needed.
-    fn mount(&mut self) -> Result<&MountClient, VmError> {
-        if self.server.is_none() {
-            let point = self.folder.mount_point();
-            let scratch = self.folder.path().to_owned();
-            let process = launch::start(&point, &[], &[], &Lifetime::WithCaller { scratch })?;
-            let mount = MountClient::open(&point)?;
-            self.server = Some(MountServer { process, mount });
-        }
-        let server = self.server.as_ref();
-        server.map(|server| &server.mount).ok_or(VmError::TimeIsUp)
-    }
-
-    fn plug(&mut self, record: &mut DiskRecord) -> Result<(), VmError> {
-        let (State::Booted, Some(machine)) = (self.state, self.machine.as_mut()) else {
-            return Ok(());
-        };
-        let id = record.id.clone();
-        let Some(mounted) = record.mounted_mut() else {
-            return Ok(());
-        };
-        machine.plug(&DriveSpec {
-            id: &id,
-            file: &mounted.control.path(),
-            read_only: false,
-            number: mounted.number,
-        })?;
-        mounted.plugged = true;
-        Ok(())
-    }
-
-    fn unmount_disk(&self, id: &str) {
-        if let Some(server) = &self.server {
-            let _ = server.mount.detach(id);
-        }
-    }
-
-    /// Takes the disk out of the guest and out of the mount, as far as they let it go. The record
-    /// is detached in any case.
-    pub fn detach_disk(&mut self, record: &Rc<RefCell<DiskRecord>>) {
-        let Some(at) = self.disks.iter().position(|disk| Rc::ptr_eq(disk, record)) else {
-            return;
-        };
-        self.disks.remove(at);
-        let id = record.borrow().id.clone();
-        // A guest that waits for a held request would not let go of the disk.
-        let _ = record.borrow_mut().clear_faults();
-        let drive = record
-            .borrow()
-            .mounted()
-            .filter(|m| m.plugged)
-            .map(|m| m.number);
-        if let (Some(number), Some(machine)) = (drive, self.machine.as_mut()) {
-            let _ = machine.unplug(&id, number);
-        }
-        if let Ok(size) = { record.borrow().size() } {
-            record.borrow_mut().size = size;
-        }
-        close_record(record);
-        if record.borrow().has_image() {
-            self.unmount_disk(&id);
-        }
-    }
-}
-
-/// Closes our own file on the disk and tells every handle that it is over.
-fn close_record(record: &Rc<RefCell<DiskRecord>>) {
-    let mut record = record.borrow_mut();
-    record.detached = true;
-    if let Some(mounted) = record.mounted_mut() {
-        mounted.data = None;
-        mounted.plugged = false;
     }
 }
 

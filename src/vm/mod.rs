@@ -3,6 +3,7 @@
 mod accel;
 mod agent;
 mod arguments;
+mod attach;
 mod channel;
 mod console;
 mod disk;
@@ -13,6 +14,7 @@ mod guest;
 mod lifecycle;
 mod limit;
 mod machine;
+mod mount_server;
 mod qemu;
 mod qmp;
 mod raw;

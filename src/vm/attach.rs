@@ -1,0 +1,139 @@
+//! Attaching disks to a VM and detaching them: in the mount, and in the guest if it runs.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::arguments::DriveSpec;
+use super::disk::{Backing, Mounted, check_image};
+use super::mount_server::MountServer;
+use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
+use crate::client::MountClient;
+use crate::fault::FaultSet;
+
+impl Vm {
+    /// The disk called `id`.
+    pub fn disk(&self, id: &str) -> Option<Rc<RefCell<DiskRecord>>> {
+        let mut disks = self.disks.iter();
+        disks.find(|disk| disk.borrow().id == id).cloned()
+    }
+
+    /// Attaches a disk: in the mount at once, in the guest at once if it runs.
+    pub fn attach_disk(
+        &mut self,
+        options: AttachOptions,
+    ) -> Result<Rc<RefCell<DiskRecord>>, VmError> {
+        if self.state == State::Dead {
+            return Err(self.wrong_state("vm:attach_disk", "created, booted or shutdown"));
+        }
+        let id = options
+            .id
+            .unwrap_or_else(|| format!("attached-{}", self.name));
+        if self.disk(&id).is_some() {
+            return Err(VmError::DuplicateDisk {
+                id,
+                vm: self.name.clone(),
+            });
+        }
+        let backing = match options.image {
+            Some(image) => Backing::Mount(self.mount_disk(&id, &check_image(&image)?)?),
+            None => Backing::None(FaultSet::default()),
+        };
+        let mut record = DiskRecord {
+            id,
+            size: options.size.unwrap_or(DEFAULT_DISK_SIZE),
+            detached: false,
+            backing,
+        };
+        if let Err(error) = self.plug(&mut record) {
+            self.unmount_disk(&record.id);
+            return Err(error);
+        }
+        let record = Rc::new(RefCell::new(record));
+        self.disks.push(Rc::clone(&record));
+        Ok(record)
+    }
+
+    fn mount_disk(&mut self, id: &str, image: &Path) -> Result<Mounted, VmError> {
+        let mount = self.mount()?.clone();
+        mount.attach(id, image, false)?;
+        self.drives += 1;
+        Ok(Mounted {
+            control: mount.disk(id)?,
+            data: None,
+            number: self.drives,
+            plugged: false,
+        })
+    }
+
+    /// The VM's mount, started when it is first needed.
+    fn mount(&mut self) -> Result<&MountClient, VmError> {
+        if self.server.is_none() {
+            let server = MountServer::start(&self.folder.mount_point(), self.folder.path())?;
+            self.server = Some(server);
+        }
+        let server = self.server.as_ref();
+        server.map(|server| &server.mount).ok_or(VmError::TimeIsUp)
+    }
+
+    fn plug(&mut self, record: &mut DiskRecord) -> Result<(), VmError> {
+        let (State::Booted, Some(machine)) = (self.state, self.machine.as_mut()) else {
+            return Ok(());
+        };
+        let id = record.id.clone();
+        let Some(mounted) = record.mounted_mut() else {
+            return Ok(());
+        };
+        machine.plug(&DriveSpec {
+            id: &id,
+            file: &mounted.control.path(),
+            read_only: false,
+            number: mounted.number,
+        })?;
+        mounted.plugged = true;
+        Ok(())
+    }
+
+    fn unmount_disk(&self, id: &str) {
+        if let Some(server) = &self.server {
+            let _ = server.mount.detach(id);
+        }
+    }
+
+    /// Takes the disk out of the guest and out of the mount, as far as they let it go. The record
+    /// is detached in any case.
+    pub fn detach_disk(&mut self, record: &Rc<RefCell<DiskRecord>>) {
+        let Some(at) = self.disks.iter().position(|disk| Rc::ptr_eq(disk, record)) else {
+            return;
+        };
+        self.disks.remove(at);
+        let id = record.borrow().id.clone();
+        // A guest that waits for a held request would not let go of the disk.
+        let _ = record.borrow_mut().clear_faults();
+        let drive = record
+            .borrow()
+            .mounted()
+            .filter(|m| m.plugged)
+            .map(|m| m.number);
+        if let (Some(number), Some(machine)) = (drive, self.machine.as_mut()) {
+            let _ = machine.unplug(&id, number);
+        }
+        if let Ok(size) = { record.borrow().size() } {
+            record.borrow_mut().size = size;
+        }
+        close_record(record);
+        if record.borrow().has_image() {
+            self.unmount_disk(&id);
+        }
+    }
+}
+
+/// Closes our own file on the disk and tells every handle that it is over.
+pub(super) fn close_record(record: &Rc<RefCell<DiskRecord>>) {
+    let mut record = record.borrow_mut();
+    record.detached = true;
+    if let Some(mounted) = record.mounted_mut() {
+        mounted.data = None;
+        mounted.plugged = false;
+    }
+}

@@ -1,0 +1,41 @@
+//! The mount of a VM: a server of its own, started when a disk first needs it.
+
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+use super::VmError;
+use crate::client::MountClient;
+use crate::launch::{self, Lifetime};
+use crate::sys;
+
+/// How long a mount server may take to end.
+const SERVER_END: Duration = Duration::from_secs(10);
+
+/// The mount of a VM; its server is told to end when this is dropped.
+pub(super) struct MountServer {
+    process: Child,
+    pub(super) mount: MountClient,
+}
+
+impl MountServer {
+    /// Starts a server at `point`; should this process die, it removes the folder `scratch`.
+    pub(super) fn start(point: &Path, scratch: &Path) -> Result<Self, VmError> {
+        let scratch = scratch.to_owned();
+        let process = launch::start(point, &[], &[], &Lifetime::WithCaller { scratch })?;
+        let mount = MountClient::open(point)?;
+        Ok(Self { process, mount })
+    }
+}
+
+impl Drop for MountServer {
+    fn drop(&mut self) {
+        if let Ok(server) = sys::Process::open(self.process.id()) {
+            let _ = server.signal(libc::SIGTERM);
+            if !server.wait(SERVER_END).unwrap_or(false) {
+                let _ = self.process.kill();
+            }
+        }
+        let _ = self.process.wait();
+    }
+}

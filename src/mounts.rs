@@ -26,7 +26,7 @@ impl Mount {
 
     /// Whether the server is gone. Never touches the mount, which might not answer.
     pub fn is_stale(&self) -> bool {
-        self.server.is_some_and(|pid| Process::open(pid).is_err())
+        self.server.is_some_and(|pid| !Process::is_running(pid))
     }
 }
 
@@ -125,6 +125,19 @@ mod tests {
             server: Some(4711),
         };
         assert_eq!(parse(text), [expected]);
+    }
+
+    #[test]
+    fn a_server_that_ended_and_was_not_waited_for_is_gone() {
+        let mut child = Command::new("true").spawn().unwrap();
+        Process::open(child.id())
+            .unwrap()
+            .wait(std::time::Duration::from_secs(10))
+            .unwrap();
+        let server = Some(child.id());
+        let point = "/none".into();
+        assert!(Mount { point, server }.is_stale());
+        child.wait().unwrap();
     }
 
     #[test]

@@ -157,6 +157,12 @@ impl Process {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
     }
 
+    /// Whether the process with number `pid` runs; one that has ended and was not waited for yet
+    /// does not.
+    pub fn is_running(pid: u32) -> bool {
+        Self::open(pid).is_ok_and(|process| !process.wait(Duration::ZERO).unwrap_or(false))
+    }
+
     /// Sends `signal`.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         // SAFETY: a null siginfo is allowed; the other arguments are integers.

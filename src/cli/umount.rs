@@ -1,21 +1,22 @@
 //! `provium umount`: ends a mount, or cleans up after a server that died.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
 use super::Exit;
-use crate::client::MountClient;
 use crate::mounts::{self, Mount};
 use crate::sys::Process;
 
+/// How long a busy mount is tried.
+const CLOSING: Duration = Duration::from_millis(500);
 /// How long a server may take to flush its images and end.
 const SERVER_END: Duration = Duration::from_secs(30);
 
 /// End a mount
 ///
-/// Lets go of everything that is held, flushes the images and returns once the server has ended.
+/// Flushes the images and returns once the server has ended. A mount that is in use stays as it is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -54,11 +55,9 @@ fn umount(point: &Path) -> anyhow::Result<Exit> {
     if mount.is_stale() {
         return take_away(&mount);
     }
-    // Held requests would keep their clients, and so the mount, busy.
-    MountClient::open(point)?.clear()?;
     // Opened before it ends, so that its number cannot mean another process.
     let server = mount.server.map(Process::open).transpose();
-    mounts::unmount(point, false).map_err(|error| match error.raw_os_error() {
+    unmount_patiently(point).map_err(|error| match error.raw_os_error() {
         Some(libc::EBUSY) => anyhow::anyhow!(
             "{} is busy: a process has a disk open or works in the folder; end it first",
             point.display()
@@ -74,6 +73,21 @@ fn umount(point: &Path) -> anyhow::Result<Exit> {
         );
     }
     Ok(Exit::Done)
+}
+
+/// Unmounts; clients that are just closing, or wait for a delayed request, get a moment.
+fn unmount_patiently(point: &Path) -> std::io::Result<()> {
+    let deadline = Instant::now() + CLOSING;
+    loop {
+        match mounts::unmount(point, false) {
+            Err(error)
+                if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
 }
 
 fn umount_stale(point: Option<&Path>) -> anyhow::Result<Exit> {

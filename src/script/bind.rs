@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use mlua::{
-    FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table, UserData,
-    UserDataRef, Value,
+    FromLua, FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table,
+    UserData, UserDataRef, Value,
 };
 
 use super::context::Context;
@@ -114,8 +114,6 @@ impl<'a> Methods<'a> {
             .set_named_registry_value(self.class, self.table)
     }
 }
-
-use mlua::FromLua;
 
 /// Gives a userdata type the methods that were registered for `class`.
 pub(super) fn look_up<T, M: mlua::UserDataMethods<T>>(methods: &mut M, class: &'static str) {

@@ -68,12 +68,11 @@ impl Vm {
 
     /// The VM's mount, started when it is first needed.
     fn mount(&mut self) -> Result<&MountClient, VmError> {
-        if self.server.is_none() {
-            let server = MountServer::start(&self.folder.mount_point(), self.folder.path())?;
-            self.server = Some(server);
-        }
-        let server = self.server.as_ref();
-        server.map(|server| &server.mount).ok_or(VmError::TimeIsUp)
+        let server = match self.server.take() {
+            Some(server) => server,
+            None => MountServer::start(&self.folder.mount_point(), self.folder.path())?,
+        };
+        Ok(&self.server.insert(server).mount)
     }
 
     fn plug(&mut self, record: &mut DiskRecord) -> Result<(), VmError> {

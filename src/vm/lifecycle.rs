@@ -248,10 +248,9 @@ impl Vm {
     }
 
     fn running(&mut self, call: &'static str) -> Result<&mut Machine, VmError> {
-        if self.machine.is_none() || self.state != State::Booted {
-            return Err(self.wrong_state(call, "booted"));
-        }
-        self.machine.as_mut().ok_or(VmError::TimeIsUp)
+        let error = self.wrong_state(call, "booted");
+        let is_booted = self.state == State::Booted;
+        self.machine.as_mut().filter(|_| is_booted).ok_or(error)
     }
 
     pub(super) fn wrong_state(&self, call: &'static str, wanted: &'static str) -> VmError {

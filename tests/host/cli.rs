@@ -182,7 +182,13 @@ fn umount_of_what_is_no_mount_or_busy_says_so() {
     );
     assert_ok(&place.provium(&["mount", "mnt", "--disk", "vda=a.img"]));
     let open = std::fs::File::open(place.at("mnt/vda")).unwrap();
+    assert_ok(&place.provium(&["fault", "mnt/vda", "slow"]));
     assert_fails(&place.provium(&["umount", "mnt"]), 1, &["is busy"]);
+    assert_eq!(
+        stdout(&place.provium(&["fault", "mnt/vda"])),
+        "slow\n",
+        "nothing is lost"
+    );
     drop(open);
     assert_ok(&place.provium(&["umount", "mnt"]));
 }

@@ -45,7 +45,6 @@ enum Command {
     Detach(disks::DetachArgs),
     Fault(fault::Args),
     Status(status::Args),
-    #[command(hide = true)]
     Test(test::Args),
     #[command(hide = true)]
     TestFile(test::FileArgs),

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::disk::valid_id;
 use crate::launch::DiskSpec;
+use crate::names::{BadId, valid_id};
 
 /// What `-o` can say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,9 +52,7 @@ pub(super) fn parse_disk(text: &str) -> Result<DiskSpec, String> {
         .filter(|(_, image)| !image.is_empty())
         .ok_or_else(|| format!("`{text}` is not ID=IMAGE[,ro], as in `vda=disk.img`"))?;
     if !valid_id(id) {
-        return Err(format!(
-            "bad disk ID `{id}`: an ID starts with a letter, has up to 63 letters, digits, `.`, `_` or `-`, and is not `ctl`"
-        ));
+        return Err(BadId(id.to_owned()).to_string());
     }
     let (image, read_only) = match image.strip_suffix(",ro") {
         Some(image) => (image, true),

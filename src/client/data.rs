@@ -14,7 +14,7 @@ use crate::sys;
 const PIECE: usize = 255 * 4096;
 /// Pieces that are under way at once; a call of more than about this many MiB waits for a delay
 /// again.
-const PIECES_AT_ONCE: usize = 64;
+const PIECES_AT_ONCE: usize = 1024;
 
 /// An open data file.
 #[derive(Debug)]
@@ -30,12 +30,12 @@ pub enum DataError {
     #[error("{0} (fault_inject)")]
     Injected(crate::fault::Errno),
     /// Anything else; the text is the host's.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Host {
         /// The data file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -49,9 +49,9 @@ impl DataFile {
         };
         let file = open(true)
             .or_else(read_only)
-            .map_err(|source| DataError::Host {
+            .map_err(|cause| DataError::Host {
                 path: path.to_owned(),
-                source,
+                cause,
             })?;
         Ok(Self {
             file,
@@ -96,13 +96,13 @@ impl DataFile {
 
     /// Tells an injected error from one of the host: this file belongs to one caller, so the
     /// count of errors injected through it has grown exactly if the error was injected.
-    fn explain(&self, source: io::Error, injected_before: u64) -> DataError {
+    fn explain(&self, cause: io::Error, injected_before: u64) -> DataError {
         if self.injected_errors() > injected_before {
-            return DataError::Injected(crate::fault::Errno::of(&source));
+            return DataError::Injected(crate::fault::Errno::of(&cause));
         }
         DataError::Host {
             path: self.path.clone(),
-            source,
+            cause,
         }
     }
 

@@ -44,6 +44,9 @@ impl MountClient {
         match client.version() {
             Ok(version) if version.starts_with("provium ") => Ok(client),
             Err(error) if is_dead(&error) => Err(ClientError::Stale(point.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(ClientError::io(client.ctl("version"))(error))
+            }
             _ => Err(ClientError::NotAMount(point.to_owned())),
         }
     }
@@ -128,9 +131,9 @@ impl MountClient {
         // One write(2), which is one transaction: the server takes all of it or nothing.
         match open.write_all(text.as_bytes()) {
             Ok(()) => Ok(()),
-            Err(source) => Err(match self.latest_rejection(file) {
+            Err(cause) => Err(match self.latest_rejection(file) {
                 Some(now) if Some(&now) != before.as_ref() => ClientError::Rejected(now.1),
-                _ => ClientError::Io { path, source },
+                _ => ClientError::Io { path, cause },
             }),
         }
     }

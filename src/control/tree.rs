@@ -200,7 +200,7 @@ fn words(data: &[u8], usage: &'static str) -> Result<Vec<String>, WriteError> {
     must_be_short(data)?;
     let text = std::str::from_utf8(data).map_err(|_| WriteError::Usage(usage))?;
     let line = text.trim();
-    if line.contains(['\n', '\0']) {
+    if line.contains('\0') {
         return Err(WriteError::Usage(usage));
     }
     shlex::split(line).ok_or(WriteError::Usage(usage))

@@ -17,7 +17,7 @@ pub use delays::Delays;
 pub use pool::Pool;
 pub use request::{Answer, Reply, Request};
 pub use serving::InFlight;
-pub use table::{AttachError, DetachError, Disks, valid_id};
+pub use table::{AttachError, DetachError, Disks};
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -126,6 +126,22 @@ impl Disk {
             return Err(Errno(libc::EROFS).into());
         }
         self.image.set_len(len)
+    }
+
+    /// Makes every sector read as zeros; the size stays, as a disk does not shrink. What opening
+    /// with truncation does: cp relies on it and leaves out what is zero in its source.
+    pub fn erase(&self) -> std::io::Result<()> {
+        if let Some(errno) = self.error_for(Op::Zero) {
+            return Err(errno.into());
+        }
+        let size = self.image.size()?;
+        match self.image.discard(0, size) {
+            _ if size == 0 => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                self.image.write_zeroes(0, size, true)
+            }
+            result => result,
+        }
     }
 
     /// A new client; None when the disk has been detached. Its number is never used again.

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crossbeam_channel::Sender;
 use fuser::{
     BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
@@ -29,39 +30,50 @@ const LARGEST_REQUEST: u32 = 1 << 20;
 const MOST_BACKGROUND: u16 = u16::MAX;
 
 /// The filesystem of one mount.
-pub(super) struct Provium(pub(super) Arc<Tree>);
+pub(super) struct Provium {
+    tree: Arc<Tree>,
+    /// Disconnects when the session drops the filesystem at its end.
+    _ended: Sender<()>,
+}
 
 impl Provium {
+    pub(super) fn new(tree: Tree, ended: Sender<()>) -> Self {
+        Self {
+            tree: Arc::new(tree),
+            _ended: ended,
+        }
+    }
+
     /// Does `work` here: at once where it asks no storage, else as [`run`](Self::run) does.
     fn run_for(&self, inode: Inode, work: impl FnOnce(&Tree) + Send + 'static) {
         match asks_storage(inode) {
             true => self.run(work),
             false => {
-                work(&self.0);
-                self.0.loops.rest();
+                work(&self.tree);
+                self.tree.loops.rest();
             }
         }
     }
 
     /// Does `work`, which may take as long as storage takes, here or on the pool.
     fn run(&self, work: impl FnOnce(&Tree) + Send + 'static) {
-        match self.0.loops.enter() {
-            Some(_busy) => work(&self.0),
+        match self.tree.loops.enter() {
+            Some(_busy) => work(&self.tree),
             None => self.run_on_pool(work),
         }
-        self.0.loops.rest();
+        self.tree.loops.rest();
     }
 
     fn run_on_pool(&self, work: impl FnOnce(&Tree) + Send + 'static) {
-        let tree = Arc::clone(&self.0);
-        self.0.disks.pool().run(Box::new(move || work(&tree)));
+        let tree = Arc::clone(&self.tree);
+        self.tree.disks.pool().run(Box::new(move || work(&tree)));
     }
 
     /// Does `work`, which may wait for clients and for storage, on a thread of its own: the pool
     /// may be full of requests that hang. Where there is no thread to be had, the reply that
     /// `work` owns answers EIO.
     fn run_apart(&self, work: impl FnOnce(&Tree) + Send + 'static) {
-        let tree = Arc::clone(&self.0);
+        let tree = Arc::clone(&self.tree);
         let thread = std::thread::Builder::new().name("control".into());
         let _ = thread.spawn(move || work(&tree));
     }
@@ -69,7 +81,7 @@ impl Provium {
     /// The open disk behind a data file's inode.
     fn data(&self, ino: INodeNo) -> Result<Arc<Disk>, Errno> {
         match Inode::of(ino) {
-            Some(Inode::Data(disk)) => self.0.disks.at(disk).ok_or(Errno::ENODEV),
+            Some(Inode::Data(disk)) => self.tree.disks.at(disk).ok_or(Errno::ENODEV),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -80,6 +92,18 @@ impl Provium {
             Ok(disk) => self.run(move |_| disk.submit(request, fh.0, EmptyReply(reply))),
             Err(errno) => reply.error(errno),
         }
+    }
+}
+
+fn opened(disk: &Disk, reply: ReplyOpen) {
+    match disk.open() {
+        Some(client) => reply.opened(
+            FileHandle(client),
+            FopenFlags::FOPEN_DIRECT_IO
+                | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES
+                | FopenFlags::FOPEN_NOFLUSH,
+        ),
+        None => reply.error(Errno::ENOENT),
     }
 }
 
@@ -124,7 +148,7 @@ impl Filesystem for Provium {
     }
 
     fn lookup(&self, _req: &fuser::Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let Some(inode) = self.0.lookup(parent, name) else {
+        let Some(inode) = self.tree.lookup(parent, name) else {
             return reply.error(Errno::ENOENT);
         };
         self.run_for(inode, move |tree| match tree.attr(inode) {
@@ -160,7 +184,7 @@ impl Filesystem for Provium {
         _atime: Option<TimeOrNow>,
         _mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
-        fh: Option<FileHandle>,
+        _fh: Option<FileHandle>,
         _crtime: Option<SystemTime>,
         _chgtime: Option<SystemTime>,
         _bkuptime: Option<SystemTime>,
@@ -180,10 +204,7 @@ impl Filesystem for Provium {
                     Some(disk) => disk.set_len(size).map_err(Errno::from),
                     None => Err(Errno::ENODEV),
                 },
-                (_, Some(0)) => {
-                    tree.empty(inode, fh.map_or(0, |fh| fh.0));
-                    Ok(())
-                }
+                (_, Some(0)) => tree.empty(inode).map_err(kernel),
                 _ => Err(Errno::EINVAL),
             };
             match resized.and_then(|()| tree.attr(inode)) {
@@ -199,21 +220,18 @@ impl Filesystem for Provium {
             if writes && disk.image().read_only() {
                 return reply.error(Errno::EROFS);
             }
-            // O_TRUNC is left unheeded, as a block device does.
-            return match disk.open() {
-                Some(client) => reply.opened(
-                    FileHandle(client),
-                    FopenFlags::FOPEN_DIRECT_IO
-                        | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES
-                        | FopenFlags::FOPEN_NOFLUSH,
-                ),
-                None => reply.error(Errno::ENOENT),
-            };
+            if writes && flags.0 & libc::O_TRUNC != 0 {
+                return self.run(move |_| match disk.erase() {
+                    Ok(()) => opened(&disk, reply),
+                    Err(error) => reply.error(error.into()),
+                });
+            }
+            return opened(&disk, reply);
         }
         match Inode::of(ino) {
             Some(Inode::Control(_) | Inode::Disk(..)) => {
                 let truncate = writes && flags.0 & libc::O_TRUNC != 0;
-                let handle = self.0.handles.open(req.pid(), truncate);
+                let handle = self.tree.handles.open(req.pid(), truncate);
                 reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO);
             }
             _ => reply.error(Errno::ENOENT),
@@ -243,7 +261,8 @@ impl Filesystem for Provium {
         };
         // The start of the file is read anew each time; the rest comes from the same snapshot.
         self.run_for(inode, move |tree| {
-            let text = (offset == 0).then(|| tree.text(inode)).transpose();
+            let wanted = offset == 0 || !tree.handles.has_text(fh.0);
+            let text = wanted.then(|| tree.text(inode)).transpose();
             match text {
                 Ok(fresh) => {
                     if let Some(text) = fresh {
@@ -277,14 +296,14 @@ impl Filesystem for Provium {
             let request = Request::Write { offset, data };
             let reply = WriteReply(reply, len as u32);
             // Not `run`: the data is copied only if it has to leave this thread.
-            match self.0.loops.enter() {
+            match self.tree.loops.enter() {
                 Some(_busy) => disk.submit(request, fh.0, reply),
                 None => {
                     let request = request.into_owned();
                     self.run_on_pool(move |_| disk.submit(request, fh.0, reply));
                 }
             }
-            return self.0.loops.rest();
+            return self.tree.loops.rest();
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);
@@ -297,7 +316,7 @@ impl Filesystem for Provium {
         match inode {
             // These may wait, and must find all loops free to answer what they wait for.
             Inode::Control(ControlFile::Attach | ControlFile::Detach) => self.run_apart(work),
-            _ => work(&self.0),
+            _ => work(&self.tree),
         }
     }
 
@@ -309,12 +328,12 @@ impl Filesystem for Provium {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        let truncated_by = self.0.handles.untouched_truncation_by(fh.0);
+        let truncated_by = self.tree.handles.untouched_truncation_by(fh.0);
         if let (Some(inode), Some(opener)) = (Inode::of(ino), truncated_by) {
-            let path = self.0.path(inode);
+            let path = self.tree.path(inode);
             let is_last = path.is_none_or(|path| !may_be_open(opener, &path));
             if opener == req.pid() && is_last {
-                self.0.empty(inode, fh.0);
+                self.tree.finish_truncation(inode, fh.0);
             }
         }
         reply.ok();
@@ -332,15 +351,15 @@ impl Filesystem for Provium {
     ) {
         match Inode::of(ino) {
             Some(Inode::Data(disk)) => {
-                if let Some(disk) = self.0.disks.at(disk) {
+                if let Some(disk) = self.tree.disks.at(disk) {
                     disk.close(fh.0);
                 }
             }
             Some(inode) => {
-                if self.0.handles.untouched_truncation_by(fh.0).is_some() {
-                    self.0.empty(inode, fh.0);
+                if self.tree.handles.untouched_truncation_by(fh.0).is_some() {
+                    self.tree.finish_truncation(inode, fh.0);
                 }
-                self.0.handles.close(fh.0);
+                self.tree.handles.close(fh.0);
             }
             None => {}
         }
@@ -443,7 +462,10 @@ impl Filesystem for Provium {
             return reply.error(Errno::ENOTDIR);
         };
         let dots = [(folder, ".".to_owned()), (Inode::Root, "..".to_owned())];
-        let entries = dots.into_iter().chain(self.0.entries(folder)).enumerate();
+        let entries = dots
+            .into_iter()
+            .chain(self.tree.entries(folder))
+            .enumerate();
         for (at, (inode, name)) in entries.skip(offset as usize) {
             let kind = match inode.is_folder() {
                 true => FileType::Directory,

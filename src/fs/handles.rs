@@ -16,8 +16,8 @@ struct Table {
 
 #[derive(Debug, Default)]
 struct Handle {
-    /// What it read as when it was last read from its start.
-    text: String,
+    /// What it read as when it was last read from its start; None before the first read.
+    text: Option<String>,
     /// It was opened with `>`, and nothing has replaced the content yet.
     replaces: bool,
     /// The process that opened it.
@@ -49,8 +49,17 @@ impl Handles {
     /// Keeps `text` for later reads of the handle.
     pub(super) fn store(&self, number: u64, text: String) {
         if let Some(handle) = self.0.lock().open.get_mut(&number) {
-            handle.text = text;
+            handle.text = Some(text);
         }
+    }
+
+    /// Whether there is a text for later reads of the handle.
+    pub(super) fn has_text(&self, number: u64) -> bool {
+        let table = self.0.lock();
+        table
+            .open
+            .get(&number)
+            .is_some_and(|handle| handle.text.is_some())
     }
 
     /// Up to `size` bytes from `offset` of the text that was stored last.
@@ -59,7 +68,9 @@ impl Handles {
         let text = table
             .open
             .get(&number)
-            .map_or(&b""[..], |handle| handle.text.as_bytes());
+            .and_then(|handle| handle.text.as_deref())
+            .unwrap_or_default()
+            .as_bytes();
         let from = text.len().min(offset as usize);
         let to = text.len().min(from + size as usize);
         text[from..to].to_vec()

@@ -1,13 +1,13 @@
 //! A mount from its beginning to its one documented end.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
-use fuser::{Config, MountOption, Session, SessionACL};
+use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 
 use super::adapter::Provium;
 use super::attr::Attributes;
@@ -55,30 +55,30 @@ pub enum MountError {
     #[error("/dev/fuse cannot be opened: {0}; `provium doctor` tells how to mend that")]
     NoFuse(io::Error),
     /// The system refused.
-    #[error("cannot mount at {}: {source}", path.display())]
+    #[error("cannot mount at {}: {cause}", path.display())]
     Io {
         /// The mount point.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
 /// Checks that `path` can be mounted over, and returns it absolute and without links.
 pub fn check_mount_point(path: &Path) -> Result<PathBuf, MountError> {
-    let failed = |source| MountError::Io {
+    let failed = |cause| MountError::Io {
         path: path.to_owned(),
-        source,
+        cause,
     };
     // The list first: a mount that does not answer must not be touched.
     let absolute = std::path::absolute(path).map_err(failed)?;
     check_not_ours(&absolute)?;
     let resolved = absolute
         .canonicalize()
-        .map_err(|source| match source.kind() {
+        .map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound => MountError::Missing(path.to_owned()),
             io::ErrorKind::NotConnected => MountError::Stale(path.to_owned()),
-            _ => failed(source),
+            _ => failed(cause),
         })?;
     check_not_ours(&resolved)?;
     if !resolved.is_dir() {
@@ -102,7 +102,8 @@ fn check_not_ours(path: &Path) -> Result<(), MountError> {
 pub struct Server {
     disks: Arc<Disks>,
     mount_point: PathBuf,
-    loops: JoinHandle<io::Result<()>>,
+    /// Never dropped: fuser would unmount whatever lies at the mount point by then, ours or not.
+    session: ManuallyDrop<BackgroundSession>,
     unmounted: Receiver<()>,
 }
 
@@ -114,9 +115,9 @@ impl Server {
             .write(true)
             .open("/dev/fuse")
             .map_err(MountError::NoFuse)?;
-        let failed = |source| MountError::Io {
+        let failed = |cause| MountError::Io {
             path: options.mount_point.clone(),
-            source,
+            cause,
         };
         let loops = Loops::start().map_err(failed)?;
         let threads = loops.threads();
@@ -128,20 +129,14 @@ impl Server {
             mount_point: options.mount_point.clone(),
             disks: Arc::clone(&disks),
         };
-        let filesystem = Provium(Arc::new(tree));
+        let (ended, unmounted) = bounded(0);
+        let filesystem = Provium::new(tree, ended);
         let config = config(options.allow_other, threads);
         let session = Session::new(filesystem, &options.mount_point, &config).map_err(failed)?;
-        let (ended, unmounted) = bounded(0);
-        let run = move || {
-            let _ended = ended; // Dropped with the last loop: the receiver sees it.
-            session.run()
-        };
-        let loops = std::thread::Builder::new().name("session".into());
-        let loops = loops.spawn(run).map_err(failed)?;
         Ok(Self {
             disks,
             mount_point: options.mount_point.clone(),
-            loops,
+            session: ManuallyDrop::new(session.spawn().map_err(failed)?),
             unmounted,
         })
     }
@@ -159,7 +154,7 @@ impl Server {
     pub fn end(self) {
         self.disks.clear();
         unmount(&self.mount_point);
-        wait_until(LOOPS_END, || self.loops.is_finished());
+        wait_until(LOOPS_END, || self.session.guard.is_finished());
         self.disks.end();
     }
 }

@@ -112,12 +112,24 @@ impl Tree {
         Ok(())
     }
 
-    /// What a bare `> file` asks for: an empty write that replaces.
-    pub(super) fn empty(&self, inode: Inode, handle: u64) {
-        if matches!(inode, Inode::Disk(_, DiskFile::Faults)) {
-            // An empty text is always valid; the disk may be gone, and then so are its faults.
-            let _ = self.write_control(inode, handle, b"");
+    /// What a bare `> file` and `truncate -s 0 file` ask for: an empty write that replaces.
+    pub(super) fn empty(&self, inode: Inode) -> Result<(), fault::Errno> {
+        match inode {
+            Inode::Control(ControlFile::Clear) => self.control.write(ControlFile::Clear, b""),
+            Inode::Disk(disk, file @ DiskFile::Faults) => {
+                let disk = self.disks.at(disk).ok_or(fault::Errno(libc::ENODEV))?;
+                self.control.write_disk(&disk, file, b"", true)
+            }
+            // Nothing to empty, as in /proc.
+            _ => Ok(()),
         }
+    }
+
+    /// Carries out a truncation that nothing was written after; once.
+    pub(super) fn finish_truncation(&self, inode: Inode, handle: u64) {
+        self.handles.begin_write(handle);
+        // The disk may be gone, and then so are its faults.
+        let _ = self.empty(inode);
     }
 
     /// Where a control file is seen by clients.

@@ -35,14 +35,14 @@ pub enum OpenError {
     #[error("image {} lies in this mount itself: serve a file from outside it", .0.display())]
     InOwnMount(PathBuf),
     /// The host refused.
-    #[error("image {}: cannot open it {}: {source}", path.display(), if *read_only { "for reading" } else { "for writing (serve it with `ro` to only read it)" })]
+    #[error("image {}: cannot open it {}: {cause}", path.display(), if *read_only { "for reading" } else { "for writing (serve it with `ro` to only read it)" })]
     Io {
         /// As the user gave it.
         path: PathBuf,
         /// How it was opened.
         read_only: bool,
         /// What the host said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -54,7 +54,7 @@ impl OpenError {
             Self::NotAnImage(_, "a directory") => libc::EISDIR,
             Self::NotAnImage(..) | Self::InOwnMount(_) => libc::EINVAL,
             Self::Locked(_) => libc::EBUSY,
-            Self::Io { source, .. } => source.raw_os_error().unwrap_or(libc::EIO),
+            Self::Io { cause, .. } => cause.raw_os_error().unwrap_or(libc::EIO),
         }
     }
 }
@@ -62,12 +62,12 @@ impl OpenError {
 impl FileImage {
     /// Opens and locks the image at `path`.
     pub fn open(path: &Path, read_only: bool) -> Result<Self, OpenError> {
-        let failed = |source: io::Error| match source.kind() {
+        let failed = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => OpenError::Missing(path.to_owned()),
             _ => OpenError::Io {
                 path: path.to_owned(),
                 read_only,
-                source,
+                cause,
             },
         };
         // Looked at before it is opened: opening a pipe would wait for its other end.
@@ -85,7 +85,7 @@ impl FileImage {
         };
         locked.map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::Locked(path.to_owned()),
-            TryLockError::Error(source) => failed(source),
+            TryLockError::Error(cause) => failed(cause),
         })?;
         Ok(Self {
             file,

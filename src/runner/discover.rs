@@ -13,12 +13,12 @@ pub enum DiscoverError {
     #[error("{} does not exist: give test files (*.test.lua) or folders with some", .0.display())]
     Missing(PathBuf),
     /// A folder cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -42,9 +42,9 @@ pub fn discover(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DiscoverError> {
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DiscoverError> {
-    let failed = |source| DiscoverError::Io {
+    let failed = |cause| DiscoverError::Io {
         path: folder.to_owned(),
-        source,
+        cause,
     };
     for entry in folder.read_dir().map_err(failed)? {
         let entry = entry.map_err(failed)?;

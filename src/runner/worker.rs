@@ -12,7 +12,7 @@ use super::{Event, Outcome, RunOptions};
 use crate::{sys, vm};
 
 /// What a process may take beyond a test's own time, to end by itself and close its VMs.
-const GRACE: Duration = Duration::from_secs(15);
+const GRACE: Duration = Duration::from_secs(10);
 /// How long the mount servers of a killed process may take to clean up.
 const CLEAN_UP: Duration = Duration::from_secs(5);
 

@@ -52,6 +52,7 @@ fn argument_error(error: &mlua::Error) -> String {
         mlua::Error::FromLuaConversionError {
             from, to, message, ..
         } => match message {
+            _ if plain(to) != to.as_str() => format!("expected {}, got {from}", plain(to)),
             Some(message) if !message.is_empty() => {
                 format!("expected {to}, got {from} ({message})")
             }
@@ -61,6 +62,16 @@ fn argument_error(error: &mlua::Error) -> String {
             format!("argument {pos}: {}", argument_error(cause))
         }
         other => other.to_string(),
+    }
+}
+
+/// A Rust type as a Lua user knows it.
+fn plain(rust_type: &str) -> &str {
+    match rust_type {
+        "i64" | "u64" | "u32" | "i32" => "integer",
+        "String" | "LuaString" => "string",
+        "Table" => "table",
+        other => other,
     }
 }
 

@@ -7,12 +7,15 @@ use mlua::{Lua, UserData, UserDataMethods};
 
 use super::bind::{Methods, look_up};
 use super::context::{Context, SharedVm};
-use crate::client::DataError;
+use crate::client::{ClientError, DataError};
 use crate::disk::SECTOR;
 use crate::fault::{Mode, parse_rule};
 use crate::vm::{DiskRecord, VmError};
 
 const CLASS: &str = "disk";
+
+/// Bytes that a read may ask for without a look at the size first.
+const SURELY_FITS: usize = 16 << 20;
 
 /// A handle on a disk. The disk's state is not here but with the disk.
 pub(super) struct Disk {
@@ -45,6 +48,8 @@ enum SectorError {
     },
     #[error(transparent)]
     Data(#[from] DataError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 /// Adds the methods of the documents.
@@ -96,15 +101,22 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
 fn read_sectors(disk: &Disk, offset: i64, sectors: i64) -> Result<Vec<u8>, SectorError> {
     let start = bytes("offset", offset)?;
     let len = bytes("n", sectors)? as usize;
+    let past_the_end = |found| SectorError::PastTheEnd {
+        offset,
+        sectors,
+        found,
+    };
     let mut record = disk.record.borrow_mut();
-    let data = data_of(&mut record)?;
-    let found = data.read(start, len)?;
+    // Before memory is asked for: a slip of the pen may ask for more than there is.
+    if len > SURELY_FITS {
+        let left = record.size()?.saturating_sub(start);
+        if (len as u64) > left {
+            return Err(past_the_end(left as usize));
+        }
+    }
+    let found = data_of(&mut record)?.read(start, len)?;
     if found.len() < len {
-        return Err(SectorError::PastTheEnd {
-            offset,
-            sectors,
-            found: found.len(),
-        });
+        return Err(past_the_end(found.len()));
     }
     Ok(found)
 }
@@ -128,7 +140,7 @@ fn bytes(what: &'static str, sectors: i64) -> Result<u64, SectorError> {
 }
 
 fn inject(disk: &Disk, mode: &str) -> Result<(), String> {
-    match parse_rule(mode) {
+    match parse_rule(mode).filter(|_| mode == mode.trim()) {
         None => Err(format!("unknown mode `{mode}` (valid: {})", Mode::list())),
         Some(rule) => {
             let armed = disk.record.borrow_mut().arm(&rule.to_string());

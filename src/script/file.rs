@@ -11,6 +11,7 @@ use super::duration::LuaDuration;
 use super::{disk, state, vm};
 use crate::config::Config;
 use crate::runner::{Event, Outcome};
+use crate::vm::Limit;
 
 /// How often Lua looks at the clock: every so many of its instructions.
 const LOOK_EVERY: u32 = 100_000;
@@ -81,11 +82,27 @@ fn set_up(context: &Context) -> mlua::Result<()> {
     context.set_prelude(prelude.call(natives)?);
     vm::register(context)?;
     disk::register(context)?;
-    let limit = context.limit().clone();
-    let triggers = HookTriggers::new().every_nth_instruction(LOOK_EVERY);
-    lua.set_global_hook(triggers, move |_, _| match limit.passed() {
-        true => Err(mlua::Error::runtime("the test's time is up")),
-        false => Ok(VmState::Continue),
+    watch_the_clock(lua, context.limit().clone(), LOOK_EVERY)
+}
+
+/// Makes Lua look at the clock every so many instructions. Once the time is up it does so at each,
+/// so that a pcall that swallows the error does not get far.
+fn watch_the_clock(lua: &Lua, limit: Limit, every: u32) -> mlua::Result<()> {
+    let triggers = HookTriggers::new().every_nth_instruction(every);
+    lua.set_global_hook(triggers, move |lua, debug| {
+        let passed = limit.passed();
+        if passed != (every == 1) {
+            let next = if passed { 1 } else { LOOK_EVERY };
+            watch_the_clock(lua, limit.clone(), next)?;
+        }
+        if !passed {
+            return Ok(VmState::Continue);
+        }
+        let source = debug.source();
+        let place = source.short_src.unwrap_or_default();
+        let line = debug.current_line().unwrap_or(0);
+        let message = format!("{place}:{line}: the test's time is up");
+        Err(mlua::Error::runtime(message))
     })
 }
 

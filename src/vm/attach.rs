@@ -6,10 +6,9 @@ use std::rc::Rc;
 
 use super::arguments::DriveSpec;
 use super::disk::{Backing, Mounted, check_image};
-use super::mount_server::MountServer;
 use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
-use crate::client::MountClient;
 use crate::fault::FaultSet;
+use crate::names::{BadId, valid_id};
 
 impl Vm {
     /// The disk called `id`.
@@ -29,6 +28,9 @@ impl Vm {
         let id = options
             .id
             .unwrap_or_else(|| format!("attached-{}", self.name));
+        if !valid_id(&id) {
+            return Err(BadId(id).into());
+        }
         if self.disk(&id).is_some() {
             return Err(VmError::DuplicateDisk {
                 id,
@@ -55,7 +57,10 @@ impl Vm {
     }
 
     fn mount_disk(&mut self, id: &str, image: &Path) -> Result<Mounted, VmError> {
-        let mount = self.mount()?.clone();
+        let Some(server) = &self.server else {
+            return Err(self.wrong_state("vm:attach_disk", "not closed"));
+        };
+        let mount = server.mount.clone();
         mount.attach(id, image, false)?;
         self.drives += 1;
         Ok(Mounted {
@@ -64,15 +69,6 @@ impl Vm {
             number: self.drives,
             plugged: false,
         })
-    }
-
-    /// The VM's mount, started when it is first needed.
-    fn mount(&mut self) -> Result<&MountClient, VmError> {
-        let server = match self.server.take() {
-            Some(server) => server,
-            None => MountServer::start(&self.folder.mount_point(), self.folder.path())?,
-        };
-        Ok(&self.server.insert(server).mount)
     }
 
     fn plug(&mut self, record: &mut DiskRecord) -> Result<(), VmError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::launch::LaunchError;
+use crate::names::BadId;
 
 /// Why something with a VM failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,8 @@ pub enum VmError {
         state: &'static str,
         wanted: &'static str,
     },
+    #[error(transparent)]
+    BadId(#[from] BadId),
     #[error("disk `{id}` is already attached to vm `{vm}`")]
     DuplicateDisk { id: String, vm: String },
     #[error("{command}: {text}")]
@@ -59,13 +62,13 @@ pub enum VmError {
     Client(#[from] ClientError),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("{context}: {source}")]
-    Io { context: String, source: io::Error },
+    #[error("{context}: {cause}")]
+    Io { context: String, cause: io::Error },
 }
 
 impl VmError {
     pub(super) fn io(context: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let context = context.into();
-        move |source| Self::Io { context, source }
+        move |cause| Self::Io { context, cause }
     }
 }

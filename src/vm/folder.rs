@@ -11,8 +11,8 @@ use crate::{dirs, mounts};
 
 const PREFIX: &str = "vm-";
 
-/// A folder of this process's own, removed when this is dropped. If the process is killed, its
-/// mount server removes it; without one the next run does.
+/// A folder of this process's own, removed when this is dropped. If the process is killed, the VM's
+/// mount server removes it; if that is killed too, the next run does.
 #[derive(Debug)]
 pub(super) struct Folder(PathBuf);
 

@@ -65,6 +65,7 @@ pub struct Vm {
     // In the order in which they have to end: QEMU has files in the mount, which is in the folder.
     pub(super) machine: Option<Machine>,
     pub(super) disks: Vec<Rc<RefCell<DiskRecord>>>,
+    /// None once the VM is closed.
     pub(super) server: Option<MountServer>,
     pub(super) folder: Folder,
     pub(super) drives: u32,
@@ -79,6 +80,9 @@ impl Vm {
         profile: Profile,
         limit: Limit,
     ) -> Result<Self, VmError> {
+        let folder = Folder::create().map_err(VmError::io("the VM's run-time folder"))?;
+        // From the beginning: should this process be killed, the server removes the folder.
+        let server = MountServer::start(&folder.mount_point(), folder.path())?;
         Ok(Self {
             name: name.to_owned(),
             profile_name: profile_name.to_owned(),
@@ -87,8 +91,8 @@ impl Vm {
             state: State::Created,
             machine: None,
             disks: Vec::new(),
-            server: None,
-            folder: Folder::create().map_err(VmError::io("the VM's run-time folder"))?,
+            server: Some(server),
+            folder,
             drives: 0,
             patience: BOOT,
         })

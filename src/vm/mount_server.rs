@@ -1,4 +1,4 @@
-//! The mount of a VM: a server of its own, started when a disk first needs it.
+//! The mount of a VM: a server of its own, which also removes the VM's folder should we be killed.
 
 use std::path::Path;
 use std::process::Child;

@@ -80,7 +80,7 @@ test("an unknown mode is an error with the valid list and changes nothing", func
   local path = image.new(1)
   local d = disk({ id = "vda", image = path })
   d:fault_inject("slow")
-  for _, bad in ipairs({ "bogus", "", "slow\neio_read", "EIO_READ" }) do
+  for _, bad in ipairs({ "bogus", "", " slow", "slow\neio_read", "EIO_READ" }) do
     local err = t:assert_raises(function() d:fault_inject(bad) end)
     local expected = "disk:fault_inject: unknown mode `" .. bad .. "` (valid: eio_read, eio_write, slow)"
     t:assert_contains(err, expected)
@@ -184,7 +184,10 @@ test("bad arguments name the call and what it wants", function(t)
   raises("disk:read_sectors: n must not be negative", function() d:read_sectors(0, -1) end)
   raises("disk:read_sectors: ", function() d:read_sectors("x", 1) end)
   raises("disk:read_sectors: 4 sectors from sector 6 on reach past the end", function() d:read_sectors(6, 4) end)
-  raises("disk:write_sectors: ", function() d:write_sectors(0) end)
+  raises("disk:write_sectors: expected string, got nil", function() d:write_sectors(0) end)
+  raises("disk:read_sectors: expected integer, got number", function() d:read_sectors(1.5, 1) end)
+  raises("reach past the end", function() d:read_sectors(0, 1 << 50) end)
+  raises("vm:attach_disk: bad disk ID `a b`", function() vm:attach_disk({ id = "a b" }) end)
   raises("disk:read_sectors: call it with a colon, on a disk", function() d.read_sectors(0, 1) end)
   raises("vm:attach_disk: disk `vda` is already attached", function() vm:attach_disk({ id = "vda", image = path }) end)
   raises("vm:attach_disk: image /no/such.img does not exist", function() vm:attach_disk({ id = "b", image = "/no/such.img" }) end)

@@ -258,6 +258,26 @@ fn help_has_examples_and_completions_name_the_commands() {
         let completions = stdout(&provium(&["completions", shell]));
         assert!(completions.contains("umount"), "{shell}");
     }
+    let help = stdout(&provium(&["--help"]));
+    let commands = [
+        "mount",
+        "umount",
+        "attach",
+        "detach",
+        "fault",
+        "status",
+        "test",
+        "guest",
+        "doctor",
+        "completions",
+    ];
+    for command in commands {
+        assert!(
+            help.contains(&format!("\n  {command} ")),
+            "{command} is not in the help"
+        );
+    }
+    assert!(!help.contains("test-file"));
     assert_fails(&provium(&["mnt"]), 2, &["unrecognized subcommand"]);
 }
 

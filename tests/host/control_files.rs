@@ -138,6 +138,43 @@ fn a_bare_truncation_has_taken_effect_when_the_program_that_did_it_goes_on() {
 }
 
 #[test]
+fn truncate_clears_too_and_so_does_a_truncation_of_clear() {
+    let mount = Mount::new();
+    mount.arm("eio_read");
+    assert_ok(&shell("sh", &mount, "truncate -s 0 $m/ctl/vda/faults"));
+    assert_eq!(mount.read("vda/faults"), "");
+    mount.arm("eio_read");
+    assert_ok(&shell("sh", &mount, ": > $m/ctl/clear"));
+    assert_eq!(mount.read("vda/faults"), "");
+}
+
+#[test]
+fn a_reader_that_begins_in_the_middle_finds_the_rest() {
+    let mount = Mount::new();
+    mount.arm("slow\neio_read");
+    let dd = shell(
+        "sh",
+        &mount,
+        "dd if=$m/ctl/vda/faults bs=1 skip=5 status=none",
+    );
+    assert_eq!(stdout(&dd), "eio_read\n");
+}
+
+#[test]
+fn a_path_that_would_break_the_listing_is_refused() {
+    let mount = Mount::new();
+    let image = new_image(&mount.folder().join("two\nlines.img"), MIB);
+    let attach = provium(&[
+        "attach",
+        &mount.point().display().to_string(),
+        "vdb",
+        &image.display().to_string(),
+    ]);
+    assert_fails(&attach, 1, &["newline"]);
+    assert_eq!(mount.read("disks").lines().count(), 1);
+}
+
+#[test]
 fn disks_come_and_go() {
     let mount = Mount::new();
     let image = new_image(&mount.folder().join("two words.img"), MIB);

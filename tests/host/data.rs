@@ -147,10 +147,29 @@ fn the_size_is_that_of_the_image_at_any_time() {
 }
 
 #[test]
-fn opening_with_truncation_cuts_nothing_off_like_a_block_device() {
+fn opening_with_truncation_empties_the_disk_and_keeps_its_size() {
     let mount = Mount::new();
+    std::fs::write(mount.image(), vec![5; 16 * MIB as usize]).unwrap();
     File::create(mount.vda()).unwrap();
-    assert_eq!(std::fs::metadata(mount.image()).unwrap().len(), 16 * MIB);
+    assert!(std::fs::read(mount.image()).unwrap() == vec![0; 16 * MIB as usize]);
+    std::fs::write(mount.image(), vec![5; 16 * MIB as usize]).unwrap();
+    mount.arm("eio_write");
+    assert_eq!(errno(File::create(mount.vda())), libc::EIO);
+    assert!(std::fs::read(mount.image()).unwrap() == vec![5; 16 * MIB as usize]);
+}
+
+#[test]
+fn a_sparse_image_that_is_copied_in_arrives_whole_and_comes_out_again() {
+    let mount = Mount::new();
+    std::fs::write(mount.image(), vec![5; 16 * MIB as usize]).unwrap();
+    let source = new_image(&mount.folder().join("source.img"), 16 * MIB);
+    let file = OpenOptions::new().write(true).open(&source).unwrap();
+    file.write_all_at(b"data", 3 * MIB).unwrap();
+    assert_ok(&run(Command::new("cp").arg(&source).arg(mount.vda())));
+    assert_ok(&run(Command::new("cmp").arg(&source).arg(mount.image())));
+    let copy = mount.folder().join("copy.img");
+    assert_ok(&run(Command::new("cp").arg(mount.vda()).arg(&copy)));
+    assert_ok(&run(Command::new("cmp").arg(&source).arg(copy)));
 }
 
 #[test]

@@ -114,11 +114,13 @@ fn a_test_that_loops_for_ever_fails_and_the_next_one_runs() {
     let output = test_file(
         "test('loops', function(t) while true do end end)
          test('own limit', {timeout = '200ms'}, function(t) while true do end end)
+         test('swallows', function(t) while true do pcall(function() while true do end end) end end)
          test('next', function(t) end)",
         &["--timeout", "0.5"],
     );
     let texts = [
-        "the test's time is up",
+        "a.test.lua:1: the test's time is up",
+        "FAIL  a.test.lua: swallows",
         "FAIL  a.test.lua: own limit",
         "PASS  a.test.lua: next",
     ];

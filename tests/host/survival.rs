@@ -104,6 +104,44 @@ fn an_unmount_from_outside_ends_the_server() {
 }
 
 #[test]
+fn the_mount_that_lies_below_ours_survives_its_end() {
+    let folder = TempDir::new().unwrap();
+    let image = new_image(&folder.path().join("a.img"), MIB);
+    let point = folder.path().join("mnt");
+    std::fs::create_dir(&point).unwrap();
+    let (place, disk) = (
+        point.display().to_string(),
+        format!("vda={}", image.display()),
+    );
+    let tmpfs = ["-t", "tmpfs", "provium-test", &place];
+    if !run(Command::new("mount").args(tmpfs)).status.success() {
+        eprintln!("skipped: only root may mount a tmpfs");
+        return;
+    }
+    let still_there = || {
+        std::fs::read_to_string("/proc/self/mountinfo")
+            .unwrap()
+            .contains("provium-test")
+    };
+    for how in ["provium", "umount", "signal"] {
+        assert_ok(&provium(&["mount", &place, "--disk", &disk]));
+        let status = provium(&["status", &place, "--json"]);
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        let server = status[0]["server"].as_u64().unwrap() as u32;
+        match how {
+            "provium" => assert_ok(&provium(&["umount", &place])),
+            "umount" => assert_ok(&run(Command::new("umount").arg(&place))),
+            _ => send(server, libc::SIGTERM),
+        }
+        eventually("the server ends", || {
+            !provium::sys::Process::is_running(server)
+        });
+        assert!(still_there(), "{how} took the tmpfs away too");
+    }
+    assert_ok(&run(Command::new("umount").arg(&place)));
+}
+
+#[test]
 fn a_stopped_server_goes_on_where_it_was() {
     let mount = Mount::new();
     let file = open_direct(&mount.vda());

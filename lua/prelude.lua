@@ -100,8 +100,36 @@ end
 
 test = wrap(native.test)
 
+todo = wrap(native.todo)
+
+json = { encode = wrap(native.json_encode), decode = wrap(native.json_decode), null = native.json_null }
+
+local seconds, sleep = wrap(native.seconds), wrap(native.sleep)
+
+-- Calls `pred` until it returns something true, which becomes the result.
+function wait_until(pred, options)
+  options = options or {}
+  local timeout, interval = seconds(options.timeout or 10), seconds(options.interval or 0.1)
+  local deadline = native.now() + timeout
+  while true do
+    local value = pred()
+    if value then
+      return value
+    end
+    local left = deadline - native.now()
+    if left <= 0 then
+      error(("wait_until: %s not met within %gs"):format(options.desc or "condition", timeout), 2)
+    end
+    sleep(math.min(interval, left))
+  end
+end
+
 -- `provium` is an object only so that its calls read like those of its VMs.
-provium = { vm = wrap(native.provium_vm) }
+provium = {
+  vm = wrap(native.provium_vm),
+  boot = wrap(native.provium_boot),
+  shutdown = wrap(native.provium_shutdown),
+}
 
 return {
   wrap = wrap,

@@ -32,6 +32,8 @@ struct Inner {
     emit: Box<dyn Fn(Event)>,
     tests: RefCell<Vec<Declared>>,
     vms: RefCell<Vec<SharedVm>>,
+    /// Why the file's tests are left out, if they are.
+    todo: RefCell<Option<String>>,
 }
 
 impl Context {
@@ -44,6 +46,7 @@ impl Context {
             emit,
             tests: RefCell::default(),
             vms: RefCell::default(),
+            todo: RefCell::default(),
         }))
     }
 
@@ -113,6 +116,21 @@ impl Context {
     pub(super) fn find_vm(&self, name: &str) -> Option<SharedVm> {
         let vms = self.0.vms.borrow();
         vms.iter().find(|vm| vm.borrow().name() == name).cloned()
+    }
+
+    /// All VMs of the current scope and those around it, oldest first.
+    pub(super) fn scope(&self) -> Vec<SharedVm> {
+        self.0.vms.borrow().clone()
+    }
+
+    /// Leaves the file's tests out.
+    pub(super) fn set_todo(&self, reason: String) {
+        *self.0.todo.borrow_mut() = Some(reason);
+    }
+
+    /// Why the file's tests are left out, if they are.
+    pub(super) fn todo(&self) -> Option<String> {
+        self.0.todo.borrow().clone()
     }
 
     /// A mark for [`close_vms_since`](Self::close_vms_since): the VMs of the outer scopes.

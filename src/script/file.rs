@@ -8,7 +8,7 @@ use mlua::{Function, HookTriggers, Lua, Table, Value, Variadic, VmState};
 use super::bind::native;
 use super::context::{Context, Declared};
 use super::duration::LuaDuration;
-use super::{disk, state, vm};
+use super::{disk, globals, state, vm};
 use crate::config::Config;
 use crate::runner::{Event, Outcome};
 use crate::vm::Limit;
@@ -69,6 +69,9 @@ fn set_up(context: &Context) -> mlua::Result<()> {
     })?;
     natives.set("test", test)?;
     natives.set("provium_vm", vm::provium_vm(context)?)?;
+    natives.set("provium_boot", vm::provium_boot(context)?)?;
+    natives.set("provium_shutdown", vm::provium_shutdown(context)?)?;
+    globals::add(context, &natives)?;
     let shared = context.clone();
     let log = lua.create_function(move |_, text: mlua::LuaString| {
         let text = text.to_string_lossy();
@@ -167,6 +170,9 @@ fn run_test(context: &Context, test: &Declared, timeout: Duration) {
 }
 
 fn outcome(context: &Context, test: &Declared) -> mlua::Result<Outcome> {
+    if let Some(reason) = context.todo() {
+        return Ok(Outcome::Skipped { reason });
+    }
     match test.meta.get("skip")? {
         Value::Nil | Value::Boolean(false) => {}
         Value::String(reason) => {

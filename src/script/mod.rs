@@ -6,6 +6,8 @@ mod context;
 mod disk;
 mod duration;
 mod file;
+mod files;
+mod globals;
 mod state;
 mod vm;
 

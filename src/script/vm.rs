@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use mlua::{IntoLua, Lua, Table, UserData, UserDataMethods, Value, Variadic};
 
@@ -11,14 +10,14 @@ use super::bind::{Methods, look_up, native};
 use super::context::{Context, SharedVm};
 use super::disk::Disk;
 use super::duration::LuaDuration;
-use crate::vm::{self, AttachOptions, BootOptions, Exit, Limit, RunResult, VmError};
+use crate::vm::{self, AttachOptions, BootOptions, Exit, Limit, RunResult, State, VmError};
 
-const VM: &str = "vm";
+pub(super) const VM: &str = "vm";
 const PROCESS: &str = "process";
 const CONSOLE: &str = "console";
 const CLOCK: &str = "clock";
 
-struct Vm(SharedVm);
+pub(super) struct Vm(pub(super) SharedVm);
 struct Process {
     vm: SharedVm,
     process: RefCell<vm::Process>,
@@ -45,6 +44,32 @@ impl UserData for Clock {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         look_up(methods, CLOCK);
     }
+}
+
+/// The native of `provium:boot()`: boots all VMs of the scope that are not booted yet.
+pub(super) fn provium_boot(context: &Context) -> mlua::Result<mlua::Function> {
+    let shared = context.clone();
+    native(context.lua(), "provium:boot", move |_, _: Value| {
+        for vm in shared.scope() {
+            if vm.borrow().state() == State::Created {
+                vm.borrow_mut().boot(&BootOptions::default())?;
+            }
+        }
+        Ok::<_, VmError>(())
+    })
+}
+
+/// The native of `provium:shutdown()`: shuts all VMs of the scope down that are booted.
+pub(super) fn provium_shutdown(context: &Context) -> mlua::Result<mlua::Function> {
+    let shared = context.clone();
+    native(context.lua(), "provium:shutdown", move |_, _: Value| {
+        for vm in shared.scope() {
+            if vm.borrow().state() == State::Booted {
+                vm.borrow_mut().shutdown()?;
+            }
+        }
+        Ok::<_, VmError>(())
+    })
 }
 
 /// The native of `provium:vm(name)` and `provium:vm(name, profile)`.
@@ -93,6 +118,11 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
     })?;
     methods.add("vm:shutdown", |_, vm: &Vm, ()| vm.0.borrow_mut().shutdown())?;
     methods.add("vm:reset", |_, vm: &Vm, ()| vm.0.borrow_mut().reset())?;
+    methods.add("vm:pause", |_, vm: &Vm, ()| vm.0.borrow_mut().pause())?;
+    methods.add("vm:resume", |_, vm: &Vm, ()| vm.0.borrow_mut().resume())?;
+    methods.add("vm:power_button", |_, vm: &Vm, ()| {
+        vm.0.borrow_mut().power_button()
+    })?;
     methods.add("vm:close", |_, vm: &Vm, ()| {
         vm.0.borrow_mut().close();
         Ok::<_, VmError>(())
@@ -123,6 +153,7 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
             record,
         })
     })?;
+    super::files::add(&methods)?;
     methods.add("vm:console", |_, vm: &Vm, ()| {
         Ok::<_, VmError>(Console(vm.0.clone()))
     })?;
@@ -190,15 +221,7 @@ fn register_console(context: &Context) -> mlua::Result<()> {
 fn register_clock(context: &Context) -> mlua::Result<()> {
     let methods = Methods::of(context, CLOCK)?;
     methods.add("clock:sleep", |_, clock: &Clock, duration: LuaDuration| {
-        let end = Instant::now() + duration.0;
-        while Instant::now() < end {
-            if clock.0.passed() {
-                return Err(VmError::TimeIsUp);
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            std::thread::sleep(clock.0.cut(left).max(Duration::from_micros(100)));
-        }
-        Ok(())
+        clock.0.sleep(duration.0)
     })?;
     methods.register()
 }

@@ -116,7 +116,12 @@ impl Agent {
         sent.map_err(|error| no_answer(&error))
     }
 
-    fn execute<C: qapi::Command>(&mut self, command: &C, well: Well<'_>) -> Result<C::Ok, VmError> {
+    /// Executes `command`, for as long as `well` is content to wait.
+    pub(super) fn execute<C: qapi::Command>(
+        &mut self,
+        command: &C,
+        well: Well<'_>,
+    ) -> Result<C::Ok, VmError> {
         let deadline = Instant::now() + ANSWER;
         self.channel.until(deadline);
         let sent = self.protocol.write_command(command);

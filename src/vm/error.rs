@@ -54,6 +54,9 @@ pub enum VmError {
     Refused { command: String, text: String },
     #[error("the guest agent: {0}")]
     Agent(String),
+    /// What a tool of the guest said.
+    #[error("{0}")]
+    Guest(String),
     #[error("QEMU closed its channel to the guest agent")]
     AgentGone,
     #[error("{0}")]

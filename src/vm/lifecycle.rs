@@ -22,6 +22,8 @@ pub enum State {
     Created,
     /// It runs.
     Booted,
+    /// Its processors are stopped.
+    Paused,
     /// It was shut down and may boot again.
     Shutdown,
     /// It panicked, QEMU ended, or it was closed.
@@ -34,6 +36,7 @@ impl State {
         match self {
             Self::Created => "created",
             Self::Booted => "booted",
+            Self::Paused => "paused",
             Self::Shutdown => "shutdown",
             Self::Dead => "dead",
         }
@@ -193,6 +196,28 @@ impl Vm {
         Ok(())
     }
 
+    /// Stops the guest's processors, until [`resume`](Self::resume).
+    pub fn pause(&mut self) -> Result<(), VmError> {
+        self.with_machine("vm:pause", Machine::pause)?;
+        self.state = State::Paused;
+        Ok(())
+    }
+
+    /// Lets a paused guest go on.
+    pub fn resume(&mut self) -> Result<(), VmError> {
+        match (self.state, self.machine.as_mut()) {
+            (State::Paused, Some(machine)) => machine.resume()?,
+            _ => return Err(self.wrong_state("vm:resume", "paused")),
+        }
+        self.state = State::Booted;
+        Ok(())
+    }
+
+    /// Presses the power button; it does not wait for what the guest makes of it.
+    pub fn power_button(&mut self) -> Result<(), VmError> {
+        self.with_machine("vm:power_button", Machine::power_button)
+    }
+
     /// Presses the reset button; returns when the guest's agent answers again.
     pub fn reset(&mut self) -> Result<(), VmError> {
         let patience = self.patience;
@@ -266,7 +291,7 @@ impl Vm {
         }
     }
 
-    fn with_machine<T>(
+    pub(super) fn with_machine<T>(
         &mut self,
         call: &'static str,
         action: impl FnOnce(&mut Machine) -> Result<T, VmError>,

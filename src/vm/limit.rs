@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::VmError;
+
 /// A deadline that can be moved. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Limit(Rc<Cell<Option<Instant>>>);
@@ -27,5 +29,18 @@ impl Limit {
         self.0
             .get()
             .map_or(wait, |deadline| wait.min(left(deadline)))
+    }
+
+    /// Sleeps; fails when the deadline comes first.
+    pub fn sleep(&self, duration: Duration) -> Result<(), VmError> {
+        let end = Instant::now() + duration;
+        while Instant::now() < end {
+            if self.passed() {
+                return Err(VmError::TimeIsUp);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            std::thread::sleep(self.cut(left).max(Duration::from_micros(100)));
+        }
+        Ok(())
     }
 }

@@ -226,7 +226,7 @@ impl Machine {
 
     /// Calls the agent, for as long as the guest is well; when the call fails because the guest is
     /// over, says so instead.
-    fn agent<T>(
+    pub(super) fn agent<T>(
         &mut self,
         call: impl FnOnce(&mut Agent, &mut dyn FnMut() -> Result<(), VmError>) -> Result<T, VmError>,
     ) -> Result<T, VmError> {
@@ -298,6 +298,21 @@ impl Machine {
     fn remove_node(&mut self, number: u32) -> Result<(), VmError> {
         let node_name = node(number);
         self.execute(&qmp::blockdev_del { node_name }).map(drop)
+    }
+
+    /// Stops the guest's processors.
+    pub(super) fn pause(&mut self) -> Result<(), VmError> {
+        self.execute(&qmp::stop {}).map(drop)
+    }
+
+    /// Lets them go on.
+    pub(super) fn resume(&mut self) -> Result<(), VmError> {
+        self.execute(&qmp::cont {}).map(drop)
+    }
+
+    /// Presses the power button; what the guest makes of it is its own affair.
+    pub(super) fn power_button(&mut self) -> Result<(), VmError> {
+        self.execute(&qmp::system_powerdown {}).map(drop)
     }
 
     /// Powers the guest down; one that does not want to is switched off.

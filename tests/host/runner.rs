@@ -233,3 +233,39 @@ fn a_host_without_qemu_or_guest_is_told_what_to_do() {
         );
     }
 }
+
+#[test]
+fn wait_until_returns_what_it_waited_for_or_says_what_it_did_not_get() {
+    let lua = "test('waits', function(t)
+        local n = 0
+        t:assert_eq(wait_until(function() n = n + 1 return n == 3 and 'three' end, {interval = 0.01}), 'three')
+        local err = t:assert_raises(function()
+          wait_until(function() end, {timeout = '50ms', interval = '10ms', desc = 'rain'})
+        end)
+        t:assert_contains(err, 'wait_until: rain not met within 0.05s')
+        t:assert_contains(t:assert_raises(function() wait_until(function() error('own') end) end), 'own')
+        t:assert_contains(t:assert_raises(function() wait_until(print, {timeout = -1}) end), 'wait_until: ')
+      end)";
+    assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
+}
+
+#[test]
+fn json_keeps_integers_exact_and_names_what_does_not_parse() {
+    let lua = r#"test('json', function(t)
+        local big = 9007199254740993
+        t:assert_eq(json.decode(json.encode({n = big})).n, big)
+        t:assert_eq(json.decode('[1, 2.5, "x", true]')[3], 'x')
+        t:assert_eq(math.type(json.decode('1')), 'integer')
+        t:assert_eq(json.decode('null'), json.null)
+        t:assert_eq(json.encode({1, 2, 'drei'}), '[1,2,"drei"]')
+        t:assert_contains(t:assert_raises(function() json.decode('{"a":') end), 'json.decode: EOF')
+        t:assert_contains(t:assert_raises(function() json.encode(print) end), 'json.encode: ')
+      end)"#;
+    assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
+}
+
+#[test]
+fn todo_leaves_out_the_files_tests() {
+    let lua = "todo('later') test('x', function(t) error('never') end)";
+    assert_report(&test_file(lua, &[]), 0, &["SKIP  a.test.lua: x: later"]);
+}

@@ -1,0 +1,89 @@
+//! The file methods of a VM.
+
+use std::path::{Path, PathBuf};
+
+use mlua::{Lua, LuaString};
+
+use super::arguments::Options;
+use super::bind::Methods;
+use super::vm::Vm;
+
+/// Adds them to the methods of a VM.
+pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
+    methods.add("vm:read_file", |lua: &Lua, vm: &Vm, path: String| {
+        let content = vm.0.borrow_mut().read_file(&path);
+        let content = content.map_err(|error| error.to_string())?;
+        lua.create_string(content)
+            .map_err(|error| error.to_string())
+    })?;
+    methods.add(
+        "vm:write_file",
+        |_, vm: &Vm, (path, data): (String, LuaString)| {
+            vm.0.borrow_mut().write_file(&path, &data.as_bytes())
+        },
+    )?;
+    methods.add(
+        "vm:push_file",
+        |lua: &Lua, vm: &Vm, (host, guest): (String, String)| {
+            let host = beside_caller(lua, &host);
+            let content = std::fs::read(&host);
+            let content = content.map_err(|error| format!("{}: {error}", host.display()))?;
+            let pushed = vm.0.borrow_mut().write_file(&guest, &content);
+            pushed.map_err(|error| error.to_string())
+        },
+    )?;
+    methods.add("vm:stat", |lua: &Lua, vm: &Vm, path: String| {
+        let stat =
+            vm.0.borrow_mut()
+                .stat(&path)
+                .map_err(|error| error.to_string())?;
+        let fields = || {
+            let table = lua.create_table()?;
+            table.set("size", stat.size)?;
+            table.set("mode", stat.mode)?;
+            table.set("kind", stat.kind)?;
+            table.set("mtime", stat.mtime)?;
+            table.set("uid", stat.uid)?;
+            table.set("gid", stat.gid)?;
+            Ok(table)
+        };
+        fields().map_err(|error: mlua::Error| error.to_string())
+    })?;
+    methods.add("vm:listdir", |_, vm: &Vm, path: String| {
+        vm.0.borrow_mut().listdir(&path)
+    })?;
+    methods.add(
+        "vm:mkdir",
+        |_, vm: &Vm, (path, options): (String, Options)| {
+            options.only(&["parents", "perm"])?;
+            let parents: Option<bool> = options.get("parents", "true or false")?;
+            let perm = options.get("perm", "a number such as tonumber(\"755\", 8)")?;
+            let made =
+                vm.0.borrow_mut()
+                    .mkdir(&path, parents.unwrap_or(false), perm);
+            made.map_err(|error| error.to_string())
+        },
+    )?;
+    methods.add("vm:unlink", |_, vm: &Vm, path: String| {
+        vm.0.borrow_mut().unlink(&path)
+    })?;
+    methods.add("vm:rename", |_, vm: &Vm, (from, to): (String, String)| {
+        vm.0.borrow_mut().rename(&from, &to)
+    })
+}
+
+/// A relative path of the host starts at the folder of the file that makes the call.
+fn beside_caller(lua: &Lua, path: &str) -> PathBuf {
+    // Level 0 is this function; the prelude's wrapper is a tail call and leaves no level.
+    let file = (1..4).find_map(|level| {
+        lua.inspect_stack(level, |debug| {
+            let source = debug.source().source?;
+            Some(PathBuf::from(source.strip_prefix('@')?))
+        })?
+    });
+    let folder = file
+        .as_deref()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new(""));
+    folder.join(path)
+}

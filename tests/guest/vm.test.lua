@@ -1,0 +1,57 @@
+-- A guest's files, its pauses and its end. One guest for the whole file.
+local vm = provium:vm("g", "peios"):boot()
+
+test("files are written, read, listed, moved and removed in the guest", function(t)
+  vm:mkdir("/tmp/a/b", { parents = true, perm = tonumber("750", 8) })
+  t:assert_eq(vm:stat("/tmp/a/b").kind, "dir")
+  t:assert_eq(vm:stat("/tmp/a/b").mode, tonumber("750", 8))
+
+  local data = ("\0\1binary\255\n"):rep(70000) -- more than one message to the agent
+  vm:write_file("/tmp/a/b/file", data)
+  t:assert_eq(vm:stat("/tmp/a/b/file").size, #data)
+  t:assert(vm:read_file("/tmp/a/b/file") == data, "the content changed on its way")
+  vm:write_file("/tmp/a/b/file", "short")
+  t:assert_eq(vm:read_file("/tmp/a/b/file"), "short")
+
+  vm:rename("/tmp/a/b/file", "/tmp/a/b/other name")
+  vm:write_file("/tmp/a/b/empty", "")
+  t:assert_eq(table.concat(vm:listdir("/tmp/a/b"), "|"), "empty|other name")
+  t:assert_eq(vm:read_file("/tmp/a/b/empty"), "")
+  vm:unlink("/tmp/a/b/other name")
+  t:assert_eq(#vm:listdir("/tmp/a/b"), 1)
+end)
+
+test("push_file starts at the folder of the calling file", function(t)
+  vm:push_file("provium.toml", "/tmp/pushed")
+  t:assert_contains(vm:read_file("/tmp/pushed"), "[profiles.peios]")
+  t:assert_contains(t:assert_raises(function() vm:push_file("no/such", "/tmp/x") end), "vm:push_file: ")
+end)
+
+test("what goes wrong with a file in the guest is said in the guest's words", function(t)
+  local function raises(text, fn) t:assert_contains(t:assert_raises(fn), text) end
+  raises("vm:read_file: ", function() vm:read_file("/no/such") end)
+  raises("No such file", function() vm:stat("/no/such") end)
+  raises("vm:unlink: ", function() vm:unlink("/no/such") end)
+  raises("vm:mkdir: ", function() vm:mkdir("/no/such/dir") end)
+  raises("vm:mkdir: unknown option `prem` (known: parents, perm)", function() vm:mkdir("/x", { prem = 1 }) end)
+end)
+
+test("a paused guest stands still and goes on where it was", function(t)
+  vm:pause()
+  t:assert_eq(vm:state(), "paused")
+  t:assert_contains(t:assert_raises(function() vm:run("true") end), "vm:run: vm `g` is paused")
+  vm:resume()
+  t:assert_eq(vm:state(), "booted")
+  vm:run("true"):assert_ok()
+  t:assert_contains(t:assert_raises(function() vm:resume() end), "vm:resume: vm `g` is booted")
+end)
+
+test("boot and shutdown reach all VMs of the scope", function(t)
+  local second = provium:vm("second", "peios")
+  provium:boot()
+  t:assert_eq(second:state(), "booted")
+  second:run("true"):assert_ok()
+  provium:shutdown()
+  t:assert_eq(second:state(), "shutdown")
+  t:assert_eq(vm:state(), "shutdown")
+end)

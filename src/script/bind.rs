@@ -10,7 +10,7 @@ use mlua::{
 use super::context::Context;
 
 /// A Lua function for the prelude's `wrap`: returns true and results, or false and a message,
-/// which starts with `name` unless that is empty.
+/// which starts with `name`.
 pub(super) fn native<A, R, E>(
     lua: &Lua,
     name: &'static str,
@@ -38,9 +38,10 @@ where
 }
 
 fn failed(lua: &Lua, name: &str, error: &dyn Display) -> Result<MultiValue> {
-    let message = match name {
-        "" => error.to_string(),
-        _ => format!("{name}: {error}"),
+    let text = error.to_string();
+    let message = match text.starts_with(name) {
+        true => text,
+        false => format!("{name}: {text}"),
     };
     Ok([Value::Boolean(false), message.into_lua(lua)?]
         .into_iter()

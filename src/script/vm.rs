@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mlua::{IntoLua, Lua, Table, UserData, UserDataMethods, Value, Variadic};
 
@@ -17,13 +18,19 @@ const PROCESS: &str = "process";
 const CONSOLE: &str = "console";
 const CLOCK: &str = "clock";
 
+/// How long `console:expect` waits unless told.
+const EXPECT: Duration = Duration::from_secs(30);
+
 pub(super) struct Vm(pub(super) SharedVm);
 struct Process {
     vm: SharedVm,
     process: RefCell<vm::Process>,
 }
 struct Console(SharedVm);
-struct Clock(Limit);
+struct Clock {
+    vm: SharedVm,
+    limit: Limit,
+}
 
 impl UserData for Vm {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
@@ -158,8 +165,11 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
         Ok::<_, VmError>(Console(vm.0.clone()))
     })?;
     let limit = context.limit().clone();
-    methods.add("vm:clock", move |_, _: &Vm, ()| {
-        Ok::<_, VmError>(Clock(limit.clone()))
+    methods.add("vm:clock", move |_, vm: &Vm, ()| {
+        Ok::<_, VmError>(Clock {
+            vm: vm.0.clone(),
+            limit: limit.clone(),
+        })
     })?;
     let shared = context.clone();
     methods.add("vm:run", move |_, vm: &Vm, args: Variadic<Value>| {
@@ -215,13 +225,37 @@ fn register_console(context: &Context) -> mlua::Result<()> {
     methods.add("console:read_log", |_, console: &Console, ()| {
         Ok::<_, VmError>(console.0.borrow().console_log())
     })?;
+    type Expect = (String, Option<LuaDuration>);
+    methods.add(
+        "console:expect",
+        |_, console: &Console, (text, patience): Expect| {
+            let patience = patience.map_or(EXPECT, |patience| patience.0);
+            console.0.borrow_mut().expect(&text, patience)?;
+            Ok::<_, VmError>(text)
+        },
+    )?;
     methods.register()
 }
 
 fn register_clock(context: &Context) -> mlua::Result<()> {
     let methods = Methods::of(context, CLOCK)?;
     methods.add("clock:sleep", |_, clock: &Clock, duration: LuaDuration| {
-        clock.0.sleep(duration.0)
+        clock.limit.sleep(duration.0)
+    })?;
+    methods.add("clock:get_ns", |_, clock: &Clock, ()| {
+        clock.vm.borrow_mut().time()
+    })?;
+    methods.add("clock:get", |_, clock: &Clock, ()| {
+        let time = clock.vm.borrow_mut().time()?;
+        Ok::<_, VmError>(time as f64 / 1e9)
+    })?;
+    methods.add("clock:set", |_, clock: &Clock, seconds: f64| {
+        clock.vm.borrow_mut().set_time((seconds * 1e9) as i64)
+    })?;
+    methods.add("clock:advance", |_, clock: &Clock, by: LuaDuration| {
+        let mut vm = clock.vm.borrow_mut();
+        let time = vm.time()?;
+        vm.set_time(time + by.0.as_nanos() as i64)
     })?;
     methods.register()
 }

@@ -17,6 +17,8 @@ pub(super) struct Console {
     searched: u64,
     /// The piece of a line that was not finished when it was searched.
     unfinished: String,
+    /// Up to here `expect` has consumed it.
+    expected: usize,
 }
 
 impl Console {
@@ -25,6 +27,7 @@ impl Console {
             path: path.to_owned(),
             searched: 0,
             unfinished: String::new(),
+            expected: 0,
         }
     }
 
@@ -37,6 +40,17 @@ impl Console {
     /// The last lines, for a message.
     pub(super) fn end(&self) -> String {
         end_of(&self.path)
+    }
+
+    /// Whether `text` stands in what was not consumed yet; consumes up to its end.
+    pub(super) fn consume(&mut self, text: &str) -> bool {
+        let log = std::fs::read(&self.path).unwrap_or_default();
+        let new = &log[self.expected.min(log.len())..];
+        let Some(at) = find(new, text.as_bytes()) else {
+            return false;
+        };
+        self.expected += at + text.len();
+        true
     }
 
     /// The line of a kernel panic, if one came since the last call.
@@ -54,6 +68,15 @@ impl Console {
         let panic = lines.lines().find(|line| line.contains(PANIC))?;
         Some(panic.trim().to_owned())
     }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    if needle.is_empty() {
+        return Some(0);
+    }
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 /// The last lines of the console log at `path`, for a message.
@@ -86,6 +109,17 @@ mod tests {
         let panic = console.new_panic().unwrap();
         assert_eq!(panic, "[1.0] Kernel panic - not syncing: Attempted");
         assert_eq!(console.new_panic(), None);
+    }
+
+    #[test]
+    fn what_was_expected_is_consumed_and_not_found_again() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(log.path(), "one two one").unwrap();
+        let mut console = Console::new(log.path());
+        assert!(console.consume("one"));
+        assert!(console.consume("one"));
+        assert!(!console.consume("one"));
+        assert!(!console.consume("two"));
     }
 
     #[test]

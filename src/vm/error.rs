@@ -54,6 +54,8 @@ pub enum VmError {
     Refused { command: String, text: String },
     #[error("the guest agent: {0}")]
     Agent(String),
+    #[error("console:expect timed out waiting for `{0}`\n{1}")]
+    NotExpected(String, String),
     /// What a tool of the guest said.
     #[error("{0}")]
     Guest(String),

@@ -196,6 +196,22 @@ impl Vm {
         Ok(())
     }
 
+    /// Waits until the guest's console shows `text`; what it showed up to there is consumed.
+    pub fn expect(&mut self, text: &str, patience: Duration) -> Result<(), VmError> {
+        let expect = |machine: &mut Machine| machine.expect(text, patience);
+        self.with_machine("console:expect", expect)
+    }
+
+    /// The guest's time: nanoseconds since 1970.
+    pub fn time(&mut self) -> Result<i64, VmError> {
+        self.with_machine("clock:get", Machine::time)
+    }
+
+    /// Sets the guest's time: nanoseconds since 1970.
+    pub fn set_time(&mut self, time: i64) -> Result<(), VmError> {
+        self.with_machine("clock:set", |machine| machine.set_time(time))
+    }
+
     /// Stops the guest's processors, until [`resume`](Self::resume).
     pub fn pause(&mut self) -> Result<(), VmError> {
         self.with_machine("vm:pause", Machine::pause)?;

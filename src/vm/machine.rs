@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use qapi::qga::{guest_get_time, guest_set_time};
 use qapi::qmp::{self, Event};
 
 use super::agent::Agent;
@@ -298,6 +299,32 @@ impl Machine {
     fn remove_node(&mut self, number: u32) -> Result<(), VmError> {
         let node_name = node(number);
         self.execute(&qmp::blockdev_del { node_name }).map(drop)
+    }
+
+    /// Waits until the console shows `text`, and consumes it.
+    pub(super) fn expect(&mut self, text: &str, patience: Duration) -> Result<(), VmError> {
+        let deadline = Instant::now() + patience;
+        while !self.health.console.consume(text) {
+            self.health.check()?;
+            if Instant::now() >= deadline {
+                let end = self.health.console.end();
+                return Err(VmError::NotExpected(text.to_owned(), end));
+            }
+            std::thread::sleep(self.health.limit.cut(TICK));
+        }
+        Ok(())
+    }
+
+    /// The guest's time: nanoseconds since 1970.
+    pub(super) fn time(&mut self) -> Result<i64, VmError> {
+        self.agent(|agent, well| agent.execute(&guest_get_time {}, well))
+    }
+
+    /// Sets the guest's time: nanoseconds since 1970.
+    pub(super) fn set_time(&mut self, time: i64) -> Result<(), VmError> {
+        let set = guest_set_time { time: Some(time) };
+        self.agent(|agent, well| agent.execute(&set, well))
+            .map(drop)
     }
 
     /// Stops the guest's processors.

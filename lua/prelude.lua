@@ -100,6 +100,37 @@ end
 
 test = wrap(native.test)
 
+-- A worker: commands in the guest that are ended together.
+local Worker = {}
+Worker.__index = Worker
+
+function Worker:run(...)
+  return self.vm:run(...)
+end
+
+function Worker:run_async(...)
+  local process = self.vm:run_async(...)
+  table.insert(self.processes, process)
+  return process
+end
+
+function Worker:kill(signal)
+  for _, process in ipairs(self.processes) do
+    process:kill(signal)
+  end
+end
+
+function Worker:join(timeout)
+  for _, process in ipairs(self.processes) do
+    process:wait(timeout)
+  end
+end
+
+function Worker:close()
+  self:kill("KILL")
+  self.processes = {}
+end
+
 todo = wrap(native.todo)
 
 json = { encode = wrap(native.json_encode), decode = wrap(native.json_decode), null = native.json_null }
@@ -135,6 +166,9 @@ return {
   wrap = wrap,
   new_t = function(name, meta)
     return setmetatable({ name = name, meta = meta }, T)
+  end,
+  new_worker = function(vm)
+    return setmetatable({ vm = vm, processes = {} }, Worker)
   end,
   new_result = function(fields)
     return setmetatable(fields, Result)

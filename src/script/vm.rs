@@ -161,6 +161,10 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
         })
     })?;
     super::files::add(&methods)?;
+    let shared = context.clone();
+    methods.add("vm:spawn_worker", move |_, vm: &Vm, ()| {
+        shared.prelude::<Table>("new_worker", Vm(vm.0.clone()))
+    })?;
     methods.add("vm:console", |_, vm: &Vm, ()| {
         Ok::<_, VmError>(Console(vm.0.clone()))
     })?;
@@ -214,6 +218,16 @@ fn register_running(context: &Context) -> mlua::Result<()> {
                 .kill(&mut this.process.borrow_mut(), &signal)
         },
     )?;
+    methods.add("process:status", |_, this: &Process, ()| {
+        let mut vm = this.vm.borrow_mut();
+        let result = vm.poll(&mut this.process.borrow_mut())?;
+        Ok::<_, VmError>(result.map_or("running", |result| result.status()))
+    })?;
+    methods.add("process:close", |_, this: &Process, ()| {
+        this.vm
+            .borrow_mut()
+            .kill(&mut this.process.borrow_mut(), "KILL")
+    })?;
     methods.add("process:pid", |_, this: &Process, ()| {
         Ok::<_, VmError>(this.process.borrow().pid())
     })?;

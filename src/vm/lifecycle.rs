@@ -259,6 +259,11 @@ impl Vm {
         self.with_machine("process:wait", |machine| machine.wait(process, timeout))
     }
 
+    /// The result of a process in the guest, if it has ended.
+    pub fn poll(&mut self, process: &mut Process) -> Result<Option<RunResult>, VmError> {
+        self.with_machine("process:status", |machine| machine.poll(process))
+    }
+
     /// Sends a signal to a process in the guest.
     pub fn kill(&mut self, process: &mut Process, signal: &str) -> Result<(), VmError> {
         self.with_machine("process:kill", |machine| machine.kill(process, signal))

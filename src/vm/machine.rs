@@ -189,6 +189,11 @@ impl Machine {
         Ok(result)
     }
 
+    /// The result of `process`, if it has ended.
+    pub(super) fn poll(&mut self, process: &mut Process) -> Result<Option<RunResult>, VmError> {
+        self.wait_until(process, Some(Instant::now()))
+    }
+
     fn wait_until(
         &mut self,
         process: &mut Process,
@@ -210,15 +215,24 @@ impl Machine {
         Ok(process.result.clone())
     }
 
-    /// Sends a signal to `process`, if it has not ended.
+    /// Sends a signal to `process` and all that it started, if it has not ended. The agent reports
+    /// the end of a process when nobody holds its output open any more, its children included.
     pub(super) fn kill(&mut self, process: &mut Process, signal: &str) -> Result<(), VmError> {
+        const KILL_TREE: &str = r#"
+            tree() {
+                echo "$1"
+                for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do tree "$child"; done
+            }
+            kill -s "$1" $(tree "$2")"#;
         if process.result.is_some() {
             return Ok(());
         }
+        let pid = process.pid.to_string();
         let kill = Command {
-            program: "kill".into(),
-            args: vec!["-s".into(), signal.to_owned(), process.pid.to_string()],
-            ..Command::default()
+            args: ["-c", KILL_TREE, "sh", signal, &pid]
+                .map(str::to_owned)
+                .into(),
+            ..Command::shell("")
         };
         let mut kill = self.start(&kill)?;
         self.wait_until(&mut kill, Some(Instant::now() + KILLED))

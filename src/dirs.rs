@@ -30,7 +30,8 @@ pub fn runtime() -> io::Result<PathBuf> {
     }
     let found = path.symlink_metadata()?;
     match unsafe_because(&found) {
-        None => Ok(path),
+        // The kernel lists mounts without links: only then are they found below it.
+        None => path.canonicalize(),
         Some(why) => Err(io::Error::other(format!(
             "the run-time folder {} {why}: remove it and try again",
             path.display()

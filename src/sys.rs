@@ -94,6 +94,12 @@ pub fn die_with_parent(signal: i32) -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong) }).map(drop)
 }
 
+/// Makes this process ignore `signal`, and the children that it starts.
+pub fn ignore(signal: i32) {
+    // SAFETY: SIG_IGN runs no code of ours; an unknown signal changes nothing.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
 /// Makes the child that `command` starts the leader of a session of its own.
 pub fn new_session(command: &mut Command) {
     // SAFETY: setsid is async-signal-safe and takes no memory.
@@ -160,7 +166,11 @@ impl Process {
     /// Whether the process with number `pid` runs; one that has ended and was not waited for yet
     /// does not.
     pub fn is_running(pid: u32) -> bool {
-        Self::open(pid).is_ok_and(|process| !process.wait(Duration::ZERO).unwrap_or(false))
+        match Self::open(pid) {
+            Ok(process) => !process.wait(Duration::ZERO).unwrap_or(false),
+            // Where it cannot be told, it is not taken for dead.
+            Err(error) => error.raw_os_error() != Some(libc::ESRCH),
+        }
     }
 
     /// Sends `signal`.

@@ -79,6 +79,8 @@ fn serve_and_report(
     options: &MountOptions,
     disks: &[DiskSpec],
 ) -> anyhow::Result<Exit> {
+    // A write beyond `ulimit -f` is an error of that write, and not the end of the server.
+    sys::ignore(libc::SIGXFSZ);
     let ready = args.ready_fd.map(sys::inherited).transpose()?;
     let mut ready = ready.map(File::from);
     let started = start(&args.mount_point, options, disks);

@@ -52,9 +52,10 @@ pub(super) struct FileArgs {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    let seconds = text.parse::<f64>().ok();
+    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds < 1e8);
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| "seconds are a number above 0".to_owned())
+    duration.ok_or_else(|| "seconds are a number above 0 and below 100 million".to_owned())
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {

@@ -16,6 +16,9 @@ const PIECE: usize = 255 * 4096;
 /// again.
 const PIECES_AT_ONCE: usize = 1024;
 
+/// A piece needs little: there may be many at once.
+const STACK: usize = 64 * 1024;
+
 /// An open data file.
 #[derive(Debug)]
 pub struct DataFile {
@@ -61,6 +64,7 @@ impl DataFile {
 
     /// Reads `len` bytes at `offset`, or fewer at the end of the disk.
     pub fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, DataError> {
+        self.check_range(offset, len)?;
         let mut buffer = vec![0; len];
         let pieces = buffer.chunks_mut(PIECE).enumerate().collect();
         let lens = self.in_parallel(pieces, |(at, piece): (usize, &mut [u8])| {
@@ -72,11 +76,25 @@ impl DataFile {
 
     /// Writes all of `data` at `offset`.
     pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), DataError> {
+        self.check_range(offset, data.len())?;
         let pieces = data.chunks(PIECE).enumerate().collect();
         let write = |(at, piece): (usize, &[u8])| {
             self.file.write_all_at(piece, offset + (at * PIECE) as u64)
         };
         self.in_parallel(pieces, write).map(drop)
+    }
+
+    /// Refuses a range that ends beyond what the kernel can address: a piece of it would begin
+    /// somewhere else.
+    fn check_range(&self, offset: u64, len: usize) -> Result<(), DataError> {
+        let end = offset.checked_add(len as u64);
+        if end.is_some_and(|end| i64::try_from(end).is_ok()) {
+            return Ok(());
+        }
+        Err(DataError::Host {
+            path: self.path.clone(),
+            cause: io::Error::from_raw_os_error(libc::EINVAL),
+        })
     }
 
     /// Does `work` on every piece, several at once; the first error in their order counts.
@@ -95,7 +113,8 @@ impl DataFile {
     }
 
     /// Tells an injected error from one of the host: this file belongs to one caller, so the
-    /// count of errors injected through it has grown exactly if the error was injected.
+    /// count of errors injected through it has grown if this call met one. A call of several
+    /// pieces that met both kinds counts as injected.
     fn explain(&self, cause: io::Error, injected_before: u64) -> DataError {
         if self.injected_errors() > injected_before {
             return DataError::Injected(crate::fault::Errno::of(&cause));
@@ -121,14 +140,13 @@ fn in_threads<T: Send, R: Send>(
     while pieces.peek().is_some() {
         let batch: Vec<T> = pieces.by_ref().take(PIECES_AT_ONCE).collect();
         let batch = std::thread::scope(|scope| {
-            let threads: Vec<_> = batch
-                .into_iter()
-                .map(|piece| scope.spawn(|| work(piece)))
-                .collect();
-            let died = |_| io::Error::other("an I/O thread panicked");
-            let joined = threads
-                .into_iter()
-                .map(|t| t.join().unwrap_or_else(|p| Err(died(p))));
+            let spawn = |piece| {
+                let thread = std::thread::Builder::new().stack_size(STACK);
+                thread.spawn_scoped(scope, || work(piece))
+            };
+            let threads: Vec<_> = batch.into_iter().map(spawn).collect();
+            let died = |_| Err(io::Error::other("an I/O thread panicked"));
+            let joined = threads.into_iter().map(|t| t?.join().unwrap_or_else(died));
             joined.collect::<io::Result<Vec<R>>>()
         });
         results.extend(batch?);

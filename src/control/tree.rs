@@ -142,6 +142,10 @@ impl Control {
 
     /// `path` without links. A file in this mount is refused: this process would wait for itself.
     fn resolved(&self, path: &Path) -> Result<PathBuf, AttachError> {
+        // Asked of the text first: resolving it would already ask this mount.
+        if path.starts_with(&self.mount_point) {
+            return Err(OpenError::InOwnMount(path.to_owned()).into());
+        }
         // What cannot be resolved is left as it is, for opening it to say why.
         let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if resolved.starts_with(&self.mount_point) {

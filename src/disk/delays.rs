@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{InFlight, Pool};
 use crate::fault::Op;
@@ -157,7 +157,7 @@ impl Shared {
             if !wait.is_zero() {
                 self.changed.wait_for(&mut state, wait);
             } else if let Some(Reverse(due)) = state.heap.pop() {
-                pool.run(due.go_on);
+                MutexGuard::unlocked(&mut state, || pool.run(due.go_on));
             }
         }
     }

@@ -233,6 +233,10 @@ impl Disk {
             rule,
             go_on: Box::new(move || disk.go_on(&request, client, reply)),
         });
+        // Cleared between the first look and here: nobody else would let it go.
+        if self.faults.load().is_empty() {
+            self.delays.release(&self.id);
+        }
     }
 
     /// The second look, after a delay.

@@ -46,29 +46,31 @@ impl Pool {
     pub fn run(&self, job: Job) {
         // Cannot fail: `shared` keeps a receiver.
         let _ = self.jobs.send(job);
-        let shared = &self.shared;
-        if shared.idle.load(Ordering::SeqCst) < shared.waiting.len() {
-            self.grow();
-        }
-    }
-
-    fn grow(&self) {
-        let threads = &self.shared.threads;
-        if threads.fetch_add(1, Ordering::SeqCst) >= MOST_THREADS {
-            threads.fetch_sub(1, Ordering::SeqCst);
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        let worker = std::thread::Builder::new().name("worker".into());
-        if worker.spawn(move || shared.work()).is_err() {
-            // Out of threads: those that run take the job, or the next call tries again.
-            threads.fetch_sub(1, Ordering::SeqCst);
-        }
+        self.shared.grow_if_needed();
     }
 }
 
 impl Shared {
-    fn work(&self) {
+    /// Starts a thread if more jobs wait than threads are idle. Called by whoever adds a job, and
+    /// by each thread once it is no longer idle: the adder may have counted on it.
+    fn grow_if_needed(self: &Arc<Self>) {
+        if self.idle.load(Ordering::SeqCst) >= self.waiting.len() {
+            return;
+        }
+        if self.threads.fetch_add(1, Ordering::SeqCst) >= MOST_THREADS {
+            self.threads.fetch_sub(1, Ordering::SeqCst);
+            return;
+        }
+        let shared = Arc::clone(self);
+        let worker = std::thread::Builder::new().name("worker".into());
+        let no_thread = worker.spawn(move || shared.work()).is_err();
+        if no_thread && self.threads.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // Nobody will ever take it: dropping a job answers EIO.
+            drop(self.waiting.try_recv());
+        }
+    }
+
+    fn work(self: &Arc<Self>) {
         while let Some(job) = self.next() {
             // A panic must not take the thread from the count; the job's reply answers EIO.
             let _ = catch_unwind(AssertUnwindSafe(job));
@@ -76,15 +78,35 @@ impl Shared {
     }
 
     /// The next job; None when this thread has left the pool.
-    fn next(&self) -> Option<Job> {
+    fn next(self: &Arc<Self>) -> Option<Job> {
         self.idle.fetch_add(1, Ordering::SeqCst);
         let job = self.waiting.recv_timeout(IDLE);
         self.idle.fetch_sub(1, Ordering::SeqCst);
-        // A job sent while this thread still counted as idle would start no other: look again.
-        let job = job.ok().or_else(|| self.waiting.try_recv().ok());
-        if job.is_none() {
+        if job.is_err() {
             self.threads.fetch_sub(1, Ordering::SeqCst);
         }
-        job
+        self.grow_if_needed();
+        job.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_job_that_hangs_holds_up_no_other() {
+        let pool = Pool::default();
+        let (tell, told) = channel();
+        let (let_go, hang) = crossbeam_channel::bounded::<()>(0);
+        for round in 0..MOST_THREADS - 1 {
+            let hang = hang.clone();
+            pool.run(Box::new(move || assert!(hang.recv().is_err())));
+            let tell = tell.clone();
+            pool.run(Box::new(move || tell.send(round).unwrap()));
+            assert_eq!(told.recv_timeout(Duration::from_secs(5)), Ok(round));
+        }
+        drop(let_go);
     }
 }

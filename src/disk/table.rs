@@ -181,6 +181,11 @@ impl Disks {
         self.list.store(Arc::new(list));
         drop(changing);
         flush(&disk);
+        // The image is unlocked when the last request of somebody who only looked is over.
+        let deadline = Instant::now() + CLOSING;
+        while Arc::strong_count(&disk) > 1 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok(())
     }
 

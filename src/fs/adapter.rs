@@ -328,8 +328,9 @@ impl Filesystem for Provium {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        let truncated_by = self.tree.handles.untouched_truncation_by(fh.0);
-        if let (Some(inode), Some(opener)) = (Inode::of(ino), truncated_by) {
+        let inode = Inode::of(ino).filter(|inode| !matches!(inode, Inode::Data(_)));
+        let truncated_by = inode.and_then(|_| self.tree.handles.untouched_truncation_by(fh.0));
+        if let (Some(inode), Some(opener)) = (inode, truncated_by) {
             let path = self.tree.path(inode);
             let is_last = path.is_none_or(|path| !may_be_open(opener, &path));
             if opener == req.pid() && is_last {

@@ -9,6 +9,9 @@ use std::path::Path;
 /// Whether `pid` has, as far as can be seen, a descriptor on `path`. Only reads links of /proc, so
 /// it never asks our own mount for anything.
 pub(super) fn may_be_open(pid: u32, path: &Path) -> bool {
+    if pid == 0 {
+        return true; // A process that our /proc does not show.
+    }
     match std::fs::read_dir(format!("/proc/{pid}/fd")) {
         Ok(descriptors) => {
             let mut targets = descriptors.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use mlua::{FromLua, Lua, Value};
 
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// A duration from Lua.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LuaDuration(pub(super) Duration);
@@ -17,6 +19,8 @@ impl FromLua for LuaDuration {
             _ => None,
         };
         let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        // Longer than anybody waits, and short enough to be added to any moment.
+        let duration = duration.map(|duration| duration.min(LONGEST));
         duration
             .map(Self)
             .ok_or_else(|| mlua::Error::FromLuaConversionError {

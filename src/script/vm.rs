@@ -204,8 +204,11 @@ fn register_running(context: &Context) -> mlua::Result<()> {
         "process:wait",
         move |_, this: &Process, timeout: Option<LuaDuration>| {
             let timeout = timeout.map(|timeout| timeout.0);
-            let mut vm = this.vm.borrow_mut();
-            let result = said(vm.wait(&mut this.process.borrow_mut(), timeout))?;
+            let waited = this
+                .vm
+                .borrow_mut()
+                .wait(&mut this.process.borrow_mut(), timeout);
+            let result = said(waited)?;
             run_result(&shared, &result)
         },
     )?;
@@ -269,7 +272,7 @@ fn register_clock(context: &Context) -> mlua::Result<()> {
     methods.add("clock:advance", |_, clock: &Clock, by: LuaDuration| {
         let mut vm = clock.vm.borrow_mut();
         let time = vm.time()?;
-        vm.set_time(time + by.0.as_nanos() as i64)
+        vm.set_time(time.saturating_add(by.0.as_nanos() as i64))
     })?;
     methods.register()
 }

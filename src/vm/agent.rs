@@ -30,6 +30,8 @@ pub(super) struct Agent {
     protocol: Qga<Stream<BufReader<Channel>, Channel>>,
     /// Tells the answer to this synchronisation from those to earlier ones.
     syncs: u64,
+    /// An answer may still come that nobody waits for any more.
+    owes_an_answer: bool,
 }
 
 impl Agent {
@@ -39,6 +41,7 @@ impl Agent {
             protocol: Qga::from_stream(channel.clone()),
             channel,
             syncs: 0,
+            owes_an_answer: false,
         }
     }
 
@@ -49,7 +52,10 @@ impl Agent {
             let patience = deadline.min(Instant::now() + SYNC_AGAIN);
             match self.sync_once(patience) {
                 Err(error) if error.kind() == ErrorKind::TimedOut && patience < deadline => {}
-                result => return result.map_err(|error| no_answer(&error)),
+                result => {
+                    self.owes_an_answer = result.is_err();
+                    return result.map_err(|error| no_answer(&error));
+                }
             }
         }
     }
@@ -123,6 +129,10 @@ impl Agent {
         well: Well<'_>,
     ) -> Result<C::Ok, VmError> {
         let deadline = Instant::now() + ANSWER;
+        if self.owes_an_answer {
+            self.sync(deadline)?;
+        }
+        self.owes_an_answer = true;
         self.channel.until(deadline);
         let sent = self.protocol.write_command(command);
         sent.map_err(|error| no_answer(&error))?;
@@ -135,6 +145,7 @@ impl Agent {
             well()?;
         }
         let answer = self.protocol.read_response::<C>();
+        self.owes_an_answer = matches!(answer, Err(ExecuteError::Io(_)));
         answer.map_err(|error| match error {
             ExecuteError::Io(error) => no_answer(&error),
             ExecuteError::Qapi(error) => VmError::Agent(error.desc),

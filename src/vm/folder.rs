@@ -22,7 +22,7 @@ impl Folder {
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let path = dirs::runtime()?.join(format!("{PREFIX}{}-{number}", std::process::id()));
         // Left by a process of the same number that is no more.
-        let _ = std::fs::remove_dir_all(&path);
+        remove(&path);
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
         std::fs::create_dir(path.join("mnt"))?;
         Ok(Self(path))

@@ -260,7 +260,12 @@ impl Machine {
             let _ = self.remove_node(drive.number);
             return Err(error);
         }
-        self.wait_for_disk(drive.id)
+        let seen = self.wait_for_disk(drive.id);
+        if seen.is_err() {
+            // As far as the guest lets go of it: the disk is not attached.
+            let _ = self.unplug(drive.id, drive.number);
+        }
+        seen
     }
 
     /// Waits until the guest's kernel shows the disk by its serial number; a guest whose kernel
@@ -268,7 +273,7 @@ impl Machine {
     fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
         const LOOK: &str = r#"
             n=0
-            until grep -qx "$1" /sys/block/*/serial && { [ ! -d /dev/disk/by-id ] || [ -e "/dev/disk/by-id/virtio-$1" ]; }; do
+            until grep -qxF -- "$1" /sys/block/*/serial && { [ ! -d /dev/disk/by-id ] || [ -e "/dev/disk/by-id/virtio-$1" ]; }; do
                 n=$((n + 1))
                 [ "$n" -lt 500 ] || exit 1
                 sleep 0.01

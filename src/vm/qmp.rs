@@ -52,7 +52,10 @@ impl Qmp {
     pub(super) fn events(&mut self, timeout: Duration) -> Result<Vec<Event>, QmpError> {
         let queued: Vec<_> = self.protocol.events().collect();
         let failed = |error: std::io::Error| explain("events", error.into());
-        if !queued.is_empty() || !self.channel.has_data(timeout).map_err(failed)? {
+        // An event that came together with the last answer is buffered already.
+        let buffered = !self.protocol.inner().get_ref_read().buffer().is_empty();
+        let has_more = buffered || self.channel.has_data(timeout).map_err(failed)?;
+        if !queued.is_empty() || !has_more {
             return Ok(queued);
         }
         // The protocol reads events while it waits for an answer.

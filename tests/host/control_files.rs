@@ -187,6 +187,26 @@ fn disks_come_and_go() {
 }
 
 #[test]
+fn a_detached_image_is_free_at_once_also_while_somebody_looks() {
+    let mount = Mount::new();
+    let attach = format!("vda {}", mount.image().display());
+    let mut looker = Command::new("sh")
+        .args([
+            "-c",
+            "while :; do stat $m/vda; cat $m/ctl/disks; done >/dev/null 2>&1",
+        ])
+        .env("m", mount.point())
+        .spawn()
+        .unwrap();
+    for _ in 0..50 {
+        mount.append("detach", "vda").unwrap();
+        mount.append("attach", &attach).unwrap();
+    }
+    looker.kill().unwrap();
+    looker.wait().unwrap();
+}
+
+#[test]
 fn a_disk_that_a_client_holds_open_is_busy_until_it_is_closed() {
     let mount = Mount::new();
     let file = open_direct(&mount.vda());

@@ -55,8 +55,14 @@ fn fio_finds_every_block_as_it_wrote_it() {
             "--offset_increment=16M",
             "--ioengine=libaio",
         ])
-        .args(["--iodepth=8", "--verify_fatal=1", "--group_reporting"])
-        .arg(format!("--filename={}", mount.vda().display())));
+        .args([
+            "--iodepth=8",
+            "--verify_fatal=1",
+            "--group_reporting",
+            "--verify_state_save=0",
+        ])
+        .arg(format!("--filename={}", mount.vda().display()))
+        .current_dir(mount.folder()));
     assert_ok(&output);
     assert!(stdout(&output).contains("err= 0"), "{}", stdout(&output));
 }

@@ -88,12 +88,6 @@ pub fn die_with_starter(command: &mut Command, signal: i32) {
     }
 }
 
-/// Asks for `signal` when the thread that started this process ends.
-pub fn die_with_parent(signal: i32) -> io::Result<()> {
-    // SAFETY: prctl with PR_SET_PDEATHSIG takes one integer and touches no memory.
-    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong) }).map(drop)
-}
-
 /// Makes this process ignore `signal`, and the children that it starts.
 pub fn ignore(signal: i32) {
     // SAFETY: SIG_IGN runs no code of ours; an unknown signal changes nothing.

@@ -195,6 +195,7 @@ impl Disk {
         self.counters.arrived(op, request.len());
         let faults = self.faults.load();
         if faults.is_empty() {
+            drop(faults); // A snapshot is not kept across I/O.
             return self.serve(&request, client, reply);
         }
         let verdict = faults.decide(op);

@@ -187,3 +187,35 @@ impl Process {
         wait_readable(&self.0, timeout)
     }
 }
+
+/// Has the heap hold about `len` bytes of memory that the kernel has already found and cleared, and
+/// keep what is freed: buffers of a few MiB then cost no page faults. In huge pages where there are
+/// any, so that a fork does not undo it. To be called from the main thread, whose heap it is.
+pub fn warm_heap(len: usize) {
+    const HUGE_PAGE: usize = 2 << 20;
+    /// The largest that the allocator takes: what is smaller lies in its heap.
+    const LARGEST: usize = 32 << 20;
+    // SAFETY: sets parameters of the allocator, which takes its own lock.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST as i32);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
+    let part = || {
+        let mut memory = Vec::<u8>::with_capacity(LARGEST / 2);
+        let start = memory.as_mut_ptr();
+        let skip = start.align_offset(HUGE_PAGE).min(LARGEST / 2);
+        // SAFETY: the range lies within `memory`, whose content the advice does not change; where
+        // there are no huge pages it is refused, which does no harm.
+        unsafe {
+            libc::madvise(
+                start.add(skip).cast(),
+                LARGEST / 2 - skip,
+                libc::MADV_HUGEPAGE,
+            )
+        };
+        memory.resize(LARGEST / 2, 1);
+        memory
+    };
+    let parts: Vec<_> = (0..len.div_ceil(LARGEST / 2)).map(|_| part()).collect();
+    std::hint::black_box(parts);
+}

@@ -85,7 +85,9 @@ impl Delays {
             .peek()
             .is_none_or(|Reverse(first)| held.due < first.due);
         state.heap.push(Reverse(held));
+        let waiting = state.heap.len();
         drop(state);
+        self.pool.expect(waiting);
         if is_first {
             self.shared.changed.notify_one();
         }

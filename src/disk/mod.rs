@@ -36,6 +36,21 @@ use serving::{Serving, Visible};
 /// Bytes in a sector, everywhere.
 pub const SECTOR: u64 = 512;
 
+/// Bytes of the longest request. The kernel splits what is longer; its own bound is 256 pages unless
+/// set otherwise.
+pub const LARGEST_REQUEST: u32 = 1 << 20;
+
+thread_local! {
+    /// Where a thread reads to, kept for its next request.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Gets the buffer of this thread ready, so that its first read waits for no memory.
+fn prepare_thread() {
+    // Not zeroes: those the kernel would only promise.
+    BUFFER.with_borrow_mut(|buffer| buffer.resize(LARGEST_REQUEST as usize, 1));
+}
+
 /// One served disk.
 ///
 /// Owners: the fault set belongs to whoever holds `arming` and is read by all through the
@@ -286,10 +301,6 @@ impl Disk {
         client: u64,
         reply: impl Reply,
     ) {
-        thread_local! {
-            /// Grows to the largest request of this thread and is used again for every other.
-            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        }
         BUFFER.with_borrow_mut(|buffer| {
             let len = len as usize;
             if buffer.len() < len {

@@ -11,6 +11,8 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Above it, jobs queue. Storage that hangs can hold this many threads, and no more.
 const MOST_THREADS: usize = 32;
+/// As many are started before their jobs come.
+const READY_THREADS: usize = 8;
 /// A thread without work for this long ends.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -48,6 +50,13 @@ impl Pool {
         let _ = self.jobs.send(job);
         self.shared.grow_if_needed();
     }
+
+    /// Starts a thread ahead of `jobs` that will come at one moment, unless there are enough.
+    pub fn expect(&self, jobs: usize) {
+        if self.shared.threads.load(Ordering::SeqCst) < jobs.min(READY_THREADS) {
+            self.shared.start_thread(super::prepare_thread);
+        }
+    }
 }
 
 impl Shared {
@@ -57,14 +66,22 @@ impl Shared {
         if self.idle.load(Ordering::SeqCst) >= self.waiting.len() {
             return;
         }
+        self.start_thread(|| ());
+    }
+
+    /// Starts a thread that does `first` before it takes jobs, unless there are too many.
+    fn start_thread(self: &Arc<Self>, first: fn()) {
         if self.threads.fetch_add(1, Ordering::SeqCst) >= MOST_THREADS {
             self.threads.fetch_sub(1, Ordering::SeqCst);
             return;
         }
         let shared = Arc::clone(self);
         let worker = std::thread::Builder::new().name("worker".into());
-        let no_thread = worker.spawn(move || shared.work()).is_err();
-        if no_thread && self.threads.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let started = worker.spawn(move || {
+            first();
+            shared.work();
+        });
+        if started.is_err() && self.threads.fetch_sub(1, Ordering::SeqCst) == 1 {
             // Nobody will ever take it: dropping a job answers EIO.
             drop(self.waiting.try_recv());
         }

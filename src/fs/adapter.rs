@@ -18,14 +18,12 @@ use super::inode::Inode;
 use super::reply::{EmptyReply, ReadReply, WriteReply, kernel};
 use super::tree::{Tree, asks_storage};
 use crate::control::ControlFile;
-use crate::disk::{Disk, Request, SECTOR};
+use crate::disk::{Disk, LARGEST_REQUEST, Request, SECTOR};
 use crate::image::Extent;
 use crate::names::IOCTL_INJECTED_ERRORS;
 
 /// Nothing is cached: an image may change size, and disks come and go.
 const TTL: Duration = Duration::ZERO;
-/// Bytes of one request; the kernel splits larger ones. Its own bound is 256 pages by default.
-const LARGEST_REQUEST: u32 = 1 << 20;
 /// Requests of asynchronous clients that may be under way at once. Delayed ones count.
 const MOST_BACKGROUND: u16 = u16::MAX;
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Once;
 use std::time::Duration;
 
 use mlua::{IntoLua, Lua, Table, UserData, UserDataMethods, Value, Variadic};
@@ -11,6 +12,7 @@ use super::bind::{Methods, look_up, native};
 use super::context::{Context, SharedVm};
 use super::disk::Disk;
 use super::duration::LuaDuration;
+use crate::sys;
 use crate::vm::{self, AttachOptions, BootOptions, Exit, Limit, RunResult, State, VmError};
 
 pub(super) const VM: &str = "vm";
@@ -20,6 +22,10 @@ const CLOCK: &str = "clock";
 
 /// How long `console:expect` waits unless told.
 const EXPECT: Duration = Duration::from_secs(30);
+
+/// What sector calls may use without waiting for the kernel to fault it in: a read of 8 MiB is a
+/// buffer and a Lua string, beside what the collector has not taken yet.
+const DISK_MEMORY: usize = 48 << 20;
 
 pub(super) struct Vm(pub(super) SharedVm);
 struct Process {
@@ -144,6 +150,8 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
         Ok::<_, VmError>(vm.0.borrow().state().name())
     })?;
     methods.add("vm:attach_disk", |_, vm: &Vm, options: Options| {
+        static WARM_UP: Once = Once::new();
+        WARM_UP.call_once(|| sys::warm_heap(DISK_MEMORY));
         let options = attach_options(&options)?;
         let record = said(vm.0.borrow_mut().attach_disk(options))?;
         Ok::<_, String>(Disk {

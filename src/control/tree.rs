@@ -217,8 +217,8 @@ fn must_be_short(data: &[u8]) -> Result<(), WriteError> {
     Ok(())
 }
 
-fn lines<T: Display>(items: &[T]) -> String {
-    items.iter().map(|item| format!("{item}\n")).collect()
+fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| format!("{item}\n")).collect()
 }
 
 fn stats(disk: &Disk) -> String {

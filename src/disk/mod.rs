@@ -126,7 +126,8 @@ impl Disk {
         } else {
             FaultSet::clone(&self.faults.load())
         };
-        self.faults.store(Arc::new(base.edited(edits)));
+        self.faults
+            .store(Arc::new(base.edited(edits, Instant::now())));
     }
 
     /// Takes all faults away and lets every waiting request go on at once.
@@ -213,9 +214,10 @@ impl Disk {
             drop(faults); // A snapshot is not kept across I/O.
             return self.serve(&request, client, reply);
         }
-        let verdict = faults.decide(op);
+        let now = Instant::now();
+        let verdict = faults.decide(op, now);
         if !verdict.delay.is_zero() {
-            let rule = faults.delaying(op);
+            let rule = faults.delaying(op, now);
             drop(faults);
             self.counters.of(op).delayed();
             return self.hold(request, client, reply, verdict.delay, rule);
@@ -268,7 +270,7 @@ impl Disk {
         if faults.is_empty() {
             return None;
         }
-        faults.decide(op).error
+        faults.decide(op, Instant::now()).error
     }
 
     /// Does the I/O on this thread, takes the third look, and answers.

@@ -3,6 +3,7 @@
 //! A text is lines; a line is a rule (armed), `!` and a rule (removed), or blank (nothing).
 
 use super::{Mode, Rule};
+use crate::duration::parse_duration;
 
 /// One change to a fault set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,14 @@ pub enum GrammarError {
         /// What stands there, control characters escaped and cut to a readable length.
         word: String,
     },
+    /// What follows the mode is no selector.
+    #[error("line {line}: bad selector `{word}` (valid: after=DURATION, as in after=25ms)")]
+    BadSelector {
+        /// Counted from 1.
+        line: usize,
+        /// What stands there.
+        word: String,
+    },
     /// A `!` with nothing behind it.
     #[error(
         "line {line}: `!` wants the rule to remove, as in `!slow` (valid: {})",
@@ -41,9 +50,23 @@ pub enum GrammarError {
     },
 }
 
-/// Parses one rule.
-pub fn parse_rule(text: &str) -> Option<Rule> {
-    Mode::named(text.trim()).map(Mode::rule)
+/// Parses one rule, on line `line`: a mode, and from when on it acts.
+pub fn parse_rule(text: &str, line: usize) -> Result<Rule, GrammarError> {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let unknown = || GrammarError::UnknownMode {
+        line,
+        word: readable(word),
+    };
+    let mut rule = Mode::named(word).ok_or_else(unknown)?.rule();
+    for word in rest.split_whitespace() {
+        let bad = || GrammarError::BadSelector {
+            line,
+            word: readable(word),
+        };
+        let after = word.strip_prefix("after=").ok_or_else(bad)?;
+        rule.after = parse_duration(after).ok_or_else(bad)?;
+    }
+    Ok(rule)
 }
 
 /// Parses a whole text into its edits, in order; the first bad line rejects all of it.
@@ -63,12 +86,7 @@ fn parse_edit(line: usize, text: &str) -> Result<Edit, GrammarError> {
         Some(rest) => (Edit::Remove, rest),
         None => (Edit::Add, text),
     };
-    parse_rule(rule)
-        .map(edit)
-        .ok_or_else(|| GrammarError::UnknownMode {
-            line,
-            word: readable(rule.trim()),
-        })
+    parse_rule(rule.trim(), line).map(edit)
 }
 
 /// Cuts and escapes user input so that a message stays one short line.
@@ -89,7 +107,19 @@ mod tests {
         for mode in Mode::ALL {
             let rule = mode.rule();
             assert_eq!(rule.to_string(), mode.name());
-            assert_eq!(parse_rule(&rule.to_string()), Some(rule));
+            assert_eq!(parse_rule(&rule.to_string(), 1), Ok(rule));
+        }
+    }
+
+    #[test]
+    fn a_mode_may_begin_later() {
+        let rule = parse_rule("eio_read  after=1.5s", 1).unwrap();
+        assert_eq!(rule.after, std::time::Duration::from_millis(1500));
+        assert_eq!(rule.to_string(), "eio_read after=1500ms");
+        assert_eq!(parse_rule(&rule.to_string(), 1), Ok(rule));
+        for bad in ["slow after=", "slow after=5", "slow now", "slow after=-1s"] {
+            let error = parse_rule(bad, 3).unwrap_err().to_string();
+            assert!(error.starts_with("line 3: bad selector"), "{error}");
         }
     }
 

@@ -49,12 +49,20 @@ impl Mode {
         Rule {
             action,
             ops: Ops::of(ops),
+            after: Duration::ZERO,
         }
     }
 
-    /// The mode that `rule` is, if it is one.
+    /// The mode that `rule` is, whenever it begins, if it is one.
     pub fn of(rule: &Rule) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.rule() == *rule)
+        Self::ALL.into_iter().find(|mode| {
+            let after = rule.after;
+            let rule_of_mode = Rule {
+                after,
+                ..mode.rule()
+            };
+            rule_of_mode == *rule
+        })
     }
 
     /// `eio_read, eio_write, slow`: what error messages offer.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Errno, Mode, Ops};
+use crate::duration::show_duration;
 
 /// What a rule does to a request that it matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,17 +22,23 @@ pub struct Rule {
     pub action: Action,
     /// The kinds of request it happens to.
     pub ops: Ops,
+    /// How long after it was armed it begins to act.
+    pub after: Duration,
 }
 
 /// Prints the text that parses back to an equal rule: the mode's name where the rule is one.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(mode) = Mode::of(self) {
-            return f.write_str(mode.name());
+        match (Mode::of(self), &self.action) {
+            (Some(mode), _) => f.write_str(mode.name())?,
+            (None, Action::Error(errno)) => write!(f, "error op={} errno={errno}", self.ops)?,
+            (None, Action::Delay(by)) => {
+                write!(f, "delay op={} by={}", self.ops, show_duration(*by))?;
+            }
         }
-        match &self.action {
-            Action::Error(errno) => write!(f, "error op={} errno={errno}", self.ops),
-            Action::Delay(by) => write!(f, "delay op={} by={}us", self.ops, by.as_micros()),
+        if !self.after.is_zero() {
+            write!(f, " after={}", show_duration(self.after))?;
         }
+        Ok(())
     }
 }

@@ -47,4 +47,22 @@ impl Options {
             .get(key)
             .map_err(|_| format!("`{key}` wants {wanted}, not a {found}"))
     }
+
+    /// The list of tables at `key`, each read by `item`; errors say which item is meant.
+    pub(super) fn list<T>(
+        &self,
+        key: &str,
+        item: impl Fn(&Self) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
+        let list: Option<Table> = self.get(key, "a list of tables")?;
+        let Some(list) = list else {
+            return Ok(Vec::new());
+        };
+        let tables = list.sequence_values::<Table>().enumerate();
+        let read = |(at, table): (usize, mlua::Result<Table>)| {
+            let table = table.map_err(|_| format!("`{key}` wants a list of tables"))?;
+            item(&Self(Some(table))).map_err(|error| format!("{key}[{}]: {error}", at + 1))
+        };
+        tables.map(read).collect()
+    }
 }

@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use mlua::{Lua, UserData, UserDataMethods};
 
+use super::arguments::Options;
 use super::bind::{Methods, look_up};
 use super::context::{Context, SharedVm};
+use super::duration::LuaDuration;
 use crate::client::{ClientError, DataError};
 use crate::disk::SECTOR;
 use crate::fault::{Mode, parse_rule};
@@ -71,9 +73,10 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
             write_sectors(disk, offset, &data.as_bytes())
         },
     )?;
-    methods.add("disk:fault_inject", |_, disk: &Disk, mode: String| {
-        inject(disk, &mode)
-    })?;
+    methods.add(
+        "disk:fault_inject",
+        |_, disk: &Disk, (mode, options): (String, Options)| inject(disk, &mode, &options),
+    )?;
     methods.add("disk:clear_faults", |_, disk: &Disk, ()| {
         disk.record.borrow_mut().clear_faults()
     })?;
@@ -139,12 +142,13 @@ fn bytes(what: &'static str, sectors: i64) -> Result<u64, SectorError> {
     Ok(sectors.saturating_mul(SECTOR))
 }
 
-fn inject(disk: &Disk, mode: &str) -> Result<(), String> {
-    match parse_rule(mode).filter(|_| mode == mode.trim()) {
-        None => Err(format!("unknown mode `{mode}` (valid: {})", Mode::list())),
-        Some(rule) => {
-            let armed = disk.record.borrow_mut().arm(&rule.to_string());
-            armed.map_err(|error| error.to_string())
-        }
-    }
+fn inject(disk: &Disk, mode: &str, options: &Options) -> Result<(), String> {
+    options.only(&["after"])?;
+    let after: Option<LuaDuration> = options.get("after", "a duration")?;
+    let rule = parse_rule(mode, 1).ok().filter(|_| mode == mode.trim());
+    let unknown = || format!("unknown mode `{mode}` (valid: {})", Mode::list());
+    let mut rule = rule.ok_or_else(unknown)?;
+    rule.after = after.map_or(rule.after, |after| after.0);
+    let armed = disk.record.borrow_mut().arm(&rule);
+    armed.map_err(|error| error.to_string())
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use mlua::{FromLua, Lua, Value};
 
+use crate::duration::parse_duration;
+
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A duration from Lua.
@@ -12,13 +14,12 @@ pub(super) struct LuaDuration(pub(super) Duration);
 
 impl FromLua for LuaDuration {
     fn from_lua(value: Value, _lua: &Lua) -> mlua::Result<Self> {
-        let seconds = match &value {
-            Value::Integer(seconds) => Some(*seconds as f64),
-            Value::Number(seconds) => Some(*seconds),
-            Value::String(text) => text.to_str().ok().and_then(|text| parse(&text)),
+        let duration = match &value {
+            Value::Integer(seconds) => Duration::try_from_secs_f64(*seconds as f64).ok(),
+            Value::Number(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
+            Value::String(text) => parse_duration(&text.to_string_lossy()),
             _ => None,
         };
-        let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         // Longer than anybody waits, and short enough to be added to any moment.
         let duration = duration.map(|duration| duration.min(LONGEST));
         duration
@@ -31,20 +32,6 @@ impl FromLua for LuaDuration {
                 ),
             })
     }
-}
-
-/// Seconds.
-fn parse(text: &str) -> Option<f64> {
-    let digits = text.find(|c: char| c.is_ascii_alphabetic())?;
-    let (number, unit) = text.split_at(digits);
-    let scale = match unit {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => return None,
-    };
-    Some(number.parse::<f64>().ok()? * scale)
 }
 
 #[cfg(test)]

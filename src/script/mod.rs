@@ -10,5 +10,6 @@ mod files;
 mod globals;
 mod state;
 mod vm;
+mod vm_options;
 
 pub use file::{FileOptions, run_file};

@@ -1,7 +1,6 @@
 //! `provium:vm`, and the VM with its console, clock and processes.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -12,8 +11,10 @@ use super::bind::{Methods, look_up, native};
 use super::context::{Context, SharedVm};
 use super::disk::Disk;
 use super::duration::LuaDuration;
+use super::vm_options::{attach_options, boot_options};
+use crate::runner::Event;
 use crate::sys;
-use crate::vm::{self, AttachOptions, BootOptions, Exit, Limit, RunResult, State, VmError};
+use crate::vm::{self, BootOptions, Exit, Limit, RunResult, State, VmError};
 
 pub(super) const VM: &str = "vm";
 const PROCESS: &str = "process";
@@ -250,6 +251,12 @@ fn register_console(context: &Context) -> mlua::Result<()> {
     methods.add("console:read_log", |_, console: &Console, ()| {
         Ok::<_, VmError>(console.0.borrow().console_log())
     })?;
+    methods.add(
+        "console:write",
+        |_, console: &Console, text: mlua::LuaString| {
+            console.0.borrow_mut().type_in(&text.as_bytes())
+        },
+    )?;
     type Expect = (String, Option<LuaDuration>);
     methods.add(
         "console:expect",
@@ -287,27 +294,6 @@ fn register_clock(context: &Context) -> mlua::Result<()> {
 
 fn said<T>(result: Result<T, VmError>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
-}
-
-fn boot_options(options: &Options) -> Result<BootOptions, String> {
-    options.only(&["memory", "cpus", "kernel_cmdline", "agent_timeout"])?;
-    let timeout: Option<LuaDuration> = options.get("agent_timeout", "a duration")?;
-    Ok(BootOptions {
-        memory: options.get("memory", "a size such as \"256M\"")?,
-        cpus: options.get("cpus", "a whole number")?,
-        kernel_cmdline: options.get("kernel_cmdline", "a string")?,
-        agent_timeout: timeout.map(|timeout| timeout.0),
-    })
-}
-
-fn attach_options(options: &Options) -> Result<AttachOptions, String> {
-    options.only(&["id", "size", "image"])?;
-    let image: Option<String> = options.get("image", "a path")?;
-    Ok(AttachOptions {
-        id: options.get("id", "a string")?,
-        size: options.get("size", "a number of bytes, 0 or more")?,
-        image: image.map(PathBuf::from),
-    })
 }
 
 /// `(text)`, `(program, {args...})` or `(program, {args=, env=, cwd=, stdin=, timeout=})`.
@@ -371,6 +357,11 @@ fn run_result(context: &Context, result: &RunResult) -> Result<Value, String> {
         fields.set("stderr", lua.create_string(&result.stderr)?)?;
         fields.set("status", result.status())?;
         fields.set("timed_out", result.exit == Exit::TimedOut)?;
+        fields.set("truncated", result.truncated)?;
+        if result.truncated {
+            let text = "a command in the guest printed more than 16 MiB; the rest is lost";
+            context.emit(Event::Log { text: text.into() });
+        }
         if let Exit::Signalled(signal) = result.exit {
             fields.set("signal", signal)?;
         }

@@ -21,10 +21,17 @@ pub(super) struct MachineSpec<'a> {
     /// KVM or TCG; `Auto` is decided by now.
     pub(super) accel: Accel,
     pub(super) disks: Vec<DriveSpec<'a>>,
-    pub(super) console: &'a Path,
-    /// Numbers of descriptors that QEMU inherits.
-    pub(super) qmp_fd: i32,
-    pub(super) agent_fd: i32,
+    /// Where the console is logged.
+    pub(super) console_log: &'a Path,
+    pub(super) sockets: Sockets,
+}
+
+/// The numbers of the sockets that QEMU inherits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sockets {
+    pub(super) qmp: i32,
+    pub(super) agent: i32,
+    pub(super) console: i32,
 }
 
 /// A disk, as QEMU sees it.
@@ -67,14 +74,18 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-chardev",
         &chardev(
-            "file",
+            "socket",
             "console",
-            &[("path", &spec.console.to_string_lossy()), ("append", "on")],
+            &[
+                ("fd", &spec.sockets.console.to_string()),
+                ("logfile", &spec.console_log.to_string_lossy()),
+                ("logappend", "on"),
+            ],
         ),
         "-serial",
         "chardev:console",
         "-chardev",
-        &chardev("socket", "qmp", &[("fd", &spec.qmp_fd.to_string())]),
+        &chardev("socket", "qmp", &[("fd", &spec.sockets.qmp.to_string())]),
         "-mon",
         "chardev=qmp,mode=control",
         "-device",
@@ -82,7 +93,11 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "-device",
         "virtio-serial-pci",
         "-chardev",
-        &chardev("socket", "agent", &[("fd", &spec.agent_fd.to_string())]),
+        &chardev(
+            "socket",
+            "agent",
+            &[("fd", &spec.sockets.agent.to_string())],
+        ),
         // Without an ID there would be no event when the guest opens the port.
         "-device",
         &format!("virtserialport,id=agent-port,chardev=agent,name={AGENT_PORT}"),
@@ -192,15 +207,18 @@ mod tests {
             cpus: 2,
             accel: Accel::Tcg,
             disks: vec![drive()],
-            console: Path::new("/r/con,sole"),
-            qmp_fd: 5,
-            agent_fd: 6,
+            console_log: Path::new("/r/con,sole"),
+            sockets: Sockets {
+                qmp: 5,
+                agent: 6,
+                console: 7,
+            },
         });
         let line = words.join(" ");
         assert!(line.contains("accel=tcg"));
         assert!(line.contains("-m 256M -smp 2"));
         assert!(line.contains("-initrd /i"));
-        assert!(line.contains("path=/r/con,,sole"));
+        assert!(line.contains("fd=7,logfile=/r/con,,sole"));
         assert!(words.contains(&blockdev(&drive()).to_string()));
         assert!(words.contains(&device(&drive()).to_string()));
     }

@@ -38,7 +38,9 @@ impl Vm {
             });
         }
         let backing = match options.image {
-            Some(image) => Backing::Mount(self.mount_disk(&id, &check_image(&image)?)?),
+            Some(image) => {
+                Backing::Mount(self.mount_disk(&id, &check_image(&image)?, options.read_only)?)
+            }
             None => Backing::None(FaultSet::default()),
         };
         let mut record = DiskRecord {
@@ -56,17 +58,18 @@ impl Vm {
         Ok(record)
     }
 
-    fn mount_disk(&mut self, id: &str, image: &Path) -> Result<Mounted, VmError> {
+    fn mount_disk(&mut self, id: &str, image: &Path, read_only: bool) -> Result<Mounted, VmError> {
         let Some(server) = &self.server else {
             return Err(self.wrong_state("vm:attach_disk", "not closed"));
         };
         let mount = server.mount.clone();
-        mount.attach(id, image, false)?;
+        mount.attach(id, image, read_only)?;
         self.drives += 1;
         Ok(Mounted {
             control: mount.disk(id)?,
             data: None,
             number: self.drives,
+            read_only,
             plugged: false,
         })
     }
@@ -82,7 +85,7 @@ impl Vm {
         machine.plug(&DriveSpec {
             id: &id,
             file: &mounted.control.path(),
-            read_only: false,
+            read_only: mounted.read_only,
             number: mounted.number,
         })?;
         mounted.plugged = true;

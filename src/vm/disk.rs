@@ -1,10 +1,11 @@
 //! A disk of a VM, as its owner sees it: one record, however many handles.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::VmError;
 use crate::client::{ClientError, DataFile, DiskControl};
-use crate::fault::{Edit, FaultSet, parse_rule};
+use crate::fault::{Edit, FaultSet, Rule};
 
 /// What a disk without an image says it is: 4 GiB.
 pub const DEFAULT_DISK_SIZE: u64 = 4 << 30;
@@ -18,6 +19,8 @@ pub struct AttachOptions {
     pub size: Option<u64>,
     /// The backing image.
     pub image: Option<PathBuf>,
+    /// Whether writing to it fails.
+    pub read_only: bool,
 }
 
 /// The state of a disk. It outlives the disk: handles find out here that it was detached.
@@ -45,6 +48,7 @@ pub(super) struct Mounted {
     pub(super) data: Option<DataFile>,
     /// Tells its block node from others.
     pub(super) number: u32,
+    pub(super) read_only: bool,
     /// The machine has it.
     pub(super) plugged: bool,
 }
@@ -92,14 +96,13 @@ impl DiskRecord {
         Ok(mounted.data.as_ref())
     }
 
-    /// Arms `rule`, which is one that parses.
-    pub fn arm(&mut self, rule: &str) -> Result<(), VmError> {
+    /// Arms `rule`.
+    pub fn arm(&mut self, rule: &Rule) -> Result<(), VmError> {
         match &mut self.backing {
             Backing::Mount(_) if self.detached => {}
-            Backing::Mount(mounted) => mounted.control.add_faults(&[rule])?,
+            Backing::Mount(mounted) => mounted.control.add_faults(&[rule.to_string()])?,
             Backing::None(faults) => {
-                let edits: Vec<_> = parse_rule(rule).map(Edit::Add).into_iter().collect();
-                *faults = faults.edited(&edits);
+                *faults = faults.edited(&[Edit::Add(rule.clone())], Instant::now());
             }
         }
         Ok(())
@@ -120,7 +123,7 @@ impl DiskRecord {
         match &self.backing {
             Backing::Mount(_) if self.detached => Ok(Vec::new()),
             Backing::Mount(mounted) => Ok(mounted.control.faults()?),
-            Backing::None(faults) => Ok(faults.rules().iter().map(ToString::to_string).collect()),
+            Backing::None(faults) => Ok(faults.rules().map(ToString::to_string).collect()),
         }
     }
 

@@ -66,6 +66,8 @@ pub struct RunResult {
     pub stdout: Vec<u8>,
     /// Its standard error.
     pub stderr: Vec<u8>,
+    /// Whether it printed more than the guest's agent keeps (16 MiB of each).
+    pub truncated: bool,
 }
 
 impl RunResult {
@@ -74,8 +76,10 @@ impl RunResult {
             (Some(signal), _) => Exit::Signalled(signal),
             (None, code) => Exit::Exited(code.unwrap_or(0)),
         };
+        let cut = |truncated: Option<bool>| truncated.unwrap_or(false);
         Self {
             exit,
+            truncated: cut(status.out_truncated) || cut(status.err_truncated),
             stdout: status.out_data.unwrap_or_default(),
             stderr: status.err_data.unwrap_or_default(),
         }

@@ -69,6 +69,13 @@ impl Vm {
         self.tool("vm:mkdir", "mkdir", &args).map(drop)
     }
 
+    /// Gives the file at `path` the permissions `mode`.
+    pub(super) fn chmod(&mut self, path: &str, mode: u32) -> Result<(), VmError> {
+        let mode = format!("{mode:o}");
+        self.tool("vm:boot", "chmod", &[&mode, "--", path])
+            .map(drop)
+    }
+
     /// Removes the file at `path`.
     pub fn unlink(&mut self, path: &str) -> Result<(), VmError> {
         self.tool("vm:unlink", "rm", &["--", path]).map(drop)

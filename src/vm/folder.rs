@@ -1,11 +1,13 @@
 //! The run-time folder of a VM: mount point, console log, QEMU's messages.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::VmError;
 use crate::sys::Process;
 use crate::{dirs, mounts};
 
@@ -42,6 +44,14 @@ impl Folder {
 
     pub(super) fn qemu_log(&self) -> PathBuf {
         self.0.join("qemu.log")
+    }
+
+    /// A new empty image of `size` bytes, which goes with the folder.
+    pub(super) fn scratch_image(&self, number: u32, size: u64) -> Result<PathBuf, VmError> {
+        let path = self.0.join(format!("scratch{number}.img"));
+        let made = File::create_new(&path).and_then(|file| file.set_len(size));
+        made.map_err(VmError::io(format!("a scratch disk of {size} bytes")))?;
+        Ok(path)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A VM from its creation to its end.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +10,10 @@ use super::attach::close_record;
 use super::folder::Folder;
 use super::machine::Machine;
 use super::mount_server::MountServer;
-use super::{Command, DiskRecord, Guest, Kvm, Limit, Process, RunResult, VmError, kvm};
+use super::{
+    AttachOptions, Command, DiskRecord, Guest, Kvm, Limit, Process, RunResult, Terminal, VmError,
+    kvm,
+};
 use crate::config::{Accel, Profile};
 
 /// How long a guest may take to boot, unless a test says otherwise.
@@ -54,6 +58,41 @@ pub struct BootOptions {
     pub kernel_cmdline: Option<String>,
     /// How long until the agent has to answer.
     pub agent_timeout: Option<Duration>,
+    /// Written once the agent answers.
+    pub files: Vec<BootFile>,
+    /// Attached before the guest starts.
+    pub disks: Vec<BootDisk>,
+}
+
+/// A file that a guest is to find.
+#[derive(Clone, Debug)]
+pub struct BootFile {
+    /// In the guest.
+    pub path: String,
+    /// All that is in it.
+    pub content: Vec<u8>,
+    /// Its permission bits, if they matter.
+    pub mode: Option<u32>,
+}
+
+/// A disk that a guest is to find.
+#[derive(Clone, Debug)]
+pub struct BootDisk {
+    /// Its name; as [`attach_disk`](Vm::attach_disk) chooses it without one.
+    pub id: Option<String>,
+    /// What is on it.
+    pub image: BootImage,
+    /// Whether writing to it fails.
+    pub read_only: bool,
+}
+
+/// Where the bytes of a boot disk come from.
+#[derive(Clone, Debug)]
+pub enum BootImage {
+    /// An image of the host.
+    Path(PathBuf),
+    /// An empty one of this many bytes, which is removed with the VM.
+    Scratch(u64),
 }
 
 /// A virtual machine. Its QEMU, its mount and its folder end with it.
@@ -139,6 +178,9 @@ impl Vm {
             guest.cmdline = format!("{} {added}", guest.cmdline);
         }
         self.patience = options.agent_timeout.unwrap_or(BOOT);
+        for disk in &options.disks {
+            self.attach_boot_disk(disk)?;
+        }
         let machine = self.start_machine(&guest, options);
         self.state = if machine.is_ok() {
             State::Booted
@@ -151,7 +193,27 @@ impl Vm {
                 mounted.plugged = true;
             }
         }
+        for file in &options.files {
+            self.write_file(&file.path, &file.content)?;
+            if let Some(mode) = file.mode {
+                self.chmod(&file.path, mode)?;
+            }
+        }
         Ok(())
+    }
+
+    fn attach_boot_disk(&mut self, disk: &BootDisk) -> Result<(), VmError> {
+        let image = match &disk.image {
+            BootImage::Path(path) => path.clone(),
+            BootImage::Scratch(size) => self.folder.scratch_image(self.drives, *size)?,
+        };
+        let options = AttachOptions {
+            id: disk.id.clone(),
+            size: None,
+            image: Some(image),
+            read_only: disk.read_only,
+        };
+        self.attach_disk(options).map(drop)
     }
 
     fn start_machine(&self, guest: &Guest, options: &BootOptions) -> Result<Machine, VmError> {
@@ -167,21 +229,20 @@ impl Vm {
             Some(DriveSpec {
                 id: &disk.id,
                 file: file.as_deref()?,
-                read_only: false,
+                read_only: disk.mounted()?.read_only,
                 number: disk.mounted()?.number,
             })
         });
         let drives: Vec<_> = drives.collect();
-        let console = self.folder.console();
-        let spec = |qmp_fd, agent_fd| MachineSpec {
+        let console_log = self.folder.console();
+        let spec = |sockets| MachineSpec {
             guest,
             memory: options.memory.as_deref().unwrap_or(&profile.memory),
             cpus: options.cpus.unwrap_or(profile.cpus),
             accel,
             disks: drives,
-            console: &console,
-            qmp_fd,
-            agent_fd,
+            console_log: &console_log,
+            sockets,
         };
         Machine::boot(spec, &self.folder, &self.limit, self.patience)
     }
@@ -200,6 +261,18 @@ impl Vm {
     pub fn expect(&mut self, text: &str, patience: Duration) -> Result<(), VmError> {
         let expect = |machine: &mut Machine| machine.expect(text, patience);
         self.with_machine("console:expect", expect)
+    }
+
+    /// Types `text` into the guest's console.
+    pub fn type_in(&mut self, text: &[u8]) -> Result<(), VmError> {
+        self.with_machine("console:write", |machine| machine.type_in(text))
+    }
+
+    /// The guest's console as a terminal, while it runs.
+    pub fn terminal(&self) -> Option<Terminal> {
+        self.machine
+            .as_ref()
+            .map(|machine| machine.terminal().clone())
     }
 
     /// The guest's time: nanoseconds since 1970.

@@ -6,12 +6,13 @@ use qapi::qga::{guest_get_time, guest_set_time};
 use qapi::qmp::{self, Event};
 
 use super::agent::Agent;
-use super::arguments::{DriveSpec, MachineSpec, blockdev, device, device_id, node};
+use super::arguments::{DriveSpec, MachineSpec, Sockets, blockdev, device, device_id, node};
 use super::console::Console;
 use super::folder::Folder;
 use super::qemu::{Channels, Qemu};
 use super::qmp::{Qmp, QmpError};
 use super::raw::Raw;
+use super::terminal::Terminal;
 use super::{Command, Exit, Limit, RunResult, VmError};
 
 /// How long the guest may take to let go of a disk.
@@ -29,6 +30,7 @@ const TICK: Duration = Duration::from_millis(20);
 pub(super) struct Machine {
     qmp: Qmp,
     agent: Agent,
+    terminal: Terminal,
     health: Health,
 }
 
@@ -79,14 +81,19 @@ impl Process {
 impl Machine {
     /// Starts QEMU and waits until the guest's agent answers.
     pub(super) fn boot<'a>(
-        spec: impl FnOnce(i32, i32) -> MachineSpec<'a>,
+        spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
         folder: &Folder,
         limit: &Limit,
         patience: Duration,
     ) -> Result<Self, VmError> {
         let deadline = Instant::now() + patience;
         let (mut qemu, channels) = Qemu::start(spec, &folder.qemu_log())?;
-        let Channels { qmp, agent } = channels;
+        let Channels {
+            qmp,
+            agent,
+            console,
+        } = channels;
+        let terminal = Terminal::open(console).map_err(VmError::io("the guest's console"))?;
         let qmp = Qmp::connect(qmp, deadline).map_err(|error| match error {
             QmpError::Gone => qemu.exit_error("while it started"),
             QmpError::Failed(error) => error,
@@ -94,6 +101,7 @@ impl Machine {
         let mut machine = Self {
             qmp,
             agent: Agent::new(agent),
+            terminal,
             health: Health {
                 qemu,
                 console: Console::new(&folder.console()),
@@ -332,6 +340,18 @@ impl Machine {
             std::thread::sleep(self.health.limit.cut(TICK));
         }
         Ok(())
+    }
+
+    /// The guest's serial console, for whoever wants to type.
+    pub(super) fn terminal(&self) -> &Terminal {
+        &self.terminal
+    }
+
+    /// Types `text` into the console.
+    pub(super) fn type_in(&mut self, text: &[u8]) -> Result<(), VmError> {
+        self.health.check()?;
+        let typed = self.terminal.write(text);
+        typed.map_err(VmError::io("the guest's console"))
     }
 
     /// The guest's time: nanoseconds since 1970.

@@ -19,6 +19,7 @@ mod mount_server;
 mod qemu;
 mod qmp;
 mod raw;
+mod terminal;
 
 pub use accel::{Kvm, kvm};
 pub use console::end_of as console_end;
@@ -28,7 +29,8 @@ pub use exec::{Command, Exit, RunResult};
 pub use files::FileStat;
 pub use folder::{await_clean_up, remove_leftovers};
 pub use guest::{DEFAULT_GUEST, Guest};
-pub use lifecycle::{BootOptions, State, Vm};
+pub use lifecycle::{BootDisk, BootFile, BootImage, BootOptions, State, Vm};
 pub use limit::Limit;
 pub use machine::Process;
 pub use qemu::PROGRAM;
+pub use terminal::Terminal;

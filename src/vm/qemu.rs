@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::VmError;
-use super::arguments::{MachineSpec, arguments};
+use super::arguments::{MachineSpec, Sockets, arguments};
 use crate::sys;
 
 /// What is started.
@@ -28,20 +28,28 @@ pub(super) struct Qemu {
 pub(super) struct Channels {
     pub(super) qmp: UnixStream,
     pub(super) agent: UnixStream,
+    pub(super) console: UnixStream,
 }
 
 impl Qemu {
-    /// Starts the machine that `spec` makes of the two descriptors; messages go to `log`.
+    /// Starts the machine that `spec` makes of the sockets; messages go to `log`.
     pub(super) fn start<'a>(
-        spec: impl FnOnce(i32, i32) -> MachineSpec<'a>,
+        spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
         log: &Path,
     ) -> Result<(Self, Channels), VmError> {
         let pair = || UnixStream::pair().map_err(VmError::io("a socket pair for QEMU"));
-        let ((qmp, its_qmp), (agent, its_agent)) = (pair()?, pair()?);
+        let (qmp, its_qmp) = pair()?;
+        let (agent, its_agent) = pair()?;
+        let (console, its_console) = pair()?;
         let mut command = Command::new(PROGRAM);
-        command.args(arguments(&spec(its_qmp.as_raw_fd(), its_agent.as_raw_fd())));
-        sys::inherit(&mut command, its_qmp.as_fd());
-        sys::inherit(&mut command, its_agent.as_fd());
+        command.args(arguments(&spec(Sockets {
+            qmp: its_qmp.as_raw_fd(),
+            agent: its_agent.as_raw_fd(),
+            console: its_console.as_raw_fd(),
+        })));
+        for socket in [&its_qmp, &its_agent, &its_console] {
+            sys::inherit(&mut command, socket.as_fd());
+        }
         sys::die_with_starter(&mut command, libc::SIGKILL);
         let log_file = File::create(log).map_err(VmError::io(log.display().to_string()))?;
         let second = log_file
@@ -58,7 +66,12 @@ impl Qemu {
             child,
             log: log.to_owned(),
         };
-        Ok((qemu, Channels { qmp, agent }))
+        let channels = Channels {
+            qmp,
+            agent,
+            console,
+        };
+        Ok((qemu, channels))
     }
 
     /// How it ended, if it did.

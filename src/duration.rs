@@ -1,0 +1,52 @@
+//! Durations as people write them: `200us`, `50ms`, `1.5s`, `2m`.
+
+use std::time::Duration;
+
+/// The units, smallest first, with their length in microseconds.
+const UNITS: [(&str, u64); 4] = [
+    ("us", 1),
+    ("ms", 1_000),
+    ("s", 1_000_000),
+    ("m", 60_000_000),
+];
+
+/// The duration that `text` means: a number and a unit.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(split);
+    let (_, micros) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let seconds = number.parse::<f64>().ok()? * (*micros as f64 / 1e6);
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// The shortest text that means `duration`, to the microsecond.
+pub fn show_duration(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    let fits = |(_, unit): &&(&str, u64)| micros % u128::from(*unit) == 0;
+    let (name, unit) = UNITS.iter().rev().find(fits).unwrap_or(&UNITS[0]);
+    format!("{}{name}", micros / u128::from(*unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_number_and_a_unit_make_a_duration() {
+        assert_eq!(parse_duration("200us"), Some(Duration::from_micros(200)));
+        assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
+        for bad in ["", "5", "ms", "-1s", "5 h", "1e400s", "NaNs"] {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_means_the_same(micros in 0_u64..1 << 50) {
+            let duration = Duration::from_micros(micros);
+            prop_assert_eq!(parse_duration(&show_duration(duration)), Some(duration));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The option tables of `vm:boot` and `vm:attach_disk`.
+
+use std::path::PathBuf;
+
+use mlua::{LuaString, Value};
+
+use super::arguments::Options;
+use super::duration::LuaDuration;
+use crate::size::parse_size;
+use crate::vm::{AttachOptions, BootDisk, BootFile, BootImage, BootOptions};
+
+pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
+    options.only(&[
+        "memory",
+        "cpus",
+        "kernel_cmdline",
+        "files",
+        "disks",
+        "agent_timeout",
+    ])?;
+    let timeout: Option<LuaDuration> = options.get("agent_timeout", "a duration")?;
+    Ok(BootOptions {
+        memory: options.get("memory", "a size such as \"256M\"")?,
+        cpus: options.get("cpus", "a whole number")?,
+        kernel_cmdline: options.get("kernel_cmdline", "a string")?,
+        agent_timeout: timeout.map(|timeout| timeout.0),
+        files: options.list("files", boot_file)?,
+        disks: options.list("disks", boot_disk)?,
+    })
+}
+
+fn boot_file(file: &Options) -> Result<BootFile, String> {
+    file.only(&["path", "content", "mode"])?;
+    let path: Option<String> = file.get("path", "a path in the guest")?;
+    let content: Option<LuaString> = file.get("content", "a string")?;
+    Ok(BootFile {
+        path: path.ok_or("`path` is missing: a path in the guest")?,
+        content: content.map_or(Vec::new(), |content| content.as_bytes().to_vec()),
+        mode: file_mode(
+            &file
+                .get("mode", "a number, or an octal string")?
+                .unwrap_or(Value::Nil),
+        )?,
+    })
+}
+
+/// Permission bits: a number, or an octal string as the shell has it.
+fn file_mode(value: &Value) -> Result<Option<u32>, String> {
+    let bits = match value {
+        Value::Nil => return Ok(None),
+        Value::Integer(bits) => u32::try_from(*bits).ok(),
+        Value::String(text) => u32::from_str_radix(&text.to_string_lossy(), 8).ok(),
+        _ => None,
+    };
+    let bits = bits.filter(|bits| *bits <= 0o7777);
+    bits.map(Some).ok_or_else(|| {
+        "`mode` wants permission bits: a number, or an octal string such as \"0755\"".into()
+    })
+}
+
+fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
+    disk.only(&["path", "scratch", "id", "readonly"])?;
+    let path: Option<String> = disk.get("path", "the path of an image")?;
+    let scratch: Option<String> = disk.get("scratch", "a size such as \"256M\"")?;
+    let image =
+        match (path, scratch) {
+            (Some(path), None) => BootImage::Path(PathBuf::from(path)),
+            (None, Some(size)) => BootImage::Scratch(parse_size(&size).ok_or_else(|| {
+                format!("`scratch` wants a size such as \"256M\", not \"{size}\"")
+            })?),
+            _ => return Err("a disk has either a `path` or a `scratch` size".into()),
+        };
+    let read_only: Option<bool> = disk.get("readonly", "true or false")?;
+    Ok(BootDisk {
+        id: disk.get("id", "a string")?,
+        image,
+        read_only: read_only.unwrap_or(false),
+    })
+}
+
+pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String> {
+    options.only(&["id", "size", "image"])?;
+    let image: Option<String> = options.get("image", "a path")?;
+    Ok(AttachOptions {
+        id: options.get("id", "a string")?,
+        size: options.get("size", "a number of bytes, 0 or more")?,
+        image: image.map(PathBuf::from),
+        read_only: false,
+    })
+}

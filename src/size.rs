@@ -1,0 +1,40 @@
+//! Sizes as people write them: `512`, `64K`, `256M`, `1.5G`, `4GiB`.
+
+/// The number of bytes that `text` means. Units are powers of 1024, as QEMU has them.
+pub fn parse_size(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(split.unwrap_or(text.len()));
+    let shift = match unit
+        .to_ascii_lowercase()
+        .trim_end_matches("ib")
+        .trim_end_matches('b')
+    {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return None,
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(1 << shift);
+    }
+    let bytes = number.parse::<f64>().ok()? * (1_u64 << shift) as f64;
+    (bytes < u64::MAX as f64 && bytes.fract() == 0.0).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_powers_of_1024_and_what_is_no_size_is_none() {
+        assert_eq!(parse_size("512"), Some(512));
+        assert_eq!(parse_size("64K"), Some(65_536));
+        assert_eq!(parse_size("1.5g"), Some(1_610_612_736));
+        assert_eq!(parse_size("4GiB"), Some(4 << 30));
+        for bad in ["", "M", "-1", "1X", "1e3", "0.3", "99999999999T"] {
+            assert_eq!(parse_size(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The guest's serial console as a terminal: what it prints, as it comes, and a way to type.
+//!
+//! QEMU logs the console by itself, but it waits for whoever is on the other end of the socket: a
+//! thread takes what comes and gives it to the watcher, if there is one.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// A guest that takes longer to take what is typed is stuck.
+const TYPING: Duration = Duration::from_secs(5);
+
+/// Where the output goes; nowhere without one.
+type Watcher = Arc<Mutex<Option<Box<dyn Write + Send>>>>;
+
+/// Our end of a console. The thread ends with QEMU.
+#[derive(Clone)]
+pub struct Terminal {
+    socket: Arc<UnixStream>,
+    watcher: Watcher,
+}
+
+impl Terminal {
+    pub(super) fn open(socket: UnixStream) -> io::Result<Self> {
+        socket.set_write_timeout(Some(TYPING))?;
+        let terminal = Self {
+            socket: Arc::new(socket),
+            watcher: Watcher::default(),
+        };
+        let (socket, watcher) = (Arc::clone(&terminal.socket), Arc::clone(&terminal.watcher));
+        let thread = std::thread::Builder::new().name("console".into());
+        thread.spawn(move || drain(&socket, &watcher))?;
+        Ok(terminal)
+    }
+
+    /// Types `text`.
+    pub fn write(&self, text: &[u8]) -> io::Result<()> {
+        (&*self.socket).write_all(text)
+    }
+
+    /// Has `watcher` see all that the guest prints from now on, in place of an earlier one; until a
+    /// write to it fails. It must not block for long: the guest waits for it.
+    pub fn watch(&self, watcher: Box<dyn Write + Send>) {
+        *self.watcher.lock() = Some(watcher);
+    }
+}
+
+fn drain(mut socket: &UnixStream, watcher: &Watcher) {
+    let mut buffer = [0; 4096];
+    loop {
+        match socket.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(n) => show(watcher, &buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn show(watcher: &Watcher, text: &[u8]) {
+    let mut watcher = watcher.lock();
+    let shown = watcher
+        .as_mut()
+        .map(|w| w.write_all(text).and_then(|()| w.flush()));
+    if matches!(shown, Some(Err(_))) {
+        *watcher = None;
+    }
+}

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::size::parse_size;
+
 /// The name that is searched for, from the working folder upwards.
 pub const FILE_NAME: &str = "provium.toml";
 /// The profile that exists without a configuration.
@@ -154,6 +156,13 @@ impl Config {
         Ok(config)
     }
 
+    /// Every profile, the one that needs no configuration included.
+    pub fn all_profiles(&self) -> impl Iterator<Item = Profile> {
+        let names = self.profiles.keys().map(String::as_str);
+        let names = names.chain([DEFAULT_PROFILE]);
+        names.filter_map(|name| self.profile(name).ok())
+    }
+
     /// The profile called `name`, its paths absolute.
     pub fn profile(&self, name: &str) -> Result<Profile, ConfigError> {
         let mut profile = match self.profiles.get(name) {
@@ -180,6 +189,14 @@ impl Config {
 }
 
 impl Profile {
+    /// Its memory in bytes; of what QEMU may understand and we do not, 0.
+    pub fn memory_bytes(&self) -> u64 {
+        match self.memory.parse::<u64>() {
+            Ok(mebibytes) => mebibytes << 20,
+            Err(_) => parse_size(&self.memory).unwrap_or(0),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         match (&self.guest, &self.kernel, &self.initrd) {
             (Some(_), Some(_), _) => Err("`guest` and `kernel` exclude each other".into()),

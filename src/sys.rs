@@ -94,6 +94,13 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Undoes [`die_with_starter`] for this process, and leaves the starter's session and terminal.
+pub fn outlive_starter() -> io::Result<()> {
+    // SAFETY: both calls take integers only.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) })?;
+    check(unsafe { libc::setsid() }).map(drop)
+}
+
 /// Makes the child that `command` starts the leader of a session of its own.
 pub fn new_session(command: &mut Command) {
     // SAFETY: setsid is async-signal-safe and takes no memory.

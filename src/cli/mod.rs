@@ -11,6 +11,7 @@ mod mount_options;
 mod status;
 mod table;
 mod test;
+mod test_options;
 mod umount;
 
 use std::process::ExitCode;
@@ -45,7 +46,7 @@ enum Command {
     Detach(disks::DetachArgs),
     Fault(fault::Args),
     Status(status::Args),
-    Test(test::Args),
+    Test(Box<test_options::Args>),
     #[command(hide = true)]
     TestFile(test::FileArgs),
     Guest(guest::Args),

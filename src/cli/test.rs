@@ -1,43 +1,19 @@
 //! `provium test`, and the process of one test file.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::Exit;
 use super::exit::UsageError;
+use super::test_options::{Args, Reporters};
 use crate::config::Config;
-use crate::runner::{self, Event, HumanReporter, RunOptions};
+use crate::runner::{self, Event, Job, RunOptions, Selected, Selection, Stop, Tests};
 use crate::script::{FileOptions, run_file as run_script};
 use crate::{sys, vm};
-
-/// Run Lua tests
-///
-/// Each file runs in a process of its own, with VMs and mounts of its own; nothing of them is left
-/// when it ends.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  provium test                      all of the roots in provium.toml
-  provium test examples/            all below a folder
-  provium test eio.test.lua -j 1    one file")]
-pub(super) struct Args {
-    /// Test files (*.test.lua) or folders with some
-    #[arg(value_name = "PATH")]
-    paths: Vec<PathBuf>,
-    /// The configuration, instead of the nearest provium.toml upwards
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// How many files run at a time [default: the number of processors]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// Seconds that a test may take that does not say so itself
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
-    timeout: Duration,
-}
 
 /// Run one test file and tell the parent process (internal)
 #[derive(Debug, clap::Args)]
@@ -46,47 +22,41 @@ pub(super) struct FileArgs {
     #[arg(long)]
     events_fd: RawFd,
     #[arg(long)]
+    order_fd: RawFd,
+    #[arg(long)]
     config: Option<PathBuf>,
-    #[arg(long, value_parser = seconds)]
-    timeout: Duration,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok();
-    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds < 1e8);
-    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| "seconds are a number above 0 and below 100 million".to_owned())
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let (config, config_path) = load_config(args)?;
-    let roots = config
-        .provium
-        .roots
-        .iter()
-        .map(|root| config.folder.join(root));
-    let paths = match args.paths.is_empty() {
-        true => roots.collect(),
-        false => args.paths.clone(),
+    let Some(files) = find_files(args, &config)? else {
+        return Ok(Exit::NoTests);
     };
-    let files = runner::discover(&paths).map_err(|error| UsageError(error.to_string()))?;
-    if files.is_empty() {
-        eprintln!(
-            "provium: no tests: there is no *.test.lua in {}",
-            list(&paths)
-        );
+    let options = args.run_options(&config, config_path);
+    let root = std::path::absolute(&config.folder)?;
+    let last_failed = runner::last_failed(&root)?;
+    let selection = args.selection(&root, &last_failed);
+    if args.list {
+        return Ok(print_list(&Plan::new(files, &selection, &options)));
+    }
+    let mut reporters = Reporters::open(args)?;
+    vm::remove_leftovers()?;
+    let seed = args.seed();
+    let plan = match selection.wants_names() || seed.is_some() {
+        true => Plan::new(files, &selection, &options),
+        false => Plan::all_of(files),
+    };
+    if plan.is_empty() {
+        eprintln!("provium: no tests: none of those that there are was selected");
         return Ok(Exit::NoTests);
     }
-    vm::remove_leftovers()?;
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let options = RunOptions {
-        config: config_path,
-        timeout: args.timeout,
-        jobs: args.jobs.map_or(processors, usize::from),
-    };
-    let summary = runner::run(&files, &options, &mut HumanReporter::new());
-    Ok(match (summary.failed, summary.passed + summary.skipped) {
-        (0, 0) => Exit::NoTests,
+    let stop = stop_on_signals()?;
+    let jobs = plan.jobs(args.repeat(), seed);
+    let summary = runner::run(&jobs, &options, &stop, seed, &mut reporters);
+    remember(&root, &selection, last_failed, &jobs, &summary.unfinished)?;
+    let ended = summary.passed + summary.skipped;
+    Ok(match (summary.failed + summary.not_run, ended) {
+        (0, 0) if !plan.part_is_empty => Exit::NoTests,
         (0, _) => Exit::Done,
         _ => Exit::Failed,
     })
@@ -107,15 +77,165 @@ fn load_config(args: &Args) -> anyhow::Result<(Config, Option<PathBuf>)> {
     Ok((config, found))
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    let paths: Vec<_> = paths
+/// The test files; None, and a message, if there are none.
+fn find_files(args: &Args, config: &Config) -> anyhow::Result<Option<Vec<PathBuf>>> {
+    let roots = config
+        .provium
+        .roots
         .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    paths.join(", ")
+        .map(|root| config.folder.join(root));
+    let paths = match args.paths.is_empty() {
+        true => roots.collect(),
+        false => args.paths.clone(),
+    };
+    let files = runner::discover(&paths).map_err(|error| UsageError(error.to_string()))?;
+    if files.is_empty() {
+        let paths: Vec<_> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let paths = paths.join(", ");
+        eprintln!("provium: no tests: there is no *.test.lua in {paths}");
+        return Ok(None);
+    }
+    Ok(Some(files))
+}
+
+/// What will run.
+struct Plan {
+    /// The files, with the names of their tests as far as they had to be found out.
+    files: Vec<(PathBuf, Option<Selected>)>,
+    /// Files that do not load, and why.
+    broken: Vec<(PathBuf, String)>,
+    /// Something was selected, but none of it is in our part.
+    part_is_empty: bool,
+}
+
+impl Plan {
+    fn all_of(files: Vec<PathBuf>) -> Self {
+        Self {
+            files: files.into_iter().map(|file| (file, None)).collect(),
+            broken: Vec::new(),
+            part_is_empty: false,
+        }
+    }
+
+    fn new(files: Vec<PathBuf>, selection: &Selection, options: &RunOptions) -> Self {
+        let (mut listed, mut broken) = (Vec::new(), Vec::new());
+        for (file, tests) in runner::list(&files, options) {
+            match tests {
+                Ok(tests) => listed.push((file, tests)),
+                Err(message) => broken.push((file, message)),
+            }
+        }
+        let selected = selection.of(listed);
+        let any = !selected.is_empty();
+        let part = selection.part_of(selected);
+        Self {
+            part_is_empty: any && part.is_empty(),
+            files: part
+                .into_iter()
+                .map(|selected| (selected.0.clone(), Some(selected)))
+                .collect(),
+            broken,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.broken.is_empty() && !self.part_is_empty
+    }
+
+    /// Everything `rounds` times; with a seed each round in an order of its own.
+    fn jobs(&self, rounds: u32, seed: Option<u64>) -> Vec<Job> {
+        let round = |round: u32| {
+            let broken = self.broken.iter().map(move |(file, message)| Job {
+                file: file.clone(),
+                round,
+                tests: Tests::Broken(message.clone()),
+            });
+            let whole = self.files.iter().filter(|(_, named)| named.is_none());
+            let whole = whole.map(move |(file, _)| Job {
+                file: file.clone(),
+                round,
+                tests: Tests::All,
+            });
+            let mut named: Vec<Selected> =
+                self.files.iter().filter_map(|(_, n)| n.clone()).collect();
+            if let Some(seed) = seed {
+                runner::shuffle(&mut named, seed.wrapping_add(u64::from(round - 1)));
+            }
+            let named = named.into_iter().map(move |(file, tests)| Job {
+                file,
+                round,
+                tests: Tests::Only(tests.into_iter().map(|test| test.name).collect()),
+            });
+            broken.chain(whole).chain(named).collect::<Vec<_>>()
+        };
+        (1..=rounds).flat_map(round).collect()
+    }
+}
+
+fn print_list(plan: &Plan) -> Exit {
+    for (file, tests) in plan.files.iter().filter_map(|(_, named)| named.as_ref()) {
+        for test in tests {
+            let tags = match test.tags.is_empty() {
+                true => String::new(),
+                false => format!(" [{}]", test.tags.join(", ")),
+            };
+            println!("{}: {}{tags}", file.display(), test.name);
+        }
+    }
+    for (file, message) in &plan.broken {
+        eprintln!("provium: {}: {message}", file.display());
+    }
+    match (plan.broken.is_empty(), plan.is_empty()) {
+        (false, _) => Exit::Failed,
+        (true, true) => Exit::NoTests,
+        (true, false) => Exit::Done,
+    }
+}
+
+/// The first INT or TERM stops the run, the second this process.
+fn stop_on_signals() -> std::io::Result<Stop> {
+    let stop = Stop::default();
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            Exit::Failed as i32,
+            stop.interrupted(),
+        )?;
+        signal_hook::flag::register(signal, stop.interrupted())?;
+    }
+    Ok(stop)
+}
+
+/// What did not pass is what failed last time; what was not run keeps its place there.
+fn remember(
+    root: &Path,
+    selection: &Selection,
+    mut failed: BTreeSet<runner::TestId>,
+    jobs: &[Job],
+    unfinished: &BTreeSet<(PathBuf, Option<String>)>,
+) -> std::io::Result<()> {
+    for job in jobs {
+        let of_file = selection.id(&job.file, None);
+        failed.retain(|id| match &job.tests {
+            Tests::Only(tests) => {
+                let ran = id.test.as_ref().is_none_or(|test| tests.contains(test));
+                id.file != of_file.file || !ran
+            }
+            _ => id.file != of_file.file,
+        });
+    }
+    let unfinished = unfinished.iter();
+    failed.extend(unfinished.map(|(file, test)| selection.id(file, test.as_deref())));
+    runner::remember_failed(root, &failed)
 }
 
 pub(super) fn run_file(args: &FileArgs) -> anyhow::Result<Exit> {
+    let mut order = Vec::new();
+    File::from(sys::inherited(args.order_fd)?).read_to_end(&mut order)?;
+    let order = serde_json::from_slice(&order)?;
     let events = RefCell::new(File::from(sys::inherited(args.events_fd)?));
     let emit = move |event: Event| {
         // Without a reader there is nobody left to tell, and the kernel ends us soon.
@@ -126,10 +246,6 @@ pub(super) fn run_file(args: &FileArgs) -> anyhow::Result<Exit> {
         }
     };
     let config = Config::load(args.config.as_deref(), Path::new("."))?;
-    let options = FileOptions {
-        config,
-        timeout: args.timeout,
-    };
-    run_script(&args.path, options, Box::new(emit));
+    run_script(&args.path, FileOptions { config, order }, Box::new(emit));
     Ok(Exit::Done)
 }

@@ -7,23 +7,29 @@ use std::time::Duration;
 use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Event, Outcome, Report, Reporter, Summary};
+use super::{Event, KeptVm, Outcome, Report, Reporter, Summary, test_name};
 
-/// Draws to standard output.
+/// Draws to standard output, or to standard error when something else is written there.
 pub struct HumanReporter {
     bar: ProgressBar,
+    to_stderr: bool,
     colour: bool,
     running: Vec<String>,
+    flaky: Vec<String>,
 }
 
 impl HumanReporter {
     /// A bar and colour only where a person looks at a terminal; no colour with `NO_COLOR`.
-    pub fn new() -> Self {
-        let terminal = std::io::stdout().is_terminal();
+    pub fn new(to_stderr: bool) -> Self {
+        let terminal = match to_stderr {
+            true => std::io::stderr().is_terminal(),
+            false => std::io::stdout().is_terminal(),
+        };
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let target = match terminal {
-            true => ProgressDrawTarget::stdout(),
-            false => ProgressDrawTarget::hidden(),
+        let target = match (terminal, to_stderr) {
+            (true, true) => ProgressDrawTarget::stderr(),
+            (true, false) => ProgressDrawTarget::stdout(),
+            (false, _) => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(Some(0), target);
         if let Ok(style) =
@@ -34,8 +40,10 @@ impl HumanReporter {
         bar.enable_steady_tick(Duration::from_millis(100));
         Self {
             bar,
+            to_stderr,
             colour: terminal && !no_colour,
             running: Vec::new(),
+            flaky: Vec::new(),
         }
     }
 
@@ -44,50 +52,107 @@ impl HumanReporter {
     }
 
     fn say(&self, text: &str) {
-        self.bar.suspend(|| println!("{text}"));
+        self.bar.suspend(|| match self.to_stderr {
+            true => eprintln!("{text}"),
+            false => println!("{text}"),
+        });
     }
 
-    fn event(&mut self, file: &Path, event: &Event) {
+    /// A line that begins with `word`, and a text below it.
+    fn entry(&self, word: &str, style: Style, line: &str, text: &str) {
+        let word = self.paint(&format!("{word:<5}"), style);
+        let text = match text {
+            "" => String::new(),
+            text => format!("\n{}", indented(text)),
+        };
+        self.say(&format!("{word} {line}{text}"));
+    }
+
+    fn event(&mut self, file: &Path, round: u32, event: &Event) {
+        let name = |test: &str| test_name(file, round, test);
         match event {
             Event::Planned { tests } => self.bar.inc_length(tests.len() as u64),
             Event::Started { test, .. } => {
-                self.running.push(name(file, test));
+                self.running.push(name(test));
                 self.show_running();
+            }
+            Event::Slow {
+                test,
+                seconds,
+                consoles,
+            } => {
+                let line = format!("{} (runs for {seconds:.0}s)", name(test));
+                self.entry("SLOW", Style::new().yellow(), &line, consoles);
+            }
+            Event::Signalled { signal, consoles } => {
+                let line = format!("{}: its process does not end", file.display());
+                self.entry(signal, Style::new().red(), &line, consoles);
+            }
+            Event::Retried {
+                test,
+                attempt,
+                message,
+                seconds,
+            } => {
+                self.ended_running(&name(test));
+                let line = format!("{} (try {attempt} failed, {seconds:.2}s)", name(test));
+                self.entry("RETRY", Style::new().yellow(), &line, message);
             }
             Event::Finished {
                 test,
                 outcome,
                 seconds,
-            } => self.finished(&name(file, test), outcome, *seconds),
+                attempts,
+            } => self.finished(name(test), outcome, *seconds, *attempts),
             Event::FileFailed { message } => {
-                self.failed(&file.display().to_string(), message, None);
+                let line = file.display().to_string();
+                self.entry("FAIL", Style::new().red().bold(), &line, message);
             }
+            Event::FileNotRun { .. } | Event::Vm { .. } => {}
+            Event::Kept { process, vms } => self.kept(file, *process, vms),
             Event::Log { text } => self.say(&format!("      {}: {text}", file.display())),
-            Event::Vm { .. } => {}
         }
     }
 
-    fn finished(&mut self, name: &str, outcome: &Outcome, seconds: f64) {
+    fn finished(&mut self, name: String, outcome: &Outcome, seconds: f64, attempts: u32) {
+        self.ended_running(&name);
+        self.bar.inc(1);
+        let took = format!("{name} ({seconds:.2}s)");
+        match outcome {
+            Outcome::Passed if attempts > 1 => {
+                let line = format!("{name} ({seconds:.2}s, passed at try {attempts})");
+                self.entry("FLAKY", Style::new().yellow().bold(), &line, "");
+                self.flaky.push(name);
+            }
+            Outcome::Passed => self.entry("PASS", Style::new().green(), &took, ""),
+            Outcome::Skipped { reason } => {
+                let line = format!("{name}: {reason}");
+                self.entry("SKIP", Style::new().yellow(), &line, "");
+            }
+            Outcome::Failed { message } => {
+                self.entry("FAIL", Style::new().red().bold(), &took, message);
+            }
+            Outcome::NotRun { .. } => {}
+        }
+    }
+
+    fn kept(&self, file: &Path, process: u32, vms: &[KeptVm]) {
+        for vm in vms {
+            let line = format!("vm `{}` of {}", vm.name, file.display());
+            let folder = vm.folder.display();
+            let text = format!(
+                "disks    provium status {folder}/mnt\n\
+                 console  provium console {folder}/console.sock\n\
+                 log      {folder}/console.log\n\
+                 end it   kill {process}"
+            );
+            self.entry("KEPT", Style::new().cyan(), &line, &text);
+        }
+    }
+
+    fn ended_running(&mut self, name: &str) {
         self.running.retain(|other| other != name);
         self.show_running();
-        self.bar.inc(1);
-        match outcome {
-            Outcome::Passed => {
-                let word = self.paint("PASS", Style::new().green());
-                self.say(&format!("{word}  {name} ({seconds:.2}s)"));
-            }
-            Outcome::Skipped { reason } => {
-                let word = self.paint("SKIP", Style::new().yellow());
-                self.say(&format!("{word}  {name}: {reason}"));
-            }
-            Outcome::Failed { message } => self.failed(name, message, Some(seconds)),
-        }
-    }
-
-    fn failed(&self, name: &str, message: &str, seconds: Option<f64>) {
-        let word = self.paint("FAIL", Style::new().red().bold());
-        let took = seconds.map_or(String::new(), |seconds| format!(" ({seconds:.2}s)"));
-        self.say(&format!("{word}  {name}{took}\n{}", indented(message)));
     }
 
     fn show_running(&self) {
@@ -98,40 +163,50 @@ impl HumanReporter {
         self.bar.finish_and_clear();
         let Summary {
             passed,
+            flaky,
             failed,
             skipped,
+            not_run,
+            stopped,
             took,
+            ..
         } = summary;
-        println!("in {:.1}s:", took.as_secs_f64());
-        println!("{passed} passed, {failed} failed, {skipped} skipped");
-    }
-}
-
-impl Default for HumanReporter {
-    fn default() -> Self {
-        Self::new()
+        for name in &self.flaky {
+            self.entry("FLAKY", Style::new().yellow().bold(), name, "");
+        }
+        if let Some(reason) = stopped {
+            self.say(reason);
+        }
+        self.say(&format!("in {:.1}s:", took.as_secs_f64()));
+        let mut line = format!("{passed} passed, {failed} failed, {skipped} skipped");
+        if *flaky > 0 {
+            line += &format!(", {flaky} flaky");
+        }
+        if *not_run > 0 {
+            line += &format!(", {not_run} not run");
+        }
+        self.say(&line);
     }
 }
 
 impl Reporter for HumanReporter {
     fn report(&mut self, report: &Report) {
         match report {
-            Report::Files(_) => {}
-            Report::Event(file, event) => self.event(file, event),
-            Report::Output(file, text) => {
-                self.say(&format!(
-                    "----  {} printed:\n{}",
-                    file.display(),
-                    indented(text)
-                ));
+            Report::Began { seed, .. } => {
+                if let Some(seed) = seed {
+                    self.say(&format!(
+                        "shuffled: --shuffle={seed} gives this order again"
+                    ));
+                }
+            }
+            Report::Event(file, round, event) => self.event(file, *round, event),
+            Report::Output(file, _, text) => {
+                let line = format!("{} printed:", file.display());
+                self.entry("----", Style::new(), &line, text);
             }
             Report::Ended(summary) => self.ended(summary),
         }
     }
-}
-
-fn name(file: &Path, test: &str) -> String {
-    format!("{}: {test}", file.display())
 }
 
 fn indented(text: &str) -> String {

@@ -1,12 +1,14 @@
-//! The engine: files to processes, their events to a reporter, the ends to a summary.
+//! The engine: files to processes, their events to reporters, the ends to a summary.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::worker;
-use super::{Event, Outcome};
+use super::memory::MemoryGate;
+use super::worker::{self, list_file};
+use super::{Event, Order, Outcome, Stop, TestInfo};
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -15,19 +17,74 @@ pub struct RunOptions {
     pub config: Option<PathBuf>,
     /// How long a test may take that does not say so itself.
     pub timeout: Duration,
+    /// How long a file may take.
+    pub file_timeout: Option<Duration>,
+    /// After how long, and each time as much has passed, a test is called slow.
+    pub slow_after: Duration,
     /// How many files run at a time.
     pub jobs: usize,
+    /// Bytes of memory that a file needs to be started beside others.
+    pub memory: u64,
+    /// How many failures stop the run.
+    pub max_fail: Option<usize>,
+    /// How often a failed test is tried again.
+    pub retries: u32,
+    /// Whether slow tests run.
+    pub include_slow: bool,
+    /// Whether the VMs of failed tests stay.
+    pub keep: bool,
+}
+
+impl RunOptions {
+    pub(super) fn order(&self, only: Option<Vec<String>>) -> Order {
+        Order {
+            list: false,
+            only,
+            include_slow: self.include_slow,
+            keep: self.keep,
+            timeout: self.timeout.as_secs_f64(),
+        }
+    }
+}
+
+/// A file to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The file.
+    pub file: PathBuf,
+    /// From 1, when everything runs several times.
+    pub round: u32,
+    /// What of it.
+    pub tests: Tests,
+}
+
+/// What of a file runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tests {
+    /// All, as they are written.
+    All,
+    /// These, in this order.
+    Only(Vec<String>),
+    /// None: the file could not be read, for this reason.
+    Broken(String),
 }
 
 /// Something that happened in a run.
 #[derive(Clone, Debug)]
 pub enum Report {
-    /// These files will run.
-    Files(usize),
-    /// An event of a file.
-    Event(PathBuf, Event),
+    /// It begins.
+    Began {
+        /// How many files will run, each round counted.
+        files: usize,
+        /// How often everything runs.
+        rounds: u32,
+        /// What decides the order, if it is shuffled.
+        seed: Option<u64>,
+    },
+    /// An event of a file in a round.
+    Event(PathBuf, u32, Event),
     /// What a file with failures printed.
-    Output(PathBuf, String),
+    Output(PathBuf, u32, String),
     /// All is over.
     Ended(Summary),
 }
@@ -39,76 +96,320 @@ pub trait Reporter {
 }
 
 /// How a run went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Tests that passed.
+    /// Tests that passed, the flaky ones included.
     pub passed: usize,
+    /// Tests that passed, but not at once.
+    pub flaky: usize,
     /// Tests that failed, and files that did so as a whole.
     pub failed: usize,
     /// Tests that were left out.
     pub skipped: usize,
+    /// Tests, and files as a whole, that the run was stopped before.
+    pub not_run: usize,
+    /// Why it was stopped, if it was.
+    pub stopped: Option<String>,
     /// How long it took.
     pub took: Duration,
+    /// What did not pass: files with tests, or without one when it was the file.
+    pub unfinished: BTreeSet<(PathBuf, Option<String>)>,
 }
 
 impl Summary {
-    fn count(&mut self, event: &Event) {
+    fn count(&mut self, file: &Path, event: &Event) {
+        let mut unfinished = |test: Option<&String>| {
+            self.unfinished.insert((file.to_owned(), test.cloned()));
+        };
         match event {
-            Event::Finished { outcome, .. } => match outcome {
-                Outcome::Passed => self.passed += 1,
+            Event::Finished {
+                test,
+                outcome,
+                attempts,
+                ..
+            } => match outcome {
+                Outcome::Passed => {
+                    self.passed += 1;
+                    self.flaky += usize::from(*attempts > 1);
+                }
                 Outcome::Skipped { .. } => self.skipped += 1,
-                Outcome::Failed { .. } => self.failed += 1,
+                Outcome::Failed { .. } => {
+                    unfinished(Some(test));
+                    self.failed += 1;
+                }
+                Outcome::NotRun { .. } => {
+                    unfinished(Some(test));
+                    self.not_run += 1;
+                }
             },
-            Event::FileFailed { .. } => self.failed += 1,
+            Event::FileFailed { .. } => {
+                unfinished(None);
+                self.failed += 1;
+            }
+            Event::FileNotRun { .. } => {
+                unfinished(None);
+                self.not_run += 1;
+            }
             _ => {}
         }
     }
 }
 
-/// Runs `files` and tells `reporter`.
-pub fn run(files: &[PathBuf], options: &RunOptions, reporter: &mut dyn Reporter) -> Summary {
+/// The tests of each file, or why a file does not load.
+pub fn list(
+    files: &[PathBuf],
+    options: &RunOptions,
+) -> Vec<(PathBuf, Result<Vec<TestInfo>, String>)> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let found = parking_lot::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs.clamp(1, files.len().max(1)) {
+            scope.spawn(|| {
+                while let Some(file) =
+                    files.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+                {
+                    let tests = list_file(file, options);
+                    found.lock().push((file.clone(), tests));
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner();
+    let place = |file: &PathBuf| files.iter().position(|other| other == file);
+    found.sort_by_key(|(file, _)| place(file));
+    found
+}
+
+/// Runs `jobs` and tells `reporter`, until all is done or `stop` says so.
+pub fn run(
+    jobs: &[Job],
+    options: &RunOptions,
+    stop: &Stop,
+    seed: Option<u64>,
+    reporter: &mut dyn Reporter,
+) -> Summary {
     let started = Instant::now();
     let mut summary = Summary::default();
-    reporter.report(&Report::Files(files.len()));
+    reporter.report(&Report::Began {
+        files: jobs.len(),
+        rounds: jobs.iter().map(|job| job.round).max().unwrap_or(1),
+        seed,
+    });
     let (queue, waiting) = unbounded();
-    for file in files {
-        let _ = queue.send(file.clone());
+    for job in jobs {
+        let _ = queue.send(job.clone());
     }
     drop(queue);
     let (tell, reports) = unbounded();
+    let gate = MemoryGate::new(options.memory);
     std::thread::scope(|scope| {
-        for _ in 0..options.jobs.clamp(1, files.len().max(1)) {
-            let (waiting, tell) = (waiting.clone(), tell.clone());
+        for _ in 0..options.jobs.clamp(1, jobs.len().max(1)) {
+            let runner = FileRunner {
+                options,
+                stop,
+                gate: &gate,
+                tell: tell.clone(),
+            };
+            let waiting = waiting.clone();
             // The thread outlives the processes that it starts: they die with it.
-            scope.spawn(move || {
-                waiting
-                    .iter()
-                    .for_each(|file| run_one(&file, options, &tell))
-            });
+            scope.spawn(move || runner.run_all(&waiting));
         }
         drop(tell);
         for report in reports {
-            if let Report::Event(_, event) = &report {
-                summary.count(event);
+            if let Report::Event(file, _, event) = &report {
+                summary.count(file, event);
+            }
+            if options.max_fail.is_some_and(|most| summary.failed >= most) {
+                let failures = if summary.failed == 1 {
+                    "failure"
+                } else {
+                    "failures"
+                };
+                stop.stop(format!("stopped after {} {failures}", summary.failed));
             }
             reporter.report(&report);
         }
     });
     summary.took = started.elapsed();
-    reporter.report(&Report::Ended(summary));
+    summary.stopped = stop.reason().filter(|_| summary.not_run > 0);
+    reporter.report(&Report::Ended(summary.clone()));
     summary
 }
 
-fn run_one(file: &Path, options: &RunOptions, tell: &Sender<Report>) {
-    let say = |report| {
-        let _ = tell.send(report);
-    };
-    let mut emit = |event| say(Report::Event(file.to_owned(), event));
-    match worker::run_file(file, options, &mut emit) {
-        Ok(output) if output.is_empty() => {}
-        Ok(output) => say(Report::Output(file.to_owned(), output)),
-        Err(error) => emit(Event::FileFailed {
-            message: format!("cannot run the file: {error}"),
-        }),
+/// One of the threads that run files.
+struct FileRunner<'a> {
+    options: &'a RunOptions,
+    stop: &'a Stop,
+    gate: &'a MemoryGate,
+    tell: Sender<Report>,
+}
+
+impl FileRunner<'_> {
+    fn run_all(&self, waiting: &Receiver<Job>) {
+        for job in waiting {
+            let _running = self.gate.enter(self.stop);
+            match self.stop.reason() {
+                Some(reason) => self.leave_out(&job, &reason),
+                None => self.run(&job),
+            }
+        }
+    }
+
+    fn say(&self, job: &Job, event: Event) {
+        let _ = self
+            .tell
+            .send(Report::Event(job.file.clone(), job.round, event));
+    }
+
+    fn leave_out(&self, job: &Job, reason: &str) {
+        let Tests::Only(tests) = &job.tests else {
+            let reason = reason.to_owned();
+            return self.say(job, Event::FileNotRun { reason });
+        };
+        for test in tests {
+            self.say(
+                job,
+                Event::Finished {
+                    test: test.clone(),
+                    outcome: Outcome::NotRun {
+                        reason: reason.to_owned(),
+                    },
+                    seconds: 0.0,
+                    attempts: 0,
+                },
+            );
+        }
+    }
+
+    /// Runs the file, and what failed of it again, each time in a new process.
+    fn run(&self, job: &Job) {
+        let mut tries = Tries {
+            planned: false,
+            again: Vec::new(),
+        };
+        let mut only = match &job.tests {
+            Tests::All => None,
+            Tests::Only(tests) => Some(tests.clone()),
+            Tests::Broken(message) => {
+                let message = message.clone();
+                return self.say(job, Event::FileFailed { message });
+            }
+        };
+        for attempt in 1..=self.options.retries + 1 {
+            self.try_once(job, only, attempt, &mut tries);
+            if tries.again.is_empty() {
+                return;
+            }
+            if self.stop.reason().is_some() {
+                break;
+            }
+            only = Some(
+                tries
+                    .again
+                    .iter()
+                    .map(|failed| failed.test.clone())
+                    .collect(),
+            );
+        }
+        // Stopped before the next try, or it did not get to them: what they failed with counts.
+        for failed in tries.again {
+            self.say(
+                job,
+                Event::Finished {
+                    test: failed.test,
+                    outcome: Outcome::Failed {
+                        message: failed.message,
+                    },
+                    seconds: failed.seconds,
+                    attempts: failed.attempt,
+                },
+            );
+        }
+    }
+
+    /// Runs some of the file's tests; notes those that have to be tried again.
+    fn try_once(&self, job: &Job, mut only: Option<Vec<String>>, attempt: u32, tries: &mut Tries) {
+        let is_last = attempt > self.options.retries;
+        loop {
+            let order = self.options.order(only);
+            let mut emit = |event| {
+                if let Some(event) = tries.note(event, attempt, is_last) {
+                    self.say(job, event);
+                }
+            };
+            let done = worker::run_file(&job.file, &order, self.options, self.stop, &mut emit);
+            let done = match done {
+                Ok(done) => done,
+                Err(error) => {
+                    let message = format!("cannot run the file: {error}");
+                    return emit(Event::FileFailed { message });
+                }
+            };
+            if !done.output.is_empty() {
+                let output = Report::Output(job.file.clone(), job.round, done.output);
+                let _ = self.tell.send(output);
+            }
+            match done.rest {
+                Some(rest) if !rest.is_empty() => only = Some(rest),
+                _ => return,
+            }
+        }
+    }
+}
+
+/// What is known over the tries of a file.
+struct Tries {
+    /// The plan has been told: later processes of the file are no more tests than there were.
+    planned: bool,
+    again: Vec<FailedTry>,
+}
+
+struct FailedTry {
+    test: String,
+    message: String,
+    seconds: f64,
+    attempt: u32,
+}
+
+impl Tries {
+    /// What the reporters see of an event.
+    fn note(&mut self, event: Event, attempt: u32, is_last: bool) -> Option<Event> {
+        let (test, outcome, seconds) = match event {
+            Event::Planned { .. } if self.planned => return None,
+            Event::Planned { tests } => {
+                self.planned = true;
+                return Some(Event::Planned { tests });
+            }
+            Event::Finished {
+                test,
+                outcome,
+                seconds,
+                ..
+            } => (test, outcome, seconds),
+            event => return Some(event),
+        };
+        self.again.retain(|failed| failed.test != test);
+        match outcome {
+            Outcome::Failed { message } if !is_last => {
+                self.again.push(FailedTry {
+                    test: test.clone(),
+                    message: message.clone(),
+                    seconds,
+                    attempt,
+                });
+                Some(Event::Retried {
+                    test,
+                    attempt,
+                    message,
+                    seconds,
+                })
+            }
+            outcome => Some(Event::Finished {
+                test,
+                outcome,
+                seconds,
+                attempts: attempt,
+            }),
+        }
     }
 }

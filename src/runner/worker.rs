@@ -1,45 +1,76 @@
 //! One test file in a process of its own, watched until it ends.
 
 use std::fs::File;
-use std::io::{self, PipeReader, Read, Seek};
+use std::io::{self, PipeReader, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Event, Outcome, RunOptions};
+use super::story::{Story, Verdict};
+use super::{Event, Order, RunOptions, Stop, TestInfo};
 use crate::{sys, vm};
 
-/// What a process may take beyond a test's own time, to end by itself and close its VMs.
-const GRACE: Duration = Duration::from_secs(10);
 /// How long the mount servers of a killed process may take to clean up.
 const CLEAN_UP: Duration = Duration::from_secs(5);
+/// How long a process may take to end after TERM.
+const TERM: Duration = Duration::from_secs(5);
+/// How often to look whether the run was stopped.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What is left when a file's process is done.
+pub(super) struct Done {
+    /// What the file printed; empty when nothing failed.
+    pub(super) output: String,
+    /// The tests that another process has to run, since this one keeps its VMs.
+    pub(super) rest: Option<Vec<String>>,
+}
 
 /// Runs the test file at `path` and passes on every event; the stream is made whole: every
 /// planned test has an end, whatever happens to the process.
 pub(super) fn run_file(
     path: &Path,
+    order: &Order,
     options: &RunOptions,
+    stop: &Stop,
     emit: &mut dyn FnMut(Event),
-) -> io::Result<Output> {
-    let mut worker = Worker::start(path, options)?;
-    let mut story = Story::new(options.timeout);
-    let verdict = worker.watch(&mut story, emit)?;
-    let status = worker.end(&verdict)?;
-    story.complete(&verdict, status, emit);
-    worker.output(story.failed)
+) -> io::Result<Done> {
+    let mut worker = Worker::start(path, order, options)?;
+    let mut story = Story::new(options, Instant::now());
+    let verdict = worker.watch(&mut story, stop, emit)?;
+    if let Verdict::Kept = verdict {
+        let output = worker.output()?;
+        let rest = Some(story.rest());
+        return Ok(Done { output, rest });
+    }
+    let consoles = match &verdict {
+        Verdict::TimedOut(_) => story.console_ends(),
+        _ => String::new(),
+    };
+    let status = worker.end(&verdict, &consoles, emit)?;
+    story.complete(&verdict, status, &consoles, emit);
+    let output = match story.failed {
+        true => worker.output()?,
+        false => String::new(),
+    };
+    Ok(Done { output, rest: None })
 }
 
-/// What the file printed; empty when nothing failed.
-pub(super) type Output = String;
-
-/// Why no more events come.
-enum Verdict {
-    /// The process closed the stream.
-    Ended,
-    /// It took too long; the ends of its guests' consoles.
-    TimedOut(String),
+/// The tests that the file at `path` declares, or why it does not load.
+pub(super) fn list_file(path: &Path, options: &RunOptions) -> Result<Vec<TestInfo>, String> {
+    let order = Order {
+        list: true,
+        ..options.order(None)
+    };
+    let mut found = Err("its process ended without a list".into());
+    let mut note = |event| match event {
+        Event::Planned { tests } => found = Ok(tests),
+        Event::FileFailed { message } => found = Err(message),
+        _ => {}
+    };
+    run_file(path, &order, options, &Stop::default(), &mut note)
+        .map_err(|error| format!("cannot run the file: {error}"))?;
+    found
 }
 
 struct Worker {
@@ -49,16 +80,18 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(path: &Path, options: &RunOptions) -> io::Result<Self> {
+    fn start(path: &Path, order: &Order, options: &RunOptions) -> io::Result<Self> {
         let (events, write_end) = io::pipe()?;
         let output = tempfile::tempfile()?;
+        let mut order_file = tempfile::tempfile()?;
+        order_file.write_all(&serde_json::to_vec(order)?)?;
+        order_file.rewind()?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args([
-            "test-file",
-            "--events-fd",
-            &write_end.as_raw_fd().to_string(),
-        ]);
-        command.args(["--timeout", &options.timeout.as_secs_f64().to_string()]);
+        command.args(["test-file", "--events-fd"]);
+        command.arg(write_end.as_raw_fd().to_string());
+        command
+            .arg("--order-fd")
+            .arg(order_file.as_raw_fd().to_string());
         if let Some(config) = &options.config {
             command.arg("--config").arg(config);
         }
@@ -68,6 +101,7 @@ impl Worker {
             .stdout(output.try_clone()?)
             .stderr(output.try_clone()?);
         sys::inherit(&mut command, write_end.as_fd());
+        sys::inherit(&mut command, order_file.as_fd());
         sys::die_with_starter(&mut command, libc::SIGKILL);
         let child = command.spawn()?;
         Ok(Self {
@@ -77,33 +111,73 @@ impl Worker {
         })
     }
 
-    /// Passes events on until the stream ends or the time is up.
-    fn watch(&mut self, story: &mut Story, emit: &mut dyn FnMut(Event)) -> io::Result<Verdict> {
+    /// Passes events on until the stream ends, the time is up or the run is stopped.
+    fn watch(
+        &mut self,
+        story: &mut Story,
+        stop: &Stop,
+        emit: &mut dyn FnMut(Event),
+    ) -> io::Result<Verdict> {
         let mut pending = Vec::new();
         let mut buffer = [0; 4096];
         loop {
-            let left = story.deadline.saturating_duration_since(Instant::now());
-            if !sys::wait_readable(&self.events, left)? {
-                return Ok(Verdict::TimedOut(story.console_ends()));
+            let now = Instant::now();
+            if let Some(why) = stop.reason() {
+                return Ok(Verdict::Stopped(why));
+            }
+            if let Some(why) = story.overdue(now) {
+                return Ok(Verdict::TimedOut(why));
+            }
+            if let Some(warning) = story.slow(now) {
+                emit(warning);
+            }
+            let left = story.next_look().saturating_duration_since(now);
+            if !sys::wait_readable(&self.events, left.min(TICK))? {
+                continue;
             }
             let n = self.events.read(&mut buffer)?;
             if n == 0 {
-                return Ok(Verdict::Ended);
+                return Ok(if story.kept {
+                    Verdict::Kept
+                } else {
+                    Verdict::Ended
+                });
             }
             pending.extend_from_slice(&buffer[..n]);
             while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = pending.drain(..=end).collect();
                 if let Ok(event) = serde_json::from_slice::<Event>(&line) {
-                    story.note(&event);
+                    story.note(&event, Instant::now());
                     emit(event);
                 }
             }
         }
     }
 
-    /// Ends the process and waits until nothing of it is left.
-    fn end(&mut self, verdict: &Verdict) -> io::Result<ExitStatus> {
-        if matches!(verdict, Verdict::TimedOut(_)) {
+    /// Ends the process, at first with TERM, and waits until nothing of it is left.
+    fn end(
+        &mut self,
+        verdict: &Verdict,
+        consoles: &str,
+        emit: &mut dyn FnMut(Event),
+    ) -> io::Result<ExitStatus> {
+        if !matches!(verdict, Verdict::Ended) {
+            let mut signal = |name: &str| {
+                if matches!(verdict, Verdict::TimedOut(_)) {
+                    emit(Event::Signalled {
+                        signal: name.into(),
+                        consoles: consoles.into(),
+                    });
+                }
+            };
+            let process = sys::Process::open(self.child.id());
+            if let Ok(process) = process {
+                signal("TERM");
+                let _ = process.signal(libc::SIGTERM);
+                if !process.wait(TERM)? {
+                    signal("KILL");
+                }
+            }
             self.child.kill()?;
         }
         let status = self.child.wait()?;
@@ -113,106 +187,10 @@ impl Worker {
         Ok(status)
     }
 
-    fn output(&mut self, wanted: bool) -> io::Result<Output> {
+    fn output(&mut self) -> io::Result<String> {
         let mut bytes = Vec::new();
-        if wanted {
-            self.output.rewind()?;
-            self.output.read_to_end(&mut bytes)?;
-        }
+        self.output.rewind()?;
+        self.output.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-}
-
-/// What is known of a file while it runs.
-struct Story {
-    file_timeout: Duration,
-    deadline: Instant,
-    planned: Option<Vec<String>>,
-    running: Option<(String, Instant)>,
-    consoles: Vec<(String, PathBuf)>,
-    failed: bool,
-}
-
-impl Story {
-    fn new(file_timeout: Duration) -> Self {
-        Self {
-            file_timeout,
-            deadline: Instant::now() + file_timeout + GRACE,
-            planned: None,
-            running: None,
-            consoles: Vec::new(),
-            failed: false,
-        }
-    }
-
-    fn note(&mut self, event: &Event) {
-        let now = Instant::now();
-        match event {
-            Event::Planned { tests } => {
-                self.planned = Some(tests.clone());
-                self.deadline = now + GRACE;
-            }
-            Event::Started { test, timeout } => {
-                self.running = Some((test.clone(), now));
-                let timeout = Duration::try_from_secs_f64(*timeout).unwrap_or(self.file_timeout);
-                self.deadline = now + timeout + GRACE;
-            }
-            Event::Finished { test, outcome, .. } => {
-                self.running = None;
-                self.failed |= matches!(outcome, Outcome::Failed { .. });
-                if let Some(planned) = &mut self.planned {
-                    planned.retain(|other| other != test);
-                }
-                self.deadline = now + GRACE;
-            }
-            Event::FileFailed { .. } => {
-                self.failed = true;
-                self.planned = Some(Vec::new());
-            }
-            Event::Vm { name, console } => self.consoles.push((name.clone(), console.clone())),
-            Event::Log { .. } => {}
-        }
-    }
-
-    fn console_ends(&self) -> String {
-        let logs = self.consoles.iter().filter(|(_, console)| console.exists());
-        let ends = logs.map(|(name, log)| format!("\nvm `{name}`: {}", vm::console_end(log)));
-        ends.collect()
-    }
-
-    /// Ends every test that the process left without an end.
-    fn complete(&mut self, verdict: &Verdict, status: ExitStatus, emit: &mut dyn FnMut(Event)) {
-        let (why, consoles) = match verdict {
-            Verdict::TimedOut(consoles) => {
-                ("was stopped: its time was up".to_owned(), consoles.as_str())
-            }
-            Verdict::Ended => (format!("ended {}", how(status)), ""),
-        };
-        let Some(planned) = self.planned.take() else {
-            self.failed = true;
-            let message = format!("the file's process {why}{consoles}");
-            return emit(Event::FileFailed { message });
-        };
-        let running = self.running.take();
-        for test in planned {
-            self.failed = true;
-            let started = running.as_ref().filter(|(name, _)| *name == test);
-            let message = match started {
-                Some(_) => format!("the test's process {why}{consoles}"),
-                None => format!("not run: the file's process {why} in an earlier test"),
-            };
-            emit(Event::Finished {
-                test,
-                outcome: Outcome::Failed { message },
-                seconds: started.map_or(0.0, |(_, since)| since.elapsed().as_secs_f64()),
-            });
-        }
-    }
-}
-
-fn how(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("by signal {signal}"),
-        (None, code) => format!("with exit code {}", code.unwrap_or(0)),
     }
 }

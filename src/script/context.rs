@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use mlua::{Function, Lua, Table};
+use mlua::{Function, Lua, Table, Value};
 
+use super::state;
 use crate::config::Config;
-use crate::runner::Event;
+use crate::runner::{Event, TestInfo};
 use crate::vm::{Limit, Vm};
 
 /// A VM that several handles share.
@@ -20,6 +21,21 @@ pub(super) struct Declared {
     pub(super) run: Function,
 }
 
+impl Declared {
+    /// What the runner knows of it. Tags are a list of words, or one word.
+    pub(super) fn info(&self) -> TestInfo {
+        let tags = match self.meta.get("tags") {
+            Ok(Value::String(tag)) => vec![tag.to_string_lossy()],
+            Ok(Value::Table(tags)) => tags.sequence_values().flatten().collect(),
+            _ => Vec::new(),
+        };
+        TestInfo {
+            name: self.name.clone(),
+            tags,
+        }
+    }
+}
+
 /// The state of a test file. Clones share it.
 #[derive(Clone)]
 pub(super) struct Context(Rc<Inner>);
@@ -29,7 +45,7 @@ struct Inner {
     prelude: RefCell<Option<Table>>,
     config: Config,
     limit: Limit,
-    emit: Box<dyn Fn(Event)>,
+    emit: RefCell<Box<dyn Fn(Event)>>,
     tests: RefCell<Vec<Declared>>,
     vms: RefCell<Vec<SharedVm>>,
     /// Why the file's tests are left out, if they are.
@@ -37,13 +53,13 @@ struct Inner {
 }
 
 impl Context {
-    pub(super) fn new(lua: Lua, config: Config, emit: Box<dyn Fn(Event)>) -> Self {
+    pub(super) fn new(config: Config, emit: Box<dyn Fn(Event)>) -> Self {
         Self(Rc::new(Inner {
-            lua,
+            lua: state::new(),
             prelude: RefCell::default(),
             config,
             limit: Limit::default(),
-            emit,
+            emit: emit.into(),
             tests: RefCell::default(),
             vms: RefCell::default(),
             todo: RefCell::default(),
@@ -63,7 +79,12 @@ impl Context {
     }
 
     pub(super) fn emit(&self, event: Event) {
-        (self.0.emit)(event);
+        (self.0.emit.borrow())(event);
+    }
+
+    /// Ends the stream of events: whoever reads it finds its end.
+    pub(super) fn hang_up(&self) {
+        *self.0.emit.borrow_mut() = Box::new(drop);
     }
 
     pub(super) fn set_prelude(&self, prelude: Table) {

@@ -8,9 +8,9 @@ use mlua::{Function, HookTriggers, Lua, Table, Value, Variadic, VmState};
 use super::bind::native;
 use super::context::{Context, Declared};
 use super::duration::LuaDuration;
-use super::{disk, globals, state, vm};
+use super::{disk, globals, keep, vm};
 use crate::config::Config;
-use crate::runner::{Event, Outcome};
+use crate::runner::{Event, Order, Outcome, TestInfo};
 use crate::vm::Limit;
 
 /// How often Lua looks at the clock: every so many of its instructions.
@@ -21,33 +21,71 @@ const LOOK_EVERY: u32 = 100_000;
 pub struct FileOptions {
     /// Where profiles come from.
     pub config: Config,
-    /// How long a test may take that does not say so itself; and the file's own code.
-    pub timeout: Duration,
+    /// What to run, and how.
+    pub order: Order,
 }
 
 /// Runs all tests of the file at `path` and tells `emit` how they went.
 pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
-    let context = Context::new(state::new(), options.config, emit);
-    let timeout = options.timeout;
-    if let Err(error) = load(&context, path, timeout) {
+    let FileOptions { config, order } = options;
+    let context = Context::new(config, emit);
+    let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
+    let loaded = set_up(&context, order.list).and_then(|()| load(&context, path, timeout));
+    if let Err(error) = loaded {
         let message = with_consoles(&context, &clean(&error));
         context.emit(Event::FileFailed { message });
-    } else {
-        let tests = context.take_tests();
-        let names = tests.iter().map(|test| test.name.clone()).collect();
-        context.emit(Event::Planned { tests: names });
-        for test in &tests {
-            run_test(&context, test, timeout);
+        if order.keep {
+            keep::keep_vms(&context);
         }
+    } else {
+        run_tests(&context, &order, timeout);
     }
     context.limit().set(None);
     context.close_vms_since(0);
 }
 
+fn run_tests(context: &Context, order: &Order, timeout: Duration) {
+    let mut tests = context.take_tests();
+    let mut missing = Vec::new();
+    if let Some(only) = &order.only {
+        let mut chosen = Vec::new();
+        for name in only {
+            match tests.iter().position(|test| test.name == *name) {
+                Some(at) => chosen.push(tests.swap_remove(at)),
+                None => missing.push(name.clone()),
+            }
+        }
+        tests = chosen;
+    }
+    let missing_infos = missing.iter().map(|name| TestInfo {
+        name: name.clone(),
+        tags: Vec::new(),
+    });
+    let infos = tests.iter().map(Declared::info).chain(missing_infos);
+    let tests_planned = infos.collect();
+    context.emit(Event::Planned {
+        tests: tests_planned,
+    });
+    if order.list {
+        return;
+    }
+    for name in missing {
+        let message = "the file does not declare this test any more".into();
+        context.emit(Event::Finished {
+            test: name,
+            outcome: Outcome::Failed { message },
+            seconds: 0.0,
+            attempts: 1,
+        });
+    }
+    for test in &tests {
+        run_test(context, test, order, timeout);
+    }
+}
+
 /// Runs the file's own code, which declares the tests.
 fn load(context: &Context, path: &Path, timeout: Duration) -> mlua::Result<()> {
     let lua = context.lua();
-    set_up(context)?;
     extend_package_path(
         lua,
         &context.config().folder,
@@ -60,7 +98,8 @@ fn load(context: &Context, path: &Path, timeout: Duration) -> mlua::Result<()> {
         .exec()
 }
 
-fn set_up(context: &Context) -> mlua::Result<()> {
+/// Gives the Lua state what every test file finds. With `list` VMs are stand-ins.
+pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
     let lua = context.lua();
     let natives = lua.create_table()?;
     let shared = context.clone();
@@ -79,6 +118,7 @@ fn set_up(context: &Context) -> mlua::Result<()> {
         Ok(())
     })?;
     natives.set("log", log)?;
+    natives.set("listing", list)?;
     let prelude = lua
         .load(include_str!("../../lua/prelude.lua"))
         .set_name("=provium");
@@ -147,7 +187,7 @@ fn declare(context: &Context, args: &[Value]) -> Result<(), String> {
     }
 }
 
-fn run_test(context: &Context, test: &Declared, timeout: Duration) {
+fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration) {
     let own: Option<LuaDuration> = test.meta.get("timeout").unwrap_or_default();
     let timeout = own.map_or(timeout, |own| own.0);
     context.emit(Event::Started {
@@ -157,20 +197,32 @@ fn run_test(context: &Context, test: &Declared, timeout: Duration) {
     let started = Instant::now();
     context.limit().set(Some(started + timeout));
     let mark = context.vm_count();
-    let outcome = outcome(context, test).unwrap_or_else(|error| Outcome::Failed {
-        message: with_consoles(context, &clean(&error)),
-    });
+    let outcome =
+        outcome(context, test, order.include_slow).unwrap_or_else(|error| Outcome::Failed {
+            message: with_consoles(context, &clean(&error)),
+        });
     context.limit().set(None);
-    context.close_vms_since(mark);
+    let keep = order.keep && matches!(outcome, Outcome::Failed { .. });
+    if !keep {
+        context.close_vms_since(mark);
+    }
     context.emit(Event::Finished {
         test: test.name.clone(),
         outcome,
         seconds: started.elapsed().as_secs_f64(),
+        attempts: 1,
     });
+    if keep {
+        keep::keep_vms(context);
+    }
 }
 
-fn outcome(context: &Context, test: &Declared) -> mlua::Result<Outcome> {
+fn outcome(context: &Context, test: &Declared, include_slow: bool) -> mlua::Result<Outcome> {
     if let Some(reason) = context.todo() {
+        return Ok(Outcome::Skipped { reason });
+    }
+    if test.meta.get::<bool>("slow")? && !include_slow {
+        let reason = "slow: run it with --include-slow".into();
         return Ok(Outcome::Skipped { reason });
     }
     match test.meta.get("skip")? {

@@ -8,6 +8,7 @@ mod duration;
 mod file;
 mod files;
 mod globals;
+mod keep;
 mod state;
 mod vm;
 mod vm_options;

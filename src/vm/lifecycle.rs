@@ -155,6 +155,11 @@ impl Vm {
         self.state
     }
 
+    /// Its run-time folder: mount point, logs.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// The file that its console is logged to.
     pub fn console_path(&self) -> std::path::PathBuf {
         self.folder.console()

@@ -1,7 +1,9 @@
 //! The README and docs/ say only what is true: their examples are run.
 
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::Lines;
 
 use crate::harness::*;
 
@@ -104,5 +106,117 @@ fn every_link_leads_to_a_file() {
                 page.display()
             );
         }
+    }
+}
+
+/// What a CI recipe runs, in order: the text of `run:`, the items of `script:`, the steps `sh '...'`.
+fn scripts(recipe: &str) -> Vec<String> {
+    let mut scripts = Vec::new();
+    let mut lines = recipe.lines().peekable();
+    while let Some(line) = lines.next() {
+        let key = line.trim_start_matches([' ', '-']);
+        let depth = line.len() - key.len();
+        if key == "run: |" {
+            scripts.push(deeper(&mut lines, depth).join("\n"));
+        } else if key == "script:" || key == "before_script:" {
+            let items = deeper(&mut lines, depth).into_iter();
+            scripts.extend(items.map(|item| item.trim_start_matches("- ").to_owned()));
+        } else if let Some(command) = key.strip_prefix("run: ") {
+            scripts.push(command.to_owned());
+        } else if let Some(step) = key.strip_prefix("sh '") {
+            scripts.push(step.trim_end_matches('\'').to_owned());
+        }
+    }
+    scripts
+}
+
+/// The next lines, as far as they are indented by more than `depth`; without their indentation.
+fn deeper<'a>(lines: &mut Peekable<Lines<'a>>, depth: usize) -> Vec<&'a str> {
+    let is_deeper = |line: &&str| line.len() - line.trim_start().len() > depth;
+    let mut found = Vec::new();
+    while let Some(line) = lines.next_if(is_deeper) {
+        found.push(line.trim());
+    }
+    found
+}
+
+/// How many machines share the tests of a recipe.
+fn parts(recipe: &str) -> usize {
+    let value = |key: &str| {
+        let mut lines = recipe.lines();
+        lines.find_map(|line| line.trim().strip_prefix(key))
+    };
+    match value("part: ") {
+        Some(list) => list.split(',').count(),
+        None => value("parallel: ").map_or(1, |count| count.parse().unwrap()),
+    }
+}
+
+/// Whether a line prepares a machine, as this one is already.
+fn installs(line: &str) -> bool {
+    let first = line.split_whitespace().next().unwrap_or_default();
+    first.ends_with("mnt-helpers/setup")
+        || ["sudo", "apt", "apt-get", "git"].contains(&first)
+        || line.trim_start().starts_with("cargo install")
+}
+
+const FILES: [&str; 4] = ["a", "b", "c", "d"];
+
+/// A project with ten tests in each of its files; none needs a guest. So many that each part of a
+/// recipe gets some.
+fn project() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("provium.toml"), "").unwrap();
+    let tests = folder.path().join("tests");
+    std::fs::create_dir(&tests).unwrap();
+    for file in FILES {
+        let lua = format!("for n = 10, 19 do test('{file}-' .. n, function(t) end) end");
+        std::fs::write(tests.join(format!("{file}.test.lua")), lua).unwrap();
+    }
+    folder
+}
+
+/// Runs a recipe as one of its machines, and gives the names of the tests in its JUnit report.
+fn run_recipe(recipe: &str, part: usize) -> Vec<String> {
+    let folder = project();
+    for script in scripts(recipe) {
+        let script = script.replace("${{ matrix.part }}", &part.to_string());
+        let lines: Vec<_> = script.lines().filter(|line| !installs(line)).collect();
+        let mut bash = Command::new("bash");
+        bash.args(["-exc", &lines.join("\n")])
+            .current_dir(folder.path())
+            .env("GITHUB_PATH", folder.path().join("path"))
+            .env("CI_NODE_INDEX", part.to_string())
+            .env("CI_NODE_TOTAL", parts(recipe).to_string());
+        assert_ok(&run(with_provium_in_path(&mut bash)));
+    }
+    let report = folder.path().join("report.xml");
+    assert!(report.exists(), "no JUnit report:\n{recipe}");
+    test_names(&std::fs::read_to_string(report).unwrap())
+}
+
+/// The names of the test cases in a JUnit report.
+fn test_names(report: &str) -> Vec<String> {
+    let cases = report.split("<testcase").skip(1);
+    let name = |case: &str| {
+        let from = case.split(" name=\"").nth(1).unwrap();
+        from.split('"').next().unwrap().to_owned()
+    };
+    cases.map(name).collect()
+}
+
+/// Runs what the recipes run, as each of their machines: together these run every test once.
+#[test]
+fn every_ci_recipe_runs() {
+    let of_page = |page: &PathBuf| [blocks(page, "yaml"), blocks(page, "groovy")].concat();
+    let recipes: Vec<_> = pages().iter().flat_map(of_page).collect();
+    assert!(recipes.iter().any(|recipe| parts(recipe) > 1));
+    let of_file = |file: &str| (10..20).map(|n| format!("{file}-{n}")).collect::<Vec<_>>();
+    let expected = FILES.map(of_file).concat();
+    for recipe in &recipes {
+        let reports = (1..=parts(recipe)).map(|part| run_recipe(recipe, part));
+        let mut ran: Vec<_> = reports.flatten().collect();
+        ran.sort();
+        assert_eq!(ran, expected, "{recipe}");
     }
 }

@@ -1,0 +1,455 @@
+---@meta
+
+-- What provium gives to a test file, for lua-language-server and its kin. Nothing here is run.
+-- Every error is a string: the place of the call, the call's name, what is wrong.
+
+---Seconds as a number, or a text with a unit: `"200us"`, `"50ms"`, `"1.5s"`, `"2m"`. A negative, infinite or NaN one is an error.
+---@alias provium.Duration number|string
+
+---`eio_read`: reads fail with EIO. `eio_write`: writes fail with EIO. `slow`: reads and writes wait 50 ms first.
+---@alias provium.FaultMode "eio_read"|"eio_write"|"slow"
+
+---`paused`: its processors are stopped. `dead`: closed, panicked, not booted in time, or QEMU ended.
+---@alias provium.VmState "created"|"booted"|"paused"|"shutdown"|"dead"
+
+---How a command in the guest ended: by itself, by a signal, or killed at its time-out.
+---@alias provium.ExitStatus "exited"|"signaled"|"timed_out"
+
+---What a test says of itself; keys of your own are kept too, and found in `t.meta`.
+---@class provium.Meta
+---@field skip? boolean|string Leaves the test out; a string is the reason.
+---@field slow? boolean Leaves the test out unless `--include-slow` is given.
+---@field tags? string|string[] What `--tag` and `--no-tag` select by.
+---@field timeout? provium.Duration How long the test may take, in place of `--timeout`.
+---@field [string] any
+
+---@class provium.WaitOptions
+---@field timeout? provium.Duration How long to try at most. Default: 10 seconds.
+---@field interval? provium.Duration The pause between two tries. Default: 0.1 seconds.
+---@field desc? string What is waited for, for the error. Default: `"condition"`.
+
+---@class provium.BootOptions
+---@field memory? string With a unit, as QEMU takes it: `"256M"`. Default: the profile's.
+---@field cpus? integer How many processors. Default: the profile's.
+---@field kernel_cmdline? string Added to the kernel's command line.
+---@field agent_timeout? provium.Duration How long the guest's agent may take to answer, also after a reset. Default: 60 seconds.
+---@field files? provium.BootFile[] Files that are written once the agent answers.
+---@field disks? provium.BootDisk[] Disks that are attached before the guest starts; `vm:disk(id)` finds them.
+
+---@class provium.BootFile
+---@field path string In the guest.
+---@field content? string All that is in it. Default: nothing.
+---@field mode? integer|string Permission bits: a number, or an octal string such as `"0755"`.
+
+---A disk has either a `path` or a `scratch` size.
+---@class provium.BootDisk
+---@field path? string An image of the host; a relative one starts at the working folder of the run.
+---@field scratch? string The size of an empty image that goes with the VM: `"256M"`.
+---@field id? string Its name. Default: `attached-VM`, so give one to all disks but one.
+---@field readonly? boolean Whether writes are refused, in the guest and on the host. Default: false.
+
+---@class provium.AttachOptions
+---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. Default: `attached-VM`.
+---@field image? string The backing image; a relative path starts at the working folder of the run. Without one the disk is a record on the host.
+---@field size? integer The modelled size in bytes, of a disk without an image. Default: 4 GiB.
+
+---@class provium.RunOptions
+---@field args? string[] The arguments.
+---@field env? table<string, string> Added to the environment.
+---@field cwd? string The working folder in the guest.
+---@field stdin? string The standard input. Default: nothing.
+---@field timeout? provium.Duration The command is killed after this long. Default: when the test's time is up, which is an error.
+
+---The same without `timeout`: that belongs to `process:wait`.
+---@class provium.RunAsyncOptions
+---@field args? string[] The arguments.
+---@field env? table<string, string> Added to the environment.
+---@field cwd? string The working folder in the guest.
+---@field stdin? string The standard input. Default: nothing.
+
+---@class provium.MkdirOptions
+---@field parents? boolean Makes the folders above it too, and takes one that is there. Default: false.
+---@field perm? integer Permission bits, as in `tonumber("755", 8)`.
+
+---@class provium.FaultOptions
+---@field after? provium.Duration The fault takes effect this long after it was armed. Default: at once.
+
+---@class provium.FileStat
+---@field size integer Bytes.
+---@field mode integer Permission bits.
+---@field kind "file"|"dir"|"link"|"other"
+---@field mtime integer Seconds since 1970.
+---@field uid integer
+---@field gid integer
+
+---A test, while it runs. A failed assertion fails it even when a pcall swallows the error.
+---@class provium.T
+---@field name string
+---@field meta provium.Meta Empty without one.
+local T = {}
+
+---Fails with `message`, or "assertion failed", unless `condition` is true; returns it.
+---@generic V
+---@param condition V?
+---@param message? any
+---@return V
+function T:assert(condition, message) end
+
+---Fails unless `a` and `b` are rawequal; `message` replaces the beginning of the error.
+---@param a any
+---@param b any
+---@param message? any
+function T:assert_eq(a, b, message) end
+
+---Fails if `a` and `b` are rawequal; `message` replaces the beginning of the error.
+---@param a any
+---@param b any
+---@param message? any
+function T:assert_neq(a, b, message) end
+
+---Fails unless the text of `needle` occurs in that of `haystack`, plainly and not as a pattern.
+---@param haystack any
+---@param needle any
+---@param message? any
+function T:assert_contains(haystack, needle, message) end
+
+---Calls `fn`, fails unless it raises, and returns what it raised: a string where provium did.
+---@param fn fun()
+---@param message? any
+---@return any error
+function T:assert_raises(fn, message) end
+
+---Fails the test with `message`, or "explicit failure (t:fail)".
+---@param message? any
+function T:fail(message) end
+
+---Ends the test as skipped.
+---@param reason? string
+function T:skip(reason) end
+
+---Adds a line to the report.
+---@param value any
+function T:log(value) end
+
+---How a command in the guest ended, and what it printed.
+---@class provium.RunResult
+---@field exit_code integer -1 when a signal ended it, -2 when its time was up.
+---@field stdout string
+---@field stderr string
+---@field status provium.ExitStatus
+---@field timed_out boolean
+---@field signal? integer The number of the signal that ended it.
+---@field truncated boolean Whether the guest's agent kept only the first 16 MiB of stdout or stderr.
+local RunResult = {}
+
+---Whether the exit code is 0.
+---@return boolean
+function RunResult:ok() end
+
+---Raises, with the code and the output, unless the exit code is 0.
+---@return provium.RunResult self
+function RunResult:assert_ok() end
+
+---A command in the guest that was started and not waited for.
+---@class provium.Process
+local Process = {}
+
+---Waits for its end and returns the result; kills it, and all that it started, at the time-out.
+---@param timeout? provium.Duration Default: no time-out of its own.
+---@return provium.RunResult
+function Process:wait(timeout) end
+
+---Sends a signal to it and to all that it started; does nothing once it has ended.
+---@param signal? string The name without SIG. Default: `"TERM"`.
+function Process:kill(signal) end
+
+---Returns its process ID in the guest.
+---@return integer
+function Process:pid() end
+
+---Returns how it ended, or `"running"`.
+---@return "running"|provium.ExitStatus
+function Process:status() end
+
+---Kills it, and all that it started.
+function Process:close() end
+
+---Commands in the guest that are ended together.
+---@class provium.Worker
+local Worker = {}
+
+---Runs a command to its end, as `vm:run`.
+---@param program string
+---@param options? string[]|provium.RunOptions
+---@return provium.RunResult
+---@overload fun(self: provium.Worker, text: string): provium.RunResult
+function Worker:run(program, options) end
+
+---Starts a command that belongs to the worker, as `vm:run_async`.
+---@param program string
+---@param options? string[]|provium.RunAsyncOptions
+---@return provium.Process
+---@overload fun(self: provium.Worker, text: string): provium.Process
+function Worker:run_async(program, options) end
+
+---Sends a signal to all that was started here.
+---@param signal? string The name without SIG. Default: `"TERM"`.
+function Worker:kill(signal) end
+
+---Waits for all that was started here, one after the other; each is killed at the time-out.
+---@param timeout? provium.Duration For each. Default: no time-out of its own.
+function Worker:join(timeout) end
+
+---Kills all that was started here, and forgets it.
+function Worker:close() end
+
+---The guest's serial console.
+---@class provium.Console
+local Console = {}
+
+---Returns all that the console has shown since the VM was created; in any state.
+---@return string
+function Console:read_log() end
+
+---Waits until the console shows `text`, plainly and not as a pattern, returns it and consumes all up to its end; raises at the time-out.
+---@param text string
+---@param timeout? provium.Duration Default: 30 seconds.
+---@return string text
+function Console:expect(text, timeout) end
+
+---Types `text` into the console; a line ends with `"\n"`.
+---@param text string
+function Console:write(text) end
+
+---The guest's clock, and a way to wait.
+---@class provium.Clock
+local Clock = {}
+
+---Returns the guest's time: seconds since 1970.
+---@return number
+function Clock:get() end
+
+---Returns the guest's time: nanoseconds since 1970.
+---@return integer
+function Clock:get_ns() end
+
+---Sets the guest's time: seconds since 1970.
+---@param seconds number
+function Clock:set(seconds) end
+
+---Waits, by the host's clock; the VM need not be booted.
+---@param duration provium.Duration
+function Clock:sleep(duration) end
+
+---Sets the guest's time forward.
+---@param duration provium.Duration
+function Clock:advance(duration) end
+
+---A disk of a VM. Its state is with the disk, not with the handle.
+---@class provium.Disk
+local Disk = {}
+
+---Returns the size in bytes: of the image now, or the modelled one without an image.
+---@return integer
+function Disk:size() end
+
+---Reads `n` sectors of 512 bytes from sector `offset` on; raises for an injected error, a detached disk, one without an image, and past the end.
+---@param offset integer
+---@param n integer
+---@return string
+function Disk:read_sectors(offset, n) end
+
+---Writes `data`, of any length, from sector `offset` on; raises for an injected error, a detached disk and one without an image.
+---@param offset integer
+---@param data string
+function Disk:write_sectors(offset, data) end
+
+---Arms a fault beside those that are armed, for every client of the disk; an unknown mode is an error that names the valid ones.
+---@param mode provium.FaultMode
+---@param options? provium.FaultOptions
+function Disk:fault_inject(mode, options) end
+
+---Takes all faults away.
+function Disk:clear_faults() end
+
+---Returns the armed faults, oldest first; one that begins later reads as `"eio_read after=25ms"`.
+---@return string[]
+function Disk:active_faults() end
+
+---Takes the disk out of the guest, as far as that lets it go, and out of the mount; never raises.
+function Disk:detach() end
+
+---Whether it was detached, or its VM closed.
+---@return boolean
+function Disk:is_detached() end
+
+---Returns its name.
+---@return string
+function Disk:id() end
+
+---Returns the path of its file in the mount, which any program of the host may open; raises without an image.
+---@return string
+function Disk:path() end
+
+---A virtual machine. Its QEMU, its mount and its scratch images end with it.
+---@class provium.Vm
+local Vm = {}
+
+---Starts it and returns it once its agent answers; raises, and the VM is dead, when it panics, does not answer in time or QEMU ends.
+---@param options? provium.BootOptions
+---@return provium.Vm self
+function Vm:boot(options) end
+
+---Powers the guest down and waits for it, 20 seconds at most; it may boot again, with its disks and their faults.
+function Vm:shutdown() end
+
+---Stops the guest's processors.
+function Vm:pause() end
+
+---Lets a paused guest go on.
+function Vm:resume() end
+
+---Presses the reset button and returns when the agent answers again.
+function Vm:reset() end
+
+---Presses the power button, and does not wait for what the guest makes of it.
+function Vm:power_button() end
+
+---Ends it at once, in any state: its disks are detached, its files on the host removed.
+function Vm:close() end
+
+---Runs a command in the guest to its end: a text in `sh -c`, or a program with arguments or options.
+---@param program string
+---@param options? string[]|provium.RunOptions
+---@return provium.RunResult
+---@overload fun(self: provium.Vm, text: string): provium.RunResult
+function Vm:run(program, options) end
+
+---Starts a command in the guest and returns at once; a `timeout` is an error, it belongs to `process:wait`.
+---@param program string
+---@param options? string[]|provium.RunAsyncOptions
+---@return provium.Process
+---@overload fun(self: provium.Vm, text: string): provium.Process
+function Vm:run_async(program, options) end
+
+---Returns a new worker: commands that are ended together.
+---@return provium.Worker
+function Vm:spawn_worker() end
+
+---Returns the content of a file in the guest.
+---@param path string
+---@return string
+function Vm:read_file(path) end
+
+---Makes `data` the content of a file in the guest.
+---@param path string
+---@param data string
+function Vm:write_file(path, data) end
+
+---Copies the content of a file of the host into the guest; a relative host path starts at the folder of the calling file.
+---@param host string
+---@param guest string
+function Vm:push_file(host, guest) end
+
+---Returns what the guest knows of `path`; a link is not followed.
+---@param path string
+---@return provium.FileStat
+function Vm:stat(path) end
+
+---Returns the names in a folder of the guest, sorted, without `.` and `..`.
+---@param path string
+---@return string[]
+function Vm:listdir(path) end
+
+---Makes a folder in the guest.
+---@param path string
+---@param options? provium.MkdirOptions
+function Vm:mkdir(path, options) end
+
+---Removes a file in the guest; a folder is an error.
+---@param path string
+function Vm:unlink(path) end
+
+---Moves a file or a folder in the guest, as `mv` does.
+---@param from string
+---@param to string
+function Vm:rename(from, to) end
+
+---Attaches a disk and returns it; a running guest has it by then.
+---@param options? provium.AttachOptions
+---@return provium.Disk
+function Vm:attach_disk(options) end
+
+---Returns the disk that is attached as `id`; raises when there is none.
+---@param id string
+---@return provium.Disk
+function Vm:disk(id) end
+
+---Returns the guest's serial console.
+---@return provium.Console
+function Vm:console() end
+
+---Returns the guest's clock.
+---@return provium.Clock
+function Vm:clock() end
+
+---Returns its name.
+---@return string
+function Vm:name() end
+
+---Returns the name of its profile.
+---@return string
+function Vm:profile() end
+
+---Returns where it is in its life, in any state.
+---@return provium.VmState
+function Vm:state() end
+
+---The VMs of the scope: those of the file, and in a test those of the test.
+---@class provium.Provium
+provium = {}
+
+---Creates a VM, or without `profile` finds one again; raises when the name is taken, or nothing has it.
+---@param name string
+---@param profile? string A name of `provium.toml`, or `"default"`.
+---@return provium.Vm
+function provium:vm(name, profile) end
+
+---Boots all VMs of the scope that were not booted yet.
+function provium:boot() end
+
+---Shuts down all VMs of the scope that are booted.
+function provium:shutdown() end
+
+---Declares a test; a second one of the same name in a file is an error.
+---@param name string
+---@param meta provium.Meta
+---@param fn fun(t: provium.T)
+---@overload fun(name: string, fn: fun(t: provium.T))
+function test(name, meta, fn) end
+
+---Leaves out all tests of the file.
+---@param reason? string
+function todo(reason) end
+
+---Calls `pred` until it returns something true, and returns that; raises at the time-out, and what `pred` raises goes through.
+---@generic R
+---@param pred fun(): R
+---@param options? provium.WaitOptions
+---@return R
+function wait_until(pred, options) end
+
+---JSON; integers of 64 bits stay exact.
+---@class provium.Json
+---@field null lightuserdata What `null` decodes to, and encodes from; it counts as true.
+json = {}
+
+---Returns `value` as JSON; raises for what has no form there, such as a function.
+---@param value any
+---@return string
+function json.encode(value) end
+
+---Returns what the JSON `text` means; raises where it is malformed.
+---@param text string
+---@return any
+function json.decode(text) end

@@ -1,0 +1,203 @@
+//! The options of `provium test`, and the reporters that they ask for.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::exit::UsageError;
+use crate::config::Config;
+use crate::runner::{
+    self, HumanReporter, JsonReporter, JunitReporter, Partition, Report, Reporter, RunOptions,
+    Selection, TapReporter, TestId,
+};
+
+/// Run Lua tests
+///
+/// Each file runs in a process of its own, with VMs and mounts of its own; nothing of them is left
+/// when it ends.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provium test                             all of the roots in provium.toml
+  provium test examples/ -j 1              all below a folder, one file at a time
+  provium test --filter eio --list         which tests have `eio` in their path or name
+  provium test --tag smoke --fail-fast     the quick look
+  provium test --rerun-failed --keep on-fail
+  provium test --partition hash:2/3 --junit report.xml
+
+Exit codes: 0 all passed, 1 something failed, 2 usage or configuration, 4 no tests matched.")]
+pub(super) struct Args {
+    /// Test files (*.test.lua) or folders with some
+    #[arg(value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// The configuration, instead of the nearest provium.toml upwards
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// How many files run at a time [default: what processors and memory allow]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+
+    /// Only tests with TEXT in `PATH: NAME`
+    #[arg(long, value_name = "TEXT", help_heading = "Selection")]
+    filter: Vec<String>,
+    /// Only tests with this tag
+    #[arg(long, value_name = "TAG", help_heading = "Selection")]
+    tag: Vec<String>,
+    /// Only tests without this tag
+    #[arg(long, value_name = "TAG", help_heading = "Selection")]
+    no_tag: Vec<String>,
+    /// The slow tests too
+    #[arg(long, help_heading = "Selection")]
+    include_slow: bool,
+    /// Only what failed or did not run last time
+    #[arg(long, help_heading = "Selection")]
+    pub(super) rerun_failed: bool,
+    /// One of N parts: slice:M/N every Nth test, hash:M/N by name
+    #[arg(long, value_name = "PART", help_heading = "Selection")]
+    partition: Option<Partition>,
+    /// Print the names of the selected tests and run none
+    #[arg(long, help_heading = "Selection")]
+    pub(super) list: bool,
+
+    /// Try a failed test again up to N times, with fresh VMs
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Running")]
+    retries: u32,
+    /// Run everything N times
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Running",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Random order; the same SEED gives the same order
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, help_heading = "Running")]
+    shuffle: Option<Option<u64>>,
+    /// Stop after the first failure
+    #[arg(long, help_heading = "Running", conflicts_with = "max_fail")]
+    fail_fast: bool,
+    /// Stop after N failures
+    #[arg(long, value_name = "N", help_heading = "Running",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    max_fail: Option<u32>,
+    /// Leave the VMs, mounts and logs of failed tests for you to look at
+    #[arg(long, value_name = "WHEN", value_parser = ["on-fail"], help_heading = "Running")]
+    keep: Option<String>,
+
+    /// How long a test may take that does not say so itself
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Limits")]
+    timeout: Duration,
+    /// How long a file may take
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
+    file_timeout: Option<Duration>,
+    /// When to say that a test is slow
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds, help_heading = "Limits")]
+    slow_after: Duration,
+
+    /// Write JUnit XML to FILE
+    #[arg(long, value_name = "FILE", help_heading = "Reports")]
+    junit: Option<PathBuf>,
+    /// Write TAP to FILE, or to standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Reports")]
+    tap: Option<Option<PathBuf>>,
+    /// Write one JSON object a line to FILE, or to standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Reports")]
+    json: Option<Option<PathBuf>>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok();
+    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds < 1e8);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| "seconds are a number above 0 and below 100 million".to_owned())
+}
+
+impl Args {
+    pub(super) fn run_options(&self, config: &Config, path: Option<PathBuf>) -> RunOptions {
+        let jobs = self.jobs.map(usize::from);
+        let max_fail = self.max_fail.or(self.fail_fast.then_some(1));
+        RunOptions {
+            config: path,
+            timeout: self.timeout,
+            file_timeout: self.file_timeout,
+            slow_after: self.slow_after,
+            jobs: jobs.unwrap_or_else(|| runner::default_jobs(config)),
+            memory: runner::memory_of_a_file(config),
+            max_fail: max_fail.map(|most| most as usize),
+            retries: self.retries,
+            include_slow: self.include_slow,
+            keep: self.keep.is_some(),
+        }
+    }
+
+    pub(super) fn selection(&self, root: &Path, last_failed: &BTreeSet<TestId>) -> Selection {
+        Selection {
+            filters: self.filter.clone(),
+            tags: self.tag.clone(),
+            no_tags: self.no_tag.clone(),
+            partition: self.partition,
+            failed: self.rerun_failed.then(|| last_failed.clone()),
+            root: root.to_owned(),
+        }
+    }
+
+    pub(super) fn repeat(&self) -> u32 {
+        self.repeat
+    }
+
+    /// What decides the order; chosen now unless it was said.
+    pub(super) fn seed(&self) -> Option<u64> {
+        self.shuffle
+            .map(|seed| seed.unwrap_or_else(|| u64::from(fastrand::u32(..))))
+    }
+}
+
+/// All reporters of a run.
+pub(super) struct Reporters(Vec<Box<dyn Reporter>>);
+
+impl Reporters {
+    /// Opens every report before anything runs: what cannot be written is an error now.
+    pub(super) fn open(args: &Args) -> anyhow::Result<Self> {
+        let on_stdout = |report: &Option<Option<PathBuf>>| matches!(report, Some(None));
+        let (tap, json) = (on_stdout(&args.tap), on_stdout(&args.json));
+        if tap && json {
+            let text = "--tap and --json cannot both have standard output: give one a FILE, \
+                        as in --tap=report.tap";
+            return Err(UsageError(text.into()).into());
+        }
+        let mut all: Vec<Box<dyn Reporter>> = vec![Box::new(HumanReporter::new(tap || json))];
+        if let Some(file) = &args.junit {
+            all.push(Box::new(JunitReporter::new(create(file)?)));
+        }
+        if let Some(file) = &args.tap {
+            all.push(Box::new(TapReporter::new(stream(file.as_deref())?)));
+        }
+        if let Some(file) = &args.json {
+            all.push(Box::new(JsonReporter::new(stream(file.as_deref())?)));
+        }
+        Ok(Self(all))
+    }
+}
+
+impl Reporter for Reporters {
+    fn report(&mut self, report: &Report) {
+        for reporter in &mut self.0 {
+            reporter.report(report);
+        }
+    }
+}
+
+fn stream(file: Option<&Path>) -> Result<Box<dyn Write>, UsageError> {
+    match file {
+        Some(file) => Ok(Box::new(create(file)?)),
+        None => Ok(Box::new(stdout())),
+    }
+}
+
+fn create(file: &Path) -> Result<File, UsageError> {
+    let failed = |error| {
+        UsageError(format!(
+            "cannot write the report {}: {error}",
+            file.display()
+        ))
+    };
+    File::create(file).map_err(failed)
+}

@@ -1,0 +1,113 @@
+//! A run as one JSON object a line. Schema: docs/events.schema.json.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::{Report, Reporter, Summary};
+
+/// Writes each event when it comes.
+pub struct JsonReporter {
+    out: Box<dyn Write>,
+    start: Instant,
+}
+
+#[derive(Serialize)]
+struct Line<'a, T> {
+    /// Seconds since the run began.
+    time: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    round: Option<u32>,
+    #[serde(flatten)]
+    event: T,
+}
+
+/// What is not of one file.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum RunEvent<'a> {
+    RunBegan {
+        files: usize,
+        rounds: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
+    },
+    Output {
+        text: &'a str,
+    },
+    RunEnded {
+        passed: usize,
+        flaky: usize,
+        failed: usize,
+        skipped: usize,
+        not_run: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stopped: Option<&'a str>,
+        seconds: f64,
+    },
+}
+
+impl JsonReporter {
+    /// Writes to `out`.
+    pub fn new(out: Box<dyn Write>) -> Self {
+        Self {
+            out,
+            start: Instant::now(),
+        }
+    }
+
+    fn line(&mut self, file: Option<(&Path, u32)>, event: impl Serialize) {
+        let line = Line {
+            time: self.start.elapsed().as_secs_f64(),
+            file: file.map(|(file, _)| file),
+            round: file.map(|(_, round)| round),
+            event,
+        };
+        // Whoever reads has gone: the run's end does not depend on it.
+        if let Ok(text) = serde_json::to_string(&line) {
+            let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+        }
+    }
+}
+
+impl Reporter for JsonReporter {
+    fn report(&mut self, report: &Report) {
+        match report {
+            Report::Began {
+                files,
+                rounds,
+                seed,
+            } => self.line(
+                None,
+                RunEvent::RunBegan {
+                    files: *files,
+                    rounds: *rounds,
+                    seed: *seed,
+                },
+            ),
+            Report::Event(file, round, event) => {
+                self.line(Some((file, *round)), event);
+            }
+            Report::Output(file, round, text) => {
+                self.line(Some((file, *round)), RunEvent::Output { text });
+            }
+            Report::Ended(summary) => self.line(None, ended(summary)),
+        }
+    }
+}
+
+fn ended(summary: &Summary) -> RunEvent<'_> {
+    RunEvent::RunEnded {
+        passed: summary.passed,
+        flaky: summary.flaky,
+        failed: summary.failed,
+        skipped: summary.skipped,
+        not_run: summary.not_run,
+        stopped: summary.stopped.as_deref(),
+        seconds: summary.took.as_secs_f64(),
+    }
+}

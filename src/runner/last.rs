@@ -1,0 +1,37 @@
+//! What failed in the last run of a project, for the next one.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::TestId;
+use super::select::fnv;
+use crate::dirs;
+
+fn file(root: &Path) -> io::Result<PathBuf> {
+    let name = format!("{:016x}.json", fnv(root.as_os_str().as_encoded_bytes()));
+    Ok(dirs::cache()?.join("last-run").join(name))
+}
+
+/// What failed in the last run of the project at `root`; nothing without one.
+pub fn last_failed(root: &Path) -> io::Result<BTreeSet<TestId>> {
+    match std::fs::read(file(root)?) {
+        Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Remembers what failed.
+pub fn remember_failed(root: &Path, failed: &BTreeSet<TestId>) -> io::Result<()> {
+    let file = file(root)?;
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // At one stroke: two runs at once leave the whole of one of them.
+    let text = serde_json::to_vec(failed)?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    io::Write::write_all(&mut new, &text)?;
+    new.persist(file).map(drop).map_err(|error| error.error)
+}

@@ -1,0 +1,300 @@
+//! Which tests run, and in which order.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::TestInfo;
+
+/// What was asked for on the command line. Everything must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Texts of which one stands in `PATH: NAME`; any test without one.
+    pub filters: Vec<String>,
+    /// Tags of which a test has one; any test without one.
+    pub tags: Vec<String>,
+    /// Tags of which a test has none.
+    pub no_tags: Vec<String>,
+    /// The part of the whole.
+    pub partition: Option<Partition>,
+    /// What failed last time: names by file, all of a file without names.
+    pub failed: Option<BTreeSet<TestId>>,
+    /// Where the paths that name files in other runs and on other machines start.
+    pub root: PathBuf,
+}
+
+/// A test, or a whole file, by a name that other runs and machines understand.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct TestId {
+    /// The file, relative to the project's folder.
+    pub file: PathBuf,
+    /// The test; the whole file without one.
+    pub test: Option<String>,
+}
+
+/// One of several parts that together are the whole, each test in exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partition {
+    kind: PartitionKind,
+    /// From 1.
+    part: u64,
+    of: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PartitionKind {
+    Slice,
+    Hash,
+}
+
+/// A file with those of its tests that were selected.
+pub type Selected = (PathBuf, Vec<TestInfo>);
+
+impl Selection {
+    /// Whether anything was asked for that needs the names of all tests.
+    pub fn wants_names(&self) -> bool {
+        !self.filters.is_empty()
+            || !self.tags.is_empty()
+            || !self.no_tags.is_empty()
+            || self.partition.is_some()
+            || self.failed.is_some()
+    }
+
+    /// The tests among `files` that are wanted; files without one are left out.
+    pub fn of(&self, files: Vec<Selected>) -> Vec<Selected> {
+        let wanted = |file: &Path, test: &TestInfo| self.wants(file, test);
+        retain(files, wanted)
+    }
+
+    /// Those of the selected tests that are in our part of the whole; all of them without parts.
+    pub fn part_of(&self, files: Vec<Selected>) -> Vec<Selected> {
+        let mut position = 0;
+        retain(files, |file, test| {
+            position += 1;
+            let id = format!("{}: {}", self.relative(file).display(), test.name);
+            self.partition
+                .is_none_or(|part| part.has(position - 1, &id))
+        })
+    }
+
+    fn wants(&self, file: &Path, test: &TestInfo) -> bool {
+        let full = format!("{}: {}", file.display(), test.name);
+        let has = |tag: &String| test.tags.contains(tag);
+        let (filters, tags) = (&self.filters, &self.tags);
+        (filters.is_empty() || filters.iter().any(|text| full.contains(text)))
+            && (tags.is_empty() || tags.iter().any(has))
+            && !self.no_tags.iter().any(has)
+            && self.failed.as_ref().is_none_or(|failed| {
+                failed.contains(&self.id(file, None))
+                    || failed.contains(&self.id(file, Some(&test.name)))
+            })
+    }
+
+    /// The name of a test for other runs.
+    pub fn id(&self, file: &Path, test: Option<&str>) -> TestId {
+        TestId {
+            file: self.relative(file),
+            test: test.map(str::to_owned),
+        }
+    }
+
+    fn relative(&self, file: &Path) -> PathBuf {
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let below = absolute.strip_prefix(&self.root).map(Path::to_owned);
+        below.unwrap_or(absolute)
+    }
+}
+
+fn retain(files: Vec<Selected>, mut wanted: impl FnMut(&Path, &TestInfo) -> bool) -> Vec<Selected> {
+    let select = |(file, mut tests): Selected| {
+        tests.retain(|test| wanted(&file, test));
+        (!tests.is_empty()).then_some((file, tests))
+    };
+    files.into_iter().filter_map(select).collect()
+}
+
+impl Partition {
+    fn has(self, position: u64, id: &str) -> bool {
+        let place = match self.kind {
+            PartitionKind::Slice => position,
+            PartitionKind::Hash => fnv(id.as_bytes()),
+        };
+        place % self.of == self.part - 1
+    }
+}
+
+/// FNV-1a: the same on each machine and in each version.
+pub(super) fn fnv(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+impl FromStr for Partition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = || {
+            let (kind, rest) = text.split_once(':')?;
+            let kind = match kind {
+                "slice" => PartitionKind::Slice,
+                "hash" => PartitionKind::Hash,
+                _ => return None,
+            };
+            let (part, of) = rest.split_once('/')?;
+            let (part, of) = (part.parse().ok()?, of.parse().ok()?);
+            (1..=of).contains(&part).then_some(Self { kind, part, of })
+        };
+        parsed().ok_or_else(|| {
+            "a partition is slice:M/N or hash:M/N, with M from 1 to N, as in hash:1/3".into()
+        })
+    }
+}
+
+/// Files, and the tests of each, in an order that `seed` decides. That of a file's tests depends on
+/// the seed and the file alone.
+pub fn shuffle(files: &mut [Selected], seed: u64) {
+    for (file, tests) in files.iter_mut() {
+        let of_file = fnv(file.as_os_str().as_encoded_bytes());
+        fastrand::Rng::with_seed(seed ^ of_file).shuffle(tests);
+    }
+    fastrand::Rng::with_seed(seed).shuffle(files);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn suite(tests: usize) -> Vec<Selected> {
+        let test = |n| TestInfo {
+            name: format!("test {n}"),
+            tags: vec![if n % 2 == 0 { "even" } else { "odd" }.into()],
+        };
+        let half = tests / 2;
+        vec![
+            ("/p/a.test.lua".into(), (0..half).map(test).collect()),
+            ("/p/b.test.lua".into(), (half..tests).map(test).collect()),
+        ]
+    }
+
+    fn names(selected: &[Selected]) -> Vec<String> {
+        let all = selected.iter().flat_map(|(_, tests)| tests);
+        all.map(|test| test.name.clone()).collect()
+    }
+
+    fn part(text: &str) -> Selection {
+        Selection {
+            partition: Some(text.parse().unwrap()),
+            root: "/p".into(),
+            ..Selection::default()
+        }
+    }
+
+    #[test]
+    fn filters_look_at_path_and_name_and_tags_take_in_and_leave_out() {
+        let filters = Selection {
+            filters: vec!["b.test.lua: test 3".into(), "test 0".into()],
+            ..Selection::default()
+        };
+        assert_eq!(names(&filters.of(suite(4))), ["test 0", "test 3"]);
+        let tags = Selection {
+            tags: vec!["even".into(), "none".into()],
+            ..Selection::default()
+        };
+        assert_eq!(names(&tags.of(suite(4))), ["test 0", "test 2"]);
+        let no_tags = Selection {
+            no_tags: vec!["even".into()],
+            ..Selection::default()
+        };
+        assert_eq!(names(&no_tags.of(suite(4))), ["test 1", "test 3"]);
+    }
+
+    #[test]
+    fn what_failed_is_selected_by_test_or_by_file() {
+        let mut selection = Selection {
+            root: "/p".into(),
+            ..Selection::default()
+        };
+        let failed = [
+            selection.id(Path::new("/p/a.test.lua"), Some("test 1")),
+            selection.id(Path::new("/p/b.test.lua"), None),
+        ];
+        assert_eq!(failed[0].file, Path::new("a.test.lua"));
+        selection.failed = Some(failed.into());
+        assert_eq!(
+            names(&selection.of(suite(4))),
+            ["test 1", "test 2", "test 3"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_are_the_whole_and_share_nothing(tests in 0_usize..60, of in 1_u64..7) {
+            for kind in ["slice", "hash"] {
+                let parts = (1..=of).flat_map(|n| names(&part(&format!("{kind}:{n}/{of}")).part_of(suite(tests))));
+                let mut all: Vec<_> = parts.collect();
+                let mut whole = names(&suite(tests));
+                all.sort();
+                whole.sort();
+                prop_assert_eq!(all, whole);
+            }
+        }
+
+        #[test]
+        fn a_test_stays_in_its_hash_part_when_others_go(tests in 2_usize..40) {
+            let before = names(&part("hash:1/3").part_of(suite(tests)));
+            let mut fewer = suite(tests);
+            fewer.remove(0);
+            let after = names(&part("hash:1/3").part_of(fewer.clone()));
+            let left = names(&fewer);
+            let expected: Vec<_> = before.into_iter().filter(|name| left.contains(name)).collect();
+            prop_assert_eq!(after, expected);
+        }
+    }
+
+    #[test]
+    fn the_hash_is_the_same_on_every_machine() {
+        assert_eq!(
+            names(&part("hash:1/3").part_of(suite(6))),
+            EXPECTED_IN_PART_1
+        );
+        assert_eq!(
+            fnv(b"a"),
+            0xaf63_dc4c_8601_ec8c,
+            "FNV-1a's published test vector"
+        );
+    }
+
+    const EXPECTED_IN_PART_1: [&str; 0] = [];
+
+    #[test]
+    fn a_partition_has_a_kind_and_a_part_of_the_whole() {
+        for bad in [
+            "",
+            "hash",
+            "hash:0/3",
+            "hash:4/3",
+            "slice:1/0",
+            "half:1/2",
+            "hash:1",
+        ] {
+            assert!(bad.parse::<Partition>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_one_order_and_another_seed_another() {
+        let order = |seed| {
+            let mut files = suite(40);
+            shuffle(&mut files, seed);
+            files
+        };
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+        let mut sorted = names(&order(1));
+        sorted.sort();
+        let mut whole = names(&suite(40));
+        whole.sort();
+        assert_eq!(sorted, whole);
+    }
+}

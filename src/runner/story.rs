@@ -1,0 +1,213 @@
+//! What is known of a test file while its process runs, and what becomes of tests without an end.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use super::{Event, Outcome, RunOptions, TestInfo};
+use crate::vm;
+
+/// What a process may take beyond a test's own time, to end by itself and close its VMs.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why no more events come.
+pub(super) enum Verdict {
+    /// The process closed the stream.
+    Ended,
+    /// It took too long; the text says what did.
+    TimedOut(String),
+    /// The run was stopped, for this reason.
+    Stopped(String),
+    /// It keeps the VMs of a failed test; the rest of the file needs another one.
+    Kept,
+}
+
+/// A file from its first event on.
+pub(super) struct Story {
+    own_timeout: Duration,
+    slow_after: Duration,
+    /// When the process has to be ended, and why.
+    deadline: (Instant, String),
+    /// When the whole file has to be over, and why.
+    file_deadline: Option<(Instant, String)>,
+    /// None until the file has been read.
+    planned: Option<Vec<TestInfo>>,
+    running: Option<Running>,
+    consoles: Vec<(String, PathBuf)>,
+    pub(super) failed: bool,
+    pub(super) kept: bool,
+}
+
+struct Running {
+    test: String,
+    since: Instant,
+    slow_at: Instant,
+}
+
+impl Story {
+    pub(super) fn new(options: &RunOptions, now: Instant) -> Self {
+        let file_deadline = options.file_timeout.map(|limit| {
+            let why = format!("the file's time ({}s) was up", limit.as_secs_f64());
+            (now + limit, why)
+        });
+        let mut story = Self {
+            own_timeout: options.timeout,
+            slow_after: options.slow_after,
+            deadline: (now, String::new()),
+            file_deadline,
+            planned: None,
+            running: None,
+            consoles: Vec::new(),
+            failed: false,
+            kept: false,
+        };
+        story.allow(now, options.timeout);
+        story
+    }
+
+    fn allow(&mut self, now: Instant, limit: Duration) {
+        self.deadline = (now + limit + GRACE, "its time was up".into());
+    }
+
+    pub(super) fn note(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::Planned { tests } => {
+                self.planned = Some(tests.clone());
+                self.allow(now, Duration::ZERO);
+            }
+            Event::Started { test, timeout } => {
+                self.running = Some(Running {
+                    test: test.clone(),
+                    since: now,
+                    slow_at: now + self.slow_after,
+                });
+                let timeout = Duration::try_from_secs_f64(*timeout).unwrap_or(self.own_timeout);
+                self.allow(now, timeout);
+            }
+            Event::Finished { test, outcome, .. } => {
+                self.running = None;
+                self.failed |= matches!(outcome, Outcome::Failed { .. });
+                if let Some(planned) = &mut self.planned {
+                    planned.retain(|other| other.name != *test);
+                }
+                self.allow(now, Duration::ZERO);
+            }
+            Event::FileFailed { .. } => {
+                self.failed = true;
+                self.planned = Some(Vec::new());
+            }
+            Event::Vm { name, console } => self.consoles.push((name.clone(), console.clone())),
+            Event::Kept { .. } => self.kept = true,
+            _ => {}
+        }
+    }
+
+    /// When to look again, at the latest.
+    pub(super) fn next_look(&self) -> Instant {
+        let slow = self.running.as_ref().map(|running| running.slow_at);
+        let file = self.file_deadline.as_ref().map(|(at, _)| *at);
+        let moments = [Some(self.deadline.0), slow, file];
+        moments
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.deadline.0)
+    }
+
+    /// Why the process has to end, if it has to.
+    pub(super) fn overdue(&self, now: Instant) -> Option<String> {
+        let mut deadlines = self.file_deadline.iter().chain([&self.deadline]);
+        let passed = deadlines.find(|(at, _)| *at <= now);
+        passed.map(|(_, why)| why.clone())
+    }
+
+    /// A warning, if one is due.
+    pub(super) fn slow(&mut self, now: Instant) -> Option<Event> {
+        let slow_after = self.slow_after;
+        let running = self
+            .running
+            .as_mut()
+            .filter(|running| running.slow_at <= now)?;
+        running.slow_at = now + slow_after;
+        let (test, seconds) = (running.test.clone(), (now - running.since).as_secs_f64());
+        Some(Event::Slow {
+            test,
+            seconds,
+            consoles: self.console_ends(),
+        })
+    }
+
+    /// The ends of the consoles of all VMs that there are.
+    pub(super) fn console_ends(&self) -> String {
+        let logs = self.consoles.iter().filter(|(_, console)| console.exists());
+        let ends = logs.map(|(name, log)| format!("vm `{name}`: {}", vm::console_end(log)));
+        ends.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The tests that have no end yet.
+    pub(super) fn rest(&self) -> Vec<String> {
+        let planned = self.planned.iter().flatten();
+        planned.map(|test| test.name.clone()).collect()
+    }
+
+    /// Ends every test that the process left without an end.
+    pub(super) fn complete(
+        &mut self,
+        verdict: &Verdict,
+        status: ExitStatus,
+        consoles: &str,
+        emit: &mut dyn FnMut(Event),
+    ) {
+        let (why, stopped) = match verdict {
+            Verdict::Kept => return,
+            Verdict::Ended => (format!("ended {}", how(status)), None),
+            Verdict::TimedOut(why) => (format!("was stopped: {why}"), None),
+            Verdict::Stopped(why) => (String::new(), Some(why)),
+        };
+        let consoles = match consoles {
+            "" => String::new(),
+            ends => format!("\n{ends}"),
+        };
+        let Some(planned) = self.planned.take() else {
+            self.failed |= stopped.is_none();
+            return emit(match stopped {
+                Some(reason) => Event::FileNotRun {
+                    reason: reason.clone(),
+                },
+                None => Event::FileFailed {
+                    message: format!("the file's process {why}{consoles}"),
+                },
+            });
+        };
+        let running = self.running.take();
+        for test in planned {
+            let started = running.as_ref().filter(|running| running.test == test.name);
+            let outcome = match (stopped, started) {
+                (Some(reason), _) => Outcome::NotRun {
+                    reason: reason.clone(),
+                },
+                (None, Some(_)) => Outcome::Failed {
+                    message: format!("the test's process {why}{consoles}"),
+                },
+                (None, None) => Outcome::Failed {
+                    message: format!("not run: the file's process {why} in an earlier test"),
+                },
+            };
+            self.failed |= matches!(outcome, Outcome::Failed { .. });
+            emit(Event::Finished {
+                test: test.name,
+                outcome,
+                seconds: started.map_or(0.0, |running| running.since.elapsed().as_secs_f64()),
+                attempts: 1,
+            });
+        }
+    }
+}
+
+fn how(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("by signal {signal}"),
+        (None, code) => format!("with exit code {}", code.unwrap_or(0)),
+    }
+}

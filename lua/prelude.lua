@@ -135,10 +135,22 @@ todo = wrap(native.todo)
 
 json = { encode = wrap(native.json_encode), decode = wrap(native.json_decode), null = native.json_null }
 
-local seconds, sleep = wrap(native.seconds), wrap(native.sleep)
+local sleep = wrap(native.sleep)
+
+-- A duration in seconds; a bad one is an error of whoever called our caller.
+local function seconds(duration)
+  local ok, result = native.seconds(duration)
+  if not ok then
+    error(result, 3)
+  end
+  return result
+end
 
 -- Calls `pred` until it returns something true, which becomes the result.
 function wait_until(pred, options)
+  if type(pred) ~= "function" then
+    error("wait_until: expected function, got " .. type(pred), 2)
+  end
   options = options or {}
   local timeout, interval = seconds(options.timeout or 10), seconds(options.interval or 0.1)
   local deadline = native.now() + timeout
@@ -168,6 +180,7 @@ if native.listing then
   local function same()
     return void
   end
+  local function nothing() end
   local function empty()
     return ""
   end
@@ -175,11 +188,18 @@ if native.listing then
     return 0
   end
   setmetatable(void, {
-    __index = same, __call = same, __concat = empty, __tostring = empty, __len = zero,
+    -- It has no items, so that loops over it end.
+    __index = function(_, key)
+      if key == "gmatch" then
+        return function() return nothing end
+      end
+      return type(key) ~= "number" and void or nil
+    end,
+    __call = same, __concat = empty, __tostring = empty, __len = zero,
     __add = zero, __sub = zero, __mul = zero, __div = zero, __mod = zero, __unm = zero, __idiv = zero,
     __lt = function() return false end, __le = function() return true end,
   })
-  provium, wait_until = void, same
+  provium, wait_until, json.decode = void, same, same
 end
 
 return {

@@ -195,6 +195,38 @@ impl Process {
     }
 }
 
+/// The terminal on standard input, taken over byte by byte: no echo, no lines, no signals from
+/// keys. Dropping it gives the terminal back as it was.
+pub struct RawTerminal(libc::termios);
+
+impl RawTerminal {
+    /// None where standard input is no terminal.
+    pub fn enter() -> Option<Self> {
+        let mut old = std::mem::MaybeUninit::uninit();
+        // SAFETY: `old` has room for a termios; it is read only when the call has filled it in.
+        let old = unsafe {
+            if libc::tcgetattr(libc::STDIN_FILENO, old.as_mut_ptr()) != 0 {
+                return None;
+            }
+            old.assume_init()
+        };
+        let mut raw = old;
+        // SAFETY: both calls get a valid termios that lives through them.
+        unsafe {
+            libc::cfmakeraw(&raw mut raw);
+            libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const raw);
+        }
+        Some(Self(old))
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        // SAFETY: a valid termios that lives through the call.
+        unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const self.0) };
+    }
+}
+
 /// Has the heap hold about `len` bytes of memory that the kernel has already found and cleared, and
 /// keep what is freed: buffers of a few MiB then cost no page faults. In huge pages where there are
 /// any, so that a fork does not undo it. To be called from the main thread, whose heap it is.

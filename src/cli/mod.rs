@@ -1,13 +1,17 @@
 //! The command line: clap types to plain calls, results to exit codes.
 
 mod completions;
+mod console;
 mod disks;
 mod doctor;
 mod exit;
 mod fault;
 mod guest;
+mod init;
+mod man;
 mod mount;
 mod mount_options;
+mod repl;
 mod status;
 mod table;
 mod test;
@@ -49,9 +53,13 @@ enum Command {
     Test(Box<test_options::Args>),
     #[command(hide = true)]
     TestFile(test::FileArgs),
+    Init(init::Args),
+    Repl(repl::Args),
+    Console(console::Args),
     Guest(guest::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs the command line of this process.
@@ -65,12 +73,16 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Test(args) => test::run(&args),
         Command::TestFile(args) => test::run_file(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Repl(args) => repl::run(&args),
+        Command::Console(args) => console::run(&args),
         Command::Guest(args) => guest::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => {
             completions::run(&args, &mut Cli::command());
             Ok(Exit::Done)
         }
+        Command::Man(args) => man::run(&args, Cli::command()),
     };
     let exit = result.unwrap_or_else(|error| {
         eprintln!("provium: {error:#}");

@@ -79,11 +79,14 @@ fn load_config(args: &Args) -> anyhow::Result<(Config, Option<PathBuf>)> {
 
 /// The test files; None, and a message, if there are none.
 fn find_files(args: &Args, config: &Config) -> anyhow::Result<Option<Vec<PathBuf>>> {
-    let roots = config
-        .provium
-        .roots
-        .iter()
-        .map(|root| config.folder.join(root));
+    // As short as people would write them.
+    let here = std::env::current_dir()?;
+    let below = |path: PathBuf| {
+        path.strip_prefix(&here)
+            .map_or(path.clone(), Path::to_owned)
+    };
+    let roots = config.provium.roots.iter();
+    let roots = roots.map(|root| below(config.folder.join(root)));
     let paths = match args.paths.is_empty() {
         true => roots.collect(),
         false => args.paths.clone(),

@@ -23,6 +23,7 @@ const STACK: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct DataFile {
     file: File,
+    is_writable: bool,
     path: PathBuf,
 }
 
@@ -50,7 +51,9 @@ impl DataFile {
             Some(libc::EROFS | libc::EACCES) => open(false),
             _ => Err(error),
         };
-        let file = open(true)
+        let writable = open(true);
+        let is_writable = writable.is_ok();
+        let file = writable
             .or_else(read_only)
             .map_err(|cause| DataError::Host {
                 path: path.to_owned(),
@@ -58,6 +61,7 @@ impl DataFile {
             })?;
         Ok(Self {
             file,
+            is_writable,
             path: path.to_owned(),
         })
     }
@@ -77,6 +81,9 @@ impl DataFile {
     /// Writes all of `data` at `offset`.
     pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), DataError> {
         self.check_range(offset, data.len())?;
+        if !self.is_writable {
+            return Err(self.host_error(libc::EROFS));
+        }
         let pieces = data.chunks(PIECE).enumerate().collect();
         let write = |(at, piece): (usize, &[u8])| {
             self.file.write_all_at(piece, offset + (at * PIECE) as u64)
@@ -91,10 +98,14 @@ impl DataFile {
         if end.is_some_and(|end| i64::try_from(end).is_ok()) {
             return Ok(());
         }
-        Err(DataError::Host {
+        Err(self.host_error(libc::EINVAL))
+    }
+
+    fn host_error(&self, errno: i32) -> DataError {
+        DataError::Host {
             path: self.path.clone(),
-            cause: io::Error::from_raw_os_error(libc::EINVAL),
-        })
+            cause: io::Error::from_raw_os_error(errno),
+        }
     }
 
     /// Does `work` on every piece, several at once; the first error in their order counts.

@@ -11,6 +11,8 @@ pub struct Order {
     pub only: Option<Vec<String>>,
     /// Run the slow ones too.
     pub include_slow: bool,
+    /// Run no further test after so many failures.
+    pub stop_after: Option<usize>,
     /// Keep the VMs of a test that fails.
     pub keep: bool,
     /// Seconds that a test may take that does not say so itself.

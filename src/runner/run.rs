@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -41,6 +42,7 @@ impl RunOptions {
             list: false,
             only,
             include_slow: self.include_slow,
+            stop_after: None,
             keep: self.keep,
             timeout: self.timeout.as_secs_f64(),
         }
@@ -160,14 +162,12 @@ pub fn list(
     files: &[PathBuf],
     options: &RunOptions,
 ) -> Vec<(PathBuf, Result<Vec<TestInfo>, String>)> {
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    let next = AtomicUsize::new(0);
     let found = parking_lot::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..options.jobs.clamp(1, files.len().max(1)) {
             scope.spawn(|| {
-                while let Some(file) =
-                    files.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
-                {
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let tests = list_file(file, options);
                     found.lock().push((file.clone(), tests));
                 }
@@ -202,12 +202,14 @@ pub fn run(
     drop(queue);
     let (tell, reports) = unbounded();
     let gate = MemoryGate::new(options.memory);
+    let failures = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..options.jobs.clamp(1, jobs.len().max(1)) {
             let runner = FileRunner {
                 options,
                 stop,
                 gate: &gate,
+                failures: &failures,
                 tell: tell.clone(),
             };
             let waiting = waiting.clone();
@@ -218,14 +220,6 @@ pub fn run(
         for report in reports {
             if let Report::Event(file, _, event) = &report {
                 summary.count(file, event);
-            }
-            if options.max_fail.is_some_and(|most| summary.failed >= most) {
-                let failures = if summary.failed == 1 {
-                    "failure"
-                } else {
-                    "failures"
-                };
-                stop.stop(format!("stopped after {} {failures}", summary.failed));
             }
             reporter.report(&report);
         }
@@ -241,6 +235,7 @@ struct FileRunner<'a> {
     options: &'a RunOptions,
     stop: &'a Stop,
     gate: &'a MemoryGate,
+    failures: &'a AtomicUsize,
     tell: Sender<Report>,
 }
 
@@ -255,7 +250,24 @@ impl FileRunner<'_> {
         }
     }
 
+    /// Passes on an event. A failure that is one too many stops the run here and now: before the
+    /// next file is looked at.
     fn say(&self, job: &Job, event: Event) {
+        let failed = matches!(
+            event,
+            Event::FileFailed { .. }
+                | Event::Finished {
+                    outcome: Outcome::Failed { .. },
+                    ..
+                }
+        );
+        if failed {
+            let failures = self.failures.fetch_add(1, Ordering::SeqCst) + 1;
+            if self.options.max_fail.is_some_and(|most| failures >= most) {
+                let word = if failures == 1 { "failure" } else { "failures" };
+                self.stop.stop(format!("stopped after {failures} {word}"));
+            }
+        }
         let _ = self
             .tell
             .send(Report::Event(job.file.clone(), job.round, event));
@@ -331,7 +343,14 @@ impl FileRunner<'_> {
     fn try_once(&self, job: &Job, mut only: Option<Vec<String>>, attempt: u32, tries: &mut Tries) {
         let is_last = attempt > self.options.retries;
         loop {
-            let order = self.options.order(only);
+            let mut order = self.options.order(only);
+            let failures = self.failures.load(Ordering::SeqCst);
+            let left = self
+                .options
+                .max_fail
+                .map(|most| most.saturating_sub(failures).max(1));
+            // A failure that is tried again does not count yet.
+            order.stop_after = left.filter(|_| is_last);
             let mut emit = |event| {
                 if let Some(event) = tries.note(event, attempt, is_last) {
                     self.say(job, event);

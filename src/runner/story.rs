@@ -145,6 +145,11 @@ impl Story {
         ends.collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether the file has been read and no test runs.
+    pub(super) fn is_between_tests(&self) -> bool {
+        self.planned.is_some() && self.running.is_none()
+    }
+
     /// The tests that have no end yet.
     pub(super) fn rest(&self) -> Vec<String> {
         let planned = self.planned.iter().flatten();

@@ -18,6 +18,10 @@ const TERM: Duration = Duration::from_secs(5);
 /// How often to look whether the run was stopped.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Why a file may fail here that works otherwise.
+const STAND_INS: &str = "(this file was read only for the names of its tests: `provium` takes every \
+                         call then and starts nothing. What needs a guest belongs into a test.)";
+
 /// What is left when a file's process is done.
 pub(super) struct Done {
     /// What the file printed; empty when nothing failed.
@@ -65,7 +69,7 @@ pub(super) fn list_file(path: &Path, options: &RunOptions) -> Result<Vec<TestInf
     let mut found = Err("its process ended without a list".into());
     let mut note = |event| match event {
         Event::Planned { tests } => found = Ok(tests),
-        Event::FileFailed { message } => found = Err(message),
+        Event::FileFailed { message } => found = Err(format!("{message}\n{STAND_INS}")),
         _ => {}
     };
     run_file(path, &order, options, &Stop::default(), &mut note)
@@ -137,6 +141,9 @@ impl Worker {
             }
             let n = self.events.read(&mut buffer)?;
             if n == 0 {
+                if let Some(why) = stop.reason().filter(|_| story.is_between_tests()) {
+                    return Ok(Verdict::Stopped(why));
+                }
                 return Ok(if story.kept {
                     Verdict::Kept
                 } else {

@@ -58,6 +58,11 @@ impl Options {
         let Some(list) = list else {
             return Ok(Vec::new());
         };
+        if list.raw_len() == 0 && !list.is_empty() {
+            return Err(format!(
+                "`{key}` wants a list of tables: {{{{...}}, {{...}}}}"
+            ));
+        }
         let tables = list.sequence_values::<Table>().enumerate();
         let read = |(at, table): (usize, mlua::Result<Table>)| {
             let table = table.map_err(|_| format!("`{key}` wants a list of tables"))?;

@@ -70,6 +70,7 @@ fn argument_error(error: &mlua::Error) -> String {
 fn plain(rust_type: &str) -> &str {
     match rust_type {
         "i64" | "u64" | "u32" | "i32" => "integer",
+        "f64" => "number",
         "String" | "LuaString" => "string",
         "Table" => "table",
         other => other,

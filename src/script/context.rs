@@ -46,7 +46,8 @@ struct Inner {
     config: Config,
     limit: Limit,
     emit: RefCell<Box<dyn Fn(Event)>>,
-    tests: RefCell<Vec<Declared>>,
+    /// Those that the file declares; None once it has been read.
+    tests: RefCell<Option<Vec<Declared>>>,
     vms: RefCell<Vec<SharedVm>>,
     /// Why the file's tests are left out, if they are.
     todo: RefCell<Option<String>>,
@@ -60,7 +61,7 @@ impl Context {
             config,
             limit: Limit::default(),
             emit: emit.into(),
-            tests: RefCell::default(),
+            tests: RefCell::new(Some(Vec::new())),
             vms: RefCell::default(),
             todo: RefCell::default(),
         }))
@@ -110,6 +111,7 @@ impl Context {
     /// Adds a test; false when the file has one of that name.
     pub(super) fn declare(&self, test: Declared) -> bool {
         let mut tests = self.0.tests.borrow_mut();
+        let tests = tests.get_or_insert_default();
         let is_new = tests.iter().all(|other| other.name != test.name);
         if is_new {
             tests.push(test);
@@ -119,7 +121,12 @@ impl Context {
 
     /// All tests, in the order of the file.
     pub(super) fn take_tests(&self) -> Vec<Declared> {
-        self.0.tests.take()
+        self.0.tests.take().unwrap_or_default()
+    }
+
+    /// Whether the file has been read.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.0.tests.borrow().is_none()
     }
 
     /// Adds a VM to the current scope.

@@ -78,8 +78,15 @@ fn run_tests(context: &Context, order: &Order, timeout: Duration) {
             attempts: 1,
         });
     }
+    let mut failures = 0;
     for test in &tests {
-        run_test(context, test, order, timeout);
+        // The runner, which waits for our end, says of the rest that it was not run.
+        if order.stop_after.is_some_and(|most| failures >= most) {
+            return;
+        }
+        if run_test(context, test, order, timeout) {
+            failures += 1;
+        }
     }
 }
 
@@ -170,14 +177,23 @@ fn declare(context: &Context, args: &[Value]) -> Result<(), String> {
         _ => return Err("test(name, [meta,] fn): bad arguments".into()),
     };
     let name = name.to_string_lossy();
+    if context.is_loaded() {
+        return Err(format!(
+            "test: `{name}` is declared while tests run; declare it at file level"
+        ));
+    }
     let empty = || {
         context
             .lua()
             .create_table()
             .map_err(|error| error.to_string())
     };
+    let meta = meta.cloned().map_or_else(empty, Ok)?;
+    let _: Option<LuaDuration> = meta
+        .get("timeout")
+        .map_err(|_| "test: `timeout` wants a duration, such as 5 or \"2m\"")?;
     let test = Declared {
-        meta: meta.cloned().map_or_else(empty, Ok)?,
+        meta,
         run: run.clone(),
         name: name.clone(),
     };
@@ -187,7 +203,8 @@ fn declare(context: &Context, args: &[Value]) -> Result<(), String> {
     }
 }
 
-fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration) {
+/// Runs a test; whether it failed.
+fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration) -> bool {
     let own: Option<LuaDuration> = test.meta.get("timeout").unwrap_or_default();
     let timeout = own.map_or(timeout, |own| own.0);
     context.emit(Event::Started {
@@ -202,7 +219,8 @@ fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration
             message: with_consoles(context, &clean(&error)),
         });
     context.limit().set(None);
-    let keep = order.keep && matches!(outcome, Outcome::Failed { .. });
+    let failed = matches!(outcome, Outcome::Failed { .. });
+    let keep = order.keep && failed;
     if !keep {
         context.close_vms_since(mark);
     }
@@ -215,6 +233,7 @@ fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration
     if keep {
         keep::keep_vms(context);
     }
+    failed
 }
 
 fn outcome(context: &Context, test: &Declared, include_slow: bool) -> mlua::Result<Outcome> {
@@ -253,7 +272,7 @@ fn outcome(context: &Context, test: &Declared, include_slow: bool) -> mlua::Resu
 }
 
 /// The message and the traceback, without what is ours.
-fn clean(error: &mlua::Error) -> String {
+pub(super) fn clean(error: &mlua::Error) -> String {
     let text = match error {
         mlua::Error::RuntimeError(text) => text.clone(),
         mlua::Error::SyntaxError { message, .. } => message.clone(),

@@ -7,6 +7,7 @@ use mlua::{Lua, LuaString};
 use super::arguments::Options;
 use super::bind::Methods;
 use super::vm::Vm;
+use super::vm_options::file_mode;
 
 /// Adds them to the methods of a VM.
 pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
@@ -57,7 +58,7 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
         |_, vm: &Vm, (path, options): (String, Options)| {
             options.only(&["parents", "perm"])?;
             let parents: Option<bool> = options.get("parents", "true or false")?;
-            let perm = options.get("perm", "a number such as tonumber(\"755\", 8)")?;
+            let perm = file_mode(&options, "perm")?;
             let made =
                 vm.0.borrow_mut()
                     .mkdir(&path, parents.unwrap_or(false), perm);

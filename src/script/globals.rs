@@ -22,7 +22,9 @@ pub(super) fn add(context: &Context, natives: &Table) -> mlua::Result<()> {
     let limit = context.limit().clone();
     let sleep = move |_: &Lua, duration: LuaDuration| limit.sleep(duration.0);
     natives.set("sleep", native(lua, "wait_until", sleep)?)?;
-    let encode = |_: &Lua, value: Value| serde_json::to_string(&value);
+    let encode = |_: &Lua, value: Value| {
+        serde_json::to_string(&value.to_serializable().detect_mixed_tables(true))
+    };
     natives.set("json_encode", native(lua, "json.encode", encode)?)?;
     natives.set("json_decode", native(lua, "json.decode", decode)?)?;
     natives.set("json_null", lua.null())?;

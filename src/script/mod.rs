@@ -9,8 +9,10 @@ mod file;
 mod files;
 mod globals;
 mod keep;
+mod session;
 mod state;
 mod vm;
 mod vm_options;
 
 pub use file::{FileOptions, run_file};
+pub use session::{Evaluated, Session};

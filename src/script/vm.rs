@@ -65,8 +65,9 @@ pub(super) fn provium_boot(context: &Context) -> mlua::Result<mlua::Function> {
     let shared = context.clone();
     native(context.lua(), "provium:boot", move |_, _: Value| {
         for vm in shared.scope() {
-            if vm.borrow().state() == State::Created {
-                vm.borrow_mut().boot(&BootOptions::default())?;
+            let state = vm.borrow_mut().state();
+            if state == State::Created {
+                vm.borrow_mut().boot(BootOptions::default())?;
             }
         }
         Ok::<_, VmError>(())
@@ -78,7 +79,8 @@ pub(super) fn provium_shutdown(context: &Context) -> mlua::Result<mlua::Function
     let shared = context.clone();
     native(context.lua(), "provium:shutdown", move |_, _: Value| {
         for vm in shared.scope() {
-            if vm.borrow().state() == State::Booted {
+            let state = vm.borrow_mut().state();
+            if state == State::Booted {
                 vm.borrow_mut().shutdown()?;
             }
         }
@@ -86,14 +88,15 @@ pub(super) fn provium_shutdown(context: &Context) -> mlua::Result<mlua::Function
     })
 }
 
-/// The native of `provium:vm(name)` and `provium:vm(name, profile)`.
+/// The native of `provium:vm(name)` and `provium:vm(name, profile, opts?)`. The options are those of
+/// `vm:boot`, which may say otherwise.
 pub(super) fn provium_vm(context: &Context) -> mlua::Result<mlua::Function> {
     let shared = context.clone();
     native(
         context.lua(),
         "provium:vm",
-        move |_, args: (Value, String, Option<String>)| {
-            let (_provium, name, profile) = args;
+        move |_, args: (Value, String, Option<String>, Options)| {
+            let (_provium, name, profile, options) = args;
             match (shared.find_vm(&name), profile) {
                 (Some(vm), None) => Ok(Vm(vm)),
                 (Some(_), Some(_)) => Err(format!("there is a vm `{name}` already")),
@@ -101,17 +104,23 @@ pub(super) fn provium_vm(context: &Context) -> mlua::Result<mlua::Function> {
                     "no vm `{name}`: create it with provium:vm(name, profile)"
                 )),
                 (None, Some(profile)) => {
-                    create(&shared, &name, &profile).map_err(|e| e.to_string())
+                    let options = boot_options(&options)?;
+                    create(&shared, &name, &profile, options).map_err(|e| e.to_string())
                 }
             }
         },
     )
 }
 
-fn create(context: &Context, name: &str, profile_name: &str) -> Result<Vm, VmError> {
+fn create(
+    context: &Context,
+    name: &str,
+    profile_name: &str,
+    options: BootOptions,
+) -> Result<Vm, VmError> {
     let profile = context.config().profile(profile_name)?;
     let limit = context.limit().clone();
-    let vm = vm::Vm::create(name, profile_name, profile, limit)?;
+    let vm = vm::Vm::create(name, profile_name, profile, options, limit)?;
     Ok(Vm(context.add_vm(vm)))
 }
 
@@ -127,7 +136,7 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
     let methods = Methods::of(context, VM)?;
     methods.add("vm:boot", |_, vm: &Vm, options: Options| {
         let options = boot_options(&options)?;
-        said(vm.0.borrow_mut().boot(&options))?;
+        said(vm.0.borrow_mut().boot(options))?;
         Ok::<_, String>(Vm(vm.0.clone()))
     })?;
     methods.add("vm:shutdown", |_, vm: &Vm, ()| vm.0.borrow_mut().shutdown())?;
@@ -148,7 +157,7 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
         Ok::<_, VmError>(vm.0.borrow().profile().to_owned())
     })?;
     methods.add("vm:state", |_, vm: &Vm, ()| {
-        Ok::<_, VmError>(vm.0.borrow().state().name())
+        Ok::<_, VmError>(vm.0.borrow_mut().state().name())
     })?;
     methods.add("vm:attach_disk", |_, vm: &Vm, options: Options| {
         static WARM_UP: Once = Once::new();
@@ -275,19 +284,20 @@ fn register_clock(context: &Context) -> mlua::Result<()> {
         clock.limit.sleep(duration.0)
     })?;
     methods.add("clock:get_ns", |_, clock: &Clock, ()| {
-        clock.vm.borrow_mut().time()
+        clock.vm.borrow_mut().time("clock:get_ns")
     })?;
     methods.add("clock:get", |_, clock: &Clock, ()| {
-        let time = clock.vm.borrow_mut().time()?;
+        let time = clock.vm.borrow_mut().time("clock:get")?;
         Ok::<_, VmError>(time as f64 / 1e9)
     })?;
     methods.add("clock:set", |_, clock: &Clock, seconds: f64| {
-        clock.vm.borrow_mut().set_time((seconds * 1e9) as i64)
+        let time = (seconds * 1e9) as i64;
+        clock.vm.borrow_mut().set_time("clock:set", time)
     })?;
     methods.add("clock:advance", |_, clock: &Clock, by: LuaDuration| {
         let mut vm = clock.vm.borrow_mut();
-        let time = vm.time()?;
-        vm.set_time(time.saturating_add(by.0.as_nanos() as i64))
+        let time = vm.time("clock:advance")?;
+        vm.set_time("clock:advance", time.saturating_add(by.0.as_nanos() as i64))
     })?;
     methods.register()
 }

@@ -36,26 +36,22 @@ fn boot_file(file: &Options) -> Result<BootFile, String> {
     Ok(BootFile {
         path: path.ok_or("`path` is missing: a path in the guest")?,
         content: content.map_or(Vec::new(), |content| content.as_bytes().to_vec()),
-        mode: file_mode(
-            &file
-                .get("mode", "a number, or an octal string")?
-                .unwrap_or(Value::Nil),
-        )?,
+        mode: file_mode(file, "mode")?,
     })
 }
 
-/// Permission bits: a number, or an octal string as the shell has it.
-fn file_mode(value: &Value) -> Result<Option<u32>, String> {
-    let bits = match value {
+/// The permission bits at `key`: a number, or an octal string as the shell has it.
+pub(super) fn file_mode(options: &Options, key: &str) -> Result<Option<u32>, String> {
+    const WANTED: &str = "permission bits: a number, or an octal string such as \"0755\"";
+    let bits = match options.get::<Value>(key, WANTED)?.unwrap_or(Value::Nil) {
         Value::Nil => return Ok(None),
-        Value::Integer(bits) => u32::try_from(*bits).ok(),
+        Value::Integer(bits) => u32::try_from(bits).ok(),
         Value::String(text) => u32::from_str_radix(&text.to_string_lossy(), 8).ok(),
         _ => None,
     };
     let bits = bits.filter(|bits| *bits <= 0o7777);
-    bits.map(Some).ok_or_else(|| {
-        "`mode` wants permission bits: a number, or an octal string such as \"0755\"".into()
-    })
+    bits.map(Some)
+        .ok_or_else(|| format!("`{key}` wants {WANTED}"))
 }
 
 fn boot_disk(disk: &Options) -> Result<BootDisk, String> {

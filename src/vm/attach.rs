@@ -22,7 +22,7 @@ impl Vm {
         &mut self,
         options: AttachOptions,
     ) -> Result<Rc<RefCell<DiskRecord>>, VmError> {
-        if self.state == State::Dead {
+        if matches!(self.state, State::Dead | State::Paused) {
             return Err(self.wrong_state("vm:attach_disk", "created, booted or shutdown"));
         }
         let id = options
@@ -116,9 +116,6 @@ impl Vm {
         if let (Some(number), Some(machine)) = (drive, self.machine.as_mut()) {
             let _ = machine.unplug(&id, number);
         }
-        if let Ok(size) = { record.borrow().size() } {
-            record.borrow_mut().size = size;
-        }
         close_record(record);
         if record.borrow().has_image() {
             self.unmount_disk(&id);
@@ -129,6 +126,9 @@ impl Vm {
 /// Closes our own file on the disk and tells every handle that it is over.
 pub(super) fn close_record(record: &Rc<RefCell<DiskRecord>>) {
     let mut record = record.borrow_mut();
+    if let Ok(size) = record.size() {
+        record.size = size;
+    }
     record.detached = true;
     if let Some(mounted) = record.mounted_mut() {
         mounted.data = None;

@@ -22,12 +22,15 @@ pub(super) struct Console {
 }
 
 impl Console {
+    /// What stands in the log at `path` already is of an earlier boot: it can be read, but it is
+    /// no news.
     pub(super) fn new(path: &Path) -> Self {
+        let old = path.metadata().map_or(0, |log| log.len());
         Self {
             path: path.to_owned(),
-            searched: 0,
+            searched: old,
             unfinished: String::new(),
-            expected: 0,
+            expected: old as usize,
         }
     }
 
@@ -114,8 +117,9 @@ mod tests {
     #[test]
     fn what_was_expected_is_consumed_and_not_found_again() {
         let log = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(log.path(), "one two one").unwrap();
+        std::fs::write(log.path(), "two of an earlier boot").unwrap();
         let mut console = Console::new(log.path());
+        std::fs::write(log.path(), "two of an earlier boot one two one").unwrap();
         assert!(console.consume("one"));
         assert!(console.consume("one"));
         assert!(!console.consume("one"));

@@ -54,6 +54,8 @@ pub enum VmError {
     Refused { command: String, text: String },
     #[error("the guest agent: {0}")]
     Agent(String),
+    #[error("there is no signal `{0}` (as in TERM, KILL, INT, HUP, USR1)")]
+    NoSignal(String),
     #[error("console:expect timed out waiting for `{0}`\n{1}")]
     NotExpected(String, String),
     /// What a tool of the guest said.

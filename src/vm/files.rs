@@ -51,7 +51,15 @@ impl Vm {
 
     /// The names in the folder `path`, sorted, without `.` and `..`.
     pub fn listdir(&mut self, path: &str) -> Result<Vec<String>, VmError> {
-        let find = [path, "-mindepth", "1", "-maxdepth", "1", "-print0"];
+        // With the slash a plain file is an error.
+        let find = [
+            &format!("{path}/"),
+            "-mindepth",
+            "1",
+            "-maxdepth",
+            "1",
+            "-print0",
+        ];
         let text = self.tool("vm:listdir", "find", &find)?;
         let paths = text.split('\0').filter(|path| !path.is_empty());
         let mut names: Vec<_> = paths.filter_map(|path| path.rsplit('/').next()).collect();

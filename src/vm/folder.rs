@@ -47,7 +47,9 @@ impl Folder {
     }
 
     /// A new empty image of `size` bytes, which goes with the folder.
-    pub(super) fn scratch_image(&self, number: u32, size: u64) -> Result<PathBuf, VmError> {
+    pub(super) fn scratch_image(&self, size: u64) -> Result<PathBuf, VmError> {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let path = self.0.join(format!("scratch{number}.img"));
         let made = File::create_new(&path).and_then(|file| file.set_len(size));
         made.map_err(VmError::io(format!("a scratch disk of {size} bytes")))?;

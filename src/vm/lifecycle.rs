@@ -64,6 +64,28 @@ pub struct BootOptions {
     pub disks: Vec<BootDisk>,
 }
 
+impl BootOptions {
+    /// These, and what they leave open as `defaults` have it.
+    fn or(self, defaults: &Self) -> Self {
+        Self {
+            memory: self.memory.or_else(|| defaults.memory.clone()),
+            cpus: self.cpus.or(defaults.cpus),
+            kernel_cmdline: self
+                .kernel_cmdline
+                .or_else(|| defaults.kernel_cmdline.clone()),
+            agent_timeout: self.agent_timeout.or(defaults.agent_timeout),
+            files: match self.files.is_empty() {
+                true => defaults.files.clone(),
+                false => self.files,
+            },
+            disks: match self.disks.is_empty() {
+                true => defaults.disks.clone(),
+                false => self.disks,
+            },
+        }
+    }
+}
+
 /// A file that a guest is to find.
 #[derive(Clone, Debug)]
 pub struct BootFile {
@@ -102,6 +124,7 @@ pub struct Vm {
     pub(super) name: String,
     profile_name: String,
     profile: Profile,
+    defaults: BootOptions,
     limit: Limit,
     pub(super) state: State,
     // In the order in which they have to end: QEMU has files in the mount, which is in the folder.
@@ -115,11 +138,12 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// A VM that is not booted.
+    /// A VM that is not booted. Boots are as `defaults` say, unless they say otherwise.
     pub fn create(
         name: &str,
         profile_name: &str,
         profile: Profile,
+        defaults: BootOptions,
         limit: Limit,
     ) -> Result<Self, VmError> {
         let folder = Folder::create().map_err(VmError::io("the VM's run-time folder"))?;
@@ -129,6 +153,7 @@ impl Vm {
             name: name.to_owned(),
             profile_name: profile_name.to_owned(),
             profile,
+            defaults,
             limit,
             state: State::Created,
             machine: None,
@@ -151,8 +176,19 @@ impl Vm {
     }
 
     /// Where it is in its life.
-    pub fn state(&self) -> State {
+    pub fn state(&mut self) -> State {
+        self.note_power_off();
         self.state
+    }
+
+    /// A guest that powered itself down is shut down, as if it had been asked to.
+    fn note_power_off(&mut self) {
+        let is_running = matches!(self.state, State::Booted | State::Paused);
+        let machine = self.machine.as_mut().filter(|_| is_running);
+        if machine.is_some_and(Machine::has_powered_off) {
+            self.machine = None;
+            self.stopped(State::Shutdown);
+        }
     }
 
     /// Its run-time folder: mount point, logs.
@@ -174,10 +210,11 @@ impl Vm {
     }
 
     /// Starts it, with all disks that are attached, and waits for the guest's agent.
-    pub fn boot(&mut self, options: &BootOptions) -> Result<(), VmError> {
-        if !matches!(self.state, State::Created | State::Shutdown) {
+    pub fn boot(&mut self, options: BootOptions) -> Result<(), VmError> {
+        if !matches!(self.state(), State::Created | State::Shutdown) {
             return Err(self.wrong_state("vm:boot", "created or shutdown"));
         }
+        let options = &options.or(&self.defaults);
         let mut guest = Guest::of(&self.profile, &self.profile_name)?;
         if let Some(added) = &options.kernel_cmdline {
             guest.cmdline = format!("{} {added}", guest.cmdline);
@@ -210,7 +247,7 @@ impl Vm {
     fn attach_boot_disk(&mut self, disk: &BootDisk) -> Result<(), VmError> {
         let image = match &disk.image {
             BootImage::Path(path) => path.clone(),
-            BootImage::Scratch(size) => self.folder.scratch_image(self.drives, *size)?,
+            BootImage::Scratch(size) => self.folder.scratch_image(*size)?,
         };
         let options = AttachOptions {
             id: disk.id.clone(),
@@ -280,14 +317,14 @@ impl Vm {
             .map(|machine| machine.terminal().clone())
     }
 
-    /// The guest's time: nanoseconds since 1970.
-    pub fn time(&mut self) -> Result<i64, VmError> {
-        self.with_machine("clock:get", Machine::time)
+    /// The guest's time: nanoseconds since 1970. `call` is who asks.
+    pub fn time(&mut self, call: &'static str) -> Result<i64, VmError> {
+        self.with_machine(call, Machine::time)
     }
 
-    /// Sets the guest's time: nanoseconds since 1970.
-    pub fn set_time(&mut self, time: i64) -> Result<(), VmError> {
-        self.with_machine("clock:set", |machine| machine.set_time(time))
+    /// Sets the guest's time: nanoseconds since 1970. `call` is who asks.
+    pub fn set_time(&mut self, call: &'static str, time: i64) -> Result<(), VmError> {
+        self.with_machine(call, |machine| machine.set_time(time))
     }
 
     /// Stops the guest's processors, until [`resume`](Self::resume).
@@ -376,6 +413,7 @@ impl Vm {
     }
 
     fn running(&mut self, call: &'static str) -> Result<&mut Machine, VmError> {
+        self.note_power_off();
         let error = self.wrong_state(call, "booted");
         let is_booted = self.state == State::Booted;
         self.machine.as_mut().filter(|_| is_booted).ok_or(error)

@@ -87,6 +87,7 @@ impl Machine {
         patience: Duration,
     ) -> Result<Self, VmError> {
         let deadline = Instant::now() + patience;
+        let console_log = Console::new(&folder.console());
         let (mut qemu, channels) = Qemu::start(spec, &folder.qemu_log())?;
         let Channels {
             qmp,
@@ -104,7 +105,7 @@ impl Machine {
             terminal,
             health: Health {
                 qemu,
-                console: Console::new(&folder.console()),
+                console: console_log,
                 limit: limit.clone(),
             },
         };
@@ -114,6 +115,12 @@ impl Machine {
 
     pub(super) fn console(&self) -> &Console {
         &self.health.console
+    }
+
+    /// Whether QEMU has ended as it does when its guest powers down.
+    pub(super) fn has_powered_off(&mut self) -> bool {
+        let status = self.health.qemu.exited();
+        status.is_some_and(|status| status.success())
     }
 
     /// Presses the reset button and waits until the agent answers again.
@@ -243,8 +250,14 @@ impl Machine {
             ..Command::shell("")
         };
         let mut kill = self.start(&kill)?;
-        self.wait_until(&mut kill, Some(Instant::now() + KILLED))
-            .map(drop)
+        let killed = self.wait_until(&mut kill, Some(Instant::now() + KILLED))?;
+        let said = killed.map_or(Vec::new(), |killed| killed.stderr);
+        let said = String::from_utf8_lossy(&said).into_owned();
+        // A process that has ended meanwhile is no mistake; a signal that there is not is one.
+        match said.to_lowercase().contains("signal") {
+            true => Err(VmError::NoSignal(signal.to_owned())),
+            false => Ok(()),
+        }
     }
 
     /// Calls the agent, for as long as the guest is well; when the call fails because the guest is

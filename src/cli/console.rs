@@ -1,0 +1,112 @@
+//! `provium console`: a person at a guest's serial console.
+
+use std::io::{Read, Write, stdin, stdout};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::Exit;
+use crate::config::Config;
+use crate::sys::RawTerminal;
+use crate::vm::{BootOptions, Limit, State, Vm};
+
+/// Ctrl-], as telnet and virsh have it.
+const LEAVE: u8 = 0x1d;
+/// How often to look whether the guest is still there.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Connect this terminal to a guest's serial console; Ctrl-] leaves
+///
+/// A profile is booted for it and ends with it. A socket is that of a VM that `provium test --keep`
+/// has kept; it goes on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provium console default
+  provium console /run/user/1000/provium/vm-1234-1/console.sock")]
+pub(super) struct Args {
+    /// A profile of provium.toml, or the socket of a kept VM
+    #[arg(value_name = "PROFILE|SOCKET")]
+    target: String,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let path = Path::new(&args.target);
+    let is_socket = path
+        .metadata()
+        .is_ok_and(|found| found.file_type().is_socket());
+    if is_socket {
+        attend(UnixStream::connect(path)?)?;
+    } else {
+        boot(&args.target)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// At the console of a VM that somebody else holds.
+fn attend(mut socket: UnixStream) -> anyhow::Result<()> {
+    let _raw = RawTerminal::enter();
+    let mut typing = socket.try_clone()?;
+    std::thread::spawn(move || {
+        let _ = type_into(|text| typing.write_all(text));
+        let _ = typing.shutdown(std::net::Shutdown::Both);
+    });
+    let mut buffer = [0; 4096];
+    loop {
+        match socket.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => stdout().write_all(&buffer[..n])?,
+        }
+        stdout().flush()?;
+    }
+}
+
+/// At the console of a VM of our own.
+fn boot(profile_name: &str) -> anyhow::Result<()> {
+    let here = std::env::current_dir()?;
+    let config = Config::load(Config::find(&here).as_deref(), &here)?;
+    let profile = config.profile(profile_name)?;
+    let limit = Limit::default();
+    let mut vm = Vm::create(
+        "console",
+        profile_name,
+        profile,
+        BootOptions::default(),
+        limit,
+    )?;
+    eprintln!("provium: booting profile `{profile_name}`; Ctrl-] leaves");
+    vm.boot(BootOptions::default())?;
+    let Some(terminal) = vm.terminal() else {
+        return Ok(());
+    };
+    let _raw = RawTerminal::enter();
+    stdout().write_all(vm.console_log().as_bytes())?;
+    stdout().flush()?;
+    terminal.watch(Box::new(stdout()));
+    let left = Arc::new(AtomicBool::new(false));
+    let leave = Arc::clone(&left);
+    std::thread::spawn(move || {
+        let _ = type_into(|text| terminal.write(text));
+        leave.store(true, Ordering::Relaxed);
+    });
+    while vm.state() == State::Booted && !left.load(Ordering::Relaxed) {
+        std::thread::sleep(TICK);
+    }
+    Ok(())
+}
+
+/// Passes on what is typed, up to Ctrl-] or the end of the input.
+fn type_into(mut write: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut typed = [0; 256];
+    loop {
+        let n = stdin().read(&mut typed)?;
+        let end = typed[..n].iter().position(|byte| *byte == LEAVE);
+        write(&typed[..end.unwrap_or(n)])?;
+        if n == 0 || end.is_some() {
+            return Ok(());
+        }
+    }
+}

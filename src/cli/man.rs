@@ -1,0 +1,22 @@
+//! `provium man`: man pages from the command line's own help.
+
+use std::path::PathBuf;
+
+use super::Exit;
+
+/// Write the man pages, one a command
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  provium man ~/.local/share/man/man1 && man provium-test")]
+pub(super) struct Args {
+    /// Where; made if it is not there
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+}
+
+pub(super) fn run(args: &Args, command: clap::Command) -> anyhow::Result<Exit> {
+    std::fs::create_dir_all(&args.folder)?;
+    clap_mangen::generate_to(command.disable_help_subcommand(true), &args.folder)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,77 @@
+//! `provium repl`: a Lua prompt with a booted VM.
+
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::{Context, Editor, Helper, Highlighter, Hinter, Validator};
+
+use super::Exit;
+use crate::config::{Config, DEFAULT_PROFILE};
+use crate::dirs;
+use crate::script::{Evaluated, Session};
+
+/// A Lua prompt with a booted VM in the global `vm`
+///
+/// Everything that a test has is there but `t` and `test`. TAB completes, the arrow keys go through
+/// what was typed before, Ctrl-D ends.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  $ provium repl
+  > vm:run(\"uname -r\").stdout")]
+pub(super) struct Args {
+    /// A profile of provium.toml
+    #[arg(value_name = "PROFILE", default_value = DEFAULT_PROFILE)]
+    profile: String,
+}
+
+/// Completes from what the session knows.
+#[derive(Helper, Highlighter, Hinter, Validator)]
+struct Names<'a>(&'a Session);
+
+impl Completer for Names<'_> {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(self.0.complete(&line[..position]))
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let here = std::env::current_dir()?;
+    let config = Config::load(Config::find(&here).as_deref(), &here)?;
+    eprintln!("provium: booting profile `{}`; Ctrl-D ends", args.profile);
+    let session = Session::open(config, &args.profile).map_err(anyhow::Error::msg)?;
+    let history = dirs::cache()?.join("repl-history");
+    let mut editor = Editor::<Names<'_>, _>::new()?;
+    editor.set_helper(Some(Names(&session)));
+    let _ = editor.load_history(&history); // There is none the first time.
+    let mut chunk = String::new();
+    loop {
+        let prompt = if chunk.is_empty() { "> " } else { ">> " };
+        match editor.readline(prompt) {
+            Ok(line) => chunk += &format!("{line}\n"),
+            Err(ReadlineError::Interrupted) => {
+                chunk.clear();
+                continue;
+            }
+            Err(ReadlineError::Eof) => break,
+            Err(error) => return Err(error.into()),
+        }
+        match session.evaluate(&chunk) {
+            Evaluated::Incomplete => continue,
+            Evaluated::Value(text) if text.is_empty() => {}
+            Evaluated::Value(text) => println!("{text}"),
+            Evaluated::Failed(text) => eprintln!("{text}"),
+        }
+        editor.add_history_entry(chunk.trim_end())?;
+        chunk.clear();
+    }
+    let _ = editor.save_history(&history); // The session is over all the same.
+    session.close();
+    Ok(Exit::Done)
+}

@@ -1,0 +1,127 @@
+//! A Lua session for a person: the same globals as in a test, and a booted VM.
+
+use mlua::{Lua, MultiValue, Table, Value};
+
+use super::context::Context;
+use super::file::{clean, set_up};
+use crate::config::Config;
+use crate::runner::Event;
+
+/// An open session. Its VMs end with it.
+pub struct Session(Context);
+
+/// What became of a piece of Lua.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Evaluated {
+    /// Its results as text; empty without any.
+    Value(String),
+    /// It is the beginning of something.
+    Incomplete,
+    /// It failed, for this reason.
+    Failed(String),
+}
+
+/// Makes and boots the VM of the session, in the global `vm`.
+const BOOT: &str = "local profile = ... vm = provium:vm('vm', profile):boot()";
+
+/// The names that may follow `line`: of globals, of a table's fields, of an object's methods.
+const NAMES: &str = r#"
+    local line = ...
+    local base, name = line:match("([%w_.]+)[.:]([%w_]*)$")
+    local found = _G
+    if base then
+      local chunk = load("return " .. base)
+      local ok, value = pcall(chunk or error)
+      if not ok then return {} end
+      found = value
+    end
+    name = name or line:match("[%a_][%w_]*$") or ""
+    if type(found) == "string" then found = string end
+    if type(found) == "userdata" then
+      local class = debug.getmetatable(found).__name or ""
+      found = debug.getregistry()[class:match("(%w+)$"):lower()]
+    end
+    if type(found) ~= "table" then return {} end
+    local index = (debug.getmetatable(found) or {}).__index
+    local names, seen = {}, {}
+    for _, fields in ipairs({found, type(index) == "table" and index or {}}) do
+      for key in pairs(fields) do
+        if type(key) == "string" and key:sub(1, #name) == name and not seen[key] then
+          seen[key] = true
+          names[#names + 1] = key
+        end
+      end
+    end
+    table.sort(names)
+    return names, #name"#;
+
+impl Session {
+    /// Starts one and boots `profile`.
+    pub fn open(config: Config, profile: &str) -> Result<Self, String> {
+        let show = |event| {
+            if let Event::Log { text } = event {
+                println!("{text}");
+            }
+        };
+        let context = Context::new(config, Box::new(show));
+        let boot = || {
+            set_up(&context, false)?;
+            context
+                .lua()
+                .load(BOOT)
+                .set_name("=boot")
+                .call::<()>(profile)
+        };
+        boot().map_err(|error| clean(&error))?;
+        Ok(Self(context))
+    }
+
+    /// Evaluates an expression or runs statements.
+    pub fn evaluate(&self, text: &str) -> Evaluated {
+        let lua = self.0.lua();
+        let result = match lua.load(format!("return {text}")).set_name("=repl").eval() {
+            Err(mlua::Error::SyntaxError { .. }) => lua.load(text).set_name("=repl").eval(),
+            result => result,
+        };
+        match result {
+            Ok(values) => Evaluated::Value(show(lua, &values)),
+            Err(mlua::Error::SyntaxError {
+                incomplete_input: true,
+                ..
+            }) => Evaluated::Incomplete,
+            Err(error) => Evaluated::Failed(clean(&error)),
+        }
+    }
+
+    /// What may stand at the end of `line`: where it begins, and the names.
+    pub fn complete(&self, line: &str) -> (usize, Vec<String>) {
+        let names = self
+            .0
+            .lua()
+            .load(NAMES)
+            .call::<(Vec<String>, Option<usize>)>(line);
+        let (names, typed) = names.unwrap_or_default();
+        (line.len() - typed.unwrap_or(0), names)
+    }
+
+    /// Ends its VMs.
+    pub fn close(self) {
+        self.0.close_vms_since(0);
+    }
+}
+
+fn show(lua: &Lua, values: &MultiValue) -> String {
+    let tostring = |value: &Value| match value {
+        Value::Table(table) => show_table(table),
+        value => lua
+            .globals()
+            .get::<mlua::Function>("tostring")
+            .and_then(|tostring| tostring.call::<mlua::LuaString>(value))
+            .map_or_else(|error| error.to_string(), |text| text.to_string_lossy()),
+    };
+    values.iter().map(tostring).collect::<Vec<_>>().join("\t")
+}
+
+fn show_table(table: &Table) -> String {
+    format!("{table:#?}")
+}

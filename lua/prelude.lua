@@ -85,6 +85,9 @@ function Result:ok()
   return self.exit_code == 0
 end
 
+-- Where those who ask what there is find it, beside the classes of objects.
+debug.getregistry().runresult = Result
+
 local function quoted(text)
   local escapes = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
   return '"' .. text:gsub('[\n\t\r"\\]', escapes) .. '"'

@@ -96,8 +96,9 @@ pub fn ignore(signal: i32) {
 
 /// Undoes [`die_with_starter`] for this process, and leaves the starter's session and terminal.
 pub fn outlive_starter() -> io::Result<()> {
-    // SAFETY: both calls take integers only.
+    // SAFETY: this option takes an integer only.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) })?;
+    // SAFETY: takes nothing.
     check(unsafe { libc::setsid() }).map(drop)
 }
 

@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::Exit;
 use crate::config::Config;
@@ -15,6 +17,8 @@ use crate::vm::{BootOptions, Limit, State, Vm};
 
 /// Ctrl-], as telnet and virsh have it.
 const LEAVE: u8 = 0x1d;
+/// After a script's last line: for how long the guest must have nothing more to say.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often to look whether the guest is still there.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -85,11 +89,16 @@ fn boot(profile_name: &str) -> anyhow::Result<()> {
     let _raw = RawTerminal::enter();
     stdout().write_all(vm.console_log().as_bytes())?;
     stdout().flush()?;
-    terminal.watch(Box::new(stdout()));
+    let shown = Arc::new(Mutex::new(Instant::now()));
+    terminal.watch(Box::new(Screen(Arc::clone(&shown))));
     let left = Arc::new(AtomicBool::new(false));
     let leave = Arc::clone(&left);
     std::thread::spawn(move || {
-        let _ = type_into(|text| terminal.write(text));
+        if let Ok(Typed::All) = type_into(|text| terminal.write(text)) {
+            while shown.lock().elapsed() < LAST_WORDS {
+                std::thread::sleep(TICK);
+            }
+        }
         leave.store(true, Ordering::Relaxed);
     });
     while vm.state() == State::Booted && !left.load(Ordering::Relaxed) {
@@ -98,15 +107,40 @@ fn boot(profile_name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Standard output, and when something was shown there last.
+struct Screen(Arc<Mutex<Instant>>);
+
+impl Write for Screen {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        *self.0.lock() = Instant::now();
+        stdout().write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        stdout().flush()
+    }
+}
+
+/// Why no more is typed.
+enum Typed {
+    /// Ctrl-].
+    Leave,
+    /// The input has ended, as that of a script does.
+    All,
+}
+
 /// Passes on what is typed, up to Ctrl-] or the end of the input.
-fn type_into(mut write: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+fn type_into(mut write: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<Typed> {
     let mut typed = [0; 256];
     loop {
         let n = stdin().read(&mut typed)?;
         let end = typed[..n].iter().position(|byte| *byte == LEAVE);
         write(&typed[..end.unwrap_or(n)])?;
-        if n == 0 || end.is_some() {
-            return Ok(());
+        if end.is_some() {
+            return Ok(Typed::Leave);
+        }
+        if n == 0 {
+            return Ok(Typed::All);
         }
     }
 }

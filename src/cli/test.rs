@@ -81,9 +81,9 @@ fn load_config(args: &Args) -> anyhow::Result<(Config, Option<PathBuf>)> {
 fn find_files(args: &Args, config: &Config) -> anyhow::Result<Option<Vec<PathBuf>>> {
     // As short as people would write them.
     let here = std::env::current_dir()?;
-    let below = |path: PathBuf| {
-        path.strip_prefix(&here)
-            .map_or(path.clone(), Path::to_owned)
+    let below = |path: PathBuf| match path.strip_prefix(&here) {
+        Ok(rest) => Path::new(".").join(rest),
+        Err(_) => path,
     };
     let roots = config.provium.roots.iter();
     let roots = roots.map(|root| below(config.folder.join(root)));

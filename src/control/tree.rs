@@ -85,7 +85,7 @@ impl Control {
     pub fn read_disk(&self, disk: &Disk, file: DiskFile) -> Result<String, Errno> {
         Ok(match file {
             DiskFile::Faults => lines(disk.faults().rules()),
-            DiskFile::Inflight => lines(&disk.in_flight()),
+            DiskFile::Inflight => lines(disk.in_flight()),
             DiskFile::Stats => stats(disk),
             DiskFile::Size => format!("{}\n", size(disk)?),
             DiskFile::Image => format!("{}\n", disk.path().display()),

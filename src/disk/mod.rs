@@ -23,7 +23,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -66,6 +66,7 @@ pub struct Disk {
     counters: Counters,
     serving: Serving,
     delays: Arc<Delays>,
+    born: Instant,
 }
 
 /// The open handles of a disk, each with the number of errors that were injected through it.
@@ -89,6 +90,7 @@ impl Disk {
             counters: Counters::default(),
             serving: Serving::default(),
             delays,
+            born: Instant::now(),
         }
     }
 
@@ -126,8 +128,12 @@ impl Disk {
         } else {
             FaultSet::clone(&self.faults.load())
         };
-        self.faults
-            .store(Arc::new(base.edited(edits, Instant::now())));
+        self.faults.store(Arc::new(base.edited(edits, self.now())));
+    }
+
+    /// The time as its faults count it.
+    fn now(&self) -> Duration {
+        self.born.elapsed()
     }
 
     /// Takes all faults away and lets every waiting request go on at once.
@@ -214,7 +220,7 @@ impl Disk {
             drop(faults); // A snapshot is not kept across I/O.
             return self.serve(&request, client, reply);
         }
-        let now = Instant::now();
+        let now = self.now();
         let verdict = faults.decide(op, now);
         if !verdict.delay.is_zero() {
             let rule = faults.delaying(op, now);
@@ -234,7 +240,7 @@ impl Disk {
         request: Request<'_>,
         client: u64,
         reply: impl Reply,
-        delay: std::time::Duration,
+        delay: Duration,
         rule: String,
     ) {
         let arrived = Instant::now();
@@ -270,7 +276,7 @@ impl Disk {
         if faults.is_empty() {
             return None;
         }
-        faults.decide(op, Instant::now()).error
+        faults.decide(op, self.now()).error
     }
 
     /// Does the I/O on this thread, takes the third look, and answers.

@@ -1,10 +1,12 @@
 //! The armed rules of a disk: an immutable list, swapped whole.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Action, Edit, Errno, Op, Rule};
 
 /// The rules that are armed, in the order in which they were armed.
+///
+/// Times are counted from a moment of the caller's choice, the same for all calls.
 #[derive(Clone, Debug, Default)]
 pub struct FaultSet {
     armed: Vec<Armed>,
@@ -13,7 +15,7 @@ pub struct FaultSet {
 #[derive(Clone, Debug)]
 struct Armed {
     rule: Rule,
-    since: Instant,
+    since: Duration,
 }
 
 /// What the set wants done to a request.
@@ -39,7 +41,7 @@ impl FaultSet {
     /// The set after `edits`, in order, made at `now`. Arming what is armed already keeps its
     /// place; its time begins anew.
     #[must_use]
-    pub fn edited(&self, edits: &[Edit], now: Instant) -> Self {
+    pub fn edited(&self, edits: &[Edit], now: Duration) -> Self {
         let mut armed = self.armed.clone();
         for edit in edits {
             match edit {
@@ -57,7 +59,7 @@ impl FaultSet {
     }
 
     /// What happens at `now` to a request of kind `op`: delays add up, the first error decides.
-    pub fn decide(&self, op: Op, now: Instant) -> Verdict {
+    pub fn decide(&self, op: Op, now: Duration) -> Verdict {
         let mut verdict = Verdict::default();
         for rule in self.acting(op, now) {
             match rule.action {
@@ -70,7 +72,7 @@ impl FaultSet {
 
     /// The rules that delay a request of kind `op` at `now`, as text; for people who ask what it
     /// waits for.
-    pub fn delaying(&self, op: Op, now: Instant) -> String {
+    pub fn delaying(&self, op: Op, now: Duration) -> String {
         let delays = |rule: &&Rule| matches!(rule.action, Action::Delay(_));
         let texts: Vec<_> = self
             .acting(op, now)
@@ -80,10 +82,9 @@ impl FaultSet {
         texts.join("; ")
     }
 
-    fn acting(&self, op: Op, now: Instant) -> impl Iterator<Item = &Rule> {
+    fn acting(&self, op: Op, now: Duration) -> impl Iterator<Item = &Rule> {
         let acts = move |armed: &&Armed| {
-            armed.rule.ops.contains(op)
-                && now.saturating_duration_since(armed.since) >= armed.rule.after
+            armed.rule.ops.contains(op) && now.saturating_sub(armed.since) >= armed.rule.after
         };
         self.armed.iter().filter(acts).map(|armed| &armed.rule)
     }
@@ -94,9 +95,11 @@ mod tests {
     use super::*;
     use crate::fault::Mode;
 
+    const NOW: Duration = Duration::from_secs(100);
+
     /// What `set` wants done to a request now.
     fn decide(set: &FaultSet, op: Op) -> Verdict {
-        set.decide(op, Instant::now())
+        set.decide(op, NOW)
     }
 
     fn names(set: &FaultSet) -> Vec<String> {
@@ -105,7 +108,7 @@ mod tests {
 
     fn set(modes: &[Mode]) -> FaultSet {
         let edits: Vec<_> = modes.iter().map(|mode| Edit::Add(mode.rule())).collect();
-        FaultSet::default().edited(&edits, Instant::now())
+        FaultSet::default().edited(&edits, NOW)
     }
 
     #[test]
@@ -150,7 +153,7 @@ mod tests {
     #[test]
     fn removing_takes_away_that_rule_alone() {
         let both = set(&[Mode::Slow, Mode::EioRead]);
-        let left = both.edited(&[Edit::Remove(Mode::Slow.rule())], Instant::now());
+        let left = both.edited(&[Edit::Remove(Mode::Slow.rule())], NOW);
         assert_eq!(names(&left), ["eio_read"]);
     }
 
@@ -161,7 +164,7 @@ mod tests {
             after,
             ..Mode::EioRead.rule()
         };
-        let (add, armed) = ([Edit::Add(rule)], Instant::now());
+        let (add, armed) = ([Edit::Add(rule)], NOW);
         let set = FaultSet::default().edited(&add, armed);
         let just_before = armed + after - Duration::from_nanos(1);
         assert_eq!(set.decide(Op::Read, just_before).error, None);

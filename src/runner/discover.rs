@@ -36,6 +36,11 @@ pub fn discover(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DiscoverError> {
             return Err(DiscoverError::Missing(path.clone()));
         }
     }
+    for path in &mut found {
+        if let Ok(rest) = path.strip_prefix(".") {
+            *path = rest.to_owned();
+        }
+    }
     let mut seen = std::collections::HashSet::new();
     found.retain(|path| seen.insert(path.clone()));
     Ok(found)

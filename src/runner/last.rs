@@ -25,6 +25,12 @@ pub fn last_failed(root: &Path) -> io::Result<BTreeSet<TestId>> {
 /// Remembers what failed.
 pub fn remember_failed(root: &Path, failed: &BTreeSet<TestId>) -> io::Result<()> {
     let file = file(root)?;
+    if failed.is_empty() {
+        return match std::fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -1,6 +1,6 @@
 //! One test file from its first line to the end of its last VM.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mlua::{Function, HookTriggers, Lua, Table, Value, Variadic, VmState};
@@ -156,11 +156,13 @@ fn watch_the_clock(lua: &Lua, limit: Limit, every: u32) -> mlua::Result<()> {
     })
 }
 
-fn extend_package_path(lua: &Lua, folder: &Path, roots: &[std::path::PathBuf]) -> mlua::Result<()> {
+fn extend_package_path(lua: &Lua, folder: &Path, roots: &[PathBuf]) -> mlua::Result<()> {
     let package: Table = lua.globals().get("package")?;
     let mut path: String = package.get("path")?;
     for root in roots {
-        path = format!("{}/?.lua;{path}", folder.join(root).display());
+        // Without `.` in the middle: it shows in tracebacks.
+        let root: PathBuf = folder.join(root).components().collect();
+        path = format!("{}/?.lua;{path}", root.display());
     }
     package.set("path", path)
 }

@@ -1,7 +1,7 @@
 //! A disk of a VM, as its owner sees it: one record, however many handles.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::Duration;
 
 use super::VmError;
 use crate::client::{ClientError, DataFile, DiskControl};
@@ -102,7 +102,7 @@ impl DiskRecord {
             Backing::Mount(_) if self.detached => {}
             Backing::Mount(mounted) => mounted.control.add_faults(&[rule.to_string()])?,
             Backing::None(faults) => {
-                *faults = faults.edited(&[Edit::Add(rule.clone())], Instant::now());
+                *faults = faults.edited(&[Edit::Add(rule.clone())], Duration::ZERO);
             }
         }
         Ok(())

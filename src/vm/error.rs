@@ -56,8 +56,8 @@ pub enum VmError {
     Agent(String),
     #[error("there is no signal `{0}` (as in TERM, KILL, INT, HUP, USR1)")]
     NoSignal(String),
-    #[error("console:expect timed out waiting for `{0}`\n{1}")]
-    NotExpected(String, String),
+    #[error("console:expect timed out waiting for `{0}`")]
+    NotExpected(String),
     /// What a tool of the guest said.
     #[error("{0}")]
     Guest(String),

@@ -70,9 +70,11 @@ impl BootOptions {
         Self {
             memory: self.memory.or_else(|| defaults.memory.clone()),
             cpus: self.cpus.or(defaults.cpus),
-            kernel_cmdline: self
-                .kernel_cmdline
-                .or_else(|| defaults.kernel_cmdline.clone()),
+            // Both are additions.
+            kernel_cmdline: match (&defaults.kernel_cmdline, self.kernel_cmdline) {
+                (Some(default), Some(own)) => Some(format!("{default} {own}")),
+                (default, own) => own.or_else(|| default.clone()),
+            },
             agent_timeout: self.agent_timeout.or(defaults.agent_timeout),
             files: match self.files.is_empty() {
                 true => defaults.files.clone(),

@@ -347,8 +347,7 @@ impl Machine {
         while !self.health.console.consume(text) {
             self.health.check()?;
             if Instant::now() >= deadline {
-                let end = self.health.console.end();
-                return Err(VmError::NotExpected(text.to_owned(), end));
+                return Err(VmError::NotExpected(text.to_owned()));
             }
             std::thread::sleep(self.health.limit.cut(TICK));
         }

@@ -19,9 +19,74 @@ const BUSY: &str = "
       while true do vm:clock():sleep('10ms') after_sleep() end
     end)";
 
+/// A folder for one run: its files, and in `run` its run-time files.
+pub struct RunFolder(TempDir);
+
+impl RunFolder {
+    pub fn new() -> Self {
+        let folder = Self(TempDir::new().unwrap());
+        std::fs::create_dir(folder.path("run")).unwrap();
+        folder
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    /// `provium ARGS`, ready to run here.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(PROVIUM);
+        command
+            .args(args)
+            .current_dir(self.0.path())
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The processes whose command line names this run's folder: QEMU and the mount server.
+    pub fn processes(&self) -> Vec<u32> {
+        let marker = self.path("run").display().to_string();
+        let entries = std::fs::read_dir("/proc").unwrap();
+        let pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+        let names_us = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(&marker)
+        };
+        pids.filter(names_us).collect()
+    }
+
+    pub fn process(&self, word: &str) -> u32 {
+        let is_it = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(word)
+        };
+        self.processes().into_iter().find(is_it).unwrap()
+    }
+
+    pub fn assert_nothing_left_within(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let marker = self.path("run").display().to_string();
+        let folders = || std::fs::read_dir(self.path("run/provium")).unwrap().count();
+        while !self.processes().is_empty() || mounts().contains(&marker) || folders() > 0 {
+            let left = (self.processes(), mounts().contains(&marker), folders());
+            assert!(
+                Instant::now() < deadline,
+                "left: processes, mount, folders: {left:?}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 /// A runner with a guest in the middle of its I/O, in a run-time folder of its own.
 struct Busy {
-    folder: TempDir,
+    folder: RunFolder,
     runner: Child,
 }
 
@@ -32,17 +97,13 @@ impl Busy {
         if !has("qemu-system-x86_64") || !has_guest() {
             return None;
         }
-        let folder = TempDir::new().unwrap();
-        new_image(&folder.path().join("a.img"), MIB);
+        let folder = RunFolder::new();
+        new_image(&folder.path("a.img"), MIB);
         let lua = format!("function after_sleep() {after_sleep} end {BUSY}");
-        std::fs::write(folder.path().join("busy.test.lua"), lua).unwrap();
-        std::fs::create_dir(folder.path().join("run")).unwrap();
-        let runner = Command::new(PROVIUM)
-            .args(["test", "busy.test.lua"])
-            .current_dir(folder.path())
-            .env("XDG_RUNTIME_DIR", folder.path().join("run"))
-            .stdin(Stdio::null())
-            .stdout(std::fs::File::create(folder.path().join("report")).unwrap())
+        folder.write("busy.test.lua", &lua);
+        let runner = folder
+            .command(&["test", "busy.test.lua"])
+            .stdout(std::fs::File::create(folder.path("report")).unwrap())
             .spawn()
             .unwrap();
         let busy = Self { folder, runner };
@@ -59,7 +120,7 @@ impl Busy {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.path(name)
     }
 
     fn report(&self) -> String {
@@ -70,41 +131,6 @@ impl Busy {
     fn disk_path(&self) -> Option<PathBuf> {
         let text = std::fs::read_to_string(self.path("ready")).ok()?;
         (!text.is_empty()).then(|| text.into())
-    }
-
-    /// The processes whose command line names this run's folder: QEMU and the mount server.
-    fn processes(&self) -> Vec<u32> {
-        let marker = self.path("run").display().to_string();
-        let entries = std::fs::read_dir("/proc").unwrap();
-        let pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-        let names_us = |pid: &u32| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(&marker)
-        };
-        pids.filter(names_us).collect()
-    }
-
-    fn process(&self, word: &str) -> u32 {
-        let is_it = |pid: &u32| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(word)
-        };
-        self.processes().into_iter().find(is_it).unwrap()
-    }
-
-    fn assert_nothing_left_within(&self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let marker = self.path("run").display().to_string();
-        let folders = || std::fs::read_dir(self.path("run/provium")).unwrap().count();
-        while !self.processes().is_empty() || mounts().contains(&marker) || folders() > 0 {
-            let left = (self.processes(), mounts().contains(&marker), folders());
-            assert!(
-                Instant::now() < deadline,
-                "left: processes, mount, folders: {left:?}"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 }
 
@@ -137,10 +163,11 @@ fn a_killed_runner_leaves_nothing() {
     let Some(mut busy) = Busy::start("") else {
         return;
     };
-    assert_eq!(busy.processes().len(), 2, "QEMU and a server");
+    assert_eq!(busy.folder.processes().len(), 2, "QEMU and a server");
     busy.runner.kill().unwrap();
     busy.runner.wait().unwrap();
-    busy.assert_nothing_left_within(Duration::from_secs(5));
+    busy.folder
+        .assert_nothing_left_within(Duration::from_secs(5));
 }
 
 #[test]
@@ -155,7 +182,7 @@ fn a_killed_server_fails_the_guests_io_and_the_guest_goes_on() {
     let Some(mut busy) = Busy::start(look) else {
         return;
     };
-    send(busy.process("mount"), libc::SIGKILL);
+    send(busy.folder.process("mount"), libc::SIGKILL);
     std::fs::write(busy.path("dead"), "").unwrap();
     assert_eq!(busy.runner.wait().unwrap().code(), Some(1));
     let report = busy.report();
@@ -163,7 +190,8 @@ fn a_killed_server_fails_the_guests_io_and_the_guest_goes_on() {
         report.contains("Input/output error") && report.contains("load average"),
         "{report}"
     );
-    busy.assert_nothing_left_within(Duration::from_secs(5));
+    busy.folder
+        .assert_nothing_left_within(Duration::from_secs(5));
 }
 
 #[test]
@@ -172,7 +200,7 @@ fn a_killed_qemu_fails_the_test_that_waits_for_it() {
     let Some(mut busy) = Busy::start(look) else {
         return;
     };
-    send(busy.process("qemu"), libc::SIGKILL);
+    send(busy.folder.process("qemu"), libc::SIGKILL);
     std::fs::write(busy.path("dead"), "").unwrap();
     assert_eq!(busy.runner.wait().unwrap().code(), Some(1));
     let report = busy.report();
@@ -180,7 +208,8 @@ fn a_killed_qemu_fails_the_test_that_waits_for_it() {
         report.contains("vm:run: QEMU exited with signal: 9 (SIGKILL)"),
         "{report}"
     );
-    busy.assert_nothing_left_within(Duration::from_secs(5));
+    busy.folder
+        .assert_nothing_left_within(Duration::from_secs(5));
 }
 
 #[test]
@@ -190,5 +219,6 @@ fn an_interrupted_runner_leaves_nothing() {
     };
     send(busy.runner.id(), libc::SIGINT);
     busy.runner.wait().unwrap();
-    busy.assert_nothing_left_within(Duration::from_secs(5));
+    busy.folder
+        .assert_nothing_left_within(Duration::from_secs(5));
 }

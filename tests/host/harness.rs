@@ -220,14 +220,20 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Whether this machine has `tool`. In CI it has to; elsewhere the test is skipped aloud.
 pub fn has(tool: &str) -> bool {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {tool}")])
-        .output()
-        .unwrap();
-    let found = found.status.success();
-    assert!(found || std::env::var_os("CI").is_none(), "CI lacks {tool}");
+    succeeds(tool, &format!("command -v {tool}"))
+}
+
+/// Whether the distribution's Python has `module`; as with [`has`].
+pub fn has_python(module: &str) -> bool {
+    succeeds(module, &format!("/usr/bin/python3 -c 'import {module}'"))
+}
+
+fn succeeds(what: &str, check: &str) -> bool {
+    let output = Command::new("sh").args(["-c", check]).output().unwrap();
+    let found = output.status.success();
+    assert!(found || std::env::var_os("CI").is_none(), "CI lacks {what}");
     if !found {
-        eprintln!("skipped: {tool} is not installed");
+        eprintln!("skipped: {what} is not installed");
     }
     found
 }

@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use crate::harness::*;
+use crate::suite::assert_report;
 
 /// Runs `provium test` on one file with this content.
 fn test_file(lua: &str, args: &[&str]) -> Output {
@@ -13,15 +14,6 @@ fn test_file(lua: &str, args: &[&str]) -> Output {
         .args(args)
         .current_dir(folder.path())
         .arg("a.test.lua"))
-}
-
-/// Asserts the exit code and that the report has all `texts`.
-fn assert_report(output: &Output, code: i32, texts: &[&str]) {
-    let report = stdout(output) + &stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{report}");
-    for text in texts {
-        assert!(report.contains(text), "{text:?} is not in: {report}");
-    }
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! Runs of several files with real guests: side by side, killed, panicking, kept.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Output;
+use std::time::Duration;
+
+use crate::guests::{RunFolder, has_guest};
+use crate::harness::*;
+use crate::suite::assert_report;
+
+/// A folder of test files; None where this machine cannot run guests.
+fn folder(files: &[(&str, &str)]) -> Option<RunFolder> {
+    if !has("qemu-system-x86_64") || !has_guest() {
+        return None;
+    }
+    let folder = RunFolder::new();
+    for (name, lua) in files {
+        folder.write(&format!("{name}.test.lua"), lua);
+    }
+    Some(folder)
+}
+
+fn test(folder: &RunFolder, args: &[&str]) -> Output {
+    run(&mut folder.command(&[&["test"], args].concat()))
+}
+
+/// Boots a guest, leaves a mark, and waits until all have left theirs.
+const TOGETHER: &str = "
+    test('boots', function(t)
+      local vm = provium:vm('v', 'default'):boot()
+      vm:run('true'):assert_ok()
+      io.open(NAME .. '.up', 'w'):write(io.open('/proc/self/stat'):read('n')):close()
+      wait_until(function()
+        for n = 1, 4 do if not io.open(n .. '.up') then return false end end
+        return true
+      end, {timeout = 50})
+      vm:run('true'):assert_ok()
+    end)";
+
+fn four_together() -> Option<RunFolder> {
+    let lua = |n: u32| format!("NAME = {n} {TOGETHER}");
+    let files = [1, 2, 3, 4].map(|n| (n.to_string(), lua(n)));
+    let files: Vec<_> = files.iter().map(|(name, lua)| (&**name, &**lua)).collect();
+    folder(&files)
+}
+
+#[test]
+fn files_run_side_by_side_and_leave_nothing() {
+    let Some(folder) = four_together() else {
+        return;
+    };
+    assert_report(
+        &test(&folder, &["-j", "4", "."]),
+        0,
+        &["4 passed, 0 failed"],
+    );
+    folder.assert_nothing_left_within(Duration::ZERO);
+}
+
+#[test]
+fn one_that_is_killed_from_outside_fails_and_the_others_pass() {
+    let Some(folder) = four_together() else {
+        return;
+    };
+    let mut run = folder.command(&["test", "-j", "4", "."]);
+    let run = run.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let pid = loop {
+        let pid = std::fs::read_to_string(folder.path("2.up")).unwrap_or_default();
+        if let Ok(pid) = pid.parse() {
+            break pid;
+        }
+        assert!(std::time::Instant::now() < deadline, "file 2 did not boot");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    send(pid, libc::SIGKILL);
+    let output = run.wait_with_output().unwrap();
+    let reason = "the test's process ended by signal 9";
+    assert_report(
+        &output,
+        1,
+        &["FAIL  2.test.lua: boots", reason, "3 passed, 1 failed"],
+    );
+    folder.assert_nothing_left_within(Duration::ZERO);
+}
+
+#[test]
+fn a_guest_that_panics_fails_its_test_at_once_and_later_ones_get_what_their_scope_says() {
+    let lua = "
+        local vm = provium:vm('v', 'default'):boot()
+        test('panics', function(t)
+          vm:run('echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger')
+        end)
+        test('the same vm', function(t) vm:run('true') end)
+        test('a fresh vm', function(t)
+          provium:vm('w', 'default'):boot():run('true'):assert_ok()
+        end)";
+    let Some(folder) = folder(&[("a", lua)]) else {
+        return;
+    };
+    let output = test(&folder, &["."]);
+    let texts = [
+        "vm:run: the guest's kernel panicked: ",
+        "Kernel panic - not syncing: sysrq triggered crash",
+        "FAIL  a.test.lua: the same vm",
+        "vm:run: vm `v` is dead: vm:run wants one that is booted",
+        "PASS  a.test.lua: a fresh vm",
+    ];
+    assert_report(&output, 1, &texts);
+    let text = stdout(&output);
+    let line = text
+        .lines()
+        .find(|line| line.contains("FAIL  a.test.lua: panics ("))
+        .unwrap();
+    let seconds = line.split('(').nth(1).unwrap().trim_end_matches("s)");
+    assert!(seconds.parse::<f64>().unwrap() < 3.0, "{line}");
+    folder.assert_nothing_left_within(Duration::ZERO);
+}
+
+#[test]
+fn a_retry_has_a_fresh_vm() {
+    let lua = "
+        local vm = provium:vm('v', 'default'):boot()
+        test('dirty', function(t)
+          local first = vm:run('test -e /tmp/seen').exit_code == 1
+          vm:run('touch /tmp/seen')
+          t:assert(first, 'not fresh')
+          local again = io.open('again')
+          io.open('again', 'w'):close()
+          t:assert(again, 'the first try')
+        end)";
+    let Some(folder) = folder(&[("a", lua)]) else {
+        return;
+    };
+    let output = test(&folder, &[".", "--retries", "1"]);
+    assert_report(
+        &output,
+        0,
+        &["the first try", "1 passed, 0 failed, 0 skipped, 1 flaky"],
+    );
+}
+
+#[test]
+fn a_failed_tests_vm_can_be_kept_and_looked_at_while_the_other_tests_go_on() {
+    let lua = "
+        local function boot() return provium:vm('v', 'default'):boot{disks = {{id = 'vda', scratch = '1M'}}} end
+        test('fails', function(t) boot():run('echo left behind > /root/note') error('look at me') end)
+        test('goes on', function(t) end)";
+    let Some(folder) = folder(&[("a", lua)]) else {
+        return;
+    };
+    let output = test(&folder, &[".", "--keep", "on-fail"]);
+    let texts = [
+        "KEPT  vm `v` of a.test.lua",
+        "PASS  a.test.lua: goes on",
+        "1 passed, 1 failed",
+    ];
+    assert_report(&output, 1, &texts);
+    let report = stdout(&output);
+    let value = |what: &str| {
+        let line = report
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(what));
+        line.unwrap().split_whitespace().last().unwrap().to_owned()
+    };
+    let status = provium(&["status", &value("disks")]);
+    assert!(stdout(&status).contains("vda"), "{}", stdout(&status));
+    let mut console = UnixStream::connect(value("console")).unwrap();
+    console
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    console.write_all(b"\ncat /root/no*\n").unwrap();
+    let mut shown = String::new();
+    while !shown.contains("left behind") {
+        let mut some = [0; 100];
+        let n = console.read(&mut some).unwrap();
+        shown += &String::from_utf8_lossy(&some[..n]);
+    }
+    send(value("end it").parse().unwrap(), libc::SIGTERM);
+    folder.assert_nothing_left_within(Duration::from_secs(10));
+}

@@ -1,0 +1,244 @@
+//! Reports, read by those who will read them: junitparser, prove, jsonschema, a terminal.
+
+use std::process::{Command, Output};
+
+use crate::harness::*;
+use crate::suite::{Suite, assert_report};
+
+/// Passes, fails, is skipped, is flaky, does not parse, and prints.
+fn suite() -> Suite {
+    Suite::new(&[
+        (
+            "a",
+            "test('good', function(t) t:log('said') end)
+             test('bad <&> \"#\"', function(t) print('\\27[31mprinted') error('no\\nnever') end)
+             test('out', {skip = 'not today'}, function(t) end)
+             test('flaky', function(t)
+               local again = io.open('again')
+               io.open('again', 'w'):close()
+               t:assert(again)
+             end)",
+        ),
+        ("b", "this does not parse"),
+    ])
+}
+
+fn python(script: &str, folder: &std::path::Path) -> Output {
+    run(Command::new("/usr/bin/python3")
+        .args(["-c", script])
+        .current_dir(folder))
+}
+
+#[test]
+fn junit_is_what_junitparser_reads_with_the_right_counts() {
+    if !has_python("junitparser") {
+        return;
+    }
+    let suite = suite();
+    let output = suite.test(&["--junit", "r.xml", "--retries", "1"]);
+    assert_report(&output, 1, &["2 passed, 2 failed, 1 skipped, 1 flaky"]);
+    let script = "
+from junitparser import JUnitXml
+xml = JUnitXml.fromfile('r.xml')
+print(xml.tests, xml.failures, xml.errors, xml.skipped)
+for suite in xml:
+    for case in suite:
+        print(suite.name, case.classname, case.name, [type(r).__name__ for r in case.result])
+";
+    let read = python(script, suite.path());
+    assert_ok(&read);
+    assert_eq!(
+        stdout(&read),
+        "5 1 1 1\n\
+         a.test.lua a.test.lua good []\n\
+         a.test.lua a.test.lua out ['Skipped']\n\
+         a.test.lua a.test.lua bad <&> \"#\" ['Failure']\n\
+         a.test.lua a.test.lua flaky []\n\
+         b.test.lua b.test.lua the file ['Error']\n"
+    );
+    let xml = suite.read("r.xml");
+    assert!(
+        xml.contains("<flakyFailure") && xml.contains("<rerunFailure"),
+        "{xml}"
+    );
+    assert!(xml.contains("printed") && !xml.contains('\u{1b}'), "{xml}");
+}
+
+#[test]
+fn tap_is_what_prove_reads() {
+    if !has("prove") {
+        return;
+    }
+    let suite = suite();
+    let output = suite.test(&["--tap=r.tap", "--retries", "1"]);
+    assert_report(&output, 1, &["2 passed"]);
+    let prove = |file: &str| {
+        run(Command::new("prove")
+            .args(["--exec", "cat", file])
+            .current_dir(suite.path()))
+    };
+    let read = prove("r.tap");
+    assert_report(
+        &read,
+        1,
+        &["Failed 2/5 subtests", "less 1 skipped subtest: 2 okay"],
+    );
+    assert!(!stdout(&read).contains("Parse errors"), "{}", stdout(&read));
+    // On standard output it stands alone.
+    let good = suite.test(&["--tap", "--filter", "good"]);
+    assert_report(&good, 1, &[]);
+    let texts = [
+        "TAP version 13",
+        "not ok 1 - b.test.lua: the file",
+        "ok 2 - a.test.lua: good",
+        "1..2",
+    ];
+    let lines: Vec<_> = stdout(&good).lines().map(str::to_owned).collect();
+    for text in texts {
+        assert!(lines.iter().any(|line| line == text), "{text}: {lines:?}");
+    }
+    assert!(stderr(&good).contains("PASS  a.test.lua: good"));
+}
+
+#[test]
+fn each_json_line_is_as_the_schema_says() {
+    if !has_python("jsonschema") {
+        return;
+    }
+    let suite = suite();
+    suite.write(
+        "c.test.lua",
+        "test('long', function(t) os.execute('sleep 0.4') end)
+         test('stuck', function(t) os.execute('sleep 600') end)",
+    );
+    let args = [
+        "--json=r.json",
+        "--retries",
+        "1",
+        "--slow-after",
+        "0.2",
+        "--file-timeout",
+        "2",
+    ];
+    assert_report(&suite.test(&args), 1, &["TERM"]);
+    let filtered = suite.test(&["--json", "--shuffle=3", "--fail-fast", "-j", "1"]);
+    suite.write("stopped.json", &stdout(&filtered));
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.schema.json");
+    let script = format!(
+        "
+import json, jsonschema
+schema = json.load(open('{schema}'))
+jsonschema.Draft202012Validator.check_schema(schema)
+validator = jsonschema.Draft202012Validator(schema)
+seen = set()
+for name in ['r.json', 'stopped.json']:
+    for line in open(name):
+        event = json.loads(line)
+        validator.validate(event)
+        seen.add(event['event'])
+print(' '.join(sorted(seen)))
+bad = {{'time': 1, 'event': 'no_such_event'}}
+print(validator.is_valid(bad))
+"
+    );
+    let read = python(&script, suite.path());
+    assert_ok(&read);
+    assert_eq!(
+        stdout(&read),
+        "file_failed finished log output planned retried run_began run_ended signalled slow started\n\
+         False\n"
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_known_before_anything_runs() {
+    let suite = Suite::new(&[(
+        "a",
+        "test('x', function(t) io.open('ran', 'w'):close() end)",
+    )]);
+    for report in [
+        "--junit=no/such/r.xml",
+        "--tap=no/such/r.tap",
+        "--json=no/such/r.json",
+    ] {
+        let output = suite.test(&[report]);
+        assert_report(&output, 2, &["cannot write the report no/such/r."]);
+    }
+    let output = suite.test(&["--tap", "--json"]);
+    assert_report(
+        &output,
+        2,
+        &["--tap and --json cannot both have standard output"],
+    );
+    assert!(!suite.path().join("ran").exists());
+}
+
+/// What a terminal of 100 columns shows while `command` runs, and after it.
+fn in_terminal(suite: &Suite, environment: &str, during: &str) -> (String, String) {
+    let socket = suite.path().join("tmux");
+    let tmux = |args: &[&str]| {
+        let output = run(Command::new("tmux").arg("-S").arg(&socket).args(args));
+        stdout(&output)
+    };
+    let command = format!(
+        "cd {} && {environment} {PROVIUM} test; echo over; sleep 60",
+        suite.path().display()
+    );
+    tmux(&[
+        "-f",
+        "/dev/null",
+        "new-session",
+        "-d",
+        "-x",
+        "100",
+        "-y",
+        "30",
+        &command,
+    ]);
+    let mut shown = String::new();
+    let mut show_until = |text: &str| {
+        eventually(text, || {
+            shown = tmux(&["capture-pane", "-p", "-e"]);
+            shown.contains(text)
+        });
+        shown.clone()
+    };
+    let screens = (show_until(during), show_until("over"));
+    tmux(&["kill-server"]);
+    screens
+}
+
+const COLOUR: &str = "\u{1b}[32m";
+
+#[test]
+fn a_terminal_shows_progress_and_colour() {
+    if !has("tmux") {
+        return;
+    }
+    let waits = "test('first', function(t) end)
+                 test('waits', function(t) while not io.open('go') do end end)";
+    let suite = Suite::new(&[("a", waits)]);
+    let go = suite.path().join("go");
+    let ready = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        std::fs::write(go, "").unwrap();
+    });
+    let (during, after) = in_terminal(&suite, "env -u NO_COLOR -u CI TERM=xterm-256color", "1/2");
+    ready.join().unwrap();
+    assert!(during.contains("a.test.lua: waits"), "{during}");
+    assert!(during.contains(COLOUR), "{during:?}");
+    assert!(
+        after.contains("2 passed") && !after.contains("1/2"),
+        "{after}"
+    );
+}
+
+#[test]
+fn no_color_is_honoured_and_a_pipe_has_plain_lines() {
+    let suite = Suite::new(&[("a", "test('x', function(t) end)")]);
+    assert!(!stdout(&suite.test(&[])).contains('\u{1b}'));
+    if has("tmux") {
+        let (_, after) = in_terminal(&suite, "NO_COLOR=1 TERM=xterm-256color", "passed");
+        assert!(!after.contains(COLOUR), "{after:?}");
+    }
+}

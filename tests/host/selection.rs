@@ -1,0 +1,208 @@
+//! Which tests `provium test` runs, and in which order.
+
+use crate::harness::*;
+use crate::suite::{Suite, assert_report};
+
+fn suite() -> Suite {
+    Suite::new(&[
+        (
+            "a",
+            "test('one', {tags = {'quick', 'read'}}, function(t) end)
+             test('two', {tags = 'write'}, function(t) end)",
+        ),
+        (
+            "b",
+            "test('three', {tags = {'read'}}, function(t) end)
+             test('four', {slow = true}, function(t) end)",
+        ),
+    ])
+}
+
+#[test]
+fn a_list_has_a_line_a_test_with_its_tags_and_runs_none() {
+    let output = suite().test(&["--list"]);
+    assert_eq!(
+        stdout(&output),
+        "a.test.lua: one [quick, read]\na.test.lua: two [write]\n\
+         b.test.lua: three [read]\nb.test.lua: four\n"
+    );
+}
+
+#[test]
+fn filters_look_at_path_and_name_and_several_add_up() {
+    let suite = suite();
+    assert_eq!(suite.listed(&["--filter", "b.test.lua"]), ["three", "four"]);
+    assert_eq!(suite.listed(&["--filter", ": t"]), ["two", "three"]);
+    assert_eq!(
+        suite.listed(&["--filter", "one", "--filter", "four"]),
+        ["one", "four"]
+    );
+}
+
+#[test]
+fn tags_take_in_and_leave_out() {
+    let suite = suite();
+    assert_eq!(suite.listed(&["--tag", "read"]), ["one", "three"]);
+    assert_eq!(
+        suite.listed(&["--tag", "read", "--no-tag", "quick"]),
+        ["three"]
+    );
+    assert_eq!(suite.listed(&["--no-tag", "read"]), ["two", "four"]);
+}
+
+#[test]
+fn only_what_is_selected_runs() {
+    let output = suite().test(&["--filter", "three"]);
+    assert_report(
+        &output,
+        0,
+        &["b.test.lua: three", "1 passed, 0 failed, 0 skipped"],
+    );
+}
+
+#[test]
+fn slow_tests_are_left_out_aloud_until_they_are_asked_for() {
+    let output = suite().test(&["b.test.lua"]);
+    let skipped = "SKIP  b.test.lua: four: slow: run it with --include-slow";
+    assert_report(&output, 0, &[skipped, "1 passed, 0 failed, 1 skipped"]);
+    let output = suite().test(&["b.test.lua", "--include-slow"]);
+    assert_report(&output, 0, &["2 passed, 0 failed, 0 skipped"]);
+}
+
+#[test]
+fn nothing_selected_has_an_exit_code_of_its_own() {
+    let output = suite().test(&["--filter", "no such test"]);
+    assert_report(
+        &output,
+        4,
+        &["no tests: none of those that there are was selected"],
+    );
+    let output = suite().test(&["--filter", "no such test", "--list"]);
+    assert_eq!(output.status.code(), Some(4));
+}
+
+#[test]
+fn the_parts_of_a_partition_are_the_whole_and_share_nothing() {
+    let lua: String = (0..30)
+        .map(|n| format!("test('{n}', function(t) end)\n"))
+        .collect();
+    let suite = Suite::new(&[("a", &lua), ("b", &lua)]);
+    let whole = stdout(&suite.test(&["--list"]));
+    for kind in ["slice", "hash"] {
+        let part = |n| stdout(&suite.test(&["--list", "--partition", &format!("{kind}:{n}/3")]));
+        let parts = [1, 2, 3].map(part);
+        let mut lines: Vec<_> = parts.iter().flat_map(|part| part.lines()).collect();
+        let mut all: Vec<_> = whole.lines().collect();
+        lines.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(lines, all, "{kind}");
+    }
+}
+
+#[test]
+fn a_test_is_in_the_same_hash_part_wherever_the_project_lies() {
+    let lua: String = (0..30)
+        .map(|n| format!("test('{n}', function(t) end)\n"))
+        .collect();
+    let part = |suite: Suite| suite.listed(&["--partition", "hash:2/3"]);
+    assert_eq!(
+        part(Suite::new(&[("a", &lua)])),
+        part(Suite::new(&[("a", &lua)]))
+    );
+}
+
+#[test]
+fn a_part_that_has_nothing_to_do_is_done() {
+    let output = suite().test(&["--partition", "slice:9/9"]);
+    assert_report(&output, 0, &["0 passed, 0 failed, 0 skipped"]);
+    let output = suite().test(&["--partition", "slice:0/9"]);
+    assert_report(&output, 2, &["a partition is slice:M/N or hash:M/N"]);
+}
+
+#[test]
+fn shuffled_tests_run_in_an_order_that_its_seed_gives_again() {
+    let lua: String = (0..20)
+        .map(|n| format!("test('{n}', function(t) end)\n"))
+        .collect();
+    let suite = Suite::new(&[("a", &lua)]);
+    let order = |seed: &str| Suite::lines(&suite.test(&[&format!("--shuffle={seed}")]), "PASS");
+    assert_eq!(order("7").len(), 20);
+    assert_eq!(order("7"), order("7"));
+    assert_ne!(order("7"), order("8"));
+    let output = stdout(&suite.test(&["--shuffle"]));
+    let seed = output
+        .split("--shuffle=")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
+    let printed: Vec<_> = output
+        .lines()
+        .filter(|line| line.starts_with("PASS"))
+        .collect();
+    assert_eq!(order(seed).len(), printed.len());
+    let names = printed
+        .iter()
+        .map(|line| line.split(": ").nth(1).unwrap().split(" (").next().unwrap());
+    assert_eq!(order(seed), names.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_failed_last_time_is_run_again_until_nothing_is_left() {
+    let suite = Suite::new(&[(
+        "a",
+        "test('good', function(t) end)
+         test('bad', function(t) t:assert(io.open('mended')) end)",
+    )]);
+    let output = suite.test(&["--rerun-failed"]);
+    assert_report(&output, 4, &["no tests"]);
+    assert_report(&suite.test(&[]), 1, &["1 passed, 1 failed"]);
+    assert_eq!(suite.listed(&["--rerun-failed"]), ["bad"]);
+    assert_report(&suite.test(&["--rerun-failed"]), 1, &["0 passed, 1 failed"]);
+    suite.write("mended", "");
+    // A run of something else does not forget it.
+    assert_report(&suite.test(&["--filter", "good"]), 0, &["1 passed"]);
+    assert_report(&suite.test(&["--rerun-failed"]), 0, &["1 passed, 0 failed"]);
+    assert_report(&suite.test(&["--rerun-failed"]), 4, &["no tests"]);
+}
+
+#[test]
+fn everything_runs_as_often_as_asked() {
+    let output = suite().test(&["a.test.lua", "--repeat", "3"]);
+    let texts = [
+        "a.test.lua: one (",
+        "one (round 2)",
+        "one (round 3)",
+        "6 passed",
+    ];
+    assert_report(&output, 0, &texts);
+}
+
+#[test]
+fn a_file_that_cannot_be_listed_fails_with_its_reason() {
+    let suite = suite();
+    suite.write("c.test.lua", "error('broken')");
+    let output = suite.test(&["--list"]);
+    assert_report(
+        &output,
+        1,
+        &["a.test.lua: one", "c.test.lua", "c.test.lua:1: broken"],
+    );
+    let output = suite.test(&["--filter", "one"]);
+    assert_report(&output, 1, &["FAIL  c.test.lua", "1 passed, 1 failed"]);
+}
+
+#[test]
+fn listing_starts_no_vm_whatever_the_file_does_with_it() {
+    let suite = Suite::new(&[(
+        "a",
+        "local vm = provium:vm('v', 'no such profile'):boot{memory = '1T'}
+         local out = vm:run('uname').stdout
+         for line in out:gmatch('.') do error(line) end
+         for _, x in ipairs(json.decode(out)) do error(x) end
+         test('named ' .. vm:name() .. #out, function(t) end)",
+    )]);
+    assert_eq!(suite.listed(&[]), ["named "]);
+    assert_report(&suite.test(&[]), 1, &["unknown profile `no such profile`"]);
+}

@@ -1,0 +1,201 @@
+//! Failures: tried again, counted, kept; and tests that take too long.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::*;
+use crate::suite::{Suite, assert_report};
+
+/// Fails the first time.
+const FLAKY: &str = "
+    test('before', function(t) end)
+    test('flaky', function(t)
+      local again = io.open('again')
+      io.open('again', 'w'):close()
+      t:assert(again, 'the first time')
+    end)";
+
+#[test]
+fn a_test_that_passes_when_tried_again_is_flaky() {
+    let suite = Suite::new(&[("a", FLAKY)]);
+    let output = suite.test(&["--retries", "2"]);
+    let texts = [
+        "RETRY a.test.lua: flaky (try 1 failed",
+        "the first time",
+        "FLAKY a.test.lua: flaky (",
+        "passed at try 2",
+        "2 passed, 0 failed, 0 skipped, 1 flaky",
+    ];
+    assert_report(&output, 0, &texts);
+}
+
+#[test]
+fn without_retries_it_fails() {
+    let output = Suite::new(&[("a", FLAKY)]).test(&[]);
+    assert_report(
+        &output,
+        1,
+        &["FAIL  a.test.lua: flaky", "1 passed, 1 failed"],
+    );
+}
+
+#[test]
+fn a_test_that_never_passes_is_tried_so_often_and_fails_once() {
+    let suite = Suite::new(&[(
+        "a",
+        "test('bad', function(t) io.open('tries', 'a'):write('x'):close() error('no') end)",
+    )]);
+    let output = suite.test(&["--retries", "2"]);
+    assert_report(
+        &output,
+        1,
+        &["try 2 failed", "0 passed, 1 failed, 0 skipped"],
+    );
+    assert_eq!(suite.read("tries"), "xxx");
+}
+
+#[test]
+fn a_process_that_dies_is_tried_again_too() {
+    let suite = Suite::new(&[(
+        "a",
+        "test('dies once', function(t)
+           if not io.open('again') then
+             io.open('again', 'w'):close()
+             os.execute('kill -9 $PPID')
+           end
+         end)
+         test('after it', function(t) end)",
+    )]);
+    let output = suite.test(&["--retries", "1"]);
+    assert_report(&output, 0, &["2 passed, 0 failed, 0 skipped, 2 flaky"]);
+}
+
+/// Four tests of which three fail, in two files.
+fn failing() -> Suite {
+    Suite::new(&[
+        (
+            "a",
+            "test('1', function(t) error() end) test('2', function(t) error() end)",
+        ),
+        (
+            "b",
+            "test('3', function(t) error() end) test('4', function(t) end)",
+        ),
+    ])
+}
+
+#[test]
+fn fail_fast_stops_after_the_first_failure() {
+    let output = failing().test(&["--fail-fast", "-j", "1"]);
+    let texts = [
+        "stopped after 1 failure",
+        "0 passed, 1 failed, 0 skipped, 2 not run",
+    ];
+    assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn max_fail_stops_after_so_many() {
+    let output = failing().test(&["--max-fail", "2", "-j", "1"]);
+    let texts = [
+        "stopped after 2 failures",
+        "0 passed, 2 failed, 0 skipped, 1 not run",
+    ];
+    assert_report(&output, 1, &texts);
+    let output = failing().test(&["--max-fail", "9", "-j", "1"]);
+    assert_report(&output, 1, &["1 passed, 3 failed, 0 skipped"]);
+    assert!(!stdout(&output).contains("stopped"));
+}
+
+#[test]
+fn a_stopped_run_ends_what_runs() {
+    let suite = Suite::new(&[
+        (
+            "a",
+            "test('waits', function(t) os.execute('touch waits; sleep 600') end)",
+        ),
+        (
+            "b",
+            "test('fails', function(t) while not io.open('waits') do end error() end)",
+        ),
+    ]);
+    let started = Instant::now();
+    let output = suite.test(&["--fail-fast", "-j", "2"]);
+    assert_report(&output, 1, &["0 passed, 1 failed, 0 skipped, 1 not run"]);
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn what_was_not_run_is_run_with_what_failed() {
+    let suite = failing();
+    suite.test(&["--fail-fast", "-j", "1", "--filter", "test"]);
+    assert_eq!(suite.listed(&["--rerun-failed"]), ["1", "2", "3", "4"]);
+}
+
+#[test]
+fn an_interrupted_run_says_so_and_sums_up() {
+    let suite = Suite::new(&[
+        (
+            "a",
+            "test('waits', function(t) os.execute('touch waits; sleep 600') end)",
+        ),
+        ("b", "test('never', function(t) end)"),
+    ]);
+    let mut run = suite.command(&["-j", "1"]);
+    let run = run.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    eventually("the test waits", || suite.path().join("waits").exists());
+    send(run.id(), libc::SIGINT);
+    let output = run.wait_with_output().unwrap();
+    assert_report(
+        &output,
+        1,
+        &["interrupted", "0 passed, 0 failed, 0 skipped, 2 not run"],
+    );
+}
+
+#[test]
+fn a_test_that_takes_long_is_called_slow_each_time_as_much_has_passed() {
+    let suite = Suite::new(&[("a", "test('long', function(t) os.execute('sleep 0.7') end)")]);
+    let output = suite.test(&["--slow-after", "0.3"]);
+    assert_report(&output, 0, &["1 passed"]);
+    assert_eq!(Suite::lines(&output, "SLOW"), ["long", "long"]);
+}
+
+#[test]
+fn a_file_that_takes_too_long_is_ended_and_the_others_go_on() {
+    let suite = Suite::new(&[
+        ("a", "test('long', function(t) os.execute('sleep 600') end)"),
+        ("b", "test('short', function(t) end)"),
+    ]);
+    let output = suite.test(&["--file-timeout", "0.5"]);
+    let texts = [
+        "TERM  a.test.lua: its process does not end",
+        "the test's process was stopped: the file's time (0.5s) was up",
+        "PASS  b.test.lua: short",
+        "1 passed, 1 failed",
+    ];
+    assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn a_process_that_shrugs_term_off_is_killed() {
+    let suite = Suite::new(&[(
+        "a",
+        "test('deaf', function(t)
+           os.execute('kill -STOP $PPID') -- A stopped process does not see TERM.
+         end)",
+    )]);
+    let output = suite.test(&["--file-timeout", "0.5"]);
+    let texts = ["TERM  a.test.lua", "KILL  a.test.lua", "0 passed, 1 failed"];
+    assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let output = Suite::new(&[]).test(&["--fail-fast", "--max-fail", "2"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = Suite::new(&[("a", "test('x', {timeout = 'soon'}, function(t) end)")]).test(&[]);
+    assert_report(&output, 1, &["test: `timeout` wants a duration"]);
+    let inner = "test('x', function(t) test('y', function(t) end) end)";
+    let output = Suite::new(&[("a", inner)]).test(&[]);
+    assert_report(&output, 1, &["test: `y` is declared while tests run"]);
+}

@@ -15,6 +15,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     let split = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(split);
     let (_, micros) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(*micros).map(Duration::from_micros);
+    }
     let seconds = number.parse::<f64>().ok()? * (*micros as f64 / 1e6);
     Duration::try_from_secs_f64(seconds).ok()
 }

@@ -254,18 +254,13 @@ mod tests {
 
     #[test]
     fn the_hash_is_the_same_on_every_machine() {
-        assert_eq!(
-            names(&part("hash:1/3").part_of(suite(6))),
-            EXPECTED_IN_PART_1
-        );
+        assert_eq!(names(&part("hash:1/3").part_of(suite(6))), ["test 2"]);
         assert_eq!(
             fnv(b"a"),
             0xaf63_dc4c_8601_ec8c,
             "FNV-1a's published test vector"
         );
     }
-
-    const EXPECTED_IN_PART_1: [&str; 0] = [];
 
     #[test]
     fn a_partition_has_a_kind_and_a_part_of_the_whole() {

@@ -60,13 +60,13 @@ impl UserData for Clock {
     }
 }
 
-/// The native of `provium:boot()`: boots all VMs of the scope that are not booted yet.
+/// The native of `provium:boot()`: boots all VMs of the scope that are not booted.
 pub(super) fn provium_boot(context: &Context) -> mlua::Result<mlua::Function> {
     let shared = context.clone();
     native(context.lua(), "provium:boot", move |_, _: Value| {
         for vm in shared.scope() {
             let state = vm.borrow_mut().state();
-            if state == State::Created {
+            if matches!(state, State::Created | State::Shutdown) {
                 vm.borrow_mut().boot(BootOptions::default())?;
             }
         }

@@ -12,6 +12,45 @@ pub struct DiskControl {
     id: String,
 }
 
+/// A line of `rules`: an armed rule, and what it has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleState {
+    /// Its text.
+    pub rule: String,
+    /// Requests that it is for.
+    pub matched: u64,
+    /// How often it acted.
+    pub fired: u64,
+    /// How often it may still act, where that is limited.
+    pub left: Option<u64>,
+}
+
+impl RuleState {
+    fn parse(line: &str) -> Option<Self> {
+        let (rule, counters) = line.split_once(" matched=")?;
+        let mut words = counters.split_whitespace();
+        let matched = words.next()?.parse().ok()?;
+        let fired = words.next()?.strip_prefix("fired=")?.parse().ok()?;
+        let left = words.next()?.strip_prefix("left=")?.parse().ok();
+        Some(Self {
+            rule: rule.to_owned(),
+            matched,
+            fired,
+            left,
+        })
+    }
+
+    /// Whether `name` is the rule's text, or its tag.
+    pub fn is_called(&self, name: &str) -> bool {
+        let tag = self
+            .rule
+            .rsplit(' ')
+            .next()
+            .and_then(|word| word.strip_prefix("tag="));
+        self.rule == name || tag == Some(name)
+    }
+}
+
 impl DiskControl {
     pub(super) fn new(mount: MountClient, id: &str) -> Self {
         Self {
@@ -54,6 +93,27 @@ impl DiskControl {
     /// Takes all rules away.
     pub fn clear_faults(&self) -> Result<(), ClientError> {
         self.write_faults("\n", WriteMode::Replace)
+    }
+
+    /// The armed rules with what they have done.
+    pub fn rules(&self) -> Result<Vec<RuleState>, ClientError> {
+        Ok(self
+            .read("rules")?
+            .lines()
+            .filter_map(RuleState::parse)
+            .collect())
+    }
+
+    /// What rules did to the image: `SECTOR COUNT WHAT RULE` lines.
+    pub fn damage(&self) -> Result<Vec<String>, ClientError> {
+        Ok(self.read("damage")?.lines().map(str::to_owned).collect())
+    }
+
+    /// Lets go what a `hang` holds: `all` or a tag, with an error if it is to fail.
+    pub fn release(&self, tag: &str, errno: Option<&str>) -> Result<(), ClientError> {
+        let line = format!("{tag} {}\n", errno.unwrap_or_default());
+        self.mount
+            .write(&format!("{}/release", self.id), &line, WriteMode::Append)
     }
 
     /// The size now, in bytes.

@@ -49,28 +49,40 @@ impl ControlFile {
 #[allow(missing_docs)] // The contract of each is in docs/control-files.md.
 pub enum DiskFile {
     Faults,
+    Rules,
     Stats,
     Inflight,
+    Release,
+    Damage,
     Size,
     Image,
     Mode,
+    Seed,
 }
 
 impl DiskFile {
     /// All of them, in the order of a listing.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Faults,
+        Self::Rules,
         Self::Stats,
         Self::Inflight,
+        Self::Release,
+        Self::Damage,
         Self::Size,
         Self::Image,
         Self::Mode,
+        Self::Seed,
     ];
 
     /// Its name in the folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Faults => "faults",
+            Self::Rules => "rules",
+            Self::Release => "release",
+            Self::Damage => "damage",
+            Self::Seed => "seed",
             Self::Stats => "stats",
             Self::Inflight => "inflight",
             Self::Size => "size",
@@ -82,7 +94,8 @@ impl DiskFile {
     /// The permissions of its owner.
     pub fn permissions(self) -> u16 {
         match self {
-            Self::Faults => 0o600,
+            Self::Faults | Self::Seed => 0o600,
+            Self::Release => 0o200,
             _ => 0o400,
         }
     }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::{ControlFile, DiskFile};
 use crate::disk::{AttachError, DetachError, Disk, Disks};
-use crate::fault::{Errno, GrammarError, parse_edits};
+use crate::fault::{Edit, Errno, GrammarError, NoSuchTag, Then, parse_edits};
 use crate::image::OpenError;
 use crate::names::{LONGEST_CONTROL_WRITE, VERSION};
 
@@ -40,6 +40,8 @@ enum WriteError {
     #[error(transparent)]
     Grammar(#[from] GrammarError),
     #[error(transparent)]
+    NoSuchTag(#[from] NoSuchTag),
+    #[error(transparent)]
     Attach(#[from] AttachError),
     #[error(transparent)]
     Detach(#[from] DetachError),
@@ -57,6 +59,9 @@ impl WriteError {
 
 const ATTACH_USAGE: &str =
     "attach wants one line `ID IMAGE [ro]`, quoted as in a shell, as in `vda /srv/a.img ro`";
+const RELEASE_USAGE: &str =
+    "release wants `all` or a tag, and an error if what is held is to fail, as in `all EIO`";
+const SEED_USAGE: &str = "seed wants a whole number, 0 or more";
 const DETACH_USAGE: &str = "detach wants one disk ID";
 
 impl Control {
@@ -85,6 +90,10 @@ impl Control {
     pub fn read_disk(&self, disk: &Disk, file: DiskFile) -> Result<String, Errno> {
         Ok(match file {
             DiskFile::Faults => lines(disk.faults().rules()),
+            DiskFile::Rules => lines(disk.faults().armed()),
+            DiskFile::Damage => disk.damage().to_string(),
+            DiskFile::Seed => format!("{}\n", disk.seed()),
+            DiskFile::Release => return Err(Errno(libc::EACCES)),
             DiskFile::Inflight => lines(disk.in_flight()),
             DiskFile::Stats => stats(disk),
             DiskFile::Size => format!("{}\n", size(disk)?),
@@ -119,11 +128,13 @@ impl Control {
         data: &[u8],
         replace: bool,
     ) -> Result<(), Errno> {
-        match file {
-            DiskFile::Faults => edit_faults(disk, data, replace)
-                .map_err(|error| self.reject(&format!("{}/{}", disk.id(), file.name()), &error)),
-            _ => Err(Errno(libc::EACCES)),
-        }
+        let done = match file {
+            DiskFile::Faults => edit_faults(disk, data, replace),
+            DiskFile::Release => release(disk, data),
+            DiskFile::Seed => set_seed(disk, data),
+            _ => return Err(Errno(libc::EACCES)),
+        };
+        done.map_err(|error| self.reject(&format!("{}/{}", disk.id(), file.name()), &error))
     }
 
     fn attach(&self, data: &[u8]) -> Result<(), WriteError> {
@@ -191,11 +202,35 @@ impl Control {
 fn edit_faults(disk: &Disk, data: &[u8], replace: bool) -> Result<(), WriteError> {
     must_be_short(data)?;
     let edits = parse_edits(data)?;
-    let removes = |edit: &_| matches!(edit, crate::fault::Edit::Remove(_));
+    let removes = |edit: &_| matches!(edit, Edit::Remove(_) | Edit::RemoveTag(_));
     if replace && edits.iter().any(removes) {
         return Err(WriteError::RemoveWhileReplacing);
     }
-    disk.arm(&edits, replace);
+    Ok(disk.arm(&edits, replace)?)
+}
+
+/// `all` or a tag, and how what is held goes on: well, or with an error.
+fn release(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
+    let words = words(data, RELEASE_USAGE)?;
+    let (tag, then) = match words.as_slice() {
+        [tag] => (tag, Then::Ok),
+        [tag, errno] => {
+            let errno = Errno::parse(errno).ok_or(WriteError::Usage(RELEASE_USAGE))?;
+            (tag, Then::Error(errno))
+        }
+        _ => return Err(WriteError::Usage(RELEASE_USAGE)),
+    };
+    let tag = Some(tag.as_str()).filter(|tag| *tag != "all");
+    match disk.release(tag, then) {
+        Some(_) => Ok(()),
+        None => Err(NoSuchTag(tag.unwrap_or_default().to_owned()).into()),
+    }
+}
+
+fn set_seed(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
+    let text = String::from_utf8_lossy(data);
+    let seed = text.trim().parse();
+    disk.set_seed(seed.map_err(|_| WriteError::Usage(SEED_USAGE))?);
     Ok(())
 }
 
@@ -288,7 +323,8 @@ mod tests {
         }
         assert_eq!(
             control.read(ControlFile::Error).unwrap(),
-            "2 vda/faults: line 2: unknown mode `bogus` (valid: eio_read, eio_write, slow)\n"
+            "2 vda/faults: line 2, column 1: unknown mode `bogus` (valid: eio_read, eio_write, slow, \
+             error, delay, hang, corrupt, lose, tear, misdirect, stale)\n"
         );
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::fault::Op;
+use crate::fault::{Action, Op};
 
 /// Counters of one kind of request. They only grow. On cache lines of their own: every request
 /// writes to them.
@@ -13,14 +13,37 @@ pub struct OpCounters {
     requests: AtomicU64,
     bytes: AtomicU64,
     delayed: AtomicU64,
+    held: AtomicU64,
+    lost: AtomicU64,
+    torn: AtomicU64,
+    misdirected: AtomicU64,
+    corrupted: AtomicU64,
+    stale: AtomicU64,
     errors_injected: AtomicU64,
     errors_host: AtomicU64,
 }
 
 impl OpCounters {
-    /// Counts a request that a fault delays.
-    pub fn delayed(&self) {
-        self.delayed.fetch_add(1, Ordering::Relaxed);
+    /// Counts a request that a fault delays, or holds.
+    pub fn waits(&self, is_hang: bool) {
+        let counter = if is_hang { &self.held } else { &self.delayed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that is acknowledged and not done, or not all of it.
+    pub fn not_done(&self, partly: bool) {
+        let counter = if partly { &self.torn } else { &self.lost };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a change to the data or the place of a request.
+    pub fn changed(&self, action: &Action) {
+        let counter = match action {
+            Action::Misdirect(_) => &self.misdirected,
+            Action::Stale => &self.stale,
+            _ => &self.corrupted,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request that a fault fails.
@@ -60,6 +83,12 @@ impl fmt::Display for Counters {
                 ("requests", &counters.requests),
                 ("bytes", &counters.bytes),
                 ("delayed", &counters.delayed),
+                ("held", &counters.held),
+                ("lost", &counters.lost),
+                ("torn", &counters.torn),
+                ("misdirected", &counters.misdirected),
+                ("corrupted", &counters.corrupted),
+                ("stale", &counters.stale),
                 ("errors_injected", &counters.errors_injected),
                 ("errors_host", &counters.errors_host),
             ];

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{InFlight, Pool};
-use crate::fault::Op;
+use crate::fault::{Armed, Op, Then};
 
 /// A waiting request. It owns its reply through `go_on`: dropping it answers EIO.
 pub(super) struct Held {
@@ -19,8 +19,11 @@ pub(super) struct Held {
     pub(super) op: Op,
     pub(super) offset: u64,
     pub(super) len: u64,
-    pub(super) rule: String,
-    pub(super) go_on: Box<dyn FnOnce() + Send>,
+    /// Those that it waits for.
+    pub(super) rules: Vec<Arc<Armed>>,
+    pub(super) is_hang: bool,
+    /// Takes how it goes on, where somebody said so before it was due.
+    pub(super) go_on: Box<dyn FnOnce(Option<Then>) + Send>,
 }
 
 impl PartialEq for Held {
@@ -93,17 +96,21 @@ impl Delays {
         }
     }
 
-    /// Lets every waiting request of `disk` go on now.
-    pub fn release(&self, disk: &str) {
+    /// Lets the waiting requests of `disk` that are `chosen` go on now, in the way of `then`;
+    /// returns how many.
+    pub(super) fn release(&self, disk: &str, then: Then, chosen: impl Fn(&Held) -> bool) -> usize {
         let mut state = self.shared.state.lock();
         let (go, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut state.heap)
             .into_iter()
-            .partition(|Reverse(held)| held.disk == disk);
+            .partition(|Reverse(held)| held.disk == disk && chosen(held));
         state.heap = stay.into();
         drop(state);
+        let count = go.len();
         for Reverse(held) in go {
-            self.pool.run(held.go_on);
+            let go_on = held.go_on;
+            self.pool.run(Box::new(move || go_on(Some(then))));
         }
+        count
     }
 
     /// The waiting requests of `disk`, in no order.
@@ -135,13 +142,18 @@ impl Drop for Delays {
 }
 
 impl Held {
+    fn rule_texts(&self) -> String {
+        let texts = self.rules.iter().map(|armed| armed.rule.to_string());
+        texts.collect::<Vec<_>>().join("; ")
+    }
+
     fn in_flight(&self) -> InFlight {
         InFlight {
             op: self.op,
             offset: self.offset,
             len: self.len,
             age: self.arrived.elapsed(),
-            rule: Some(self.rule.clone()),
+            rule: Some(self.rule_texts()),
         }
     }
 }
@@ -159,7 +171,8 @@ impl Shared {
             if !wait.is_zero() {
                 self.changed.wait_for(&mut state, wait);
             } else if let Some(Reverse(due)) = state.heap.pop() {
-                MutexGuard::unlocked(&mut state, || pool.run(due.go_on));
+                let go_on = Box::new(move || (due.go_on)(None));
+                MutexGuard::unlocked(&mut state, || pool.run(go_on));
             }
         }
     }

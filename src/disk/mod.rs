@@ -4,15 +4,20 @@
 //! more; answer. The fault set is swapped whole, so each look sees one state of it.
 
 mod counters;
+mod damage;
 mod delays;
+mod faulted;
+mod journey;
 mod pool;
 mod request;
 mod serving;
+mod snapshots;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use counters::{Counters, OpCounters};
+pub use damage::DamageList;
 pub use delays::Delays;
 pub use pool::Pool;
 pub use request::{Answer, Reply, Request};
@@ -20,18 +25,22 @@ pub use serving::InFlight;
 pub use table::{AttachError, DetachError, Disks};
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::fault::{Edit, Errno, FaultSet, Op};
+use crate::fault::{
+    Armed, Arming, Ask, Decision, Edit, Errno, FaultSet, NoSuchTag, Op, Seen, Then,
+};
 use crate::image::Image;
 use delays::Held;
-use serving::{Serving, Visible};
+use serving::Serving;
+use snapshots::Snapshots;
 
 /// Bytes in a sector, everywhere.
 pub const SECTOR: u64 = 512;
@@ -66,6 +75,10 @@ pub struct Disk {
     counters: Counters,
     serving: Serving,
     delays: Arc<Delays>,
+    snapshots: Snapshots,
+    damage: DamageList,
+    seed: AtomicU64,
+    rules_armed: AtomicU64,
     born: Instant,
 }
 
@@ -90,6 +103,10 @@ impl Disk {
             counters: Counters::default(),
             serving: Serving::default(),
             delays,
+            snapshots: Snapshots::default(),
+            damage: DamageList::default(),
+            seed: AtomicU64::new(u64::from(fastrand::u32(..))),
+            rules_armed: AtomicU64::new(0),
             born: Instant::now(),
         }
     }
@@ -120,15 +137,64 @@ impl Disk {
     }
 
     /// Edits the armed set, or with `replace` an empty one. Requests that arrive after this
-    /// returns see the result.
-    pub fn arm(&self, edits: &[Edit], replace: bool) {
-        let _one_at_a_time = self.arming.lock();
-        let base = if replace {
-            FaultSet::default()
-        } else {
-            FaultSet::clone(&self.faults.load())
+    /// returns see the result; those that wait for a rule that is no more go on.
+    pub fn arm(&self, edits: &[Edit], replace: bool) -> Result<(), NoSuchTag> {
+        let one_at_a_time = self.arming.lock();
+        let old = self.faults.load_full();
+        let empty = FaultSet::default();
+        let base = if replace { &empty } else { &*old };
+        let arming = Arming {
+            now: self.now(),
+            seed: self.seed.load(Ordering::SeqCst),
+            first_id: self.rules_armed.load(Ordering::SeqCst),
         };
-        self.faults.store(Arc::new(base.edited(edits, self.now())));
+        self.rules_armed
+            .fetch_add(edits.len() as u64, Ordering::SeqCst);
+        let new = Arc::new(base.edited(edits, arming)?);
+        // Before any read is told to find it: what is overwritten from now on is kept.
+        self.snapshots.keep_for(&new);
+        self.faults.store(new);
+        drop(one_at_a_time);
+        self.release_unarmed();
+        Ok(())
+    }
+
+    /// Lets go on what waits for rules of which none is armed any more.
+    fn release_unarmed(&self) {
+        let faults = self.faults.load();
+        let armed: HashSet<u64> = faults.armed().iter().map(|armed| armed.id).collect();
+        let is_over = |held: &Held| held.rules.iter().all(|rule| !armed.contains(&rule.id));
+        self.delays.release(&self.id, Then::Ok, is_over);
+    }
+
+    /// Lets the requests go on that a `hang` holds: all, or those that wait for a rule with this
+    /// tag. Returns how many; None when nothing has the tag.
+    pub fn release(&self, tag: Option<&str>, then: Then) -> Option<usize> {
+        let has_tag = |armed: &Armed| tag.is_none() || armed.rule.tag.as_deref() == tag;
+        let held = |held: &Held| held.is_hang && held.rules.iter().any(|armed| has_tag(armed));
+        let released = self.delays.release(&self.id, then, held);
+        let known = self
+            .faults
+            .load()
+            .armed()
+            .iter()
+            .any(|armed| has_tag(armed));
+        (known || released > 0 || tag.is_none()).then_some(released)
+    }
+
+    /// Where random numbers begin that no rule says; for rules that are armed from now on.
+    pub fn seed(&self) -> u64 {
+        self.seed.load(Ordering::SeqCst)
+    }
+
+    /// Sets [`seed`](Self::seed).
+    pub fn set_seed(&self, seed: u64) {
+        self.seed.store(seed, Ordering::SeqCst);
+    }
+
+    /// What rules did to the image, and will stay.
+    pub fn damage(&self) -> &DamageList {
+        &self.damage
     }
 
     /// The time as its faults count it.
@@ -138,8 +204,8 @@ impl Disk {
 
     /// Takes all faults away and lets every waiting request go on at once.
     pub fn clear(&self) {
-        self.arm(&[], true);
-        self.delays.release(&self.id);
+        // Cannot fail: there is no edit.
+        let _ = self.arm(&[], true);
     }
 
     /// Cuts or extends the image.
@@ -153,10 +219,26 @@ impl Disk {
     /// Makes every sector read as zeros; the size stays, as a disk does not shrink. What opening
     /// with truncation does: cp relies on it and leaves out what is zero in its source.
     pub fn erase(&self) -> std::io::Result<()> {
-        if let Some(errno) = self.error_for(Op::Zero) {
-            return Err(errno.into());
-        }
         let size = self.image.size()?;
+        let ask = Ask {
+            op: Op::Zero,
+            offset: 0,
+            len: size,
+        };
+        let faults = self.faults.load_full();
+        match faults
+            .outcome(ask, self.now(), &mut Seen::default())
+            .decision
+        {
+            Some((Decision::Error(errno), _)) => return Err(errno.into()),
+            Some((Decision::Lose, rule)) => {
+                self.counters.of(Op::Zero).not_done(false);
+                self.damage.record(0, size, "lost", &rule);
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.snapshots.preserve(&*self.image, 0, size)?;
         match self.image.discard(0, size) {
             _ if size == 0 => Ok(()),
             Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
@@ -208,140 +290,5 @@ impl Disk {
         all.extend(self.serving.list());
         all.sort_by_key(|request| std::cmp::Reverse(request.age));
         all
-    }
-
-    /// Takes in a request of `client` and answers it through `reply`: on this thread, or later on
-    /// one of the pool when a fault delays it. Never sleeps.
-    pub fn submit(self: &Arc<Self>, request: Request<'_>, client: u64, reply: impl Reply) {
-        let op = request.op();
-        self.counters.arrived(op, request.len());
-        let faults = self.faults.load();
-        if faults.is_empty() {
-            drop(faults); // A snapshot is not kept across I/O.
-            return self.serve(&request, client, reply);
-        }
-        let now = self.now();
-        let verdict = faults.decide(op, now);
-        if !verdict.delay.is_zero() {
-            let rule = faults.delaying(op, now);
-            drop(faults);
-            self.counters.of(op).delayed();
-            return self.hold(request, client, reply, verdict.delay, rule);
-        }
-        drop(faults);
-        match verdict.error {
-            Some(errno) => self.refuse(op, errno, client, reply),
-            None => self.serve(&request, client, reply),
-        }
-    }
-
-    fn hold(
-        self: &Arc<Self>,
-        request: Request<'_>,
-        client: u64,
-        reply: impl Reply,
-        delay: Duration,
-        rule: String,
-    ) {
-        let arrived = Instant::now();
-        let request = request.into_owned();
-        let (offset, len, op) = (request.offset(), request.len(), request.op());
-        let disk = Arc::clone(self);
-        self.delays.hold(Held {
-            due: arrived + delay,
-            arrived,
-            disk: self.id.clone(),
-            op,
-            offset,
-            len,
-            rule,
-            go_on: Box::new(move || disk.go_on(&request, client, reply)),
-        });
-        // Cleared between the first look and here: nobody else would let it go.
-        if self.faults.load().is_empty() {
-            self.delays.release(&self.id);
-        }
-    }
-
-    /// The second look, after a delay.
-    fn go_on(&self, request: &Request<'_>, client: u64, reply: impl Reply) {
-        match self.error_for(request.op()) {
-            Some(errno) => self.refuse(request.op(), errno, client, reply),
-            None => self.serve(request, client, reply),
-        }
-    }
-
-    fn error_for(&self, op: Op) -> Option<Errno> {
-        let faults = self.faults.load();
-        if faults.is_empty() {
-            return None;
-        }
-        faults.decide(op, self.now()).error
-    }
-
-    /// Does the I/O on this thread, takes the third look, and answers.
-    fn serve(&self, request: &Request<'_>, client: u64, reply: impl Reply) {
-        let op = request.op();
-        // Out of the list before the answer: a client that has it finds its request gone.
-        let visible = self.serving.enter(op, request.offset(), request.len());
-        let result = match *request {
-            Request::Read { offset, len } => {
-                return self.serve_read(offset, len, visible, client, reply);
-            }
-            Request::Write { offset, ref data } => self.image.write_at(data, offset),
-            Request::Flush { data_only } => self.image.flush(data_only),
-            Request::Discard { offset, len } => self.image.discard(offset, len),
-            Request::Zero {
-                offset,
-                len,
-                keep_size,
-            } => self.image.write_zeroes(offset, len, keep_size),
-        };
-        drop(visible);
-        self.answer(op, result.map(|()| Answer::Done), client, reply);
-    }
-
-    fn serve_read(
-        &self,
-        offset: u64,
-        len: u32,
-        visible: Option<Visible<'_>>,
-        client: u64,
-        reply: impl Reply,
-    ) {
-        BUFFER.with_borrow_mut(|buffer| {
-            let len = len as usize;
-            if buffer.len() < len {
-                buffer.resize(len, 0);
-            }
-            let read = self.image.read_at(&mut buffer[..len], offset);
-            drop(visible);
-            let data = read.map(|n| Answer::Data(&buffer[..n]));
-            self.answer(Op::Read, data, client, reply);
-        });
-    }
-
-    /// The third look, after the I/O, and the answer.
-    fn answer(&self, op: Op, result: std::io::Result<Answer<'_>>, client: u64, reply: impl Reply) {
-        if let Some(errno) = self.error_for(op) {
-            return self.refuse(op, errno, client, reply);
-        }
-        match result {
-            Ok(answer) => reply.send(Ok(answer)),
-            Err(error) => {
-                self.counters.of(op).host_error();
-                reply.send(Err(Errno::of(&error)));
-            }
-        }
-    }
-
-    /// Answers with an injected error. Counted first, so that a client that has seen the error
-    /// also finds it counted.
-    fn refuse(&self, op: Op, errno: Errno, client: u64, reply: impl Reply) {
-        self.counters.of(op).injected_error();
-        if let Some(injected) = self.clients.lock().injected.get_mut(&client) {
-            *injected += 1;
-        }
-        reply.send(Err(errno));
     }
 }

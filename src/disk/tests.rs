@@ -55,7 +55,7 @@ impl Bench {
     }
 
     fn arm(&self, mode: Mode) {
-        self.disk.arm(&[Edit::Add(mode.rule())], false);
+        self.disk.arm(&[Edit::Add(mode.rule())], false).unwrap();
     }
 
     fn submit(&self, request: Request<'_>) -> Receiver<Result> {
@@ -158,7 +158,10 @@ fn an_error_cleared_during_the_delay_does_not() {
     bench.arm(Mode::Slow);
     bench.arm(Mode::EioRead);
     let read = bench.read();
-    bench.disk.arm(&[Edit::Remove(Mode::EioRead.rule())], false);
+    bench
+        .disk
+        .arm(&[Edit::Remove(Mode::EioRead.rule())], false)
+        .unwrap();
     assert_eq!(answer(&read), Ok(vec![0; 512]));
 }
 

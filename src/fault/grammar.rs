@@ -1,9 +1,15 @@
 //! The one grammar for faults: what a shell echoes, the command line passes and Lua names.
 //!
-//! A text is lines; a line is a rule (armed), `!` and a rule (removed), or blank (nothing).
+//! A text is lines; a line is a rule (armed), `!` and a rule or a tag (removed), or blank (nothing).
+//! A rule is a mode or an action, and `key=value` words.
 
-use super::{Mode, Rule};
+use std::time::Duration;
+
+use super::{
+    Action, Errno, HANG_MAX, How, Mode, Op, Ops, Probability, Rule, Sectors, SizeRange, Then,
+};
 use crate::duration::parse_duration;
+use crate::size::parse_size;
 
 /// One change to a fault set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +18,8 @@ pub enum Edit {
     Add(Rule),
     /// Takes the rule away; nothing happens when it is not armed.
     Remove(Rule),
+    /// Takes the rules with this tag away.
+    RemoveTag(String),
 }
 
 /// Why a text is not a list of edits.
@@ -20,73 +28,421 @@ pub enum GrammarError {
     /// The text is not UTF-8.
     #[error(
         "the text is not UTF-8: write one rule a line (valid: {})",
-        Mode::list()
+        first_words()
     )]
     NotText,
-    /// A line names no rule.
-    #[error("line {line}: unknown mode `{word}` (valid: {})", Mode::list())]
-    UnknownMode {
+    /// Something in a line.
+    #[error("line {line}, column {column}: {what}")]
+    At {
         /// Counted from 1.
         line: usize,
-        /// What stands there, control characters escaped and cut to a readable length.
-        word: String,
-    },
-    /// What follows the mode is no selector.
-    #[error("line {line}: bad selector `{word}` (valid: after=DURATION, as in after=25ms)")]
-    BadSelector {
-        /// Counted from 1.
-        line: usize,
-        /// What stands there.
-        word: String,
-    },
-    /// A `!` with nothing behind it.
-    #[error(
-        "line {line}: `!` wants the rule to remove, as in `!slow` (valid: {})",
-        Mode::list()
-    )]
-    RemoveNothing {
-        /// Counted from 1.
-        line: usize,
+        /// Of the word that is wrong, in characters, counted from 1.
+        column: usize,
+        /// What is wrong with it, and what would be right.
+        what: String,
     },
 }
 
-/// Parses one rule, on line `line`: a mode, and from when on it acts.
-pub fn parse_rule(text: &str, line: usize) -> Result<Rule, GrammarError> {
-    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    let unknown = || GrammarError::UnknownMode {
-        line,
-        word: readable(word),
-    };
-    let mut rule = Mode::named(word).ok_or_else(unknown)?.rule();
-    for word in rest.split_whitespace() {
-        let bad = || GrammarError::BadSelector {
-            line,
-            word: readable(word),
-        };
-        let after = word.strip_prefix("after=").ok_or_else(bad)?;
-        rule.after = parse_duration(after).ok_or_else(bad)?;
+/// The keys of all rules, in the order in which they are printed.
+const SELECTORS: [&str; 14] = [
+    "op", "at", "size", "skip", "every", "p", "seed", "times", "after", "for", "up", "down",
+    "when", "tag",
+];
+
+/// The keys of an action.
+fn action_keys(action: &str) -> &'static [&'static str] {
+    match action {
+        "error" => &["errno"],
+        "delay" | "misdirect" => &["by"],
+        "hang" => &["max", "then"],
+        "corrupt" => &["how", "bits", "byte"],
+        "tear" => &["keep", "then"],
+        _ => &[],
     }
-    Ok(rule)
+}
+
+/// What a rule may begin with.
+fn first_words() -> String {
+    format!("{}, {}", Mode::list(), Action::NAMES.join(", "))
+}
+
+/// Parses one rule, on line `line`.
+pub fn parse_rule(text: &str, line: usize) -> Result<Rule, GrammarError> {
+    Line::new(text, line, 0).rule()
 }
 
 /// Parses a whole text into its edits, in order; the first bad line rejects all of it.
 pub fn parse_edits(text: &[u8]) -> Result<Vec<Edit>, GrammarError> {
     let text = std::str::from_utf8(text).map_err(|_| GrammarError::NotText)?;
     let lines = text.lines().enumerate();
-    let lines = lines.map(|(at, line)| (at + 1, line.trim()));
-    let filled = lines.filter(|(_, line)| !line.is_empty());
-    filled
-        .map(|(number, line)| parse_edit(number, line))
-        .collect()
+    let filled = lines.filter(|(_, line)| !line.trim().is_empty());
+    filled.map(|(at, line)| parse_edit(line, at + 1)).collect()
 }
 
-fn parse_edit(line: usize, text: &str) -> Result<Edit, GrammarError> {
-    let (edit, rule): (fn(Rule) -> Edit, _) = match text.strip_prefix('!') {
-        Some(rest) if rest.trim().is_empty() => return Err(GrammarError::RemoveNothing { line }),
-        Some(rest) => (Edit::Remove, rest),
-        None => (Edit::Add, text),
+fn parse_edit(text: &str, number: usize) -> Result<Edit, GrammarError> {
+    let indent = text.len() - text.trim_start().len();
+    let Some(rest) = text.trim_start().strip_prefix('!') else {
+        return Line::new(text, number, 0).rule().map(Edit::Add);
     };
-    parse_rule(rule.trim(), line).map(edit)
+    let line = Line::new(rest, number, text[..indent].chars().count() + 1);
+    match line.words.as_slice() {
+        [] => Err(line.error(
+            0,
+            "`!` wants the rule or the tag to remove, as in `!slow`".into(),
+        )),
+        [(_, word)] if is_tag(word) && Mode::named(word).is_none() => {
+            Ok(Edit::RemoveTag((*word).to_owned()))
+        }
+        _ => line.rule().map(Edit::Remove),
+    }
+}
+
+/// The words of a line, each with its column.
+struct Line<'a> {
+    number: usize,
+    end: usize,
+    words: Vec<(usize, &'a str)>,
+}
+
+/// A `key=value` word.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    column: usize,
+    key: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Line<'a> {
+    fn new(text: &'a str, number: usize, offset: usize) -> Self {
+        let column = |word: &str| {
+            // How far into the line the word begins, in characters.
+            let bytes = word.as_ptr() as usize - text.as_ptr() as usize;
+            offset + text[..bytes].chars().count() + 1
+        };
+        Self {
+            number,
+            end: offset + text.chars().count() + 1,
+            words: text
+                .split_whitespace()
+                .map(|word| (column(word), word))
+                .collect(),
+        }
+    }
+
+    /// An error at `column`, or at the line's end if that is 0.
+    fn error(&self, column: usize, what: String) -> GrammarError {
+        GrammarError::At {
+            line: self.number,
+            column: if column == 0 { self.end } else { column },
+            what,
+        }
+    }
+
+    fn rule(&self) -> Result<Rule, GrammarError> {
+        let Some((&(column, first), rest)) = self.words.split_first() else {
+            return Err(self.error(0, format!("a rule is missing (valid: {})", first_words())));
+        };
+        let pairs = self.pairs(rest)?;
+        let mode = Mode::named(first);
+        if mode.is_none() && !Action::NAMES.contains(&first) {
+            let known = Mode::ALL.map(Mode::name).into_iter().chain(Action::NAMES);
+            let what = format!(
+                "unknown mode `{}`{} (valid: {})",
+                readable(first),
+                nearest(first, known),
+                first_words()
+            );
+            return Err(self.error(column, what));
+        }
+        // A mode says what its action would be told.
+        let own = if mode.is_some() {
+            &[][..]
+        } else {
+            action_keys(first)
+        };
+        self.check_keys(first, &pairs, own)?;
+        let mut rule = match mode {
+            Some(mode) => mode.rule(),
+            None => Rule::new(self.action(first, &pairs)?),
+        };
+        for pair in pairs.iter().filter(|pair| !own.contains(&pair.key)) {
+            self.select(&mut rule, *pair)?;
+        }
+        self.cycle(&mut rule, &pairs)?;
+        Ok(rule)
+    }
+
+    fn pairs(&self, words: &[(usize, &'a str)]) -> Result<Vec<Pair<'a>>, GrammarError> {
+        let pair = |&(column, word): &(usize, &'a str)| match word.split_once('=') {
+            Some((key, value)) => Ok(Pair { column, key, value }),
+            None => Err(self.error(column, format!("`{}` is no key=value", readable(word)))),
+        };
+        words.iter().map(pair).collect()
+    }
+
+    fn check_keys(
+        &self,
+        first: &str,
+        pairs: &[Pair<'_>],
+        own: &[&str],
+    ) -> Result<(), GrammarError> {
+        for (at, pair) in pairs.iter().enumerate() {
+            let known = || own.iter().copied().chain(SELECTORS);
+            if !known().any(|key| key == pair.key) {
+                let valid: Vec<_> = known().collect();
+                let what = format!(
+                    "unknown key `{}` of `{first}`{} (valid: {})",
+                    readable(pair.key),
+                    nearest(pair.key, known()),
+                    valid.join(", ")
+                );
+                return Err(self.error(pair.column, what));
+            }
+            if pairs[..at].iter().any(|other| other.key == pair.key) {
+                return Err(self.error(pair.column, format!("`{}` stands twice", pair.key)));
+            }
+        }
+        Ok(())
+    }
+
+    fn action(&self, name: &str, pairs: &[Pair<'_>]) -> Result<Action, GrammarError> {
+        let find = |key: &str| pairs.iter().copied().find(|pair| pair.key == key);
+        let wanted = |key: &str, example: &str| {
+            let missing = || self.error(0, format!("`{name}` wants {key}=, as in {key}={example}"));
+            find(key).ok_or_else(missing)
+        };
+        let then = || match find("then") {
+            Some(pair) if pair.value == "ok" => Ok(Some(Then::Ok)),
+            Some(pair) => self.errno(pair).map(|errno| Some(errno.into())),
+            None => Ok(None),
+        };
+        Ok(match name {
+            "error" => Action::Error(self.errno(wanted("errno", "EIO")?)?),
+            "delay" => {
+                let by = wanted("by", "50ms")?;
+                let (min, max) = by.value.split_once("..").unwrap_or((by.value, by.value));
+                let (min, max) = (self.duration(by, min)?, self.duration(by, max)?);
+                if min > max {
+                    return Err(self.bad(by, "a range from the shortest to the longest"));
+                }
+                Action::Delay(min, max)
+            }
+            "hang" => {
+                let max = find("max").map(|max| self.duration(max, max.value));
+                let then = then()?.unwrap_or(Then::Error(Errno::EIO));
+                Action::Hang(max.transpose()?.unwrap_or(HANG_MAX), then)
+            }
+            "corrupt" => self.corrupt(wanted("how", "flip")?, find("bits"), find("byte"))?,
+            "lose" => Action::Lose,
+            "tear" => {
+                let keep = self.number(wanted("keep", "1")?, "a number of sectors")?;
+                Action::Tear(keep, then()?.unwrap_or(Then::Ok))
+            }
+            "misdirect" => {
+                let by = wanted("by", "+8")?;
+                let signed = by.value.starts_with(['+', '-']);
+                let sectors = by.value.parse().ok().filter(|by: &i64| signed && *by != 0);
+                let what = "a number of sectors with its sign, as in +8 or -8";
+                Action::Misdirect(sectors.ok_or_else(|| self.bad(by, what))?)
+            }
+            _ => Action::Stale,
+        })
+    }
+
+    fn corrupt(
+        &self,
+        how: Pair<'_>,
+        bits: Option<Pair<'_>>,
+        byte: Option<Pair<'_>>,
+    ) -> Result<Action, GrammarError> {
+        let strays = [(bits, "flip"), (byte, "fill")].into_iter();
+        let mut strays = strays.filter(|(_, word)| how.value != *word);
+        if let Some((pair, word)) = strays.find_map(|(pair, word)| Some((pair?, word))) {
+            let what = format!("`{}` belongs to how={word}", pair.key);
+            return Err(self.error(pair.column, what));
+        }
+        Ok(Action::Corrupt(match how.value {
+            "flip" => {
+                let what = "a number of bits from 1 to 65536";
+                let bits = match bits {
+                    Some(bits) => self.small(bits, 1..=65_536, what)?,
+                    None => 1,
+                };
+                How::Flip(bits as u32)
+            }
+            "zero" => How::Zero,
+            "random" => How::Random,
+            "fill" => {
+                let what = "a byte from 0 to 255, as in byte=0xff";
+                let byte =
+                    byte.ok_or_else(|| self.error(0, format!("how=fill wants byte=: {what}")))?;
+                How::Fill(self.small(byte, 0..=255, what)? as u8)
+            }
+            _ => return Err(self.bad(how, "one of flip, zero, random, fill")),
+        }))
+    }
+
+    fn select(&self, rule: &mut Rule, pair: Pair<'_>) -> Result<(), GrammarError> {
+        match pair.key {
+            "op" => rule.ops = self.ops(rule, pair)?,
+            "at" => {
+                let what = "sectors as START+COUNT, with commas between ranges, as in at=2048+8";
+                let ranges = pair.value.split(',').map(sectors);
+                let ranges: Option<_> = ranges.collect();
+                rule.at = ranges.ok_or_else(|| self.bad(pair, what))?;
+            }
+            "size" => {
+                let what = "bytes as MIN..MAX, either of them left out if need be, as in size=4K..";
+                rule.size = Some(size_range(pair.value).ok_or_else(|| self.bad(pair, what))?);
+            }
+            "skip" => rule.skip = self.number(pair, "a number of requests")?,
+            "every" => {
+                rule.every = self.number(pair, "a number from 1 on")?;
+                if rule.every == 0 {
+                    return Err(self.bad(pair, "a number from 1 on"));
+                }
+            }
+            "times" => rule.times = Some(self.number(pair, "a number of requests")?),
+            "seed" => rule.seed = Some(self.number(pair, "a whole number")?),
+            "p" => {
+                let value = pair.value.parse().ok().and_then(Probability::new);
+                rule.probability =
+                    Some(value.ok_or_else(|| self.bad(pair, "a number from 0 to 1"))?);
+            }
+            "after" => rule.after = self.duration(pair, pair.value)?,
+            "for" => rule.lasts = Some(self.duration(pair, pair.value)?),
+            "when" => rule.when = Some(self.tag(pair)?),
+            "tag" => rule.tag = Some(self.tag(pair)?),
+            _ => {} // `up` and `down` are read together.
+        }
+        Ok(())
+    }
+
+    fn cycle(&self, rule: &mut Rule, pairs: &[Pair<'_>]) -> Result<(), GrammarError> {
+        let find = |key: &str| pairs.iter().copied().find(|pair| pair.key == key);
+        match (find("up"), find("down")) {
+            (None, None) => {}
+            (Some(up), Some(down)) => {
+                let cycle = (
+                    self.duration(up, up.value)?,
+                    self.duration(down, down.value)?,
+                );
+                if (cycle.0 + cycle.1).is_zero() {
+                    return Err(self.bad(up, "a time above 0, or down= one"));
+                }
+                rule.cycle = Some(cycle);
+            }
+            (Some(one), None) | (None, Some(one)) => {
+                return Err(self.error(one.column, "up= and down= come together".into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn ops(&self, rule: &Rule, pair: Pair<'_>) -> Result<Ops, GrammarError> {
+        let possible = rule.action.ops();
+        if pair.value == "all" {
+            return Ok(possible);
+        }
+        let named = |word: &str| Op::named(word);
+        let ops: Option<Vec<Op>> = pair.value.split(',').map(named).collect();
+        let what = "a list of read, write, flush, discard, zero, or all";
+        let ops = Ops::of(&ops.ok_or_else(|| self.bad(pair, what))?);
+        let senseless = ops.without(possible);
+        if !senseless.is_empty() {
+            let action = rule.action.name();
+            let what = format!("`{action}` can do nothing to {senseless} (valid: op={possible})");
+            return Err(self.error(pair.column, what));
+        }
+        Ok(ops)
+    }
+
+    fn errno(&self, pair: Pair<'_>) -> Result<Errno, GrammarError> {
+        Errno::parse(pair.value).ok_or_else(|| {
+            let near = nearest(pair.value, Errno::names());
+            let what = format!(
+                "`{}={}` is no error{near} (valid: a name such as EIO or ENOSPC, or a number{})",
+                pair.key,
+                readable(pair.value),
+                if pair.key == "then" { ", or ok" } else { "" }
+            );
+            self.error(pair.column, what)
+        })
+    }
+
+    fn duration(&self, pair: Pair<'_>, value: &str) -> Result<Duration, GrammarError> {
+        let what = "a time with its unit, as in 200us, 50ms, 1.5s or 2m";
+        parse_duration(value).ok_or_else(|| self.bad(pair, what))
+    }
+
+    fn number(&self, pair: Pair<'_>, what: &str) -> Result<u64, GrammarError> {
+        pair.value.parse().map_err(|_| self.bad(pair, what))
+    }
+
+    fn small(
+        &self,
+        pair: Pair<'_>,
+        range: std::ops::RangeInclusive<u64>,
+        what: &str,
+    ) -> Result<u64, GrammarError> {
+        let number = match pair.value.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16).ok(),
+            None => pair.value.parse().ok(),
+        };
+        let number = number.filter(|number| range.contains(number));
+        number.ok_or_else(|| self.bad(pair, what))
+    }
+
+    fn tag(&self, pair: Pair<'_>) -> Result<String, GrammarError> {
+        if is_tag(pair.value) && Mode::named(pair.value).is_none() && pair.value != "all" {
+            return Ok(pair.value.to_owned());
+        }
+        let what = "a name of letters, digits, `.`, `_` and `-` that is no mode and not `all`";
+        Err(self.bad(pair, what))
+    }
+
+    fn bad(&self, pair: Pair<'_>, wanted: &str) -> GrammarError {
+        let what = format!("`{}={}` wants {wanted}", pair.key, readable(pair.value));
+        self.error(pair.column, what)
+    }
+}
+
+/// Whether `word` can be a tag.
+fn is_tag(word: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !word.is_empty() && word.len() <= 64 && word.chars().all(is_part)
+}
+
+fn sectors(text: &str) -> Option<Sectors> {
+    let (start, count) = text.split_once('+')?;
+    let (start, count) = (start.parse().ok()?, count.parse().ok()?);
+    (count > 0).then_some(Sectors { start, count })
+}
+
+fn size_range(text: &str) -> Option<SizeRange> {
+    let (min, max) = text.split_once("..")?;
+    let end = |text: &str, open| {
+        if text.is_empty() {
+            Some(open)
+        } else {
+            parse_size(text)
+        }
+    };
+    let (min, max) = (end(min, 0)?, end(max, u64::MAX)?);
+    (min <= max).then_some(SizeRange { min, max })
+}
+
+/// `; did you mean ...?`, if one of `known` is near.
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let distance =
+        |known: &str| strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase());
+    let best = known.map(|known| (distance(known), known)).min();
+    match best {
+        Some((distance, known)) if distance <= 1.max(known.len() / 3) => {
+            format!("; did you mean `{known}`?")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Cuts and escapes user input so that a message stays one short line.
@@ -95,67 +451,4 @@ fn readable(word: &str) -> String {
     let cut: String = word.chars().take(LONGEST).collect();
     let dots = if cut.len() < word.len() { "…" } else { "" };
     format!("{}{dots}", cut.escape_debug())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn each_mode_prints_as_the_text_that_parses_to_it() {
-        for mode in Mode::ALL {
-            let rule = mode.rule();
-            assert_eq!(rule.to_string(), mode.name());
-            assert_eq!(parse_rule(&rule.to_string(), 1), Ok(rule));
-        }
-    }
-
-    #[test]
-    fn a_mode_may_begin_later() {
-        let rule = parse_rule("eio_read  after=1.5s", 1).unwrap();
-        assert_eq!(rule.after, std::time::Duration::from_millis(1500));
-        assert_eq!(rule.to_string(), "eio_read after=1500ms");
-        assert_eq!(parse_rule(&rule.to_string(), 1), Ok(rule));
-        for bad in ["slow after=", "slow after=5", "slow now", "slow after=-1s"] {
-            let error = parse_rule(bad, 3).unwrap_err().to_string();
-            assert!(error.starts_with("line 3: bad selector"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_text_is_one_edit_a_line_and_blank_lines_are_nothing() {
-        let edits = parse_edits(b"slow\n\n  !eio_read \n").unwrap();
-        assert_eq!(
-            edits,
-            [
-                Edit::Add(Mode::Slow.rule()),
-                Edit::Remove(Mode::EioRead.rule())
-            ]
-        );
-    }
-
-    #[test]
-    fn a_bad_line_is_named_with_what_is_valid() {
-        let error = parse_edits(b"slow\nbogus\n").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "line 2: unknown mode `bogus` (valid: eio_read, eio_write, slow)"
-        );
-    }
-
-    #[test]
-    fn an_exclamation_mark_alone_is_an_error() {
-        let error = parse_edits(b"!").unwrap_err();
-        assert_eq!(error, GrammarError::RemoveNothing { line: 1 });
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_parse_or_are_rejected_in_one_line(bytes: Vec<u8>) {
-            if let Err(error) = parse_edits(&bytes) {
-                prop_assert!(!error.to_string().contains('\n'));
-            }
-        }
-    }
 }

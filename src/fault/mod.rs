@@ -1,17 +1,27 @@
 //! What should go wrong with which request: rules, the set of armed rules, and deciding.
 //!
-//! Pure: no clock, no thread, no file. The disk asks [`FaultSet::decide`] and acts on the answer.
+//! Pure: no clock, no thread, no file. The disk asks [`FaultSet`] what happens to a request, and
+//! sees to it.
 
+mod action;
+mod armed;
 mod errno;
 mod grammar;
+mod index;
 mod mode;
 mod op;
+mod random;
 mod rule;
 mod set;
+#[cfg(test)]
+mod tests;
 
+pub use action::{Action, HANG_MAX, How, Then};
+pub use armed::{Armed, Ask, Fired, Why};
 pub use errno::Errno;
 pub use grammar::{Edit, GrammarError, parse_edits, parse_rule};
 pub use mode::{Mode, SLOW_FAULT_MS};
 pub use op::{Op, Ops};
-pub use rule::{Action, Rule};
-pub use set::{FaultSet, Verdict};
+pub use random::{Random, fnv};
+pub use rule::{Probability, Rule, Sectors, SizeRange};
+pub use set::{Arming, Decision, FaultSet, NoSuchTag, Outcome, Seen, Wait};

@@ -38,31 +38,22 @@ impl Mode {
 
     /// The rule that it is short for.
     pub fn rule(self) -> Rule {
+        let slow = Duration::from_millis(SLOW_FAULT_MS);
         let (action, ops): (_, &[Op]) = match self {
             Self::EioRead => (Action::Error(Errno::EIO), &[Op::Read]),
             Self::EioWrite => (Action::Error(Errno::EIO), &[Op::Write, Op::Zero]),
-            Self::Slow => (
-                Action::Delay(Duration::from_millis(SLOW_FAULT_MS)),
-                &[Op::Read, Op::Write, Op::Zero],
-            ),
+            Self::Slow => (Action::Delay(slow, slow), &[Op::Read, Op::Write, Op::Zero]),
         };
         Rule {
-            action,
             ops: Ops::of(ops),
-            after: Duration::ZERO,
+            ..Rule::new(action)
         }
     }
 
-    /// The mode that `rule` is, whenever it begins, if it is one.
+    /// The mode that does what `rule` does, whatever else the rule selects.
     pub fn of(rule: &Rule) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| {
-            let after = rule.after;
-            let rule_of_mode = Rule {
-                after,
-                ..mode.rule()
-            };
-            rule_of_mode == *rule
-        })
+        let same = |plain: &Rule| plain.action == rule.action && plain.ops == rule.ops;
+        Self::ALL.into_iter().find(|mode| same(&mode.rule()))
     }
 
     /// `eio_read, eio_write, slow`: what error messages offer.

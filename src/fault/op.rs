@@ -28,6 +28,11 @@ impl Op {
         Self::Zero,
     ];
 
+    /// The kind called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| op.name() == name)
+    }
+
     /// The word for it, in rules and in the control files.
     pub fn name(self) -> &'static str {
         match self {
@@ -62,6 +67,26 @@ impl Ops {
         Self(bits)
     }
 
+    /// Every kind.
+    pub const ALL: Self = Self::of(&Op::ALL);
+
+    /// What is in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is here and not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether `op` is in the set.
     pub const fn contains(self, op: Op) -> bool {
         self.0 & (1 << op as u8) != 0
@@ -70,6 +95,9 @@ impl Ops {
 
 impl fmt::Display for Ops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::ALL {
+            return f.write_str("all");
+        }
         let names = Op::ALL.iter().filter(|op| self.contains(**op));
         let names: Vec<_> = names.map(|op| op.name()).collect();
         f.write_str(&names.join(","))

@@ -1,34 +1,81 @@
-//! The armed rules of a disk: an immutable list, swapped whole.
+//! The armed rules of a disk: an immutable list with an index, swapped whole.
+//!
+//! Times are counted from a moment of the caller's choice, the same for all calls.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Action, Edit, Errno, Op, Rule};
+use super::index::Index;
+use super::{Action, Armed, Ask, Edit, Errno, Fired, Op, Rule, Then, Why};
 
 /// The rules that are armed, in the order in which they were armed.
-///
-/// Times are counted from a moment of the caller's choice, the same for all calls.
 #[derive(Clone, Debug, Default)]
 pub struct FaultSet {
-    armed: Vec<Armed>,
+    armed: Vec<Arc<Armed>>,
+    index: Index,
 }
 
+/// What arming takes from the disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arming {
+    /// When.
+    pub now: Duration,
+    /// Where random numbers begin that no rule says.
+    pub seed: u64,
+    /// The number of the first rule that is armed now; each has one more than the one before.
+    pub first_id: u64,
+}
+
+/// An edit that cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no rule has the tag `{0}`, and it is no mode")]
+pub struct NoSuchTag(pub String);
+
+/// The rules that have counted a request already. A request is looked at several times, and
+/// counted once.
+#[derive(Clone, Debug, Default)]
+pub struct Seen(Vec<u64>);
+
+/// Why a request has to wait, and for how long.
 #[derive(Clone, Debug)]
-struct Armed {
-    rule: Rule,
-    since: Duration,
+pub struct Wait {
+    /// How long at most.
+    pub time: Duration,
+    /// How it goes on then; a delay goes on.
+    pub then: Then,
+    /// Somebody may release it.
+    pub is_hang: bool,
+    /// The rules that it waits for.
+    pub rules: Vec<Arc<Armed>>,
 }
 
-/// What the set wants done to a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// How long it waits: the sum of all delays that match.
-    pub delay: Duration,
-    /// How it fails afterwards, if it does.
-    pub error: Option<Errno>,
+/// What happens to a request that waits no more.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What becomes of it instead of what was asked for.
+    pub decision: Option<(Decision, Arc<Armed>)>,
+    /// What happens to its data or its place, in this order.
+    pub changes: Vec<(Fired, Arc<Armed>)>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It fails.
+    Error(Errno),
+    /// It is acknowledged, and nothing is done.
+    Lose,
+    /// So many sectors of it are done.
+    Tear(u64, Then),
 }
 
 impl FaultSet {
     /// The armed rules, oldest first.
+    pub fn armed(&self) -> &[Arc<Armed>] {
+        &self.armed
+    }
+
+    /// The rules themselves, oldest first.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.armed.iter().map(|armed| &armed.rule)
     }
@@ -38,138 +85,201 @@ impl FaultSet {
         self.armed.is_empty()
     }
 
-    /// The set after `edits`, in order, made at `now`. Arming what is armed already keeps its
-    /// place; its time begins anew.
-    #[must_use]
-    pub fn edited(&self, edits: &[Edit], now: Duration) -> Self {
+    /// The set after `edits`, in order. Arming what is armed already keeps its place; its time and
+    /// its counters begin anew.
+    pub fn edited(&self, edits: &[Edit], arming: Arming) -> Result<Self, NoSuchTag> {
         let mut armed = self.armed.clone();
+        let mut id = arming.first_id;
         for edit in edits {
             match edit {
-                Edit::Add(rule) => match armed.iter_mut().find(|armed| armed.rule == *rule) {
-                    Some(again) => again.since = now,
-                    None => armed.push(Armed {
-                        rule: rule.clone(),
-                        since: now,
-                    }),
-                },
+                Edit::Add(rule) => {
+                    let new = Armed::new(id, rule.clone(), arming.now, arming.seed);
+                    id += 1;
+                    match armed.iter_mut().find(|armed| armed.rule == *rule) {
+                        Some(again) => *again = Arc::new(new),
+                        None => armed.push(Arc::new(new)),
+                    }
+                }
                 Edit::Remove(rule) => armed.retain(|armed| armed.rule != *rule),
+                Edit::RemoveTag(tag) => {
+                    let before = armed.len();
+                    armed.retain(|armed| armed.rule.tag.as_ref() != Some(tag));
+                    if armed.len() == before {
+                        return Err(NoSuchTag(tag.clone()));
+                    }
+                }
             }
         }
-        Self { armed }
+        let index = Index::of(&armed);
+        Ok(Self { armed, index })
     }
 
-    /// What happens at `now` to a request of kind `op`: delays add up, the first error decides.
-    pub fn decide(&self, op: Op, now: Duration) -> Verdict {
-        let mut verdict = Verdict::default();
-        for rule in self.acting(op, now) {
-            match rule.action {
-                Action::Delay(by) => verdict.delay += by,
-                Action::Error(errno) => verdict.error = verdict.error.or(Some(errno)),
+    /// Why a request has to wait at `now`, if it has to: all delays together, or else one hang.
+    pub fn wait(&self, ask: Ask, now: Duration, seen: &mut Seen) -> Option<Wait> {
+        let mut delay: Option<Wait> = None;
+        for armed in self.candidates(ask) {
+            match armed.rule.action {
+                Action::Delay(min, max) => {
+                    let Ok(mut fired) = self.fire(armed, ask, now, seen) else {
+                        continue;
+                    };
+                    let spread = (max - min).as_nanos() as u64;
+                    let more = fired.random.below(spread.saturating_add(1));
+                    let wait = delay.get_or_insert(Wait {
+                        time: Duration::ZERO,
+                        then: Then::Ok,
+                        is_hang: false,
+                        rules: Vec::new(),
+                    });
+                    wait.time += min + Duration::from_nanos(more);
+                    wait.rules.push(Arc::clone(armed));
+                }
+                // It is looked at again after the delay.
+                Action::Hang(..) if delay.is_some() => {}
+                Action::Hang(max, then) => {
+                    if self.fire(armed, ask, now, seen).is_ok() {
+                        return Some(Wait {
+                            time: max,
+                            then,
+                            is_hang: true,
+                            rules: vec![Arc::clone(armed)],
+                        });
+                    }
+                }
+                _ => {}
             }
         }
-        verdict
+        delay
     }
 
-    /// The rules that delay a request of kind `op` at `now`, as text; for people who ask what it
-    /// waits for.
-    pub fn delaying(&self, op: Op, now: Duration) -> String {
-        let delays = |rule: &&Rule| matches!(rule.action, Action::Delay(_));
-        let texts: Vec<_> = self
-            .acting(op, now)
-            .filter(delays)
-            .map(Rule::to_string)
-            .collect();
-        texts.join("; ")
+    /// What happens at `now` to a request that is about to be served. The first rule that decides
+    /// decides; what changes data comes in order.
+    pub fn outcome(&self, ask: Ask, now: Duration, seen: &mut Seen) -> Outcome {
+        let candidates = self.candidates(ask);
+        let decision = candidates.iter().find_map(|armed| {
+            let decision = decision_of(&armed.rule.action)?;
+            self.fire(armed, ask, now, seen).ok()?;
+            Some((decision, Arc::clone(armed)))
+        });
+        let nothing_is_done = matches!(decision, Some((Decision::Error(_) | Decision::Lose, _)));
+        let mut changes = Vec::new();
+        let changing = candidates
+            .iter()
+            .filter(|armed| is_change(&armed.rule.action));
+        for armed in changing.filter(|_| !nothing_is_done) {
+            if let Ok(fired) = self.fire(armed, ask, now, seen) {
+                changes.push((fired, Arc::clone(armed)));
+            }
+        }
+        Outcome { decision, changes }
     }
 
-    fn acting(&self, op: Op, now: Duration) -> impl Iterator<Item = &Rule> {
-        let acts = move |armed: &&Armed| {
-            armed.rule.ops.contains(op) && now.saturating_sub(armed.since) >= armed.rule.after
+    /// How a request fails at `now` that has been served, if a rule says so that was armed, or
+    /// began to act, meanwhile.
+    pub fn late_error(
+        &self,
+        ask: Ask,
+        now: Duration,
+        seen: &mut Seen,
+    ) -> Option<(Errno, Arc<Armed>)> {
+        self.candidates(ask)
+            .into_iter()
+            .find_map(|armed| match armed.rule.action {
+                Action::Error(errno) => {
+                    self.fire(armed, ask, now, seen).ok()?;
+                    Some((errno, Arc::clone(armed)))
+                }
+                _ => None,
+            })
+    }
+
+    /// What would become of a request at `now`: every rule with why it would not act, if it would
+    /// not. Counts nothing.
+    pub fn explain(&self, ask: Ask, now: Duration) -> Vec<(Arc<Armed>, Result<(), Why>)> {
+        let verdict = |armed: &Armed| {
+            armed.matches(ask, now, self.has_fired(armed.rule.when.as_deref()))?;
+            armed.would_count()
         };
-        self.armed.iter().filter(acts).map(|armed| &armed.rule)
+        let mut decided: Option<(String, bool)> = None;
+        // Deciders first: an error or a loss leaves nothing to change.
+        let mut answers: Vec<_> = self
+            .armed
+            .iter()
+            .map(|armed| (Arc::clone(armed), Ok(())))
+            .collect();
+        for (armed, answer) in &mut answers {
+            let Some(decision) = decision_of(&armed.rule.action) else {
+                continue;
+            };
+            let own = verdict(armed);
+            *answer = match &decided {
+                Some((by, _)) if own.is_ok() => Err(Why::Decided(by.clone())),
+                _ => own.clone(),
+            };
+            if answer.is_ok() {
+                let undone = !matches!(decision, Decision::Tear(..));
+                decided = Some((armed.rule.to_string(), undone));
+            }
+        }
+        for (armed, answer) in &mut answers {
+            if decision_of(&armed.rule.action).is_some() {
+                continue;
+            }
+            let changes = is_change(&armed.rule.action);
+            *answer = match &decided {
+                Some((by, true)) if changes => verdict(armed).and(Err(Why::Decided(by.clone()))),
+                _ => verdict(armed),
+            };
+        }
+        answers
+    }
+
+    /// Whether a rule with this tag has fired; true without a tag.
+    fn has_fired(&self, tag: Option<&str>) -> bool {
+        let Some(tag) = tag else { return true };
+        let tagged = |armed: &&Arc<Armed>| armed.rule.tag.as_deref() == Some(tag);
+        self.armed
+            .iter()
+            .filter(tagged)
+            .any(|armed| armed.fired() > 0)
+    }
+
+    fn fire(&self, armed: &Armed, ask: Ask, now: Duration, seen: &mut Seen) -> Result<Fired, Why> {
+        if seen.0.contains(&armed.id) {
+            return Err(Why::Later);
+        }
+        armed.matches(ask, now, self.has_fired(armed.rule.when.as_deref()))?;
+        seen.0.push(armed.id);
+        armed.count()
+    }
+
+    /// The rules that may match, in the order in which they were armed.
+    fn candidates(&self, ask: Ask) -> Vec<&Arc<Armed>> {
+        let found = self.index.find(ask);
+        found
+            .into_iter()
+            .map(|at| &self.armed[at as usize])
+            .collect()
+    }
+
+    /// Whether a rule may act on requests of kind `op`, wherever they are.
+    pub fn concerns(&self, op: Op) -> bool {
+        self.armed.iter().any(|armed| armed.rule.ops.contains(op))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fault::Mode;
-
-    const NOW: Duration = Duration::from_secs(100);
-
-    /// What `set` wants done to a request now.
-    fn decide(set: &FaultSet, op: Op) -> Verdict {
-        set.decide(op, NOW)
+fn decision_of(action: &Action) -> Option<Decision> {
+    match *action {
+        Action::Error(errno) => Some(Decision::Error(errno)),
+        Action::Lose => Some(Decision::Lose),
+        Action::Tear(keep, then) => Some(Decision::Tear(keep, then)),
+        _ => None,
     }
+}
 
-    fn names(set: &FaultSet) -> Vec<String> {
-        set.rules().map(Rule::to_string).collect()
-    }
-
-    fn set(modes: &[Mode]) -> FaultSet {
-        let edits: Vec<_> = modes.iter().map(|mode| Edit::Add(mode.rule())).collect();
-        FaultSet::default().edited(&edits, NOW)
-    }
-
-    #[test]
-    fn an_empty_set_lets_every_kind_of_request_through() {
-        for op in Op::ALL {
-            assert_eq!(decide(&set(&[]), op), Verdict::default());
-        }
-    }
-
-    #[test]
-    fn eio_write_fails_writes_and_write_zeroes_and_nothing_else() {
-        let failing = Op::ALL.map(|op| decide(&set(&[Mode::EioWrite]), op).error.is_some());
-        assert_eq!(failing, [false, true, false, false, true]);
-    }
-
-    #[test]
-    fn eio_read_fails_reads_and_nothing_else() {
-        let failing = Op::ALL.map(|op| decide(&set(&[Mode::EioRead]), op).error.is_some());
-        assert_eq!(failing, [true, false, false, false, false]);
-    }
-
-    #[test]
-    fn slow_and_an_error_compose() {
-        let verdict = decide(&set(&[Mode::EioRead, Mode::Slow]), Op::Read);
-        assert_eq!(verdict.delay, Duration::from_millis(50));
-        assert_eq!(verdict.error, Some(Errno::EIO));
-    }
-
-    #[test]
-    fn slow_leaves_flush_and_discard_alone() {
-        let set = set(&[Mode::Slow]);
-        assert_eq!(decide(&set, Op::Flush), Verdict::default());
-        assert_eq!(decide(&set, Op::Discard), Verdict::default());
-    }
-
-    #[test]
-    fn arming_twice_keeps_one_and_its_place() {
-        let twice = set(&[Mode::Slow, Mode::EioRead, Mode::Slow]);
-        assert_eq!(names(&twice), ["slow", "eio_read"]);
-    }
-
-    #[test]
-    fn removing_takes_away_that_rule_alone() {
-        let both = set(&[Mode::Slow, Mode::EioRead]);
-        let left = both.edited(&[Edit::Remove(Mode::Slow.rule())], NOW);
-        assert_eq!(names(&left), ["eio_read"]);
-    }
-
-    #[test]
-    fn a_rule_acts_from_its_moment_on_and_arming_it_again_starts_anew() {
-        let after = Duration::from_millis(25);
-        let rule = Rule {
-            after,
-            ..Mode::EioRead.rule()
-        };
-        let (add, armed) = ([Edit::Add(rule)], NOW);
-        let set = FaultSet::default().edited(&add, armed);
-        let just_before = armed + after - Duration::from_nanos(1);
-        assert_eq!(set.decide(Op::Read, just_before).error, None);
-        assert_eq!(set.decide(Op::Read, armed + after).error, Some(Errno::EIO));
-        let again = set.edited(&add, armed + after);
-        assert_eq!(again.decide(Op::Read, armed + after).error, None);
-    }
+fn is_change(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Corrupt(_) | Action::Misdirect(_) | Action::Stale
+    )
 }

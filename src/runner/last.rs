@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::TestId;
-use super::select::fnv;
 use crate::dirs;
+use crate::fault::fnv;
 
 fn file(root: &Path) -> io::Result<PathBuf> {
     let name = format!("{:016x}.json", fnv(root.as_os_str().as_encoded_bytes()));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::TestInfo;
+use crate::fault::fnv;
 
 /// What was asked for on the command line. Everything must hold.
 #[derive(Clone, Debug, Default)]
@@ -121,12 +122,6 @@ impl Partition {
         };
         place % self.of == self.part - 1
     }
-}
-
-/// FNV-1a: the same on each machine and in each version.
-pub(super) fn fnv(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 impl FromStr for Partition {

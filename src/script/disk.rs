@@ -5,13 +5,10 @@ use std::rc::Rc;
 
 use mlua::{Lua, UserData, UserDataMethods};
 
-use super::arguments::Options;
 use super::bind::{Methods, look_up};
 use super::context::{Context, SharedVm};
-use super::duration::LuaDuration;
 use crate::client::{ClientError, DataError};
 use crate::disk::SECTOR;
-use crate::fault::{Mode, parse_rule};
 use crate::vm::{DiskRecord, VmError};
 
 const CLASS: &str = "disk";
@@ -33,7 +30,7 @@ impl UserData for Disk {
 
 /// Why a sector call failed, in the words of the documents.
 #[derive(Debug, thiserror::Error)]
-enum SectorError {
+pub(super) enum SectorError {
     #[error("disk is detached")]
     Detached,
     #[error("no backing image — disk:with_image required")]
@@ -73,10 +70,6 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
             write_sectors(disk, offset, &data.as_bytes())
         },
     )?;
-    methods.add(
-        "disk:fault_inject",
-        |_, disk: &Disk, (mode, options): (String, Options)| inject(disk, &mode, &options),
-    )?;
     methods.add("disk:clear_faults", |_, disk: &Disk, ()| {
         disk.record.borrow_mut().clear_faults()
     })?;
@@ -98,6 +91,7 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
         let path = path.ok_or(SectorError::NoImage)?;
         Ok::<_, SectorError>(path.to_string_lossy().into_owned())
     })?;
+    super::disk_faults::add(&methods, context)?;
     methods.register()
 }
 
@@ -140,15 +134,4 @@ fn data_of(record: &mut DiskRecord) -> Result<&crate::client::DataFile, SectorEr
 fn bytes(what: &'static str, sectors: i64) -> Result<u64, SectorError> {
     let sectors = u64::try_from(sectors).map_err(|_| SectorError::Negative(what))?;
     Ok(sectors.saturating_mul(SECTOR))
-}
-
-fn inject(disk: &Disk, mode: &str, options: &Options) -> Result<(), String> {
-    options.only(&["after"])?;
-    let after: Option<LuaDuration> = options.get("after", "a duration")?;
-    let rule = parse_rule(mode, 1).ok().filter(|_| mode == mode.trim());
-    let unknown = || format!("unknown mode `{mode}` (valid: {})", Mode::list());
-    let mut rule = rule.ok_or_else(unknown)?;
-    rule.after = after.map_or(rule.after, |after| after.0);
-    let armed = disk.record.borrow_mut().arm(&rule);
-    armed.map_err(|error| error.to_string())
 }

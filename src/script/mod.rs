@@ -4,6 +4,7 @@ mod arguments;
 mod bind;
 mod context;
 mod disk;
+mod disk_faults;
 mod duration;
 mod file;
 mod files;

@@ -1,11 +1,10 @@
 //! A disk of a VM, as its owner sees it: one record, however many handles.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::VmError;
 use crate::client::{ClientError, DataFile, DiskControl};
-use crate::fault::{Edit, FaultSet, Rule};
+use crate::fault::{Arming, Edit, FaultSet, Rule};
 
 /// What a disk without an image says it is: 4 GiB.
 pub const DEFAULT_DISK_SIZE: u64 = 4 << 30;
@@ -102,7 +101,10 @@ impl DiskRecord {
             Backing::Mount(_) if self.detached => {}
             Backing::Mount(mounted) => mounted.control.add_faults(&[rule.to_string()])?,
             Backing::None(faults) => {
-                *faults = faults.edited(&[Edit::Add(rule.clone())], Duration::ZERO);
+                let edit = Edit::Add(rule.clone());
+                if let Ok(edited) = faults.edited(&[edit], Arming::default()) {
+                    *faults = edited;
+                }
             }
         }
         Ok(())
@@ -125,6 +127,13 @@ impl DiskRecord {
             Backing::Mount(mounted) => Ok(mounted.control.faults()?),
             Backing::None(faults) => Ok(faults.rules().map(ToString::to_string).collect()),
         }
+    }
+
+    /// Its control files; None without an image, or once it was detached.
+    pub fn control(&self) -> Option<&DiskControl> {
+        self.mounted()
+            .filter(|_| !self.detached)
+            .map(|mounted| &mounted.control)
     }
 
     pub(super) fn mounted(&self) -> Option<&Mounted> {

@@ -1,0 +1,204 @@
+//! A request from its arrival to its answer: the looks at the fault set, the waits, the I/O.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::delays::Held;
+use super::faulted::Plan;
+use super::serving::Visible;
+use super::{Answer, BUFFER, Disk, Reply, Request};
+use crate::fault::{Ask, Decision, Errno, Op, Seen, Then, Wait};
+
+/// Who asked, and what became of it so far.
+pub(super) struct Journey {
+    pub(super) client: u64,
+    seen: Seen,
+    /// When it came, once it has had to wait.
+    arrived: Option<Instant>,
+}
+
+impl Request<'_> {
+    fn ask(&self) -> Ask {
+        Ask {
+            op: self.op(),
+            offset: self.offset(),
+            len: self.len(),
+        }
+    }
+}
+
+impl Disk {
+    /// Takes in a request of `client` and answers it through `reply`: on this thread, or later on
+    /// one of the pool when a fault delays it. Never sleeps.
+    pub fn submit(self: &Arc<Self>, request: Request<'_>, client: u64, reply: impl Reply) {
+        self.counters.arrived(request.op(), request.len());
+        let journey = Journey {
+            client,
+            seen: Seen::default(),
+            arrived: None,
+        };
+        self.look(request, journey, reply);
+    }
+
+    /// The first look, and the second: the one after a wait. Rules that were counted are not asked
+    /// again, so that it ends.
+    fn look(self: &Arc<Self>, request: Request<'_>, mut journey: Journey, reply: impl Reply) {
+        let faults = self.faults.load();
+        if faults.is_empty() {
+            drop(faults); // A snapshot is not kept across I/O.
+            return self.serve(&request, &Plan::default(), journey, reply);
+        }
+        let (ask, now) = (request.ask(), self.now());
+        if let Some(wait) = faults.wait(ask, now, &mut journey.seen) {
+            drop(faults);
+            return self.hold(request, wait, journey, reply);
+        }
+        let outcome = faults.outcome(ask, now, &mut journey.seen);
+        drop(faults);
+        match outcome.decision {
+            Some((Decision::Error(errno), _)) => self.refuse(ask.op, errno, &journey, reply),
+            Some((Decision::Lose, rule)) => {
+                self.counters.of(ask.op).not_done(false);
+                self.damage.record(ask.offset, ask.len, "lost", &rule);
+                self.answer(ask, Ok(Answer::Done), journey, reply);
+            }
+            _ => match Plan::new(self, ask, outcome) {
+                Ok(plan) => self.serve(&request, &plan, journey, reply),
+                Err(errno) => self.refuse(ask.op, errno, &journey, reply),
+            },
+        }
+    }
+
+    fn hold(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        wait: Wait,
+        mut journey: Journey,
+        reply: impl Reply,
+    ) {
+        let now = Instant::now();
+        let arrived = *journey.arrived.get_or_insert(now);
+        let request = request.into_owned();
+        let ask = request.ask();
+        self.counters.of(ask.op).waits(wait.is_hang);
+        let disk = Arc::clone(self);
+        let ids: Vec<_> = wait.rules.iter().map(|armed| armed.id).collect();
+        self.delays.hold(Held {
+            due: now + wait.time,
+            arrived,
+            disk: self.id.clone(),
+            op: ask.op,
+            offset: ask.offset,
+            len: ask.len,
+            rules: wait.rules,
+            is_hang: wait.is_hang,
+            go_on: Box::new(move |released| match released.unwrap_or(wait.then) {
+                Then::Ok => disk.look(request, journey, reply),
+                Then::Error(errno) => disk.refuse(ask.op, errno, &journey, reply),
+            }),
+        });
+        // Disarmed between the look and here: nobody else would let it go.
+        let faults = self.faults.load();
+        let is_armed = |id: &u64| faults.armed().iter().any(|armed| armed.id == *id);
+        if !ids.iter().any(is_armed) {
+            self.release_unarmed();
+        }
+    }
+
+    /// Does the I/O on this thread, takes the third look, and answers.
+    fn serve(&self, request: &Request<'_>, plan: &Plan, journey: Journey, reply: impl Reply) {
+        let ask = request.ask();
+        // Out of the list before the answer: a client that has it finds its request gone.
+        let visible = self.serving.enter(ask.op, ask.offset, ask.len);
+        let image = &*self.image;
+        let result = match *request {
+            Request::Read { offset, len } => {
+                return self.serve_read(offset, len, plan, visible, journey, reply);
+            }
+            Request::Write { offset, ref data } => self.write(data, offset, plan),
+            Request::Flush { data_only } => image.flush(data_only),
+            Request::Discard { offset, len } => {
+                let kept = self.snapshots.preserve(image, offset, len);
+                kept.and_then(|()| image.discard(offset, len))
+            }
+            Request::Zero {
+                offset,
+                len,
+                keep_size,
+            } => {
+                let kept = self.snapshots.preserve(image, offset, len);
+                kept.and_then(|()| image.write_zeroes(offset, len, keep_size))
+            }
+        };
+        drop(visible);
+        match (result, plan.afterwards()) {
+            (Ok(()), Some(errno)) => self.refuse(ask.op, errno, &journey, reply),
+            (result, _) => self.answer(ask, result.map(|()| Answer::Done), journey, reply),
+        }
+    }
+
+    fn serve_read(
+        &self,
+        offset: u64,
+        len: u32,
+        plan: &Plan,
+        visible: Option<Visible<'_>>,
+        journey: Journey,
+        reply: impl Reply,
+    ) {
+        BUFFER.with_borrow_mut(|buffer| {
+            let len = len as usize;
+            if buffer.len() < len {
+                buffer.resize(len, 0);
+            }
+            let read = self.image.read_at(&mut buffer[..len], plan.place(offset));
+            drop(visible);
+            let ask = Ask {
+                op: Op::Read,
+                offset,
+                len: len as u64,
+            };
+            if let Ok(n) = read {
+                self.change_read(&mut buffer[..n], offset, plan);
+            }
+            let data = read.map(|n| Answer::Data(&buffer[..n]));
+            self.answer(ask, data, journey, reply);
+        });
+    }
+
+    /// The third look, after the I/O, and the answer.
+    fn answer(
+        &self,
+        ask: Ask,
+        result: std::io::Result<Answer<'_>>,
+        mut journey: Journey,
+        reply: impl Reply,
+    ) {
+        let faults = self.faults.load();
+        let late = match faults.is_empty() {
+            true => None,
+            false => faults.late_error(ask, self.now(), &mut journey.seen),
+        };
+        drop(faults);
+        if let Some((errno, _)) = late {
+            return self.refuse(ask.op, errno, &journey, reply);
+        }
+        match result {
+            Ok(answer) => reply.send(Ok(answer)),
+            Err(error) => {
+                self.counters.of(ask.op).host_error();
+                reply.send(Err(Errno::of(&error)));
+            }
+        }
+    }
+
+    /// Answers with an injected error. Counted first, so that a client that has seen the error
+    /// also finds it counted.
+    fn refuse(&self, op: Op, errno: Errno, journey: &Journey, reply: impl Reply) {
+        self.counters.of(op).injected_error();
+        if let Some(injected) = self.clients.lock().injected.get_mut(&journey.client) {
+            *injected += 1;
+        }
+        reply.send(Err(errno));
+    }
+}

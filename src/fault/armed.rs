@@ -1,0 +1,203 @@
+//! A rule that is armed: since when, and what it has done so far.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::random::{Random, fnv};
+use super::{Op, Rule};
+use crate::duration::show_duration;
+
+/// A request, as a rule sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Its kind.
+    pub op: Op,
+    /// Where its range starts, in bytes.
+    pub offset: u64,
+    /// How long its range is, in bytes; 0 for a flush.
+    pub len: u64,
+}
+
+/// An armed rule. All snapshots of the set share its counters.
+#[derive(Debug)]
+pub struct Armed {
+    /// Grows with each rule that is armed on a disk.
+    pub id: u64,
+    /// What was armed.
+    pub rule: Rule,
+    /// When, as the caller counts time.
+    pub since: Duration,
+    /// Where its random numbers begin.
+    pub seed: u64,
+    matched: AtomicU64,
+    fired: AtomicU64,
+}
+
+/// That a rule acts on a request, with the random numbers for it.
+#[derive(Debug)]
+pub struct Fired {
+    /// Drawn from for whatever the action needs.
+    pub random: Random,
+}
+
+/// Why a rule does not act on a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // The texts say it.
+pub enum Why {
+    #[error("it is for {0} alone")]
+    Op(String),
+    #[error("the request touches none of its sectors")]
+    At,
+    #[error("the request has {0} bytes")]
+    Size(u64),
+    #[error("it begins {} from now", show_duration(*.0))]
+    After(Duration),
+    #[error("its time is over")]
+    Over,
+    #[error("it is down at the moment")]
+    Down,
+    #[error("no rule with the tag `{0}` has fired")]
+    When(String),
+    #[error("it passes over {0} more")]
+    Skip(u64),
+    #[error("it takes each {every}th, and this is number {number}")]
+    Every { every: u64, number: u64 },
+    #[error("the draw was against it")]
+    Probability,
+    #[error("it has fired as often as it may")]
+    Times,
+    #[error("an earlier rule decides: {0}")]
+    Decided(String),
+    #[error("its place is after the delay")]
+    Later,
+}
+
+impl Armed {
+    pub(super) fn new(id: u64, rule: Rule, since: Duration, disk_seed: u64) -> Self {
+        // Rules of one disk draw differently, and the same again when all is repeated.
+        let text = rule.to_string();
+        let seed = rule
+            .seed
+            .unwrap_or_else(|| Random::at(disk_seed, fnv(text.as_bytes())).next());
+        Self {
+            id,
+            rule,
+            since,
+            seed,
+            matched: AtomicU64::new(0),
+            fired: AtomicU64::new(0),
+        }
+    }
+
+    /// How many requests matched so far: the counting selectors choose among them.
+    pub fn matched(&self) -> u64 {
+        self.matched.load(Ordering::SeqCst)
+    }
+
+    /// How often it acted so far.
+    pub fn fired(&self) -> u64 {
+        self.fired.load(Ordering::SeqCst)
+    }
+
+    /// Whether the request is one of those that the rule is for, now.
+    pub(super) fn matches(&self, ask: Ask, now: Duration, tag_fired: bool) -> Result<(), Why> {
+        let rule = &self.rule;
+        if !rule.ops.contains(ask.op) {
+            return Err(Why::Op(rule.ops.to_string()));
+        }
+        let end = ask.offset.saturating_add(ask.len);
+        let overlaps = |(start, behind): (u64, u64)| start < end && ask.offset < behind;
+        if !rule.at.is_empty() && !rule.at.iter().any(|at| overlaps(at.bytes())) {
+            return Err(Why::At);
+        }
+        let fits = rule
+            .size
+            .is_none_or(|size| (size.min..=size.max).contains(&ask.len));
+        if !fits {
+            return Err(Why::Size(ask.len));
+        }
+        self.is_on(now)?;
+        match &rule.when {
+            Some(tag) if !tag_fired => Err(Why::When(tag.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_on(&self, now: Duration) -> Result<(), Why> {
+        let age = now.saturating_sub(self.since);
+        let Some(age) = age.checked_sub(self.rule.after) else {
+            return Err(Why::After(self.rule.after - age));
+        };
+        if self.rule.lasts.is_some_and(|lasts| age >= lasts) {
+            return Err(Why::Over);
+        }
+        let Some((up, down)) = self.rule.cycle else {
+            return Ok(());
+        };
+        match Duration::from_nanos((age.as_nanos() % (up + down).as_nanos()) as u64) < up {
+            true => Ok(()),
+            false => Err(Why::Down),
+        }
+    }
+
+    /// Counts a request that matches, and says whether the rule acts on it.
+    pub(super) fn count(&self) -> Result<Fired, Why> {
+        let number = self.matched.fetch_add(1, Ordering::SeqCst) + 1;
+        let random = self.choose(number)?;
+        let most = self.rule.times.unwrap_or(u64::MAX);
+        let one_more = |fired| (fired < most).then_some(fired + 1);
+        let fired = self
+            .fired
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
+        match fired {
+            Ok(_) => Ok(Fired { random }),
+            Err(_) => Err(Why::Times),
+        }
+    }
+
+    /// What [`count`](Self::count) would say of the next request that matches. Counts nothing.
+    pub(super) fn would_count(&self) -> Result<(), Why> {
+        self.choose(self.matched() + 1)?;
+        match self.rule.times {
+            Some(times) if self.fired() >= times => Err(Why::Times),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the rule takes the matching request with this number, from 1.
+    fn choose(&self, number: u64) -> Result<Random, Why> {
+        let rule = &self.rule;
+        let Some(place) = number.checked_sub(rule.skip + 1) else {
+            return Err(Why::Skip(rule.skip + 1 - number));
+        };
+        let place = place + 1;
+        if place % rule.every != 0 {
+            return Err(Why::Every {
+                every: rule.every,
+                number: place % rule.every,
+            });
+        }
+        let mut random = Random::at(self.seed, place / rule.every);
+        match rule.probability {
+            Some(p) if random.unit() >= p.get() => Err(Why::Probability),
+            _ => Ok(random),
+        }
+    }
+}
+
+/// The rule, and what it has done.
+impl fmt::Display for Armed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fired = self.fired();
+        let left = match self.rule.times {
+            Some(times) => times.saturating_sub(fired).to_string(),
+            None => "-".into(),
+        };
+        let (rule, matched, seed) = (&self.rule, self.matched(), self.seed);
+        write!(
+            f,
+            "{rule} matched={matched} fired={fired} left={left} drawn_from={seed}"
+        )
+    }
+}

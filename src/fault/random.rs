@@ -1,0 +1,62 @@
+//! Random numbers that depend on a seed and a position, and on nothing that happened before: the
+//! tenth request that matches a rule draws the same whoever asks, on whichever thread.
+
+/// A source of numbers that begins at a seed and a position.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The numbers of `seed` at `position`.
+    pub fn at(seed: u64, position: u64) -> Self {
+        Self(mix(seed ^ mix(position)))
+    }
+
+    /// The next number (SplitMix64).
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0)
+    }
+
+    /// The next number from 0 up to and without `end`, which is above 0.
+    pub fn below(&mut self, end: u64) -> u64 {
+        // The high half of the product: no bias that anybody could see.
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+    }
+
+    /// The next number from 0 up to and without 1.
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn mix(value: u64) -> u64 {
+    let mut z = value;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A number for a text, the same on each machine and in each version (FNV-1a).
+pub fn fnv(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_splitmix64() {
+        // The first of its published sequence for the seed 0.
+        assert_eq!(Random(0).next(), 0xe220_a839_7b1d_cdaf);
+    }
+
+    #[test]
+    fn a_position_has_its_numbers_whatever_was_drawn_before() {
+        let of = |position| Random::at(42, position).next();
+        assert_eq!(of(7), of(7));
+        assert_ne!(of(7), of(8));
+        assert_ne!(of(7), Random::at(43, 7).next());
+    }
+}

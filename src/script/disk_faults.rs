@@ -1,0 +1,239 @@
+//! The fault methods of a disk.
+
+use std::time::{Duration, Instant};
+
+use mlua::{Lua, Table, Value};
+
+use super::bind::Methods;
+use super::context::Context;
+use super::disk::{Disk, SectorError};
+use super::duration::LuaDuration;
+use crate::client::{ClientError, DiskControl, RuleState};
+use crate::duration::show_duration;
+use crate::fault::{Action, GrammarError, Mode, parse_rule};
+use crate::vm::VmError;
+
+/// How long `wait_fired` waits unless told.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at the counters.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Adds them to the methods of a disk.
+pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> {
+    methods.add(
+        "disk:fault_inject",
+        |_, disk: &Disk, (rule, options): (Value, Option<Table>)| {
+            inject(disk, &rule_text(&rule, options)?)
+        },
+    )?;
+    methods.add("disk:rules", |lua: &Lua, disk: &Disk, ()| {
+        let rules = with_control(disk, DiskControl::rules)?;
+        let rules = rules.iter().map(|rule| rule_table(lua, rule));
+        rules
+            .collect::<mlua::Result<Vec<_>>>()
+            .map_err(|error| error.to_string())
+    })?;
+    methods.add("disk:stats", |lua: &Lua, disk: &Disk, ()| {
+        let text = with_control(disk, DiskControl::stats)?;
+        let pairs = text.lines().filter_map(|line| line.split_once(' '));
+        let pairs = pairs.filter_map(|(key, value)| Some((key, value.parse::<u64>().ok()?)));
+        lua.create_table_from(pairs)
+            .map_err(|error| error.to_string())
+    })?;
+    methods.add("disk:inflight", |lua: &Lua, disk: &Disk, ()| {
+        let text = with_control(disk, DiskControl::in_flight)?;
+        let requests = text.lines().map(|line| request_table(lua, line));
+        requests
+            .collect::<mlua::Result<Vec<_>>>()
+            .map_err(|error| error.to_string())
+    })?;
+    methods.add("disk:damage", |_, disk: &Disk, ()| {
+        with_control(disk, DiskControl::damage)
+    })?;
+    methods.add(
+        "disk:release",
+        |_, disk: &Disk, (tag, errno): (Option<String>, Option<String>)| {
+            let tag = tag.as_deref().unwrap_or("all");
+            with_control(disk, |control| control.release(tag, errno.as_deref()))
+        },
+    )?;
+    let limit = context.limit().clone();
+    type WaitFired = (String, Option<u64>, Option<LuaDuration>);
+    methods.add(
+        "disk:wait_fired",
+        move |_, disk: &Disk, (name, times, patience): WaitFired| {
+            let (times, patience) = (times.unwrap_or(1), patience.map_or(PATIENCE, |p| p.0));
+            let deadline = Instant::now() + patience;
+            loop {
+                let rules = with_control(disk, DiskControl::rules)?;
+                let called = rules.iter().filter(|rule| rule.is_called(&name));
+                let fired = called.map(|rule| rule.fired).max();
+                match fired {
+                    None => return Err(format!("no rule and no tag `{name}` is armed")),
+                    Some(fired) if fired >= times => return Ok(()),
+                    Some(fired) if Instant::now() >= deadline => {
+                        let limit = show_duration(patience);
+                        return Err(format!(
+                            "`{name}` fired {fired} of {times} times within {limit}"
+                        ));
+                    }
+                    Some(_) => limit.sleep(TICK).map_err(|error| error.to_string())?,
+                }
+            }
+        },
+    )?;
+    add_names(methods)
+}
+
+/// Newer names for common rules.
+fn add_names(methods: &Methods<'_>) -> mlua::Result<()> {
+    methods.add("disk:fail_reads", |_, disk: &Disk, ()| {
+        inject(disk, "eio_read")
+    })?;
+    methods.add("disk:fail_writes", |_, disk: &Disk, ()| {
+        inject(disk, "eio_write")
+    })?;
+    methods.add("disk:fail_after", |_, disk: &Disk, n: u64| {
+        inject(
+            disk,
+            &format!("error op=read,write,zero errno=EIO skip={n}"),
+        )
+    })?;
+    methods.add(
+        "disk:fail_range",
+        |_, disk: &Disk, (sector, count): (u64, u64)| {
+            inject(
+                disk,
+                &format!("error op=read,write,zero errno=EIO at={sector}+{count}"),
+            )
+        },
+    )?;
+    methods.add("disk:delay", |_, disk: &Disk, ms: u64| {
+        inject(disk, &format!("delay op=read,write,zero by={ms}ms"))
+    })?;
+    methods.add("disk:clear_policy", |_, disk: &Disk, ()| {
+        disk.record.borrow_mut().clear_faults()
+    })?;
+    methods.add("disk:fault_policy", |_, disk: &Disk, ()| {
+        disk.record.borrow().faults()
+    })
+}
+
+fn inject(disk: &Disk, text: &str) -> Result<(), String> {
+    let rule = parse_rule(text, 1).map_err(|error| match error {
+        // The text of the documents, whatever else a rule may begin with.
+        _ if !begins_a_rule(text) => format!("unknown mode `{text}` (valid: {})", Mode::list()),
+        GrammarError::At { what, .. } => what,
+        error => error.to_string(),
+    })?;
+    let armed: Result<(), VmError> = disk.record.borrow_mut().arm(&rule);
+    armed.map_err(|error| error.to_string())
+}
+
+fn begins_a_rule(text: &str) -> bool {
+    let first = text.split(char::is_whitespace).next().unwrap_or_default();
+    Mode::named(first).is_some() || Action::NAMES.contains(&first)
+}
+
+/// The rule that a text, or a table with an `action`, and a table of options mean.
+fn rule_text(rule: &Value, options: Option<Table>) -> Result<String, String> {
+    let mut words = match rule {
+        Value::String(text) => vec![text.to_string_lossy()],
+        Value::Table(table) => {
+            let action: Option<String> = table.get("action").ok().flatten();
+            let action = action.ok_or("a rule wants an `action`, as in {action = \"error\"}")?;
+            let mut words = vec![action];
+            words.extend(pairs(table, Some("action"))?);
+            words
+        }
+        other => {
+            return Err(format!(
+                "expected string or table, got {}",
+                other.type_name()
+            ));
+        }
+    };
+    if let Some(options) = options {
+        words.extend(pairs(&options, None)?);
+    }
+    Ok(words.join(" "))
+}
+
+/// `key=value` for each entry, sorted so that the same table is the same rule.
+fn pairs(table: &Table, leave_out: Option<&str>) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    for pair in table.pairs::<Value, Value>() {
+        let (key, value) = pair.map_err(|error| error.to_string())?;
+        let Value::String(key) = &key else {
+            return Err("a rule's keys are names, as in {op = \"read\"}".into());
+        };
+        let key = key.to_string_lossy();
+        if Some(key.as_str()) != leave_out {
+            words.push(format!("{key}={}", value_text(&key, &value)?));
+        }
+    }
+    words.sort();
+    Ok(words)
+}
+
+fn value_text(key: &str, value: &Value) -> Result<String, String> {
+    let is_time = matches!(key, "after" | "for" | "up" | "down" | "max");
+    match value {
+        // As everywhere in Lua, a time without a unit is in seconds.
+        Value::Integer(number) if is_time => Ok(format!("{number}s")),
+        Value::Number(number) if is_time => Ok(format!("{number}s")),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::String(text) => Ok(text.to_string_lossy()),
+        Value::Table(list) => {
+            let items = list.sequence_values::<Value>();
+            let items = items.map(|item| {
+                let item = item.map_err(|error| error.to_string())?;
+                value_text(key, &item)
+            });
+            Ok(items.collect::<Result<Vec<_>, _>>()?.join(","))
+        }
+        other => Err(format!(
+            "`{key}` wants a text, a number or a list, not a {}",
+            other.type_name()
+        )),
+    }
+}
+
+fn with_control<T>(
+    disk: &Disk,
+    ask: impl FnOnce(&DiskControl) -> Result<T, ClientError>,
+) -> Result<T, String> {
+    let record = disk.record.borrow();
+    let missing = match record.is_detached() {
+        true => SectorError::Detached,
+        false => SectorError::NoImage,
+    };
+    let control = record.control().ok_or_else(|| missing.to_string())?;
+    ask(control).map_err(|error| error.to_string())
+}
+
+fn rule_table(lua: &Lua, state: &RuleState) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.set("rule", state.rule.as_str())?;
+    table.set("matched", state.matched)?;
+    table.set("fired", state.fired)?;
+    table.set("left", state.left)?;
+    Ok(table)
+}
+
+/// `OP SECTOR COUNT AGEms RULE`.
+fn request_table(lua: &Lua, line: &str) -> mlua::Result<Table> {
+    let mut words = line.splitn(5, ' ');
+    let table = lua.create_table()?;
+    table.set("op", words.next())?;
+    for key in ["sector", "count"] {
+        table.set(key, words.next().and_then(|word| word.parse::<u64>().ok()))?;
+    }
+    let age = words
+        .next()
+        .and_then(|word| word.strip_suffix("ms")?.parse::<f64>().ok());
+    table.set("age", age.map(|ms| ms / 1000.0))?;
+    table.set("rule", words.next().filter(|rule| *rule != "-"))?;
+    Ok(table)
+}

@@ -69,10 +69,50 @@
 
 ---@class provium.MkdirOptions
 ---@field parents? boolean Makes the folders above it too, and takes one that is there. Default: false.
----@field perm? integer Permission bits, as in `tonumber("755", 8)`.
+---@field perm? integer|string Permission bits: a number, or an octal string such as `"0755"`.
 
----@class provium.FaultOptions
----@field after? provium.Duration The fault takes effect this long after it was armed. Default: at once.
+---Which requests a rule acts on; docs/faults.md has all of it.
+---@class provium.Selectors
+---@field op? string|string[] Of `read`, `write`, `flush`, `discard`, `zero`; or `"all"`.
+---@field at? string|string[] Ranges of sectors: `"2048+8"`.
+---@field size? string Bytes of the request: `"4K..1M"`.
+---@field skip? integer So many matching requests are passed over first.
+---@field every? integer Of the rest each so-manieth is taken.
+---@field times? integer It acts so often and no more.
+---@field p? number Of these with this probability, from 0 to 1.
+---@field seed? integer Where its random numbers begin.
+---@field after? provium.Duration It begins so long after it was armed, whatever the test does meanwhile.
+---@field for? provium.Duration For how long it acts then.
+---@field up? provium.Duration With `down`: how long it acts, by turns.
+---@field down? provium.Duration With `up`: how long it does not.
+---@field when? string Only once a rule with this tag has fired.
+---@field tag? string Its own name.
+
+---@class provium.Rule : provium.Selectors
+---@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|provium.FaultMode
+---@field errno? string|integer Of an error.
+---@field by? string Of a delay `"50ms"` or `"20ms..80ms"`, of a misdirection `"+8"` or `"-8"` sectors.
+---@field max? provium.Duration Of a hang: how long at most. Default: 60 seconds.
+---@field then? string|integer Of a hang or a tear: `"ok"` or an errno.
+---@field how? "flip"|"zero"|"random"|"fill" Of a corruption.
+---@field bits? integer How many bits are flipped. Default: 1.
+---@field byte? integer|string What is filled in.
+---@field keep? integer Sectors of a torn write that reach the image.
+
+---What a rule has done.
+---@class provium.RuleState
+---@field rule string Its text.
+---@field matched integer Requests that it is for.
+---@field fired integer How often it acted.
+---@field left? integer How often it may still act, if that is limited.
+
+---A request that is not answered yet.
+---@class provium.InFlight
+---@field op string
+---@field sector integer
+---@field count integer
+---@field age number Seconds.
+---@field rule? string What it waits for; nil while it is served.
 
 ---@class provium.FileStat
 ---@field size integer Bytes.
@@ -264,15 +304,68 @@ function Disk:read_sectors(offset, n) end
 ---@param data string
 function Disk:write_sectors(offset, data) end
 
----Arms a fault beside those that are armed, for every client of the disk; an unknown mode is an error that names the valid ones.
----@param mode provium.FaultMode
----@param options? provium.FaultOptions
-function Disk:fault_inject(mode, options) end
+---Arms a fault beside those that are armed, for every client of the disk: a mode, a rule's text, or a rule as a table; an unknown one is an error that names the valid modes.
+---@param rule provium.FaultMode|string|provium.Rule
+---@param options? provium.Selectors
+function Disk:fault_inject(rule, options) end
+
+---Returns the armed rules with what they have done, oldest first.
+---@return provium.RuleState[]
+function Disk:rules() end
+
+---Returns the counters: `read_requests`, `write_bytes`, `read_errors_injected` and so on.
+---@return table<string, integer>
+function Disk:stats() end
+
+---Returns the requests that wait or are being served, oldest first.
+---@return provium.InFlight[]
+function Disk:inflight() end
+
+---Returns what rules did to the image and will stay, as `SECTOR COUNT WHAT RULE` lines.
+---@return string[]
+function Disk:damage() end
+
+---Waits until a rule has fired `times` times; raises at the deadline, and for one that is not armed.
+---@param name string A tag, or a rule's text.
+---@param times? integer Default: 1.
+---@param timeout? provium.Duration Default: 10 seconds.
+function Disk:wait_fired(name, times, timeout) end
+
+---Lets go what a `hang` holds: all of it, or what waits for rules with a tag.
+---@param tag? string Default: `"all"`.
+---@param errno? string How it fails; it goes on well without.
+function Disk:release(tag, errno) end
+
+---Arms `eio_read`.
+function Disk:fail_reads() end
+
+---Arms `eio_write`.
+function Disk:fail_writes() end
+
+---Lets `n` more reads and writes through and fails the rest.
+---@param n integer
+function Disk:fail_after(n) end
+
+---Fails what touches these sectors.
+---@param sector integer
+---@param count integer
+function Disk:fail_range(sector, count) end
+
+---Has reads and writes wait.
+---@param ms integer Milliseconds.
+function Disk:delay(ms) end
+
+---Takes all faults away.
+function Disk:clear_policy() end
+
+---Returns the armed faults, as `active_faults` does.
+---@return string[]
+function Disk:fault_policy() end
 
 ---Takes all faults away.
 function Disk:clear_faults() end
 
----Returns the armed faults, oldest first; one that begins later reads as `"eio_read after=25ms"`.
+---Returns the armed faults, oldest first: mode names, and the texts of other rules.
 ---@return string[]
 function Disk:active_faults() end
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Exit;
 use super::exit::UsageError;
 use crate::client::{DiskControl, MountClient};
-use crate::fault::Mode;
+use crate::fault::{Action, Mode};
 
 /// Show or arm the faults of a disk
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,9 @@ Examples:
   provium fault /tmp/m/vda slow eio_read      arm both, or neither
   provium fault /tmp/m/vda --set eio_write    exactly this one
   provium fault /tmp/m/vda --remove slow
+  provium fault /tmp/m/vda \"error op=read errno=EIO at=2048+8 times=3\"
+  provium fault /tmp/m/vda --rules            with what they have done so far
+  provium fault /tmp/m/vda --release all      let go what a hang holds
   provium fault /tmp/m/vda --clear")]
 pub(super) struct Args {
     /// The data file of the disk
@@ -35,16 +38,35 @@ pub(super) struct Args {
     /// Take all rules away
     #[arg(long, conflicts_with = "rules")]
     clear: bool,
+    /// Let go what a hang holds: `all`, or a tag
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["rules", "clear"])]
+    release: Option<String>,
+    /// How what is released fails; it goes on well without
+    #[arg(long, value_name = "ERRNO", requires = "release")]
+    errno: Option<String>,
+    /// Show what the rules have done
+    #[arg(long = "rules", conflicts_with_all = ["rules", "clear", "release"])]
+    states: bool,
 }
 
 fn rules_help() -> String {
-    format!("Faults to arm: {}", Mode::list())
+    let actions = Action::NAMES.join(", ");
+    format!(
+        "Faults to arm: {}, or {actions} with key=value words",
+        Mode::list()
+    )
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let disk = open(&args.disk)?;
     if args.clear {
         disk.clear_faults()?;
+    } else if let Some(tag) = &args.release {
+        disk.release(tag, args.errno.as_deref())?;
+    } else if args.states {
+        for state in disk.rules()? {
+            println!("{state}");
+        }
     } else if args.rules.is_empty() {
         for rule in disk.faults()? {
             println!("{rule}");

@@ -25,6 +25,18 @@ pub struct RuleState {
     pub left: Option<u64>,
 }
 
+impl std::fmt::Display for RuleState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let left = self.left.map_or("-".to_owned(), |left| left.to_string());
+        let (matched, fired) = (self.matched, self.fired);
+        write!(
+            f,
+            "{} matched={matched} fired={fired} left={left}",
+            self.rule
+        )
+    }
+}
+
 impl RuleState {
     fn parse(line: &str) -> Option<Self> {
         let (rule, counters) = line.split_once(" matched=")?;

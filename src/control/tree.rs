@@ -257,7 +257,7 @@ fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 fn stats(disk: &Disk) -> String {
-    let (open, in_flight) = (disk.open_count(), disk.in_flight().len());
+    let (open, in_flight) = (disk.open_count(), disk.in_flight_count());
     format!(
         "{}in_flight {in_flight}\nopen_files {open}\n",
         disk.counters()

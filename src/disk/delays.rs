@@ -113,6 +113,13 @@ impl Delays {
         count
     }
 
+    /// How many requests of `disk` wait.
+    pub(super) fn count(&self, disk: &str) -> usize {
+        let state = self.shared.state.lock();
+        let all = state.heap.iter().map(|Reverse(held)| held);
+        all.filter(|held| held.disk == disk).count()
+    }
+
     /// The waiting requests of `disk`, in no order.
     pub(super) fn list(&self, disk: &str) -> Vec<InFlight> {
         let state = self.shared.state.lock();

@@ -96,12 +96,18 @@ impl Disk {
 
     /// Changes what a read found, for its reader alone.
     pub(super) fn change_read(&self, data: &mut [u8], offset: u64, plan: &Plan) {
+        if plan.changes.is_empty() {
+            return;
+        }
+        // A stale rule goes back to the image, past what other rules made of it.
+        let image = data.to_vec();
         for (fired, rule) in &plan.changes {
             let mut random = fired.random.clone();
             for (from, to) in overlaps(rule, offset, data.len()) {
                 match rule.rule.action {
                     Action::Corrupt(how) => corrupt(&mut data[from..to], how, &mut random),
                     Action::Stale => {
+                        data[from..to].copy_from_slice(&image[from..to]);
                         self.snapshots
                             .overlay(rule, data, plan.place(offset), from, to);
                     }
@@ -138,7 +144,7 @@ fn corrupt(data: &mut [u8], how: How, random: &mut Random) {
         How::Fill(byte) => data.fill(byte),
         How::Random => {
             for piece in data.chunks_mut(8) {
-                piece.copy_from_slice(&random.next().to_le_bytes()[..piece.len()]);
+                piece.copy_from_slice(&random.draw().to_le_bytes()[..piece.len()]);
             }
         }
         How::Flip(bits) => flip(data, bits, random),

@@ -5,6 +5,8 @@
 
 mod counters;
 mod damage;
+#[cfg(test)]
+mod data_tests;
 mod delays;
 mod faulted;
 mod journey;
@@ -282,6 +284,11 @@ impl Disk {
         let mut clients = self.clients.lock();
         clients.detached = clients.injected.is_empty();
         clients.detached
+    }
+
+    /// How many requests have arrived and are not answered.
+    pub fn in_flight_count(&self) -> usize {
+        self.delays.count(&self.id) + self.serving.list().len()
     }
 
     /// Every request that has arrived and is not answered, longest waiting first.

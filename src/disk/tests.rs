@@ -9,7 +9,7 @@ use super::{Answer, Delays, Disk, Pool, Reply, Request};
 use crate::fault::{Edit, Errno, Mode};
 use crate::image::MemoryImage;
 
-type Result = std::result::Result<Vec<u8>, Errno>;
+pub(super) type Result = std::result::Result<Vec<u8>, Errno>;
 
 /// Sends the result to the test; EIO when dropped unsent, as a FUSE reply does.
 struct TestReply(Option<Sender<Result>>);
@@ -32,16 +32,20 @@ impl Drop for TestReply {
     }
 }
 
-struct Bench {
-    disk: Arc<Disk>,
-    image: Arc<MemoryImage>,
+pub(super) struct Bench {
+    pub(super) disk: Arc<Disk>,
+    pub(super) image: Arc<MemoryImage>,
     delays: Arc<Delays>,
     client: u64,
 }
 
 impl Bench {
-    fn new() -> Self {
-        let image = Arc::new(MemoryImage::new(1 << 20));
+    pub(super) fn new() -> Self {
+        Self::of_size(1 << 20)
+    }
+
+    pub(super) fn of_size(size: usize) -> Self {
+        let image = Arc::new(MemoryImage::new(size));
         let delays = Arc::new(Delays::start(Arc::new(Pool::default())).unwrap());
         let disk = Disk::new("vda", "memory".as_ref(), image.clone(), Arc::clone(&delays));
         let disk = Arc::new(disk);
@@ -58,7 +62,7 @@ impl Bench {
         self.disk.arm(&[Edit::Add(mode.rule())], false).unwrap();
     }
 
-    fn submit(&self, request: Request<'_>) -> Receiver<Result> {
+    pub(super) fn submit(&self, request: Request<'_>) -> Receiver<Result> {
         let (reply, answer) = bounded(1);
         self.disk
             .submit(request, self.client, TestReply(Some(reply)));
@@ -77,14 +81,14 @@ impl Bench {
         self.submit(Request::Write { offset: 0, data })
     }
 
-    fn stat(&self, key: &str) -> u64 {
+    pub(super) fn stat(&self, key: &str) -> u64 {
         let text = self.disk.counters().to_string();
         let mut pairs = text.lines().filter_map(|line| line.split_once(' '));
         pairs.find(|(k, _)| *k == key).unwrap().1.parse().unwrap()
     }
 }
 
-fn answer(receiver: &Receiver<Result>) -> Result {
+pub(super) fn answer(receiver: &Receiver<Result>) -> Result {
     receiver
         .recv_timeout(Duration::from_secs(10))
         .expect("an answer")

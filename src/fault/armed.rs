@@ -79,7 +79,7 @@ impl Armed {
         let text = rule.to_string();
         let seed = rule
             .seed
-            .unwrap_or_else(|| Random::at(disk_seed, fnv(text.as_bytes())).next());
+            .unwrap_or_else(|| Random::at(disk_seed, fnv(text.as_bytes())).draw());
         Self {
             id,
             rule,

@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// The next number (SplitMix64).
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
@@ -20,12 +20,12 @@ impl Random {
     /// The next number from 0 up to and without `end`, which is above 0.
     pub fn below(&mut self, end: u64) -> u64 {
         // The high half of the product: no bias that anybody could see.
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
     /// The next number from 0 up to and without 1.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -49,14 +49,14 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_splitmix64() {
         // The first of its published sequence for the seed 0.
-        assert_eq!(Random(0).next(), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(Random(0).draw(), 0xe220_a839_7b1d_cdaf);
     }
 
     #[test]
     fn a_position_has_its_numbers_whatever_was_drawn_before() {
-        let of = |position| Random::at(42, position).next();
+        let of = |position| Random::at(42, position).draw();
         assert_eq!(of(7), of(7));
         assert_ne!(of(7), of(8));
-        assert_ne!(of(7), Random::at(43, 7).next());
+        assert_ne!(of(7), Random::at(43, 7).draw());
     }
 }

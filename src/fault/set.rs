@@ -136,15 +136,13 @@ impl FaultSet {
                 }
                 // It is looked at again after the delay.
                 Action::Hang(..) if delay.is_some() => {}
-                Action::Hang(max, then) => {
-                    if self.fire(armed, ask, now, seen).is_ok() {
-                        return Some(Wait {
-                            time: max,
-                            then,
-                            is_hang: true,
-                            rules: vec![Arc::clone(armed)],
-                        });
-                    }
+                Action::Hang(max, then) if self.fire(armed, ask, now, seen).is_ok() => {
+                    return Some(Wait {
+                        time: max,
+                        then,
+                        is_hang: true,
+                        rules: vec![Arc::clone(armed)],
+                    });
                 }
                 _ => {}
             }
@@ -161,6 +159,13 @@ impl FaultSet {
             self.fire(armed, ask, now, seen).ok()?;
             Some((decision, Arc::clone(armed)))
         });
+        if decision.is_some() {
+            // What is decided stays so: only what is armed from now on is asked after the I/O.
+            let deciding = candidates
+                .iter()
+                .filter(|armed| decision_of(&armed.rule.action).is_some());
+            seen.0.extend(deciding.map(|armed| armed.id));
+        }
         let nothing_is_done = matches!(decision, Some((Decision::Error(_) | Decision::Lose, _)));
         let mut changes = Vec::new();
         let changing = candidates

@@ -147,6 +147,11 @@ fn the_first_rule_that_decides_decides_and_the_others_do_not_count() {
     assert_eq!(set.armed()[1].matched(), 0);
     assert_eq!(decide(&set, ask(Op::Read, 0, 1)), EIO);
     assert_eq!(decide(&set, ask(Op::Write, 0, 1)), Some(Decision::Lose));
+    // Nor do they after the I/O.
+    let torn = self::set(&["tear keep=1", "error op=write errno=EIO"]);
+    let (mut seen, ask) = (Seen::default(), ask(Op::Write, 0, 4));
+    assert!(torn.outcome(ask, NOW, &mut seen).decision.is_some());
+    assert!(torn.late_error(ask, NOW, &mut seen).is_none());
 }
 
 #[test]

@@ -131,6 +131,9 @@ fn inject(disk: &Disk, text: &str) -> Result<(), String> {
 }
 
 fn begins_a_rule(text: &str) -> bool {
+    if text.trim() != text || text.contains('\n') {
+        return false;
+    }
     let first = text.split(char::is_whitespace).next().unwrap_or_default();
     Mode::named(first).is_some() || Action::NAMES.contains(&first)
 }

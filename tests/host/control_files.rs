@@ -18,7 +18,10 @@ fn every_file_of_the_contract_is_there() {
     };
     assert_eq!(list(""), "ctl vda");
     assert_eq!(list("ctl"), "attach clear detach disks error vda version");
-    assert_eq!(list("ctl/vda"), "faults image inflight mode size stats");
+    assert_eq!(
+        list("ctl/vda"),
+        "damage faults image inflight mode release rules seed size stats"
+    );
     assert_eq!(
         mount.read("version"),
         format!("provium {}\n", env!("CARGO_PKG_VERSION"))
@@ -102,8 +105,8 @@ fn a_rejected_write_is_an_error_and_leaves_the_set_as_it_was() {
             stderr(&echo)
         );
         let error = mount.read("error");
-        let expected =
-            "11 vda/faults: line 1: unknown mode `bogus` (valid: eio_read, eio_write, slow)\n";
+        let expected = "11 vda/faults: line 1, column 1: unknown mode `bogus` (valid: eio_read, eio_write, slow, \
+             error, delay, hang, corrupt, lose, tear, misdirect, stale)\n";
         assert_eq!(error, expected, "{name}");
     });
 }

@@ -12,6 +12,7 @@ mod guests;
 mod harness;
 mod layers;
 mod reports;
+mod rules;
 mod runner;
 mod selection;
 mod start;

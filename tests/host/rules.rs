@@ -1,0 +1,325 @@
+//! Rules through a mount: exact counts and ranges, seeds, holds and releases, what is written down.
+
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::*;
+
+/// Which of so many reads of one sector fail with EIO, counted from 1; any other error is a failure.
+fn failing(mount: &Mount, reads: u64) -> Vec<u64> {
+    let file = open_direct(&mount.vda());
+    let mut sector = AlignedSector([0; 512]);
+    let fails = |_: &u64| match file.read_at(&mut sector.0, 0) {
+        Ok(n) => {
+            assert_eq!(n, 512);
+            false
+        }
+        Err(error) => {
+            assert_eq!(error.raw_os_error(), Some(libc::EIO));
+            true
+        }
+    };
+    (1..=reads).filter(fails).collect()
+}
+
+#[repr(align(512))]
+struct AlignedSector([u8; 512]);
+
+#[test]
+fn skip_every_and_times_fail_exactly_the_reads_that_they_say() {
+    let mount = Mount::new();
+    mount.arm("error op=read errno=EIO skip=100 every=7 times=50 tag=exact");
+    let expected: Vec<u64> = (1..=50).map(|n| 100 + 7 * n).collect();
+    assert_eq!(failing(&mount, 10_000), expected);
+    let rules = mount.read("vda/rules");
+    assert!(rules.contains(" matched=10000 fired=50 left=0 "), "{rules}");
+    assert_eq!(mount.stat("read_errors_injected"), 50);
+}
+
+#[test]
+fn a_probability_fails_the_same_reads_in_a_fresh_server() {
+    let rule = "error op=read errno=EIO p=0.1 seed=42";
+    let once = || {
+        let mount = Mount::new();
+        mount.arm(rule);
+        failing(&mount, 10_000)
+    };
+    let first = once();
+    assert_eq!(first, once());
+    assert!((900..=1100).contains(&first.len()), "{}", first.len());
+}
+
+#[test]
+fn the_seed_of_a_disk_decides_for_rules_without_one() {
+    let with_seed = |seed: &str| {
+        let mount = Mount::new();
+        std::fs::write(mount.ctl("vda/seed"), seed).unwrap();
+        assert_eq!(mount.read("vda/seed"), format!("{seed}\n"));
+        mount.arm("eio_read p=0.5");
+        failing(&mount, 200)
+    };
+    assert_eq!(with_seed("7"), with_seed("7"));
+    assert_ne!(with_seed("7"), with_seed("8"));
+    let mount = Mount::new();
+    assert_eq!(errno(mount.append("vda/seed", "many")), libc::EINVAL);
+    assert!(
+        mount
+            .read("error")
+            .contains("vda/seed: seed wants a whole number")
+    );
+}
+
+#[test]
+fn a_range_begins_and_ends_at_its_sectors_for_qemu_io() {
+    if !has("qemu-io") {
+        return;
+    }
+    let mount = Mount::new();
+    mount.arm("error op=read errno=EIO at=2048+8");
+    let reads = |sector: u64, count: u64| {
+        let read = format!("read {} {}", sector * 512, count * 512);
+        let mut qemu_io = Command::new("qemu-io");
+        qemu_io.args(["-t", "none", "-n", "-f", "raw", "-c", &read]);
+        let output = run(qemu_io.arg(mount.vda()));
+        !stdout(&output).contains("Input/output error") && output.status.success()
+    };
+    assert!(reads(2047, 1) && reads(2056, 1));
+    assert!(!reads(2048, 1) && !reads(2055, 1));
+    assert!(!reads(2047, 2) && !reads(2041, 8));
+    assert!(reads(2040, 8));
+}
+
+#[test]
+fn every_action_and_selector_is_shown_as_it_was_armed() {
+    let mount = Mount::new();
+    let rules = "error op=flush errno=ENOSPC times=3 after=1s for=2m\n\
+                 delay op=read by=20ms..80ms p=0.5 seed=1\n\
+                 hang op=write max=5s then=ok tag=stuck\n\
+                 corrupt op=read how=flip bits=3 at=0+1,8+2\n\
+                 lose op=flush when=stuck\n\
+                 tear op=write keep=2 then=EIO size=4096..\n\
+                 misdirect op=write by=-8 skip=1 every=2\n\
+                 stale op=read up=1s down=2s\n";
+    mount.arm(rules);
+    assert_eq!(mount.read("vda/faults"), rules);
+    assert_eq!(mount.read("vda/rules").lines().count(), 8);
+    mount.append("vda/faults", "!stuck").unwrap();
+    assert_eq!(mount.read("vda/faults").lines().count(), 7);
+    assert_eq!(errno(mount.append("vda/faults", "!stuck")), libc::EINVAL);
+    assert!(
+        mount
+            .read("error")
+            .contains("no rule has the tag `stuck`, and it is no mode")
+    );
+}
+
+/// A dd that reads the disk's first sector.
+fn reader(mount: &Mount) -> std::process::Child {
+    let mut dd = Command::new("dd");
+    dd.arg(format!("if={}", mount.vda().display()));
+    dd.args(["of=/dev/null", "bs=512", "count=1", "iflag=direct"]);
+    dd.stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_held_read_is_seen_and_released_with_the_error_asked_for() {
+    let mount = Mount::new();
+    mount.arm("hang op=read tag=stuck");
+    let mut dd = reader(&mount);
+    eventually("it is held", || {
+        mount.read("vda/inflight").starts_with("read 0 1 ")
+    });
+    assert!(dd.try_wait().unwrap().is_none());
+    mount.append("vda/release", "stuck EIO").unwrap();
+    assert!(!dd.wait().unwrap().success());
+    let mut dd = reader(&mount);
+    eventually("it is held", || !mount.read("vda/inflight").is_empty());
+    mount.append("vda/release", "all").unwrap();
+    assert!(dd.wait().unwrap().success());
+    assert_eq!(mount.stat("read_held"), 2);
+    for bad in ["\n", "other", "stuck EIX", "all EIO now"] {
+        assert_eq!(
+            errno(mount.append("vda/release", bad)),
+            libc::EINVAL,
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_hang_ends_with_its_max_with_clear_with_its_rule_and_with_the_mount() {
+    let mut mount = Mount::new();
+    mount.arm("hang op=read max=100ms then=ok");
+    let started = Instant::now();
+    assert!(reader(&mount).wait().unwrap().success());
+    assert!(started.elapsed() >= Duration::from_millis(100));
+    let held = |mount: &Mount| {
+        let dd = reader(mount);
+        eventually("it is held", || !mount.read("vda/inflight").is_empty());
+        dd
+    };
+    mount.clear();
+    mount.arm("hang op=read");
+    let mut dd = held(&mount);
+    mount.clear();
+    assert!(dd.wait().unwrap().success());
+    mount.arm("hang op=read");
+    let mut dd = held(&mount);
+    std::fs::write(mount.ctl("vda/faults"), "slow\n").unwrap();
+    assert!(dd.wait().unwrap().success());
+    std::fs::write(mount.ctl("vda/faults"), "hang op=read\n").unwrap();
+    let mut dd = held(&mount);
+    let started = Instant::now();
+    mount.signal(libc::SIGTERM);
+    dd.wait().unwrap();
+    mount.wait_for_end();
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn ten_thousand_held_requests_hold_up_nobody_else() {
+    if !has("fio") {
+        return;
+    }
+    let mut mount = Mount::of_size(64 * MIB);
+    mount.arm("hang op=read tag=all-of-them");
+    let fio = || {
+        let mut fio = Command::new("fio");
+        fio.args([
+            "--name=held",
+            "--rw=randread",
+            "--bs=4k",
+            "--direct=1",
+            "--ioengine=libaio",
+        ]);
+        fio.args([
+            "--iodepth=1250",
+            "--numjobs=8",
+            "--thread",
+            "--io_size=10m",
+            "--size=64m",
+        ]);
+        fio.args([
+            "--group_reporting",
+            "--allow_file_create=0",
+            "--time_based=0",
+        ]);
+        fio.arg(format!("--filename={}", mount.vda().display()));
+        fio.stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let in_flight = |mount: &Mount| stat_in(&mount.read("vda/stats"), "in_flight");
+    let mut clients = fio();
+    eventually("all are held", || in_flight(&mount) == 10_000);
+    let started = Instant::now();
+    for file in ["vda/faults", "vda/rules", "vda/stats", "disks", "version"] {
+        let asked = Instant::now();
+        mount.read(file);
+        assert!(
+            asked.elapsed() < Duration::from_millis(50),
+            "{file}: {:?}",
+            asked.elapsed()
+        );
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", mount.server())).unwrap();
+    let number = |key: &str| -> u64 {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    assert!(number("Threads:") < 64, "{status}");
+    assert!(number("VmRSS:") < 200 * 1024, "{status}");
+    println!("answered within {:?}", started.elapsed());
+    mount.clear();
+    mount.append("vda/faults", "slow").unwrap();
+    mount.clear();
+    assert!(clients.wait().unwrap().success());
+    // And they end with the mount.
+    mount.arm("hang op=read");
+    let mut clients = fio();
+    eventually("all are held again", || in_flight(&mount) == 10_000);
+    let started = Instant::now();
+    mount.signal(libc::SIGTERM);
+    mount.wait_for_end();
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    let _ = clients.wait();
+}
+
+#[test]
+fn what_a_rule_does_to_the_image_is_listed_and_nothing_else_is_touched() {
+    let mount = Mount::new();
+    mount.arm("corrupt op=write how=fill byte=0xee at=9+1");
+    let file = std::fs::File::options()
+        .write(true)
+        .open(mount.vda())
+        .unwrap();
+    file.write_all_at(&[1; 4 * 512], 8 * 512).unwrap();
+    let image = std::fs::read(mount.image()).unwrap();
+    let mut expected = vec![0; image.len()];
+    expected[8 * 512..12 * 512].fill(1);
+    expected[9 * 512..10 * 512].fill(0xee);
+    assert!(image == expected);
+    let rule = "corrupt op=write how=fill byte=238 at=9+1";
+    assert_eq!(mount.read("vda/damage"), format!("9 1 corrupted {rule}\n"));
+}
+
+#[test]
+fn rules_are_swapped_by_many_while_fio_runs_and_leave_no_trace() {
+    if !has("fio") {
+        return;
+    }
+    let mount = Mount::of_size(32 * MIB);
+    let faults = mount.ctl("vda/faults").display().to_string();
+    // Delays only: fio would stop at an error, and is to verify all that it writes.
+    let script = format!(
+        "set -e; while [ -e {go} ]; do
+           (for n in $(seq 100); do echo \"delay by=${{n}}us at=$n+1\"; done) | dd bs=64k iflag=fullblock of={faults} conv=notrunc oflag=append status=none
+           echo 'delay by=1ms p=0.01' > {faults}
+           : > {faults}
+         done",
+        go = mount.folder().join("go").display(),
+    );
+    std::fs::write(mount.folder().join("go"), "").unwrap();
+    let shell = |_| {
+        Command::new("bash")
+            .args(["-c", &script])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let shells: Vec<_> = (0..4).map(shell).collect();
+    let mut fio = Command::new("fio");
+    fio.args([
+        "--name=v",
+        "--rw=randrw",
+        "--bs=4k",
+        "--direct=1",
+        "--ioengine=libaio",
+        "--iodepth=16",
+    ]);
+    fio.args([
+        "--size=16m",
+        "--verify=crc32c",
+        "--verify_fatal=1",
+        "--verify_state_save=0",
+    ]);
+    let output = run(fio.arg(format!("--filename={}", mount.vda().display())));
+    std::fs::remove_file(mount.folder().join("go")).unwrap();
+    for shell in shells {
+        let shell = shell.wait_with_output().unwrap();
+        assert_ok(&shell);
+    }
+    assert_ok(&output);
+    mount.clear();
+    assert_eq!(mount.read("vda/faults"), "");
+    assert_eq!(mount.read("vda/damage"), "");
+}

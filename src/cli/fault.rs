@@ -1,11 +1,14 @@
 //! `provium fault`: shows and edits the faults of a disk.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::Exit;
 use super::exit::UsageError;
 use crate::client::{DiskControl, MountClient};
-use crate::fault::{Action, Mode};
+use crate::disk::SECTOR;
+use crate::fault::{Action, Ask, FaultSet, Mode, Op};
 
 /// Show or arm the faults of a disk
 #[derive(Debug, clap::Args)]
@@ -17,6 +20,7 @@ Examples:
   provium fault /tmp/m/vda --remove slow
   provium fault /tmp/m/vda \"error op=read errno=EIO at=2048+8 times=3\"
   provium fault /tmp/m/vda --rules            with what they have done so far
+  provium fault /tmp/m/vda --explain \"read 2048+8\"
   provium fault /tmp/m/vda --release all      let go what a hang holds
   provium fault /tmp/m/vda --clear")]
 pub(super) struct Args {
@@ -47,6 +51,9 @@ pub(super) struct Args {
     /// Show what the rules have done
     #[arg(long = "rules", conflicts_with_all = ["rules", "clear", "release"])]
     states: bool,
+    /// Say which rule would act on a request, and why the others would not
+    #[arg(long, value_name = "OP SECTOR+COUNT", conflicts_with_all = ["rules", "clear", "release", "states"])]
+    explain: Option<String>,
 }
 
 fn rules_help() -> String {
@@ -63,6 +70,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         disk.clear_faults()?;
     } else if let Some(tag) = &args.release {
         disk.release(tag, args.errno.as_deref())?;
+    } else if let Some(request) = &args.explain {
+        explain(&disk, request)?;
     } else if args.states {
         for state in disk.rules()? {
             println!("{state}");
@@ -79,6 +88,36 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         disk.add_faults(&args.rules)?;
     }
     Ok(Exit::Done)
+}
+
+/// One line a rule. Nothing is counted: it is what would become of the next such request, now.
+fn explain(disk: &DiskControl, request: &str) -> anyhow::Result<()> {
+    let ask = parse_request(request).ok_or_else(|| {
+        let valid = "read, write, flush, discard or zero, and SECTOR+COUNT, as in `read 2048+8`";
+        UsageError(format!("`{request}` is no request (valid: {valid})"))
+    })?;
+    // Any moment will do from which all rules can be counted back.
+    let now = Duration::from_secs(1 << 40);
+    let states = disk.rules()?.into_iter().zip(1..);
+    let armed = states.filter_map(|(state, id)| state.armed(id, now).map(Arc::new));
+    for (armed, answer) in FaultSet::of(armed.collect()).explain(ask, now) {
+        match answer {
+            Ok(()) => println!("acts  {}", armed.rule),
+            Err(why) => println!("no    {}: {why}", armed.rule),
+        }
+    }
+    Ok(())
+}
+
+/// `OP SECTOR+COUNT`, or `flush`.
+fn parse_request(text: &str) -> Option<Ask> {
+    let (op, range) = text.trim().split_once(' ').unwrap_or((text.trim(), "0+0"));
+    let (op, (sector, count)) = (Op::named(op)?, range.trim().split_once('+')?);
+    Some(Ask {
+        op,
+        offset: sector.parse::<u64>().ok()?.checked_mul(SECTOR)?,
+        len: count.parse::<u64>().ok()?.checked_mul(SECTOR)?,
+    })
 }
 
 fn open(path: &Path) -> anyhow::Result<DiskControl> {

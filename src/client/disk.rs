@@ -4,63 +4,13 @@ use std::path::PathBuf;
 
 use super::mount::WriteMode;
 use super::{ClientError, DataError, DataFile, MountClient};
+use crate::fault::RuleState;
 
 /// The control files of a disk.
 #[derive(Clone, Debug)]
 pub struct DiskControl {
     mount: MountClient,
     id: String,
-}
-
-/// A line of `rules`: an armed rule, and what it has done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleState {
-    /// Its text.
-    pub rule: String,
-    /// Requests that it is for.
-    pub matched: u64,
-    /// How often it acted.
-    pub fired: u64,
-    /// How often it may still act, where that is limited.
-    pub left: Option<u64>,
-}
-
-impl std::fmt::Display for RuleState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let left = self.left.map_or("-".to_owned(), |left| left.to_string());
-        let (matched, fired) = (self.matched, self.fired);
-        write!(
-            f,
-            "{} matched={matched} fired={fired} left={left}",
-            self.rule
-        )
-    }
-}
-
-impl RuleState {
-    fn parse(line: &str) -> Option<Self> {
-        let (rule, counters) = line.split_once(" matched=")?;
-        let mut words = counters.split_whitespace();
-        let matched = words.next()?.parse().ok()?;
-        let fired = words.next()?.strip_prefix("fired=")?.parse().ok()?;
-        let left = words.next()?.strip_prefix("left=")?.parse().ok();
-        Some(Self {
-            rule: rule.to_owned(),
-            matched,
-            fired,
-            left,
-        })
-    }
-
-    /// Whether `name` is the rule's text, or its tag.
-    pub fn is_called(&self, name: &str) -> bool {
-        let tag = self
-            .rule
-            .rsplit(' ')
-            .next()
-            .and_then(|word| word.strip_prefix("tag="));
-        self.rule == name || tag == Some(name)
-    }
 }
 
 impl DiskControl {

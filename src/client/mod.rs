@@ -6,6 +6,6 @@ mod error;
 mod mount;
 
 pub use data::{DataError, DataFile};
-pub use disk::{DiskControl, RuleState};
+pub use disk::DiskControl;
 pub use error::ClientError;
 pub use mount::{DiskLine, MountClient};

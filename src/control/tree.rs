@@ -90,7 +90,7 @@ impl Control {
     pub fn read_disk(&self, disk: &Disk, file: DiskFile) -> Result<String, Errno> {
         Ok(match file {
             DiskFile::Faults => lines(disk.faults().rules()),
-            DiskFile::Rules => lines(disk.faults().armed()),
+            DiskFile::Rules => lines(disk.rules()),
             DiskFile::Damage => disk.damage().to_string(),
             DiskFile::Seed => format!("{}\n", disk.seed()),
             DiskFile::Release => return Err(Errno(libc::EACCES)),

@@ -43,12 +43,13 @@ impl Disk {
     /// The first look, and the second: the one after a wait. Rules that were counted are not asked
     /// again, so that it ends.
     fn look(self: &Arc<Self>, request: Request<'_>, mut journey: Journey, reply: impl Reply) {
+        let ask = request.ask();
         let faults = self.faults.load();
-        if faults.is_empty() {
+        if !faults.concerns(ask) {
             drop(faults); // A snapshot is not kept across I/O.
             return self.serve(&request, &Plan::default(), journey, reply);
         }
-        let (ask, now) = (request.ask(), self.now());
+        let now = self.now();
         if let Some(wait) = faults.wait(ask, now, &mut journey.seen) {
             drop(faults);
             return self.hold(request, wait, journey, reply);
@@ -175,9 +176,9 @@ impl Disk {
         reply: impl Reply,
     ) {
         let faults = self.faults.load();
-        let late = match faults.is_empty() {
-            true => None,
-            false => faults.late_error(ask, self.now(), &mut journey.seen),
+        let late = match faults.concerns(ask) {
+            true => faults.late_error(ask, self.now(), &mut journey.seen),
+            false => None,
         };
         drop(faults);
         if let Some((errno, _)) = late {

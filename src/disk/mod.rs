@@ -37,7 +37,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::fault::{
-    Armed, Arming, Ask, Decision, Edit, Errno, FaultSet, NoSuchTag, Op, Seen, Then,
+    Armed, Arming, Ask, Decision, Edit, Errno, FaultSet, NoSuchTag, Op, RuleState, Seen, Then,
 };
 use crate::image::Image;
 use delays::Held;
@@ -126,6 +126,13 @@ impl Disk {
     /// The storage behind it, for questions about size and extents.
     pub fn image(&self) -> &dyn Image {
         &*self.image
+    }
+
+    /// The armed rules and what they have done, oldest first.
+    pub fn rules(&self) -> Vec<RuleState> {
+        let (faults, now) = (self.faults.load(), self.now());
+        let states = faults.armed().iter();
+        states.map(|armed| RuleState::of(armed, now)).collect()
     }
 
     /// What has happened so far.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::random::{Random, fnv};
-use super::{Op, Rule};
-use crate::duration::show_duration;
+use super::{Op, Rule, parse_rule};
+use crate::duration::{parse_duration, show_duration};
 
 /// A request, as a rule sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,18 +186,87 @@ impl Armed {
     }
 }
 
-/// The rule, and what it has done.
-impl fmt::Display for Armed {
+/// What a line of `ctl/ID/rules` says: a rule, and what it has done. Prints as the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleState {
+    /// The rule's text.
+    pub rule: String,
+    /// Requests that it is for.
+    pub matched: u64,
+    /// How often it acted.
+    pub fired: u64,
+    /// How often it may still act, where that is limited.
+    pub left: Option<u64>,
+    /// How long ago it was armed.
+    pub age: Duration,
+    /// Where its random numbers begin.
+    pub seed: u64,
+}
+
+impl RuleState {
+    /// The state of `armed` at `now`.
+    pub fn of(armed: &Armed, now: Duration) -> Self {
+        let fired = armed.fired();
+        Self {
+            rule: armed.rule.to_string(),
+            matched: armed.matched(),
+            fired,
+            left: armed.rule.times.map(|times| times.saturating_sub(fired)),
+            age: now.saturating_sub(armed.since),
+            seed: armed.seed,
+        }
+    }
+
+    /// Reads a line.
+    pub fn parse(line: &str) -> Option<Self> {
+        let (rule, counters) = line.split_once(" matched=")?;
+        let mut words = counters.split_whitespace();
+        let matched = words.next()?.parse().ok()?;
+        let mut value = |key: &str| words.next()?.strip_prefix(key);
+        Some(Self {
+            rule: rule.to_owned(),
+            matched,
+            fired: value("fired=")?.parse().ok()?,
+            left: value("left=")?.parse().ok(),
+            age: parse_duration(value("age=")?)?,
+            seed: value("drawn_from=")?.parse().ok()?,
+        })
+    }
+
+    /// Whether `name` is the rule's text, or its tag.
+    pub fn is_called(&self, name: &str) -> bool {
+        let last = self.rule.rsplit(' ').next();
+        self.rule == name || last.and_then(|word| word.strip_prefix("tag=")) == Some(name)
+    }
+
+    /// The rule as it is armed, for a `now` of the caller's choice. None when its text is no rule.
+    pub fn armed(&self, id: u64, now: Duration) -> Option<Armed> {
+        Some(Armed {
+            id,
+            rule: parse_rule(&self.rule, 1).ok()?,
+            since: now.saturating_sub(self.age),
+            seed: self.seed,
+            matched: self.matched.into(),
+            fired: self.fired.into(),
+        })
+    }
+}
+
+impl fmt::Display for RuleState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fired = self.fired();
-        let left = match self.rule.times {
-            Some(times) => times.saturating_sub(fired).to_string(),
-            None => "-".into(),
-        };
-        let (rule, matched, seed) = (&self.rule, self.matched(), self.seed);
+        let Self {
+            rule,
+            matched,
+            fired,
+            left,
+            age,
+            seed,
+        } = self;
+        let left = left.map_or("-".to_owned(), |left| left.to_string());
+        let age = show_duration(*age);
         write!(
             f,
-            "{rule} matched={matched} fired={fired} left={left} drawn_from={seed}"
+            "{rule} matched={matched} fired={fired} left={left} age={age} drawn_from={seed}"
         )
     }
 }

@@ -26,6 +26,18 @@ struct Range {
     rule: u32,
 }
 
+impl OfOp {
+    /// The rules with a range that overlaps, one entry a range.
+    fn hits(&self, ask: Ask) -> impl Iterator<Item = u32> {
+        let end = ask.offset.saturating_add(ask.len);
+        let behind = self.ranges.partition_point(|range| range.start < end);
+        let before = self.ranges[..behind].iter().rev();
+        let reach = before.take_while(move |range| range.furthest > ask.offset);
+        let hits = reach.filter(move |range| range.end > ask.offset);
+        hits.map(|range| range.rule)
+    }
+}
+
 impl Index {
     pub(super) fn of(armed: &[Arc<Armed>]) -> Self {
         let mut index = Self::default();
@@ -61,17 +73,16 @@ impl Index {
         index
     }
 
+    /// Whether there is a rule that may match.
+    pub(super) fn has(&self, ask: Ask) -> bool {
+        let of_op = &self.0[ask.op as usize];
+        !of_op.anywhere.is_empty() || of_op.hits(ask).next().is_some()
+    }
+
     /// The places of the rules that may match, in order, each once.
     pub(super) fn find(&self, ask: Ask) -> Vec<u32> {
         let of_op = &self.0[ask.op as usize];
-        let end = ask.offset.saturating_add(ask.len);
-        let behind = of_op.ranges.partition_point(|range| range.start < end);
-        let before = of_op.ranges[..behind].iter().rev();
-        let reach = before.take_while(|range| range.furthest > ask.offset);
-        let hits = reach
-            .filter(|range| range.end > ask.offset)
-            .map(|range| range.rule);
-        let mut found: Vec<u32> = hits.collect();
+        let mut found: Vec<u32> = of_op.hits(ask).collect();
         if found.is_empty() {
             return of_op.anywhere.clone();
         }

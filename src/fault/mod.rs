@@ -17,11 +17,11 @@ mod set;
 mod tests;
 
 pub use action::{Action, HANG_MAX, How, Then};
-pub use armed::{Armed, Ask, Fired, Why};
+pub use armed::{Armed, Ask, Fired, RuleState, Why};
 pub use errno::Errno;
 pub use grammar::{Edit, GrammarError, parse_edits, parse_rule};
 pub use mode::{Mode, SLOW_FAULT_MS};
 pub use op::{Op, Ops};
 pub use random::{Random, fnv};
-pub use rule::{Probability, Rule, Sectors, SizeRange};
+pub use rule::{Probability, Rule, Sectors, SizeRange, Spelling};
 pub use set::{Arming, Decision, FaultSet, NoSuchTag, Outcome, Seen, Wait};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Errno, Op, Ops, Rule};
+use super::{Action, Errno, Op, Ops, Rule, Spelling};
 
 /// How long `slow` waits before the I/O, in milliseconds.
 pub const SLOW_FAULT_MS: u64 = 50;
@@ -46,6 +46,7 @@ impl Mode {
         };
         Rule {
             ops: Ops::of(ops),
+            spelling: Spelling { as_mode: true },
             ..Rule::new(action)
         }
     }

@@ -40,6 +40,26 @@ pub struct Rule {
     pub when: Option<String>,
     /// Its own name.
     pub tag: Option<String>,
+    /// How it prints.
+    pub spelling: Spelling,
+}
+
+/// Whether a rule was written as a mode with selectors, and prints so. Rules that differ in nothing
+/// else are equal. Without selectors a rule that does what a mode does prints as the mode.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spelling {
+    /// It began with the name of a mode.
+    pub as_mode: bool,
+}
+
+impl PartialEq for Spelling {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for Spelling {}
+impl std::hash::Hash for Spelling {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
 }
 
 /// A range of sectors.
@@ -114,6 +134,7 @@ impl Rule {
             cycle: None,
             when: None,
             tag: None,
+            spelling: Spelling::default(),
         }
     }
 
@@ -190,7 +211,9 @@ impl Rule {
 /// Prints the text that parses back to an equal rule: with the mode's name where there is one.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = match Mode::of(self) {
+        let selectors = self.selector_words();
+        let mode = Mode::of(self).filter(|_| self.spelling.as_mode || selectors.is_empty());
+        let mut words = match mode {
             Some(mode) => vec![mode.name().to_owned()],
             None => {
                 let mut words = vec![self.action.name().to_owned(), format!("op={}", self.ops)];
@@ -198,7 +221,7 @@ impl fmt::Display for Rule {
                 words
             }
         };
-        words.extend(self.selector_words());
+        words.extend(selectors);
         f.write_str(&words.join(" "))
     }
 }

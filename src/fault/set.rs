@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::index::Index;
-use super::{Action, Armed, Ask, Edit, Errno, Fired, Op, Rule, Then, Why};
+use super::{Action, Armed, Ask, Edit, Errno, Fired, Rule, Then, Why};
 
 /// The rules that are armed, in the order in which they were armed.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +70,12 @@ pub enum Decision {
 }
 
 impl FaultSet {
+    /// The set of these rules, in this order.
+    pub fn of(armed: Vec<Arc<Armed>>) -> Self {
+        let index = Index::of(&armed);
+        Self { armed, index }
+    }
+
     /// The armed rules, oldest first.
     pub fn armed(&self) -> &[Arc<Armed>] {
         &self.armed
@@ -83,6 +89,11 @@ impl FaultSet {
     /// Whether nothing is armed.
     pub fn is_empty(&self) -> bool {
         self.armed.is_empty()
+    }
+
+    /// Whether there is a rule for such a request. Most requests meet none, and need no clock.
+    pub fn concerns(&self, ask: Ask) -> bool {
+        self.index.has(ask)
     }
 
     /// The set after `edits`, in order. Arming what is armed already keeps its place; its time and
@@ -110,8 +121,7 @@ impl FaultSet {
                 }
             }
         }
-        let index = Index::of(&armed);
-        Ok(Self { armed, index })
+        Ok(Self::of(armed))
     }
 
     /// Why a request has to wait at `now`, if it has to: all delays together, or else one hang.
@@ -265,11 +275,6 @@ impl FaultSet {
             .into_iter()
             .map(|at| &self.armed[at as usize])
             .collect()
-    }
-
-    /// Whether a rule may act on requests of kind `op`, wherever they are.
-    pub fn concerns(&self, op: Op) -> bool {
-        self.armed.iter().any(|armed| armed.rule.ops.contains(op))
     }
 }
 

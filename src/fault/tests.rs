@@ -221,6 +221,17 @@ fn arming_again_keeps_the_place_and_starts_anew() {
 }
 
 #[test]
+fn a_rule_prints_as_it_was_written_and_its_other_spelling_is_equal() {
+    for text in ["eio_read at=8+1", "error op=read errno=EIO at=8+1"] {
+        assert_eq!(parse_rule(text, 1).unwrap().to_string(), text);
+    }
+    let both = set(&["eio_read at=8+1", "error op=read errno=EIO at=8+1"]);
+    assert_eq!(both.rules().count(), 1);
+    let plain = parse_rule("error op=read errno=EIO", 1).unwrap();
+    assert_eq!(plain.to_string(), "eio_read");
+}
+
+#[test]
 fn rules_are_removed_by_text_and_by_tag() {
     let all = set(&["slow", "eio_read tag=a", "eio_write tag=a"]);
     let edited = |text: &str| all.edited(&parse_edits(text.as_bytes()).unwrap(), Arming::default());

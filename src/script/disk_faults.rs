@@ -8,9 +8,9 @@ use super::bind::Methods;
 use super::context::Context;
 use super::disk::{Disk, SectorError};
 use super::duration::LuaDuration;
-use crate::client::{ClientError, DiskControl, RuleState};
+use crate::client::{ClientError, DiskControl};
 use crate::duration::show_duration;
-use crate::fault::{Action, GrammarError, Mode, parse_rule};
+use crate::fault::{Action, GrammarError, Mode, RuleState, parse_rule};
 use crate::vm::VmError;
 
 /// How long `wait_fired` waits unless told.

@@ -323,3 +323,46 @@ fn rules_are_swapped_by_many_while_fio_runs_and_leave_no_trace() {
     assert_eq!(mount.read("vda/faults"), "");
     assert_eq!(mount.read("vda/damage"), "");
 }
+
+#[test]
+fn an_explanation_names_what_would_act_and_why_the_rest_would_not() {
+    let mount = Mount::new();
+    mount.arm(
+        "error op=read errno=EIO at=8+1 times=1\nerror op=read errno=ENOSPC skip=5\n\
+         lose op=write\neio_read after=1m\nslow",
+    );
+    let disk = mount.vda().display().to_string();
+    let explain = |request: &str| stdout(&provium(&["fault", &disk, "--explain", request]));
+    let lines = |text: String| -> Vec<String> {
+        let line = |line: &str| match line.split_once(": it begins ") {
+            Some((rule, _)) => rule.to_owned(),
+            None => line.to_owned(),
+        };
+        text.lines().map(line).collect()
+    };
+    let expected = [
+        "acts  error op=read errno=EIO at=8+1 times=1",
+        "no    error op=read errno=ENOSPC skip=5: it passes over 5 more",
+        "no    lose op=write: it is for write alone",
+        "no    eio_read after=1m",
+        "acts  slow",
+    ];
+    assert_eq!(lines(explain("read 8+1")), expected);
+    let file = open_direct(&mount.vda());
+    let mut sector = AlignedSector([0; 512]);
+    assert_eq!(errno(file.read_at(&mut sector.0, 8 * 512)), libc::EIO);
+    let after = lines(explain("read 8+1"));
+    assert_eq!(
+        after[0],
+        "no    error op=read errno=EIO at=8+1 times=1: it has fired as often as it may"
+    );
+    assert_eq!(
+        after[1], expected[1],
+        "what an earlier rule decided was not counted"
+    );
+    assert_fails(
+        &provium(&["fault", &disk, "--explain", "raed 1"]),
+        2,
+        &["`raed 1` is no request"],
+    );
+}

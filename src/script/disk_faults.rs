@@ -120,9 +120,11 @@ fn add_names(methods: &Methods<'_>) -> mlua::Result<()> {
 }
 
 fn inject(disk: &Disk, text: &str) -> Result<(), String> {
+    // The text of the documents, whatever else a rule may begin with.
+    if !begins_a_rule(text) {
+        return Err(format!("unknown mode `{text}` (valid: {})", Mode::list()));
+    }
     let rule = parse_rule(text, 1).map_err(|error| match error {
-        // The text of the documents, whatever else a rule may begin with.
-        _ if !begins_a_rule(text) => format!("unknown mode `{text}` (valid: {})", Mode::list()),
         GrammarError::At { what, .. } => what,
         error => error.to_string(),
     })?;

@@ -18,6 +18,7 @@ pub mod image;
 pub mod launch;
 pub mod mounts;
 pub mod names;
+pub mod proc;
 pub mod runner;
 pub mod script;
 pub mod size;

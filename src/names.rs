@@ -3,6 +3,9 @@
 /// The control folder, at the top of the mount.
 pub const CTL: &str = "ctl";
 
+/// Bytes in a sector, everywhere.
+pub const SECTOR: u64 = 512;
+
 /// The version line of this build, as `ctl/version` has it.
 pub const VERSION: &str = concat!("provium ", env!("CARGO_PKG_VERSION"));
 

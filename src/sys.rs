@@ -49,6 +49,17 @@ pub fn ioctl_read_u64(file: &File, request: u64) -> io::Result<u64> {
     Ok(value)
 }
 
+/// The time since the machine began, by the clock that the kernel's log goes by.
+pub fn monotonic() -> Duration {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel fills in one valid timespec; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
 /// The user that this process acts as.
 pub fn uid() -> u32 {
     // SAFETY: geteuid has no preconditions and cannot fail.
@@ -92,6 +103,12 @@ pub fn die_with_starter(command: &mut Command, signal: i32) {
 pub fn ignore(signal: i32) {
     // SAFETY: SIG_IGN runs no code of ours; an unknown signal changes nothing.
     unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+/// Makes this process end, silently, when nobody reads what it prints any more.
+pub fn end_with_reader() {
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 /// Undoes [`die_with_starter`] for this process, and leaves the starter's session and terminal.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::Exit;
 use super::exit::UsageError;
 use crate::client::{DiskControl, MountClient};
-use crate::disk::SECTOR;
 use crate::fault::{Action, Ask, FaultSet, Mode, Op};
+use crate::names::SECTOR;
 
 /// Show or arm the faults of a disk
 #[derive(Debug, clap::Args)]
@@ -80,12 +80,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         for rule in disk.faults()? {
             println!("{rule}");
         }
-    } else if args.set {
-        disk.set_faults(&args.rules)?;
     } else if args.remove {
         disk.remove_faults(&args.rules)?;
     } else {
-        disk.add_faults(&args.rules)?;
+        match args.set {
+            true => disk.set_faults(&args.rules)?,
+            false => disk.add_faults(&args.rules)?,
+        }
+        for warning in disk.warnings(&args.rules)? {
+            eprintln!("provium: warning: {warning}");
+        }
     }
     Ok(Exit::Done)
 }

@@ -16,6 +16,7 @@ mod status;
 mod table;
 mod test;
 mod test_options;
+mod top;
 mod umount;
 
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::Exit;
+
+use crate::sys;
 
 /// A disk that fails on cue: serves disk images as files whose faults are armed while it runs
 #[derive(Debug, Parser)]
@@ -37,6 +40,7 @@ Examples:
   provium mount /tmp/m --disk vda=disk.img      serve disk.img as /tmp/m/vda
   echo eio_read > /tmp/m/ctl/vda/faults         from now on its reads fail
   provium fault /tmp/m/vda --clear              and now they succeed again
+  provium top /tmp/m                            what its disks do, as it happens
   provium umount /tmp/m
   provium test examples/                        run Lua tests against real guests
 
@@ -50,6 +54,7 @@ enum Command {
     Detach(disks::DetachArgs),
     Fault(fault::Args),
     Status(status::Args),
+    Top(top::Args),
     Test(Box<test_options::Args>),
     #[command(hide = true)]
     TestFile(test::FileArgs),
@@ -62,15 +67,34 @@ enum Command {
     Man(man::Args),
 }
 
+impl Command {
+    /// Whether it does nothing but print what it finds: it may end when nobody reads on.
+    fn is_filter(&self) -> bool {
+        matches!(
+            self,
+            Self::Fault(_)
+                | Self::Status(_)
+                | Self::Top(_)
+                | Self::Doctor(_)
+                | Self::Completions(_)
+        )
+    }
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if command.is_filter() {
+        sys::end_with_reader();
+    }
+    let result = match command {
         Command::Mount(args) => mount::run(args),
         Command::Umount(args) => umount::run(&args),
         Command::Attach(args) => disks::attach(&args),
         Command::Detach(args) => disks::detach(&args),
         Command::Fault(args) => fault::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Test(args) => test::run(&args),
         Command::TestFile(args) => test::run_file(&args),
         Command::Init(args) => init::run(&args),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Exit, table};
-use crate::client::{DiskLine, MountClient};
+use crate::client::{ClientError, DiskControl, DiskLine, MountClient};
 use crate::mounts::{self, Mount};
+use crate::vm::{self, Holder};
 
 /// Show mounts, their disks and what is armed
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,56 @@ struct DiskStatus {
     #[serde(flatten)]
     disk: DiskLine,
     faults: Vec<String>,
+    /// What is armed and can never act, and why.
+    warnings: Vec<String>,
+    open_files: u64,
+    in_flight: u64,
+    errors_injected: u64,
+    errors_host: u64,
+    /// Who has it open; of a QEMU also whether its guest sees errors.
+    holders: Vec<Holder>,
+}
+
+impl DiskStatus {
+    fn of(disk: DiskLine, control: &DiskControl) -> Result<Self, ClientError> {
+        let (faults, stats) = (control.faults()?, control.stats()?);
+        let sum = |what: &str| {
+            let keys = stats.keys().filter(|key| key.ends_with(what));
+            keys.map(|key| stats.of(key)).sum()
+        };
+        Ok(Self {
+            warnings: control.warnings(&faults)?,
+            open_files: stats.of("open_files"),
+            in_flight: stats.of("in_flight"),
+            errors_injected: sum("_errors_injected"),
+            errors_host: sum("_errors_host"),
+            holders: vm::holders(&control.path()),
+            faults,
+            disk,
+        })
+    }
+
+    /// What a person should know beside the table.
+    fn notes(&self) -> Vec<String> {
+        let warnings = self.warnings.iter().cloned();
+        let holders = self
+            .holders
+            .iter()
+            .filter(|holder| holder.program.starts_with("qemu-system-"));
+        warnings.chain(holders.map(note)).collect()
+    }
+}
+
+fn note(holder: &Holder) -> String {
+    let who = format!("{} (process {})", holder.program, holder.pid);
+    match holder.visible {
+        Some(true) => format!("{who} has it; its guest sees every error"),
+        Some(false) => format!("{who} has it; {}", holder.obstacles.join("; ")),
+        None => format!(
+            "{who} has it, attached while it ran: whether its guest sees errors, `disk:assert_visible()` \
+             in the test knows"
+        ),
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -62,7 +113,7 @@ fn one(point: &Path) -> anyhow::Result<MountStatus> {
     };
     match listed {
         Some(mount) => Ok(status(&mount)),
-        None => anyhow::bail!(crate::client::ClientError::NotAMount(point.to_owned())),
+        None => anyhow::bail!(ClientError::NotAMount(point.to_owned())),
     }
 }
 
@@ -92,8 +143,8 @@ fn ask(mount: &Mount) -> anyhow::Result<(String, Vec<DiskStatus>)> {
     let client = MountClient::open(&mount.point)?;
     let mut disks = Vec::new();
     for disk in client.disks()? {
-        let faults = client.disk(&disk.id)?.faults()?;
-        disks.push(DiskStatus { disk, faults });
+        let control = client.disk(&disk.id)?;
+        disks.push(DiskStatus::of(disk, &control)?);
     }
     Ok((client.version()?, disks))
 }
@@ -116,12 +167,21 @@ fn print(mounts: &[MountStatus]) {
         }
         if !mount.disks.is_empty() {
             let rows: Vec<_> = mount.disks.iter().map(row).collect();
-            table::print(["  DISK", "SIZE", "MODE", "FAULTS", "IMAGE"], &rows);
+            table::print(HEAD, &rows);
+        }
+        for disk in &mount.disks {
+            for note in disk.notes() {
+                println!("  {}: {note}", disk.disk.id);
+            }
         }
     }
 }
 
-fn row(status: &DiskStatus) -> [String; 5] {
+const HEAD: [&str; 8] = [
+    "  DISK", "SIZE", "MODE", "OPEN", "WAIT", "ERRORS", "IMAGE", "FAULTS",
+];
+
+fn row(status: &DiskStatus) -> [String; 8] {
     let disk = &status.disk;
     let faults = match status.faults.is_empty() {
         true => "-".into(),
@@ -132,7 +192,13 @@ fn row(status: &DiskStatus) -> [String; 5] {
         disk.size
             .map_or("?".into(), |size| indicatif::BinaryBytes(size).to_string()),
         if disk.read_only { "ro" } else { "rw" }.into(),
-        faults,
+        status.open_files.to_string(),
+        status.in_flight.to_string(),
+        match status.errors_host {
+            0 => status.errors_injected.to_string(),
+            host => format!("{}+{host} of the host", status.errors_injected),
+        },
         disk.image.clone(),
+        faults,
     ]
 }

@@ -1,7 +1,7 @@
 //! A plain table for people: columns as wide as their widest cell.
 
-/// Prints `rows` under `head`.
-pub(super) fn print<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
+/// The lines of a table: `head`, then `rows`.
+pub(super) fn lines<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
     let head = head.map(str::to_owned);
     let all = || std::iter::once(&head).chain(rows);
     let width = |column: usize| {
@@ -11,11 +11,19 @@ pub(super) fn print<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
             .unwrap_or(0)
     };
     let widths: [usize; N] = std::array::from_fn(width);
-    for row in all() {
+    let line = |row: &[String; N]| {
         let cells = row.iter().zip(widths);
-        let line: Vec<_> = cells
+        let cells: Vec<_> = cells
             .map(|(cell, width)| format!("{cell:width$}"))
             .collect();
-        println!("{}", line.join("  ").trim_end());
+        cells.join("  ").trim_end().to_owned()
+    };
+    all().map(line).collect()
+}
+
+/// Prints `rows` under `head`.
+pub(super) fn print<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
+    for line in lines(head, rows) {
+        println!("{line}");
     }
 }

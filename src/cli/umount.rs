@@ -59,7 +59,7 @@ fn umount(point: &Path) -> anyhow::Result<Exit> {
     let server = mount.server.map(Process::open).transpose();
     unmount_patiently(point).map_err(|error| match error.raw_os_error() {
         Some(libc::EBUSY) => anyhow::anyhow!(
-            "{} is busy: a process has a disk open or works in the folder; end it first",
+            "{} is busy: a process has a file of it open or works in the folder; end it first",
             point.display()
         ),
         _ => anyhow::Error::new(error).context(format!("cannot unmount {}", point.display())),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::mount::WriteMode;
-use super::{ClientError, DataError, DataFile, MountClient};
-use crate::fault::RuleState;
+use super::{ClientError, DataError, DataFile, MountClient, Stats};
+use crate::fault::{RuleState, parse_rule};
 
 /// The control files of a disk.
 #[derive(Clone, Debug)]
@@ -66,6 +66,21 @@ impl DiskControl {
             .collect())
     }
 
+    /// A sentence for each of `rules`, armed by now, that can never act.
+    pub fn warnings(&self, rules: &[impl AsRef<str>]) -> Result<Vec<String>, ClientError> {
+        let parsed = rules
+            .iter()
+            .filter_map(|rule| parse_rule(rule.as_ref(), 1).ok());
+        let texts: Vec<_> = parsed.map(|rule| rule.to_string()).collect();
+        let armed = self
+            .rules()?
+            .into_iter()
+            .filter(|state| texts.contains(&state.rule));
+        let warning =
+            |state: RuleState| Some(format!("`{}` can never act: {}", state.rule, state.never?));
+        Ok(armed.filter_map(warning).collect())
+    }
+
     /// What rules did to the image: `SECTOR COUNT WHAT RULE` lines.
     pub fn damage(&self) -> Result<Vec<String>, ClientError> {
         Ok(self.read("damage")?.lines().map(str::to_owned).collect())
@@ -86,9 +101,9 @@ impl DiskControl {
         })
     }
 
-    /// The counters, as `key value` lines.
-    pub fn stats(&self) -> Result<String, ClientError> {
-        self.read("stats")
+    /// The counters.
+    pub fn stats(&self) -> Result<Stats, ClientError> {
+        Ok(Stats::parse(&self.read("stats")?))
     }
 
     /// The requests that are under way, one a line.

@@ -4,8 +4,10 @@ mod data;
 mod disk;
 mod error;
 mod mount;
+mod stats;
 
 pub use data::{DataError, DataFile};
 pub use disk::DiskControl;
 pub use error::ClientError;
 pub use mount::{DiskLine, MountClient};
+pub use stats::Stats;

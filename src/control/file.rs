@@ -54,6 +54,7 @@ pub enum DiskFile {
     Inflight,
     Release,
     Damage,
+    Trace,
     Size,
     Image,
     Mode,
@@ -62,13 +63,14 @@ pub enum DiskFile {
 
 impl DiskFile {
     /// All of them, in the order of a listing.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Faults,
         Self::Rules,
         Self::Stats,
         Self::Inflight,
         Self::Release,
         Self::Damage,
+        Self::Trace,
         Self::Size,
         Self::Image,
         Self::Mode,
@@ -82,6 +84,7 @@ impl DiskFile {
             Self::Rules => "rules",
             Self::Release => "release",
             Self::Damage => "damage",
+            Self::Trace => "trace",
             Self::Seed => "seed",
             Self::Stats => "stats",
             Self::Inflight => "inflight",

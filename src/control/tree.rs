@@ -93,7 +93,8 @@ impl Control {
             DiskFile::Rules => lines(disk.rules()),
             DiskFile::Damage => disk.damage().to_string(),
             DiskFile::Seed => format!("{}\n", disk.seed()),
-            DiskFile::Release => return Err(Errno(libc::EACCES)),
+            // A stream has no text that could be read as a whole.
+            DiskFile::Release | DiskFile::Trace => return Err(Errno(libc::EACCES)),
             DiskFile::Inflight => lines(disk.in_flight()),
             DiskFile::Stats => stats(disk),
             DiskFile::Size => format!("{}\n", size(disk)?),
@@ -265,7 +266,7 @@ fn stats(disk: &Disk) -> String {
 }
 
 fn size(disk: &Disk) -> Result<u64, Errno> {
-    disk.image().size().map_err(|error| Errno::of(&error))
+    disk.size().map_err(|error| Errno::of(&error))
 }
 
 fn mode(disk: &Disk) -> &'static str {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::latency::Latency;
 use crate::fault::{Action, Op};
 
 /// Counters of one kind of request. They only grow. On cache lines of their own: every request
@@ -21,9 +23,15 @@ pub struct OpCounters {
     stale: AtomicU64,
     errors_injected: AtomicU64,
     errors_host: AtomicU64,
+    latency: Latency,
 }
 
 impl OpCounters {
+    /// Counts an answer, well or not, that came so long after its request.
+    pub fn answered(&self, after: Duration) {
+        self.latency.record(after);
+    }
+
     /// Counts a request that a fault delays, or holds.
     pub fn waits(&self, is_hang: bool) {
         let counter = if is_hang { &self.held } else { &self.delayed };
@@ -94,6 +102,9 @@ impl fmt::Display for Counters {
             ];
             for (what, value) in lines {
                 writeln!(f, "{op}_{what} {}", value.load(Ordering::Relaxed))?;
+            }
+            for (what, value) in counters.latency.figures() {
+                writeln!(f, "{op}_{what} {value}")?;
             }
         }
         Ok(())

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::SECTOR;
-use crate::fault::Armed;
+use crate::fault::{Armed, Ask, Op};
 
 /// More is counted, not listed.
 const MOST: usize = 100_000;
@@ -41,10 +40,11 @@ impl DamageList {
             list.unlisted += 1;
             return;
         }
-        let sector = offset / SECTOR;
+        let op = Op::Write;
+        let (sector, count) = Ask { op, offset, len }.sectors();
         list.entries.push(Damage {
             sector,
-            count: (offset + len).div_ceil(SECTOR) - sector,
+            count,
             what,
             rule: Arc::clone(rule),
         });

@@ -1,8 +1,9 @@
 //! What rules do to data, byte for byte, against an image in memory and a simple model.
 
+use super::Request;
 use super::tests::{Bench, answer};
-use super::{Request, SECTOR};
 use crate::fault::{Action, Edit, Errno, How, Op, Random, Rule, Then, parse_edits, parse_rule};
+use crate::names::SECTOR;
 
 /// Sectors of the model's disk.
 const SECTORS: u64 = 64;

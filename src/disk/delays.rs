@@ -9,16 +9,14 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{InFlight, Pool};
-use crate::fault::{Armed, Op, Then};
+use crate::fault::{Armed, Ask, Then};
 
 /// A waiting request. It owns its reply through `go_on`: dropping it answers EIO.
 pub(super) struct Held {
     pub(super) due: Instant,
     pub(super) arrived: Instant,
     pub(super) disk: String,
-    pub(super) op: Op,
-    pub(super) offset: u64,
-    pub(super) len: u64,
+    pub(super) ask: Ask,
     /// Those that it waits for.
     pub(super) rules: Vec<Arc<Armed>>,
     pub(super) is_hang: bool,
@@ -149,18 +147,11 @@ impl Drop for Delays {
 }
 
 impl Held {
-    fn rule_texts(&self) -> String {
-        let texts = self.rules.iter().map(|armed| armed.rule.to_string());
-        texts.collect::<Vec<_>>().join("; ")
-    }
-
     fn in_flight(&self) -> InFlight {
         InFlight {
-            op: self.op,
-            offset: self.offset,
-            len: self.len,
+            ask: self.ask,
             age: self.arrived.elapsed(),
-            rule: Some(self.rule_texts()),
+            rules: Armed::texts(&self.rules),
         }
     }
 }

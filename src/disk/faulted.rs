@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Disk, SECTOR};
+use super::Disk;
 use crate::fault::{Action, Armed, Ask, Decision, Errno, Fired, How, Outcome, Random, Then};
+use crate::names::SECTOR;
 
 /// What is done to a request while it is served; nothing by default.
 #[derive(Default)]
@@ -39,13 +40,15 @@ impl Plan {
             torn,
             changes: outcome.changes,
         };
-        let size = disk.image.size().map_err(|error| Errno::of(&error))?;
-        let place = ask.offset.checked_add_signed(shift);
-        let fits = place.is_some_and(|place| place.saturating_add(ask.len) <= size);
-        if shift != 0 && !fits {
-            return Err(Errno::EIO);
+        if shift == 0 {
+            return Ok(plan);
         }
-        Ok(plan)
+        let size = disk.size().map_err(|error| Errno::of(&error))?;
+        let place = ask.offset.checked_add_signed(shift);
+        match place.is_some_and(|place| place.saturating_add(ask.len) <= size) {
+            true => Ok(plan),
+            false => Err(Errno::EIO),
+        }
     }
 
     /// Where a request for `offset` is served.

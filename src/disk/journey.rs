@@ -6,15 +6,17 @@ use std::time::Instant;
 use super::delays::Held;
 use super::faulted::Plan;
 use super::serving::Visible;
+use super::trace::Verdict;
 use super::{Answer, BUFFER, Disk, Reply, Request};
-use crate::fault::{Ask, Decision, Errno, Op, Seen, Then, Wait};
+use crate::fault::{Armed, Ask, Decision, Errno, Op, Seen, Then, Wait};
 
 /// Who asked, and what became of it so far.
 pub(super) struct Journey {
-    pub(super) client: u64,
+    client: u64,
+    arrived: Instant,
     seen: Seen,
-    /// When it came, once it has had to wait.
-    arrived: Option<Instant>,
+    /// The rules that acted on it.
+    acted: Vec<Arc<Armed>>,
 }
 
 impl Request<'_> {
@@ -34,8 +36,9 @@ impl Disk {
         self.counters.arrived(request.op(), request.len());
         let journey = Journey {
             client,
+            arrived: Instant::now(),
             seen: Seen::default(),
-            arrived: None,
+            acted: Vec::new(),
         };
         self.look(request, journey, reply);
     }
@@ -56,8 +59,9 @@ impl Disk {
         }
         let outcome = faults.outcome(ask, now, &mut journey.seen);
         drop(faults);
+        journey.acted.extend(outcome.rules().cloned());
         match outcome.decision {
-            Some((Decision::Error(errno), _)) => self.refuse(ask.op, errno, &journey, reply),
+            Some((Decision::Error(errno), _)) => self.refuse(ask, errno, journey, reply),
             Some((Decision::Lose, rule)) => {
                 self.counters.of(ask.op).not_done(false);
                 self.damage.record(ask.offset, ask.len, "lost", &rule);
@@ -65,7 +69,7 @@ impl Disk {
             }
             _ => match Plan::new(self, ask, outcome) {
                 Ok(plan) => self.serve(&request, &plan, journey, reply),
-                Err(errno) => self.refuse(ask.op, errno, &journey, reply),
+                Err(errno) => self.refuse(ask, errno, journey, reply),
             },
         }
     }
@@ -77,25 +81,22 @@ impl Disk {
         mut journey: Journey,
         reply: impl Reply,
     ) {
-        let now = Instant::now();
-        let arrived = *journey.arrived.get_or_insert(now);
+        journey.acted.extend(wait.rules.iter().cloned());
         let request = request.into_owned();
         let ask = request.ask();
         self.counters.of(ask.op).waits(wait.is_hang);
         let disk = Arc::clone(self);
         let ids: Vec<_> = wait.rules.iter().map(|armed| armed.id).collect();
         self.delays.hold(Held {
-            due: now + wait.time,
-            arrived,
+            due: Instant::now() + wait.time,
+            arrived: journey.arrived,
             disk: self.id.clone(),
-            op: ask.op,
-            offset: ask.offset,
-            len: ask.len,
+            ask,
             rules: wait.rules,
             is_hang: wait.is_hang,
             go_on: Box::new(move |released| match released.unwrap_or(wait.then) {
                 Then::Ok => disk.look(request, journey, reply),
-                Then::Error(errno) => disk.refuse(ask.op, errno, &journey, reply),
+                Then::Error(errno) => disk.refuse(ask, errno, journey, reply),
             }),
         });
         // Disarmed between the look and here: nobody else would let it go.
@@ -110,7 +111,7 @@ impl Disk {
     fn serve(&self, request: &Request<'_>, plan: &Plan, journey: Journey, reply: impl Reply) {
         let ask = request.ask();
         // Out of the list before the answer: a client that has it finds its request gone.
-        let visible = self.serving.enter(ask.op, ask.offset, ask.len);
+        let visible = self.serving.enter(ask, journey.arrived);
         let image = &*self.image;
         let result = match *request {
             Request::Read { offset, len } => {
@@ -133,7 +134,7 @@ impl Disk {
         };
         drop(visible);
         match (result, plan.afterwards()) {
-            (Ok(()), Some(errno)) => self.refuse(ask.op, errno, &journey, reply),
+            (Ok(()), Some(errno)) => self.refuse(ask, errno, journey, reply),
             (result, _) => self.answer(ask, result.map(|()| Answer::Done), journey, reply),
         }
     }
@@ -181,25 +182,40 @@ impl Disk {
             false => None,
         };
         drop(faults);
-        if let Some((errno, _)) = late {
-            return self.refuse(ask.op, errno, &journey, reply);
+        if let Some((errno, rule)) = late {
+            journey.acted.push(rule);
+            return self.refuse(ask, errno, journey, reply);
         }
         match result {
-            Ok(answer) => reply.send(Ok(answer)),
+            Ok(answer) => {
+                self.account(ask, Verdict::Done, journey);
+                reply.send(Ok(answer));
+            }
             Err(error) => {
+                let errno = Errno::of(&error);
                 self.counters.of(ask.op).host_error();
-                reply.send(Err(Errno::of(&error)));
+                self.account(ask, Verdict::Host(errno), journey);
+                reply.send(Err(errno));
             }
         }
     }
 
-    /// Answers with an injected error. Counted first, so that a client that has seen the error
-    /// also finds it counted.
-    fn refuse(&self, op: Op, errno: Errno, journey: &Journey, reply: impl Reply) {
-        self.counters.of(op).injected_error();
+    /// Answers with an injected error.
+    fn refuse(&self, ask: Ask, errno: Errno, journey: Journey, reply: impl Reply) {
+        self.counters.of(ask.op).injected_error();
         if let Some(injected) = self.clients.lock().injected.get_mut(&journey.client) {
             *injected += 1;
         }
+        self.account(ask, Verdict::Injected(errno), journey);
         reply.send(Err(errno));
+    }
+
+    /// Counts an answer, before it is sent: a client that has seen it also finds it counted.
+    fn account(&self, ask: Ask, verdict: Verdict, journey: Journey) {
+        let latency = journey.arrived.elapsed();
+        self.counters.of(ask.op).answered(latency);
+        if self.trace.is_on() {
+            self.trace.tell(ask, verdict, latency, journey.acted);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod data_tests;
 mod delays;
 mod faulted;
 mod journey;
+mod latency;
 mod pool;
 mod request;
 mod serving;
@@ -17,6 +18,7 @@ mod snapshots;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use counters::{Counters, OpCounters};
 pub use damage::DamageList;
@@ -25,6 +27,7 @@ pub use pool::Pool;
 pub use request::{Answer, Reply, Request};
 pub use serving::InFlight;
 pub use table::{AttachError, DetachError, Disks};
+pub use trace::{Listener, Trace, Wake};
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -37,15 +40,13 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::fault::{
-    Armed, Arming, Ask, Decision, Edit, Errno, FaultSet, NoSuchTag, Op, RuleState, Seen, Then,
+    Armed, Arming, Ask, Decision, DiskKind, Edit, Errno, FaultSet, NoSuchTag, Op, RuleState, Seen,
+    Then,
 };
 use crate::image::Image;
 use delays::Held;
 use serving::Serving;
 use snapshots::Snapshots;
-
-/// Bytes in a sector, everywhere.
-pub const SECTOR: u64 = 512;
 
 /// Bytes of the longest request. The kernel splits what is longer; its own bound is 256 pages unless
 /// set otherwise.
@@ -81,6 +82,9 @@ pub struct Disk {
     damage: DamageList,
     seed: AtomicU64,
     rules_armed: AtomicU64,
+    trace: Trace,
+    /// As far as is known, in bytes: what does not wait for storage goes by it.
+    known_size: AtomicU64,
     born: Instant,
 }
 
@@ -98,7 +102,6 @@ impl Disk {
         Self {
             id: id.to_owned(),
             path: path.to_owned(),
-            image,
             faults: ArcSwap::default(),
             arming: Mutex::default(),
             clients: Mutex::default(),
@@ -109,6 +112,9 @@ impl Disk {
             damage: DamageList::default(),
             seed: AtomicU64::new(u64::from(fastrand::u32(..))),
             rules_armed: AtomicU64::new(0),
+            trace: Trace::default(),
+            known_size: AtomicU64::new(image.size().unwrap_or(0)),
+            image,
             born: Instant::now(),
         }
     }
@@ -128,11 +134,30 @@ impl Disk {
         &*self.image
     }
 
-    /// The armed rules and what they have done, oldest first.
+    /// The size now, in bytes. Asks the host.
+    pub fn size(&self) -> std::io::Result<u64> {
+        let size = self.image.size()?;
+        self.known_size.store(size, Ordering::Relaxed);
+        Ok(size)
+    }
+
+    /// The armed rules and what they have done, oldest first. Asks nobody for anything.
     pub fn rules(&self) -> Vec<RuleState> {
         let (faults, now) = (self.faults.load(), self.now());
-        let states = faults.armed().iter();
-        states.map(|armed| RuleState::of(armed, now)).collect()
+        let kind = DiskKind {
+            size: self.known_size.load(Ordering::Relaxed),
+            read_only: self.image.read_only(),
+            longest: u64::from(LARGEST_REQUEST),
+        };
+        let states = faults.armed().iter().enumerate();
+        states
+            .map(|(at, armed)| RuleState::of(armed, now, faults.never(at, kind)))
+            .collect()
+    }
+
+    /// Whoever listens to it.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// What has happened so far.
@@ -228,7 +253,7 @@ impl Disk {
     /// Makes every sector read as zeros; the size stays, as a disk does not shrink. What opening
     /// with truncation does: cp relies on it and leaves out what is zero in its source.
     pub fn erase(&self) -> std::io::Result<()> {
-        let size = self.image.size()?;
+        let size = self.size()?;
         let ask = Ask {
             op: Op::Zero,
             offset: 0,

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::SECTOR;
-use crate::fault::Op;
+use crate::fault::{Armed, Ask, Op};
 
 /// More than all loops and workers together; a thread beyond it serves unseen.
 const PLACES: usize = 128;
@@ -19,25 +18,20 @@ const PLACES: usize = 128;
 /// A request that has arrived and is not answered. Prints as `OP SECTOR COUNT AGE RULE`.
 #[derive(Clone, Debug)]
 pub struct InFlight {
-    /// Its kind.
-    pub op: Op,
-    /// Where its range starts, in bytes.
-    pub offset: u64,
-    /// How long its range is, in bytes.
-    pub len: u64,
+    /// What it asks for.
+    pub ask: Ask,
     /// How long ago it arrived, or its I/O began.
     pub age: Duration,
-    /// The rules that it waits for; none when it is being served.
-    pub rule: Option<String>,
+    /// The rules that it waits for; `-` when it is being served.
+    pub rules: String,
 }
 
 impl fmt::Display for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sector = self.offset / SECTOR;
-        let count = (self.offset + self.len).div_ceil(SECTOR) - sector;
-        let age = self.age.as_secs_f64() * 1000.0;
-        let rule = self.rule.as_deref().unwrap_or("-");
-        write!(f, "{} {sector} {count} {age:.1}ms {rule}", self.op)
+        let Self { ask, age, rules } = self;
+        let (sector, count) = ask.sectors();
+        let age = age.as_secs_f64() * 1000.0;
+        write!(f, "{} {sector} {count} {age:.1}ms {rules}", ask.op)
     }
 }
 
@@ -61,28 +55,30 @@ impl Default for Serving {
 }
 
 impl Serving {
-    /// Shows the request in the list until the returned guard is dropped.
-    pub(super) fn enter(&self, op: Op, offset: u64, len: u64) -> Option<Visible<'_>> {
+    /// Shows the request, whose I/O begins at `now`, in the list until the returned guard is dropped.
+    pub(super) fn enter(&self, ask: Ask, now: Instant) -> Option<Visible<'_>> {
         let place = self.0.get(my_place()?)?;
-        place.offset.store(offset, Ordering::Relaxed);
+        place.offset.store(ask.offset, Ordering::Relaxed);
         place
             .len_and_op
-            .store(len << 3 | op as u64, Ordering::Relaxed);
-        place.since.store(micros_now(), Ordering::Release);
+            .store(ask.len << 3 | ask.op as u64, Ordering::Relaxed);
+        place.since.store(micros(now), Ordering::Release);
         Some(Visible(place))
     }
 
     pub(super) fn list(&self) -> Vec<InFlight> {
-        let now = micros_now();
+        let now = micros(Instant::now());
         let busy = |place: &Place| {
             let since = place.since.load(Ordering::Acquire);
             let len_and_op = place.len_and_op.load(Ordering::Relaxed);
             (since != 0).then(|| InFlight {
-                op: Op::ALL[(len_and_op & 7) as usize % Op::ALL.len()],
-                offset: place.offset.load(Ordering::Relaxed),
-                len: len_and_op >> 3,
+                ask: Ask {
+                    op: Op::ALL[(len_and_op & 7) as usize % Op::ALL.len()],
+                    offset: place.offset.load(Ordering::Relaxed),
+                    len: len_and_op >> 3,
+                },
                 age: Duration::from_micros(now.saturating_sub(since)),
-                rule: None,
+                rules: Armed::texts(&[]),
             })
         };
         self.0.iter().filter_map(busy).collect()
@@ -98,10 +94,10 @@ impl Drop for Visible<'_> {
     }
 }
 
-/// Microseconds since the first call, plus one: never 0.
-fn micros_now() -> u64 {
+/// Microseconds from the first call to `now`, plus one: never 0.
+fn micros(now: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    START.elapsed().as_micros() as u64 + 1
+    now.saturating_duration_since(*START).as_micros() as u64 + 1
 }
 
 static FREE_PLACES: Mutex<[bool; PLACES]> = Mutex::new([true; PLACES]);

@@ -180,6 +180,7 @@ impl Disks {
         list[index] = None;
         self.list.store(Arc::new(list));
         drop(changing);
+        disk.trace().end();
         flush(&disk);
         // The image is unlocked when the last request of somebody who only looked is over.
         let deadline = Instant::now() + CLOSING;
@@ -199,6 +200,13 @@ impl Disks {
             return "none".into();
         }
         names.join(", ")
+    }
+
+    /// Whoever listens to a disk finds the end.
+    pub fn end_traces(&self) {
+        for (_, disk) in self.all() {
+            disk.trace().end();
+        }
     }
 
     /// No faults on any disk; everything that waits goes on.

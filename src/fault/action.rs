@@ -78,6 +78,21 @@ impl Action {
         }
     }
 
+    /// The word for what it does to a request that is then answered; none for an error, which is
+    /// known by its number.
+    pub fn effect(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Error(_) => return None,
+            Self::Delay(..) => "delayed",
+            Self::Hang(..) => "held",
+            Self::Corrupt(_) => "corrupted",
+            Self::Lose => "lost",
+            Self::Tear(..) => "torn",
+            Self::Misdirect(_) => "misdirected",
+            Self::Stale => "stale",
+        })
+    }
+
     /// The kinds of request that it can act on; and does, unless the rule says `op=`.
     pub fn ops(&self) -> Ops {
         match self {

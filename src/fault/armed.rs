@@ -1,12 +1,14 @@
 //! A rule that is armed: since when, and what it has done so far.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::random::{Random, fnv};
 use super::{Op, Rule, parse_rule};
 use crate::duration::{parse_duration, show_duration};
+use crate::names::SECTOR;
 
 /// A request, as a rule sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,15 @@ pub struct Ask {
     pub offset: u64,
     /// How long its range is, in bytes; 0 for a flush.
     pub len: u64,
+}
+
+impl Ask {
+    /// The first sector of its range, and how many it touches.
+    pub fn sectors(self) -> (u64, u64) {
+        let first = self.offset / SECTOR;
+        let end = self.offset.saturating_add(self.len).div_ceil(SECTOR);
+        (first, end - first)
+    }
 }
 
 /// An armed rule. All snapshots of the set share its counters.
@@ -30,6 +41,7 @@ pub struct Armed {
     pub since: Duration,
     /// Where its random numbers begin.
     pub seed: u64,
+    considered: AtomicU64,
     matched: AtomicU64,
     fired: AtomicU64,
 }
@@ -85,9 +97,24 @@ impl Armed {
             rule,
             since,
             seed,
+            considered: AtomicU64::new(0),
             matched: AtomicU64::new(0),
             fired: AtomicU64::new(0),
         }
+    }
+
+    /// The texts of `rules`, as one line has them; `-` without any.
+    pub fn texts(rules: &[Arc<Self>]) -> String {
+        let texts: Vec<_> = rules.iter().map(|armed| armed.rule.to_string()).collect();
+        match texts.is_empty() {
+            true => "-".into(),
+            false => texts.join("; "),
+        }
+    }
+
+    /// How many requests of its kinds and sectors came to it so far, and were not decided before.
+    pub fn considered(&self) -> u64 {
+        self.considered.load(Ordering::SeqCst)
     }
 
     /// How many requests matched so far: the counting selectors choose among them.
@@ -141,6 +168,11 @@ impl Armed {
         }
     }
 
+    /// Counts a request that comes to the rule.
+    pub(super) fn consider(&self) {
+        self.considered.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Counts a request that matches, and says whether the rule acts on it.
     pub(super) fn count(&self) -> Result<Fired, Why> {
         let number = self.matched.fetch_add(1, Ordering::SeqCst) + 1;
@@ -186,11 +218,16 @@ impl Armed {
     }
 }
 
+/// What stands before the reason why a rule can never act, in its line of `rules`.
+const NEVER: &str = " never: ";
+
 /// What a line of `ctl/ID/rules` says: a rule, and what it has done. Prints as the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleState {
     /// The rule's text.
     pub rule: String,
+    /// Requests of its kinds and sectors.
+    pub considered: u64,
     /// Requests that it is for.
     pub matched: u64,
     /// How often it acted.
@@ -201,35 +238,45 @@ pub struct RuleState {
     pub age: Duration,
     /// Where its random numbers begin.
     pub seed: u64,
+    /// Why it can never act, if it cannot.
+    pub never: Option<String>,
 }
 
 impl RuleState {
-    /// The state of `armed` at `now`.
-    pub fn of(armed: &Armed, now: Duration) -> Self {
+    /// The state of `armed` at `now`; `never` says why it can never act, if it cannot.
+    pub fn of(armed: &Armed, now: Duration, never: Option<String>) -> Self {
         let fired = armed.fired();
         Self {
             rule: armed.rule.to_string(),
+            considered: armed.considered(),
             matched: armed.matched(),
             fired,
             left: armed.rule.times.map(|times| times.saturating_sub(fired)),
             age: now.saturating_sub(armed.since),
             seed: armed.seed,
+            never,
         }
     }
 
     /// Reads a line.
     pub fn parse(line: &str) -> Option<Self> {
-        let (rule, counters) = line.split_once(" matched=")?;
+        let (line, never) = match line.split_once(NEVER) {
+            Some((line, never)) => (line, Some(never.to_owned())),
+            None => (line, None),
+        };
+        let (rule, counters) = line.split_once(" considered=")?;
         let mut words = counters.split_whitespace();
-        let matched = words.next()?.parse().ok()?;
+        let considered = words.next()?.parse().ok()?;
         let mut value = |key: &str| words.next()?.strip_prefix(key);
         Some(Self {
             rule: rule.to_owned(),
-            matched,
+            considered,
+            matched: value("matched=")?.parse().ok()?,
             fired: value("fired=")?.parse().ok()?,
             left: value("left=")?.parse().ok(),
             age: parse_duration(value("age=")?)?,
             seed: value("drawn_from=")?.parse().ok()?,
+            never,
         })
     }
 
@@ -246,6 +293,7 @@ impl RuleState {
             rule: parse_rule(&self.rule, 1).ok()?,
             since: now.saturating_sub(self.age),
             seed: self.seed,
+            considered: self.considered.into(),
             matched: self.matched.into(),
             fired: self.fired.into(),
         })
@@ -256,17 +304,24 @@ impl fmt::Display for RuleState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             rule,
+            considered,
             matched,
             fired,
             left,
             age,
             seed,
+            never,
         } = self;
         let left = left.map_or("-".to_owned(), |left| left.to_string());
         let age = show_duration(*age);
         write!(
             f,
-            "{rule} matched={matched} fired={fired} left={left} age={age} drawn_from={seed}"
-        )
+            "{rule} considered={considered} matched={matched} fired={fired} left={left} age={age} \
+             drawn_from={seed}"
+        )?;
+        match never {
+            Some(never) => write!(f, "{NEVER}{never}"),
+            None => Ok(()),
+        }
     }
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use super::{Action, Errno, How, Mode, Ops, Then};
 use crate::duration::show_duration;
-
-/// Bytes in a sector.
-const SECTOR: u64 = 512;
+use crate::names::SECTOR;
 
 /// An action and its selectors, which must all hold. Two rules are equal when they do the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -34,7 +34,10 @@ pub struct NoSuchTag(pub String);
 /// The rules that have counted a request already. A request is looked at several times, and
 /// counted once.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(Vec<u64>);
+pub struct Seen {
+    considered: Vec<u64>,
+    matched: Vec<u64>,
+}
 
 /// Why a request has to wait, and for how long.
 #[derive(Clone, Debug)]
@@ -56,6 +59,14 @@ pub struct Outcome {
     pub decision: Option<(Decision, Arc<Armed>)>,
     /// What happens to its data or its place, in this order.
     pub changes: Vec<(Fired, Arc<Armed>)>,
+}
+
+impl Outcome {
+    /// The rules that act.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Armed>> {
+        let deciding = self.decision.iter().map(|(_, rule)| rule);
+        deciding.chain(self.changes.iter().map(|(_, rule)| rule))
+    }
 }
 
 /// What becomes of a request.
@@ -174,7 +185,7 @@ impl FaultSet {
             let deciding = candidates
                 .iter()
                 .filter(|armed| decision_of(&armed.rule.action).is_some());
-            seen.0.extend(deciding.map(|armed| armed.id));
+            seen.matched.extend(deciding.map(|armed| armed.id));
         }
         let nothing_is_done = matches!(decision, Some((Decision::Error(_) | Decision::Lose, _)));
         let mut changes = Vec::new();
@@ -260,11 +271,15 @@ impl FaultSet {
     }
 
     fn fire(&self, armed: &Armed, ask: Ask, now: Duration, seen: &mut Seen) -> Result<Fired, Why> {
-        if seen.0.contains(&armed.id) {
+        if seen.matched.contains(&armed.id) {
             return Err(Why::Later);
         }
+        if !seen.considered.contains(&armed.id) {
+            seen.considered.push(armed.id);
+            armed.consider();
+        }
         armed.matches(ask, now, self.has_fired(armed.rule.when.as_deref()))?;
-        seen.0.push(armed.id);
+        seen.matched.push(armed.id);
         armed.count()
     }
 

@@ -8,19 +8,20 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::Sender;
 use fuser::{
     BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
-    ReplyWrite, TimeOrNow, WriteFlags,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry,
+    ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyWrite, TimeOrNow, WriteFlags,
 };
 
 use super::closing::may_be_open;
 use super::inode::Inode;
 use super::reply::{EmptyReply, ReadReply, WriteReply, kernel};
+use super::stream::{self, Reader};
 use super::tree::{Tree, asks_storage};
-use crate::control::ControlFile;
-use crate::disk::{Disk, LARGEST_REQUEST, Request, SECTOR};
+use crate::control::{ControlFile, DiskFile};
+use crate::disk::{Disk, LARGEST_REQUEST, Request};
 use crate::image::Extent;
-use crate::names::IOCTL_INJECTED_ERRORS;
+use crate::names::{IOCTL_INJECTED_ERRORS, SECTOR};
 
 /// Nothing is cached: an image may change size, and disks come and go.
 const TTL: Duration = Duration::ZERO;
@@ -227,6 +228,17 @@ impl Filesystem for Provium {
             return opened(&disk, reply);
         }
         match Inode::of(ino) {
+            Some(Inode::Disk(disk, DiskFile::Trace)) => {
+                let listener = self.tree.disks.at(disk).map(|disk| disk.trace().listen());
+                match listener {
+                    Some(Some(listener)) => {
+                        let handle = self.tree.handles.open_stream(listener);
+                        reply.opened(FileHandle(handle), stream::OPEN_FLAGS);
+                    }
+                    Some(None) => reply.error(Errno::EMFILE),
+                    None => reply.error(Errno::ENOENT),
+                }
+            }
             Some(Inode::Control(_) | Inode::Disk(..)) => {
                 let truncate = writes && flags.0 & libc::O_TRUNC != 0;
                 let handle = self.tree.handles.open(req.pid(), truncate);
@@ -238,7 +250,7 @@ impl Filesystem for Provium {
 
     fn read(
         &self,
-        _req: &fuser::Request,
+        req: &fuser::Request,
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -253,6 +265,13 @@ impl Filesystem for Provium {
             }
             let request = Request::Read { offset, len: size };
             return self.run(move |_| disk.submit(request, fh.0, ReadReply(reply)));
+        }
+        if let Some(listener) = self.tree.handles.stream(fh.0) {
+            let reader = Reader {
+                pid: req.pid(),
+                waits: flags.0 & libc::O_NONBLOCK == 0,
+            };
+            return self.run_apart(move |_| reader.read(&listener, size, reply));
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);
@@ -447,6 +466,24 @@ impl Filesystem for Provium {
             }
             _ => reply.error(Errno::ENOTTY),
         }
+    }
+
+    fn poll(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        notifier: PollNotifier,
+        _events: PollEvents,
+        flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        let listener = match Inode::of(ino) {
+            Some(Inode::Disk(_, DiskFile::Trace)) => self.tree.handles.stream(fh.0),
+            _ => None,
+        };
+        let wanted = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
+        reply.poll(stream::ready(listener, notifier, wanted));
     }
 
     fn readdir(

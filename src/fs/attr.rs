@@ -43,7 +43,7 @@ impl Attributes {
     /// A data file, with the live size of its image.
     pub(super) fn data(&self, inode: Inode, disk: &Disk) -> Result<FileAttr, Errno> {
         let image = disk.image();
-        let size = image.size().map_err(|error| Errno::of(&error))?;
+        let size = disk.size().map_err(|error| Errno::of(&error))?;
         let blocks = image.blocks().map_err(|error| Errno::of(&error))?;
         let perm = if image.read_only() { 0o400 } else { 0o600 };
         let perm = self.for_all(perm);

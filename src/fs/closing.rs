@@ -6,17 +6,15 @@
 
 use std::path::Path;
 
-/// Whether `pid` has, as far as can be seen, a descriptor on `path`. Only reads links of /proc, so
-/// it never asks our own mount for anything.
+use crate::proc;
+
+/// Whether `pid` has, as far as can be seen, a descriptor on `path`.
 pub(super) fn may_be_open(pid: u32, path: &Path) -> bool {
     if pid == 0 {
         return true; // A process that our /proc does not show.
     }
-    match std::fs::read_dir(format!("/proc/{pid}/fd")) {
-        Ok(descriptors) => {
-            let mut targets = descriptors.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
-            targets.any(|target| target == path)
-        }
+    match proc::open_files(pid) {
+        Ok(mut files) => files.any(|file| file == path),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
 }

@@ -1,20 +1,23 @@
 //! Open control files: the text that a reader pages through, and what a `>` still has to do.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::disk::Listener;
+
 /// The open control files of a mount.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Handles(Mutex<Table>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Table {
     open: HashMap<u64, Handle>,
     last: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Handle {
     /// What it read as when it was last read from its start; None before the first read.
     text: Option<String>,
@@ -24,6 +27,8 @@ struct Handle {
     opener: u32,
     /// A write was tried, so closing it no longer means "empty".
     written: bool,
+    /// What it reads, where that is a stream.
+    stream: Option<Arc<Listener>>,
 }
 
 impl Handles {
@@ -39,6 +44,20 @@ impl Handles {
         };
         table.open.insert(number, handle);
         number
+    }
+
+    /// A new handle that reads a stream.
+    pub(super) fn open_stream(&self, stream: Arc<Listener>) -> u64 {
+        let number = self.open(0, false);
+        if let Some(handle) = self.0.lock().open.get_mut(&number) {
+            handle.stream = Some(stream);
+        }
+        number
+    }
+
+    /// What the handle reads, where that is a stream.
+    pub(super) fn stream(&self, number: u64) -> Option<Arc<Listener>> {
+        self.0.lock().open.get(&number)?.stream.clone()
     }
 
     /// Forgets the handle.

@@ -8,6 +8,7 @@ mod inode;
 mod loops;
 mod reply;
 mod session;
+mod stream;
 mod tree;
 
 pub use session::{MountError, Options, Server, check_mount_point};

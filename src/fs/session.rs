@@ -152,6 +152,7 @@ impl Server {
     /// When it returns, all data that was ever acknowledged is with the host's storage. Clients
     /// that still have files open get errors once this process is gone.
     pub fn end(self) {
+        self.disks.end_traces();
         self.disks.clear();
         unmount(&self.mount_point);
         wait_until(LOOPS_END, || self.session.guard.is_finished());

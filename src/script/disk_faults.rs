@@ -11,6 +11,7 @@ use super::duration::LuaDuration;
 use crate::client::{ClientError, DiskControl};
 use crate::duration::show_duration;
 use crate::fault::{Action, GrammarError, Mode, RuleState, parse_rule};
+use crate::runner::Event;
 use crate::vm::VmError;
 
 /// How long `wait_fired` waits unless told.
@@ -20,10 +21,22 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// Adds them to the methods of a disk.
 pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> {
+    let shared = context.clone();
     methods.add(
         "disk:fault_inject",
-        |_, disk: &Disk, (rule, options): (Value, Option<Table>)| {
-            inject(disk, &rule_text(&rule, options)?)
+        move |_, disk: &Disk, (rule, options): (Value, Option<Table>)| {
+            let rule = inject(disk, &rule_text(&rule, options)?)?;
+            let record = disk.record.borrow();
+            let warnings = record.control().map(|control| control.warnings(&[rule]));
+            for text in warnings
+                .transpose()
+                .map_err(|error| error.to_string())?
+                .unwrap_or_default()
+            {
+                let text = format!("disk:fault_inject: {text}");
+                shared.emit(Event::Log { text });
+            }
+            Ok::<_, String>(())
         },
     )?;
     methods.add("disk:rules", |lua: &Lua, disk: &Disk, ()| {
@@ -34,10 +47,8 @@ pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> 
             .map_err(|error| error.to_string())
     })?;
     methods.add("disk:stats", |lua: &Lua, disk: &Disk, ()| {
-        let text = with_control(disk, DiskControl::stats)?;
-        let pairs = text.lines().filter_map(|line| line.split_once(' '));
-        let pairs = pairs.filter_map(|(key, value)| Some((key, value.parse::<u64>().ok()?)));
-        lua.create_table_from(pairs)
+        let stats = with_control(disk, DiskControl::stats)?;
+        lua.create_table_from(stats)
             .map_err(|error| error.to_string())
     })?;
     methods.add("disk:inflight", |lua: &Lua, disk: &Disk, ()| {
@@ -57,6 +68,20 @@ pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> 
             with_control(disk, |control| control.release(tag, errno.as_deref()))
         },
     )?;
+    methods.add("disk:assert_visible", |_, disk: &Disk, ()| {
+        with_control(disk, |_| Ok(()))?;
+        let found = disk.vm.borrow_mut().obstacles(&disk.record);
+        let obstacles = found.map_err(|error| error.to_string())?;
+        match obstacles.is_empty() {
+            true => Ok(()),
+            false => {
+                let (id, why) = (disk.record.borrow().id().to_owned(), obstacles.join("; "));
+                Err(format!(
+                    "errors of disk `{id}` do not reach the guest: {why}"
+                ))
+            }
+        }
+    })?;
     let limit = context.limit().clone();
     type WaitFired = (String, Option<u64>, Option<LuaDuration>);
     methods.add(
@@ -88,28 +113,24 @@ pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> 
 /// Newer names for common rules.
 fn add_names(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("disk:fail_reads", |_, disk: &Disk, ()| {
-        inject(disk, "eio_read")
+        inject(disk, "eio_read").map(drop)
     })?;
     methods.add("disk:fail_writes", |_, disk: &Disk, ()| {
-        inject(disk, "eio_write")
+        inject(disk, "eio_write").map(drop)
     })?;
     methods.add("disk:fail_after", |_, disk: &Disk, n: u64| {
-        inject(
-            disk,
-            &format!("error op=read,write,zero errno=EIO skip={n}"),
-        )
+        let rule = format!("error op=read,write,zero errno=EIO skip={n}");
+        inject(disk, &rule).map(drop)
     })?;
     methods.add(
         "disk:fail_range",
         |_, disk: &Disk, (sector, count): (u64, u64)| {
-            inject(
-                disk,
-                &format!("error op=read,write,zero errno=EIO at={sector}+{count}"),
-            )
+            let rule = format!("error op=read,write,zero errno=EIO at={sector}+{count}");
+            inject(disk, &rule).map(drop)
         },
     )?;
     methods.add("disk:delay", |_, disk: &Disk, ms: u64| {
-        inject(disk, &format!("delay op=read,write,zero by={ms}ms"))
+        inject(disk, &format!("delay op=read,write,zero by={ms}ms")).map(drop)
     })?;
     methods.add("disk:clear_policy", |_, disk: &Disk, ()| {
         disk.record.borrow_mut().clear_faults()
@@ -119,7 +140,8 @@ fn add_names(methods: &Methods<'_>) -> mlua::Result<()> {
     })
 }
 
-fn inject(disk: &Disk, text: &str) -> Result<(), String> {
+/// Arms a rule, and returns how it prints.
+fn inject(disk: &Disk, text: &str) -> Result<String, String> {
     // The text of the documents, whatever else a rule may begin with.
     if !begins_a_rule(text) {
         return Err(format!("unknown mode `{text}` (valid: {})", Mode::list()));
@@ -129,7 +151,8 @@ fn inject(disk: &Disk, text: &str) -> Result<(), String> {
         error => error.to_string(),
     })?;
     let armed: Result<(), VmError> = disk.record.borrow_mut().arm(&rule);
-    armed.map_err(|error| error.to_string())
+    armed.map_err(|error| error.to_string())?;
+    Ok(rule.to_string())
 }
 
 fn begins_a_rule(text: &str) -> bool {

@@ -92,6 +92,17 @@ impl Vm {
         Ok(())
     }
 
+    /// What would keep an injected error of the disk from the guest, each with what to change.
+    pub fn obstacles(&mut self, record: &Rc<RefCell<DiskRecord>>) -> Result<Vec<String>, VmError> {
+        let record = record.borrow();
+        let plugged = record.mounted().filter(|mounted| mounted.plugged);
+        let number = plugged.map(|mounted| mounted.number);
+        self.with_machine("disk:assert_visible", |machine| match number {
+            Some(number) => Ok(machine.drive(&record.id, number)?.obstacles()),
+            None => Ok(vec!["the guest does not have it".into()]),
+        })
+    }
+
     fn unmount_disk(&self, id: &str) {
         if let Some(server) = &self.server {
             let _ = server.mount.detach(id);

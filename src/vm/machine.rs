@@ -148,7 +148,7 @@ impl Machine {
         self.agent.sync(deadline)
     }
 
-    fn execute<C: qapi::Command>(&mut self, command: &C) -> Result<C::Ok, VmError> {
+    pub(super) fn execute<C: qapi::Command>(&mut self, command: &C) -> Result<C::Ok, VmError> {
         let done = self.qmp.execute(command);
         done.map_err(|error| self.explain(error))
     }

@@ -1,0 +1,204 @@
+//! `provium top`: what the disks of a mount do, as it happens.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::exit::UsageError;
+use super::{Exit, table};
+use crate::client::{MountClient, Stats};
+use crate::duration::parse_duration;
+use crate::sys;
+
+/// Watch the disks of a mount: requests, bandwidth, latency, errors, what is armed
+///
+/// On a terminal the picture is drawn anew, until `q` is pressed; elsewhere each look is a table.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provium top /tmp/m
+  provium top /tmp/m --interval 200ms --count 5 | cat
+
+LAT is the mean time from a request's arrival to its answer, its delays included. WAIT is how many
+requests are not answered. ERR/s counts injected errors.")]
+pub(super) struct Args {
+    /// The mount
+    #[arg(value_name = "MNT")]
+    mount_point: PathBuf,
+    /// Between two looks
+    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    interval: String,
+    /// Look so often, then end; for ever without it
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let interval = parse_duration(&args.interval).filter(|interval| !interval.is_zero());
+    let interval = interval.ok_or_else(|| {
+        let text = format!(
+            "--interval {} is no time (valid: as in 500ms, 2s)",
+            args.interval
+        );
+        UsageError(text)
+    })?;
+    let mount = MountClient::open(&args.mount_point)?;
+    let mut screen = Screen::enter();
+    let mut before = look(&mount)?;
+    for _ in 0..args.count.unwrap_or(u64::MAX) {
+        if screen.quit_within(interval) {
+            break;
+        }
+        let now = look(&mount)?;
+        screen.draw(&title(&mount), &picture(&before, &now))?;
+        before = now;
+    }
+    Ok(Exit::Done)
+}
+
+/// One look at all disks.
+struct Look {
+    at: Instant,
+    disks: Vec<(String, Stats, Vec<String>)>,
+}
+
+fn look(mount: &MountClient) -> anyhow::Result<Look> {
+    let mut disks = Vec::new();
+    for id in mount.ids()? {
+        // A disk may be detached between the list and here.
+        let Ok(disk) = mount.disk(&id) else { continue };
+        if let (Ok(stats), Ok(faults)) = (disk.stats(), disk.faults()) {
+            disks.push((id, stats, faults));
+        }
+    }
+    let at = Instant::now();
+    Ok(Look { at, disks })
+}
+
+fn title(mount: &MountClient) -> String {
+    format!("{}  (q quits)", mount.point().display())
+}
+
+const HEAD: [&str; 10] = [
+    "DISK", "READ/s", "MiB/s", "LAT", "WRITE/s", "MiB/s", "LAT", "WAIT", "ERR/s", "FAULTS",
+];
+
+fn picture(before: &Look, now: &Look) -> Vec<String> {
+    let seconds = (now.at - before.at).as_secs_f64();
+    let rows = now.disks.iter().map(|(id, stats, faults)| {
+        let old = before.disks.iter().find(|(other, ..)| other == id);
+        let old = old.map_or(stats, |(_, stats, _)| stats);
+        let grown = |key: &str| stats.of(key).saturating_sub(old.of(key));
+        let each = |key: &str| format!("{:.0}", grown(key) as f64 / seconds);
+        let rate = |op: &str| {
+            let mib = grown(&format!("{op}_bytes")) as f64 / f64::from(1 << 20) / seconds;
+            let answers = grown(&format!("{op}_answered"));
+            let nanos = grown(&format!("{op}_latency_ns_sum"));
+            let latency = nanos.checked_div(answers).map(Duration::from_nanos);
+            [
+                each(&format!("{op}_requests")),
+                format!("{mib:.1}"),
+                latency.map_or("-".into(), show_latency),
+            ]
+        };
+        let [
+            [reads, read_mib, read_time],
+            [writes, write_mib, write_time],
+        ] = ["read", "write"].map(rate);
+        let errors = stats.keys().filter(|key| key.ends_with("_errors_injected"));
+        let errors: u64 = errors.map(grown).sum();
+        [
+            id.clone(),
+            reads,
+            read_mib,
+            read_time,
+            writes,
+            write_mib,
+            write_time,
+            stats.of("in_flight").to_string(),
+            format!("{:.0}", errors as f64 / seconds),
+            if faults.is_empty() {
+                "-".into()
+            } else {
+                faults.join("; ")
+            },
+        ]
+    });
+    table::lines(HEAD, &rows.collect::<Vec<_>>())
+}
+
+/// In at most six characters.
+fn show_latency(time: Duration) -> String {
+    match time.as_secs_f64() {
+        s if s < 1e-3 => format!("{:.0}us", s * 1e6),
+        s if s < 1.0 => format!("{:.1}ms", s * 1e3),
+        s => format!("{s:.1}s"),
+    }
+}
+
+/// Where the picture is drawn: a terminal that is given back as it was, or a stream of tables.
+struct Screen(Option<sys::RawTerminal>);
+
+const OPEN: &str = "\x1b[?1049h\x1b[?25l";
+const CLOSE: &str = "\x1b[?25h\x1b[?1049l";
+const HOME: &str = "\x1b[H";
+const END_OF_LINE: &str = "\x1b[K\r\n";
+const CLEAR_BELOW: &str = "\x1b[J";
+
+impl Screen {
+    fn enter() -> Self {
+        let on_terminal = std::io::stdout().is_terminal();
+        let terminal = on_terminal.then(sys::RawTerminal::enter).flatten();
+        if terminal.is_some() {
+            print!("{OPEN}{HOME}{CLEAR_BELOW}");
+        }
+        Self(terminal)
+    }
+
+    /// Waits; true when `q`, Escape or Ctrl-C was pressed meanwhile.
+    fn quit_within(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if self.0.is_none() {
+            std::thread::sleep(time);
+            return false;
+        }
+        let mut stdin = std::io::stdin();
+        while sys::wait_readable(&stdin, left()).unwrap_or(false) {
+            let mut keys = [0; 64];
+            let keys = match stdin.read(&mut keys) {
+                Ok(typed) => &keys[..typed],
+                Err(_) => return true,
+            };
+            let leaves = |key: &u8| matches!(key, b'q' | b'Q' | 0x1b | 0x03);
+            // The end of the input counts as leaving, too.
+            if keys.is_empty() || keys.iter().any(leaves) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn draw(&mut self, title: &str, lines: &[String]) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        if self.0.is_none() {
+            lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+            return writeln!(out);
+        }
+        let width = console::Term::stdout().size().1 as usize;
+        let cut = |line: &str| console::truncate_str(line, width, "…").into_owned();
+        let text = std::iter::once(title).chain(lines.iter().map(String::as_str));
+        let text: String = text.map(|line| cut(line) + END_OF_LINE).collect();
+        write!(out, "{HOME}{text}{CLEAR_BELOW}")?;
+        out.flush()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            print!("{CLOSE}");
+            let _ = std::io::stdout().flush();
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! How long requests took, from their arrival to their answer.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use histogram::AtomicHistogram;
+
+/// A bucket is at most a sixteenth wide of what it counts.
+const GROUPING_POWER: u8 = 4;
+/// In nanoseconds, up to 18 minutes; what takes longer counts as that.
+const MAX_VALUE_POWER: u8 = 40;
+const LONGEST: u64 = (1 << MAX_VALUE_POWER) - 1;
+
+/// The quantiles that are shown, by their names.
+const SHOWN: [(&str, f64); 4] = [
+    ("latency_ns_p50", 0.5),
+    ("latency_ns_p90", 0.9),
+    ("latency_ns_p99", 0.99),
+    ("latency_ns_p999", 0.999),
+];
+
+/// The latencies of one kind of request. Recording takes no lock and allocates nothing.
+pub(super) struct Latency {
+    buckets: AtomicHistogram,
+    sum: AtomicU64,
+    longest: AtomicU64,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        let buckets = AtomicHistogram::new(GROUPING_POWER, MAX_VALUE_POWER);
+        Self {
+            buckets: buckets.expect("the powers fit together"),
+            sum: AtomicU64::new(0),
+            longest: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Latency {
+    /// Counts an answer that took `time`.
+    pub(super) fn record(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).map_or(LONGEST, |nanos| nanos.min(LONGEST));
+        // Cannot fail: the value is in range.
+        let _ = self.buckets.increment(nanos);
+        self.sum.fetch_add(nanos, Ordering::Relaxed);
+        // Most answers are no record, and need not write.
+        if nanos > self.longest.load(Ordering::Relaxed) {
+            self.longest.fetch_max(nanos, Ordering::Relaxed);
+        }
+    }
+
+    /// Names and values: how many answers, and in nanoseconds quantiles, rounded up to the end of
+    /// their bucket, the longest, and the sum.
+    pub(super) fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let (longest, sum) = (&self.longest, &self.sum);
+        let longest = longest.load(Ordering::Relaxed);
+        let snapshot = self.buckets.load();
+        let count = snapshot.as_slice().iter().sum();
+        let quantile = move |(name, quantile)| {
+            let bucket = snapshot.quantile_bucket(quantile).ok().flatten();
+            (name, bucket.map_or(0, |bucket| bucket.end().min(longest)))
+        };
+        let rest = [
+            ("latency_ns_max", longest),
+            ("latency_ns_sum", sum.load(Ordering::Relaxed)),
+        ];
+        let quantiles = SHOWN.into_iter().map(quantile);
+        [("answered", count)]
+            .into_iter()
+            .chain(quantiles)
+            .chain(rest)
+    }
+}
+
+impl fmt::Debug for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.figures()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_right_to_a_sixteenth_and_the_longest_to_the_nanosecond() {
+        let latency = Latency::default();
+        for micros in 1..=1000 {
+            latency.record(Duration::from_micros(micros));
+        }
+        let figures: Vec<_> = latency.figures().collect();
+        assert_eq!(figures[0], ("answered", 1000));
+        for ((name, found), exact) in figures[1..]
+            .iter()
+            .zip([500_000, 900_000, 990_000, 999_000])
+        {
+            assert!((exact..=exact * 17 / 16).contains(found), "{name}: {found}");
+        }
+        let rest = [
+            ("latency_ns_max", 1_000_000),
+            ("latency_ns_sum", 500_500_000),
+        ];
+        assert_eq!(figures[5..], rest);
+    }
+
+    #[test]
+    fn nothing_yet_is_zero_and_too_long_is_the_longest() {
+        let latency = Latency::default();
+        assert!(latency.figures().all(|(_, nanos)| nanos == 0));
+        latency.record(Duration::from_secs(1 << 40));
+        assert_eq!(latency.figures().nth(1), Some(("latency_ns_p50", LONGEST)));
+    }
+}

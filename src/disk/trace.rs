@@ -1,0 +1,364 @@
+//! The trace of a disk: a line for each request that was answered, for whoever listens.
+//!
+//! While nobody listens no line is made. A listener that reads too slowly loses lines and finds out
+//! how many; requests never wait for it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::fault::{Armed, Ask, Errno};
+use crate::sys;
+
+/// Lines that wait for a listener; what comes then is lost to it.
+const MOST_LINES: usize = 1 << 14;
+/// Listeners of one disk.
+const MOST_LISTENERS: usize = 16;
+/// How often a reader that waits is asked whether it still wants to.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What tells somebody that a listener has something to read.
+pub type Wake = Box<dyn FnOnce() + Send>;
+
+/// Whoever listens to a disk. Requests look at `any`; everything else is behind the lock, which is
+/// held to hand a line over.
+#[derive(Default)]
+pub struct Trace {
+    any: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    listeners: Vec<Weak<Listener>>,
+    /// The number of the latest line.
+    sequence: u64,
+    ended: bool,
+}
+
+/// How a request was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Well, as far as its client could tell.
+    Done,
+    /// With an error that a rule asked for.
+    Injected(Errno),
+    /// With an error of the host.
+    Host(Errno),
+}
+
+/// A line. Prints as `SEQUENCE SECONDS OP SECTOR COUNT VERDICT LATENCY RULES`.
+#[derive(Clone)]
+struct Line {
+    sequence: u64,
+    /// When it was answered, by the clock that dmesg goes by.
+    time: Duration,
+    ask: Ask,
+    verdict: Verdict,
+    latency: Duration,
+    rules: Vec<Arc<Armed>>,
+}
+
+impl Trace {
+    /// Somebody new who listens, until the listener is dropped. None when there are too many.
+    pub fn listen(&self) -> Option<Arc<Listener>> {
+        let mut state = self.state.lock();
+        state
+            .listeners
+            .retain(|listener| listener.strong_count() > 0);
+        if state.listeners.len() >= MOST_LISTENERS {
+            return None;
+        }
+        let listener = Listener::default();
+        *listener.unread.lock() = Unread {
+            next: state.sequence + 1,
+            newest: state.sequence,
+            ended: state.ended,
+            ..Unread::default()
+        };
+        let listener = Arc::new(listener);
+        state.listeners.push(Arc::downgrade(&listener));
+        self.any.store(true, Ordering::SeqCst);
+        Some(listener)
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn is_on(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    /// Tells all who listen of a request that is about to be answered.
+    pub(super) fn tell(
+        &self,
+        ask: Ask,
+        verdict: Verdict,
+        latency: Duration,
+        rules: Vec<Arc<Armed>>,
+    ) {
+        let mut state = self.state.lock();
+        state.sequence += 1;
+        let line = Line {
+            sequence: state.sequence,
+            time: sys::monotonic(),
+            ask,
+            verdict,
+            latency,
+            rules,
+        };
+        let mut wakes = Vec::new();
+        state.listeners.retain(|listener| {
+            let listener = listener.upgrade();
+            wakes.extend(listener.as_ref().and_then(|listener| listener.push(&line)));
+            listener.is_some()
+        });
+        if state.listeners.is_empty() {
+            self.any.store(false, Ordering::SeqCst);
+        }
+        drop(state);
+        wakes.into_iter().for_each(|wake| wake());
+    }
+
+    /// Every listener, those to come too, finds the end after what it has not read yet.
+    pub fn end(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        let listeners = std::mem::take(&mut state.listeners);
+        drop(state);
+        for listener in listeners.iter().filter_map(Weak::upgrade) {
+            listener.unread.lock().ended = true;
+            listener.wake();
+        }
+    }
+}
+
+/// Somebody who listens, and what it has not read yet.
+#[derive(Default)]
+pub struct Listener {
+    unread: Mutex<Unread>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Unread {
+    lines: VecDeque<Line>,
+    /// The lines that a read has begun.
+    text: Vec<u8>,
+    /// The number of the line after those that were read.
+    next: u64,
+    /// The number of the latest line, lost or not.
+    newest: u64,
+    ended: bool,
+    wake: Option<Wake>,
+}
+
+impl Listener {
+    /// Adds a line, or loses it; returns whom to tell.
+    fn push(&self, line: &Line) -> Option<Wake> {
+        let mut unread = self.unread.lock();
+        unread.newest = line.sequence;
+        if unread.lines.len() < MOST_LINES {
+            unread.lines.push_back(line.clone());
+        }
+        self.changed.notify_all();
+        unread.wake.take()
+    }
+
+    fn wake(&self) {
+        self.changed.notify_all();
+        let wake = self.unread.lock().wake.take();
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+
+    /// Up to `size` bytes of lines, cut between lines where there is one in reach. Waits for the first
+    /// for as long as `patient` says; None when there is none by then, nothing at the end.
+    pub fn read(&self, size: usize, mut patient: impl FnMut() -> bool) -> Option<Vec<u8>> {
+        let mut unread = self.unread.lock();
+        loop {
+            unread.fill(size);
+            if !unread.text.is_empty() || size == 0 || unread.ended {
+                return Some(unread.take(size));
+            }
+            if !MutexGuard::unlocked(&mut unread, &mut patient) {
+                return None;
+            }
+            // Something may have come meanwhile.
+            if unread.lines.is_empty() && !unread.ended {
+                self.changed.wait_for(&mut unread, LOOK);
+            }
+        }
+    }
+
+    /// Whether a read would find something, or the end. If not, `wake` is called once when it
+    /// would.
+    pub fn is_ready(&self, wake: Option<Wake>) -> bool {
+        let mut unread = self.unread.lock();
+        let is_ready = !unread.text.is_empty() || !unread.lines.is_empty() || unread.ended;
+        if !is_ready && wake.is_some() {
+            unread.wake = wake;
+        }
+        is_ready
+    }
+}
+
+impl Unread {
+    /// Makes text of lines until there are `size` bytes.
+    fn fill(&mut self, size: usize) {
+        while self.text.len() < size {
+            let line = self.lines.pop_front();
+            let up_to = line.as_ref().map_or(self.newest + 1, |line| line.sequence);
+            if up_to > self.next {
+                self.say(&format!("# {} lines were lost\n", up_to - self.next));
+            }
+            self.next = up_to;
+            let Some(line) = line else { return };
+            self.say(&format!("{line}\n"));
+            self.next += 1;
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    fn take(&mut self, size: usize) -> Vec<u8> {
+        let mut end = self.text.len().min(size);
+        if end < self.text.len() {
+            let whole = self.text[..end].iter().rposition(|byte| *byte == b'\n');
+            end = whole.map_or(end, |newline| newline + 1);
+        }
+        let rest = self.text.split_off(end);
+        std::mem::replace(&mut self.text, rest)
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sector, count) = self.ask.sectors();
+        let (seconds, latency) = (self.time.as_secs_f64(), self.latency.as_secs_f64() * 1000.0);
+        write!(
+            f,
+            "{} {seconds:.6} {} {sector} {count} ",
+            self.sequence, self.ask.op
+        )?;
+        let effects = self
+            .rules
+            .iter()
+            .filter_map(|armed| armed.rule.action.effect());
+        let mut verdict: Vec<_> = effects.map(str::to_owned).collect();
+        match self.verdict {
+            Verdict::Injected(errno) => verdict.push(errno.to_string()),
+            Verdict::Host(errno) => verdict.push(format!("host:{errno}")),
+            Verdict::Done if verdict.is_empty() => verdict.push("ok".into()),
+            Verdict::Done => {}
+        }
+        let rules = Armed::texts(&self.rules);
+        write!(f, "{} {latency:.3}ms {rules}", verdict.join("+"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Op;
+
+    fn tell(trace: &Trace, offset: u64) {
+        let ask = Ask {
+            op: Op::Read,
+            offset,
+            len: 512,
+        };
+        let latency = Duration::from_micros(1500);
+        trace.tell(ask, Verdict::Done, latency, Vec::new());
+    }
+
+    fn text(listener: &Listener, size: usize) -> String {
+        let bytes = listener.read(size, || false).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn each_who_listens_finds_what_came_since_and_nobody_else_is_told() {
+        let trace = Trace::default();
+        tell(&trace, 0);
+        assert!(!trace.is_on());
+        let first = trace.listen().unwrap();
+        tell(&trace, 512);
+        let second = trace.listen().unwrap();
+        tell(&trace, 1024);
+        let seen = text(&first, 4096);
+        let columns = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let lines: Vec<_> = seen.lines().map(columns).collect();
+        assert_eq!(lines[0][2..], ["read", "1", "1", "ok", "1.500ms", "-"]);
+        assert_eq!(lines[1][3], "2");
+        assert_eq!(text(&second, 4096).lines().count(), 1);
+        assert_eq!(first.read(4096, || false), None);
+        drop((first, second));
+        tell(&trace, 0);
+        assert!(!trace.is_on());
+    }
+
+    #[test]
+    fn a_slow_reader_is_told_how_many_lines_it_lost() {
+        let trace = Trace::default();
+        let listener = trace.listen().unwrap();
+        (0..MOST_LINES as u64 + 7).for_each(|_| tell(&trace, 0));
+        let all = text(&listener, 1 << 30);
+        assert_eq!(all.lines().count(), MOST_LINES + 1);
+        assert_eq!(all.lines().last(), Some("# 7 lines were lost"));
+        tell(&trace, 0);
+        let next = text(&listener, 1 << 20);
+        assert!(next.starts_with(&format!("{} ", MOST_LINES + 8)), "{next}");
+    }
+
+    #[test]
+    fn a_read_ends_between_lines_and_one_of_a_byte_ends_where_it_must() {
+        let trace = Trace::default();
+        let listener = trace.listen().unwrap();
+        (0..2).for_each(|_| tell(&trace, 0));
+        let first: String = (0..5).map(|_| text(&listener, 1)).collect();
+        assert_eq!(&first[..2], "1 ");
+        assert!(text(&listener, 60).ends_with("-\n"));
+        assert!(text(&listener, 4096).starts_with("2 "));
+    }
+
+    #[test]
+    fn who_waits_is_woken_by_a_line_and_by_the_end() {
+        let trace = Arc::new(Trace::default());
+        let listener = trace.listen().unwrap();
+        let (woken, is_woken) = crossbeam_channel::bounded(1);
+        let wake = || {
+            Some(Box::new({
+                let woken = woken.clone();
+                move || woken.send(()).unwrap()
+            }) as Wake)
+        };
+        assert!(!listener.is_ready(wake()));
+        let theirs = Arc::clone(&listener);
+        let reader = std::thread::spawn(move || theirs.read(4096, || true));
+        tell(&trace, 0);
+        assert!(!reader.join().unwrap().unwrap().is_empty());
+        is_woken.try_recv().unwrap();
+        assert!(!listener.is_ready(wake()));
+        trace.end();
+        is_woken.try_recv().unwrap();
+        assert_eq!(listener.read(4096, || true), Some(Vec::new()));
+        assert_eq!(trace.listen().unwrap().read(1, || true), Some(Vec::new()));
+    }
+
+    #[test]
+    fn there_is_a_bound_on_how_many_listen() {
+        let trace = Trace::default();
+        let all: Vec<_> = (0..MOST_LISTENERS)
+            .map(|_| trace.listen().unwrap())
+            .collect();
+        assert!(trace.listen().is_none());
+        drop(all);
+        assert!(trace.listen().is_some());
+    }
+}

@@ -1,0 +1,53 @@
+//! What /proc tells of other processes. Only text and links are read: no file is opened or touched
+//! that a process has open, and so no mount is asked for anything.
+
+use std::io;
+use std::path::PathBuf;
+
+/// The numbers of all processes.
+pub fn processes() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// What the descriptors of a process refer to; NotFound when there is no such process.
+pub fn open_files(pid: u32) -> io::Result<impl Iterator<Item = PathBuf>> {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"))?;
+    Ok(descriptors.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()))
+}
+
+/// Whether a signal waits to be delivered to the thread `pid`, or there is no such thread.
+pub fn is_signalled(pid: u32) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return true;
+    };
+    let set = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+        bits.unwrap_or(0)
+    };
+    (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_listed_with_what_it_has_open() {
+        let me = std::process::id();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().canonicalize().unwrap();
+        assert!(processes().any(|pid| pid == me));
+        assert!(open_files(me).unwrap().any(|open| open == path));
+        let closed = file.into_temp_path();
+        assert!(!open_files(me).unwrap().any(|open| open == path));
+        drop(closed);
+    }
+
+    #[test]
+    fn a_thread_without_a_pending_signal_is_told_from_one_that_is_gone() {
+        assert!(!is_signalled(std::process::id()));
+        assert!(is_signalled(u32::MAX));
+    }
+}

@@ -1,0 +1,68 @@
+//! Which processes have a disk open, and what a QEMU among them lets its guest see.
+
+use std::path::Path;
+
+use super::visibility::Drive;
+use crate::proc;
+
+/// A process that has a disk open.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// Its program's name.
+    pub program: String,
+    /// For a QEMU: whether its guest would see every injected error; null when that cannot be told.
+    pub visible: Option<bool>,
+    /// What keeps an error from the guest, each with what to change.
+    pub obstacles: Vec<String>,
+}
+
+/// The processes that have `path` open, as far as this user may know.
+pub fn holders(path: &Path) -> Vec<Holder> {
+    let has_open =
+        |pid: &u32| proc::open_files(*pid).is_ok_and(|mut files| files.any(|file| file == path));
+    let holding = proc::processes().filter(has_open);
+    holding.filter_map(|pid| holder(pid, path)).collect()
+}
+
+fn holder(pid: u32, path: &Path) -> Option<Holder> {
+    let folder = Path::new("/proc").join(pid.to_string());
+    let line = std::fs::read(folder.join("cmdline")).ok()?;
+    let words = line.split(|byte| *byte == 0);
+    let args: Vec<_> = words
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    let program = Path::new(args.first()?)
+        .file_name()?
+        .to_string_lossy()
+        .into_owned();
+    let is_qemu = program.starts_with("qemu-system-");
+    let works_in = folder.join("cwd").read_link().unwrap_or_default();
+    let drive = is_qemu
+        .then(|| Drive::on_command_line(&args, &works_in, path))
+        .flatten();
+    let obstacles = drive.as_ref().map(Drive::obstacles);
+    Some(Holder {
+        pid,
+        program,
+        visible: obstacles.as_ref().map(Vec::is_empty),
+        obstacles: obstacles.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_file_open_is_found_until_it_is_closed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().canonicalize().unwrap();
+        let found = holders(&path);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].pid, found[0].visible), (std::process::id(), None));
+        let path = file.into_temp_path();
+        assert!(holders(&path).is_empty());
+    }
+}

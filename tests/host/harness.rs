@@ -248,6 +248,10 @@ pub fn open_direct(path: &Path) -> File {
         .unwrap()
 }
 
+/// A buffer that direct I/O takes.
+#[repr(align(512))]
+pub struct AlignedSector(pub [u8; 512]);
+
 pub fn errno<T: std::fmt::Debug>(result: std::io::Result<T>) -> i32 {
     result.unwrap_err().raw_os_error().unwrap()
 }

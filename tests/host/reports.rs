@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 
 use crate::harness::*;
 use crate::suite::{Suite, assert_report};
+use crate::terminal::Terminal;
 
 /// Passes, fails, is skipped, is flaky, does not parse, and prints.
 fn suite() -> Suite {
@@ -173,39 +174,12 @@ fn a_report_that_cannot_be_written_is_known_before_anything_runs() {
     assert!(!suite.path().join("ran").exists());
 }
 
-/// What a terminal of 100 columns shows while `command` runs, and after it.
+/// What a terminal shows while `provium test` runs, and after it.
 fn in_terminal(suite: &Suite, environment: &str, during: &str) -> (String, String) {
-    let socket = suite.path().join("tmux");
-    let tmux = |args: &[&str]| {
-        let output = run(Command::new("tmux").arg("-S").arg(&socket).args(args));
-        stdout(&output)
-    };
-    let command = format!(
-        "cd {} && {environment} {PROVIUM} test; echo over; sleep 60",
-        suite.path().display()
-    );
-    tmux(&[
-        "-f",
-        "/dev/null",
-        "new-session",
-        "-d",
-        "-x",
-        "100",
-        "-y",
-        "30",
-        &command,
-    ]);
-    let mut shown = String::new();
-    let mut show_until = |text: &str| {
-        eventually(text, || {
-            shown = tmux(&["capture-pane", "-p", "-e"]);
-            shown.contains(text)
-        });
-        shown.clone()
-    };
-    let screens = (show_until(during), show_until("over"));
-    tmux(&["kill-server"]);
-    screens
+    let folder = suite.path().display();
+    let command = format!("cd {folder} && {environment} {PROVIUM} test; echo over; sleep 60");
+    let terminal = Terminal::start(suite.path(), 100, 30, &command);
+    (terminal.until(during), terminal.until("over"))
 }
 
 const COLOUR: &str = "\u{1b}[32m";

@@ -23,9 +23,6 @@ fn failing(mount: &Mount, reads: u64) -> Vec<u64> {
     (1..=reads).filter(fails).collect()
 }
 
-#[repr(align(512))]
-struct AlignedSector([u8; 512]);
-
 #[test]
 fn skip_every_and_times_fail_exactly_the_reads_that_they_say() {
     let mount = Mount::new();

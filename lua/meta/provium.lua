@@ -102,9 +102,11 @@
 ---What a rule has done.
 ---@class provium.RuleState
 ---@field rule string Its text.
+---@field considered integer Requests of its kinds and sectors.
 ---@field matched integer Requests that it is for.
 ---@field fired integer How often it acted.
 ---@field left? integer How often it may still act, if that is limited.
+---@field never? string Why it can never act, if it cannot.
 
 ---A request that is not answered yet.
 ---@class provium.InFlight
@@ -324,6 +326,9 @@ function Disk:inflight() end
 ---Returns what rules did to the image and will stay, as `SECTOR COUNT WHAT RULE` lines.
 ---@return string[]
 function Disk:damage() end
+
+---Fails unless the guest has the disk and would see every injected error; the message says what to change.
+function Disk:assert_visible() end
 
 ---Waits until a rule has fired `times` times; raises at the deadline, and for one that is not armed.
 ---@param name string A tag, or a rule's text.

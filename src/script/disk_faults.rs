@@ -244,9 +244,11 @@ fn with_control<T>(
 fn rule_table(lua: &Lua, state: &RuleState) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.set("rule", state.rule.as_str())?;
+    table.set("considered", state.considered)?;
     table.set("matched", state.matched)?;
     table.set("fired", state.fired)?;
     table.set("left", state.left)?;
+    table.set("never", state.never.as_deref())?;
     Ok(table)
 }
 

@@ -20,7 +20,7 @@ fn every_file_of_the_contract_is_there() {
     assert_eq!(list("ctl"), "attach clear detach disks error vda version");
     assert_eq!(
         list("ctl/vda"),
-        "damage faults image inflight mode release rules seed size stats"
+        "damage faults image inflight mode release rules seed size stats trace"
     );
     assert_eq!(
         mount.read("version"),

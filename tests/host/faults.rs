@@ -59,14 +59,14 @@ fn a_fault_on_one_disk_leaves_the_other_alone() {
         .append("attach", &format!("vdb {}", second.display()))
         .unwrap();
     mount.arm("eio_read\nslow");
-    let started = Instant::now();
     assert_eq!(
         open_direct(&mount.path("vdb"))
             .read_at(&mut [0; 512], 0)
             .unwrap(),
         512
     );
-    assert!(started.elapsed() < Duration::from_millis(40));
+    let stats = mount.read("vdb/stats");
+    assert_eq!(stat_in(&stats, "read_delayed"), 0);
     assert_eq!(errno(read(&mount)), EIO);
 }
 
@@ -78,16 +78,18 @@ fn slow_takes_fifty_milliseconds_and_flushes_take_none() {
     read(&mount).unwrap();
     let took = started.elapsed();
     assert!(took >= Duration::from_millis(50), "{took:?}");
-    let started = Instant::now();
     let file = OpenOptions::new().write(true).open(mount.vda()).unwrap();
     file.sync_all().unwrap();
-    assert!(started.elapsed() < Duration::from_millis(40));
+    assert_eq!(
+        (mount.stat("read_delayed"), mount.stat("flush_delayed")),
+        (1, 0)
+    );
 }
 
 #[test]
-fn sixty_four_slow_reads_at_once_take_as_long_as_one() {
+fn sixty_four_delayed_reads_at_once_take_as_long_as_one() {
     let mount = Mount::new();
-    mount.arm("slow");
+    mount.arm("delay op=read by=1s");
     let started = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..64 {
@@ -95,7 +97,7 @@ fn sixty_four_slow_reads_at_once_take_as_long_as_one() {
         }
     });
     let took = started.elapsed();
-    assert!(took < Duration::from_millis(150), "{took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
     assert_eq!(mount.stat("read_delayed"), 64);
 }
 
@@ -114,9 +116,9 @@ fn slow_holds_no_threads() {
 }
 
 #[test]
-fn an_error_armed_during_a_slow_read_fires() {
+fn an_error_armed_during_a_delayed_read_fires() {
     let mount = Mount::new();
-    mount.arm("slow");
+    mount.arm("delay op=read by=1s");
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| read(&mount));
         eventually("the read waits", || {
@@ -130,12 +132,12 @@ fn an_error_armed_during_a_slow_read_fires() {
 #[test]
 fn clear_lets_a_waiting_read_go_on_at_once() {
     let mount = Mount::new();
-    mount.arm("slow");
+    mount.arm("delay op=read by=1m");
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| (read(&mount), Instant::now()));
         eventually("the read waits", || mount.stat("in_flight") == 1);
         let line = mount.read("vda/inflight");
-        assert!(line.ends_with("ms slow\n"), "{line}");
+        assert!(line.ends_with("ms delay op=read by=1m\n"), "{line}");
         mount.clear();
         assert_eq!(reader.join().unwrap().0.unwrap(), 512);
         assert_eq!(mount.read("vda/faults"), "");

@@ -1,5 +1,6 @@
 //! The command line: clap types to plain calls, results to exit codes.
 
+mod bare;
 mod completions;
 mod console;
 mod disks;
@@ -58,6 +59,8 @@ enum Command {
     Test(Box<test_options::Args>),
     #[command(hide = true)]
     TestFile(test::FileArgs),
+    #[command(hide = true)]
+    Bare(bare::Args),
     Init(init::Args),
     Repl(repl::Args),
     Console(console::Args),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Bare(args) => bare::run(&args),
         Command::TestFile(args) => test::run_file(&args),
         Command::Init(args) => init::run(&args),
         Command::Repl(args) => repl::run(&args),

@@ -53,11 +53,16 @@ struct Role {
 
 thread_local!(static ROLE: RefCell<Option<Role>> = const { RefCell::new(None) });
 
+/// How many threads wait for requests: as many as there are processors, within reason.
+pub(super) fn active_threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    processors.clamp(FEWEST_ACTIVE, MOST_ACTIVE)
+}
+
 impl Loops {
     /// For this machine. The watchdog runs until [`end`](Self::end).
     pub(super) fn start() -> std::io::Result<Arc<Self>> {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_active(processors.clamp(FEWEST_ACTIVE, MOST_ACTIVE))
+        Self::with_active(active_threads())
     }
 
     fn with_active(active: usize) -> std::io::Result<Arc<Self>> {

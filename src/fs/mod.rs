@@ -2,6 +2,7 @@
 
 mod adapter;
 mod attr;
+mod bare;
 mod closing;
 mod handles;
 mod inode;
@@ -11,4 +12,5 @@ mod session;
 mod stream;
 mod tree;
 
+pub use bare::serve_bare;
 pub use session::{MountError, Options, Server, check_mount_point};

@@ -181,7 +181,7 @@ fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn config(allow_other: bool, threads: usize) -> Config {
+pub(super) fn config(allow_other: bool, threads: usize) -> Config {
     let mut config = Config::default();
     let subtype = FS_TYPE.trim_start_matches("fuse.");
     config.mount_options = vec![

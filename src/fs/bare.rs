@@ -1,0 +1,148 @@
+//! A bare passthrough of the same shape as the mount: what the bench compares with, to know what
+//! faults, counters and control files cost. Serves one image as `MNT/vda` and nothing else.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen,
+    ReplyWrite, Session, WriteFlags,
+};
+
+use super::loops::active_threads;
+use super::session::config;
+use crate::disk::LARGEST_REQUEST;
+use crate::image::{FileImage, Image, OpenError};
+
+const VDA: INodeNo = INodeNo(2);
+
+thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+
+struct Bare(FileImage);
+
+/// Serves the image at `image` until it is unmounted.
+pub fn serve_bare(mount_point: &Path, image: &Path) -> io::Result<()> {
+    let image = FileImage::open(image, false)
+        .map_err(|error: OpenError| io::Error::other(error.to_string()))?;
+    let session = Session::new(Bare(image), mount_point, &config(false, active_threads()))?;
+    session.spawn()?.join()
+}
+
+impl Bare {
+    fn attr(&self, ino: INodeNo) -> Result<FileAttr, Errno> {
+        let kind = match ino {
+            VDA => FileType::RegularFile,
+            _ => FileType::Directory,
+        };
+        Ok(FileAttr {
+            ino,
+            size: self.0.size()?,
+            blocks: 0,
+            atime: SystemTime::UNIX_EPOCH,
+            mtime: SystemTime::UNIX_EPOCH,
+            ctime: SystemTime::UNIX_EPOCH,
+            crtime: SystemTime::UNIX_EPOCH,
+            kind,
+            perm: 0o700,
+            nlink: 1,
+            uid: crate::sys::uid(),
+            gid: crate::sys::gid(),
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        })
+    }
+}
+
+impl Filesystem for Bare {
+    fn init(&mut self, _req: &fuser::Request, config: &mut KernelConfig) -> io::Result<()> {
+        let _ = config.add_capabilities(InitFlags::FUSE_ASYNC_DIO);
+        let _ = config.set_max_write(LARGEST_REQUEST);
+        let _ = config.set_max_background(u16::MAX);
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &fuser::Request, _parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match (name == "vda", self.attr(VDA)) {
+            (true, Ok(attr)) => reply.entry(&Duration::ZERO, &attr, Generation(0)),
+            (true, Err(errno)) => reply.error(errno),
+            (false, _) => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn getattr(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        _fh: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        match self.attr(ino) {
+            Ok(attr) => reply.attr(&Duration::ZERO, &attr),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn open(&self, _req: &fuser::Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let flags = FopenFlags::FOPEN_DIRECT_IO
+            | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES
+            | FopenFlags::FOPEN_NOFLUSH;
+        reply.opened(FileHandle(0), flags);
+    }
+
+    fn read(
+        &self,
+        _req: &fuser::Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(buffer.len().max(size as usize), 0);
+            match self.0.read_at(&mut buffer[..size as usize], offset) {
+                Ok(n) => reply.data(&buffer[..n]),
+                Err(error) => reply.error(error.into()),
+            }
+        });
+    }
+
+    fn write(
+        &self,
+        _req: &fuser::Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        match self.0.write_at(data, offset) {
+            Ok(()) => reply.written(data.len() as u32),
+            Err(error) => reply.error(error.into()),
+        }
+    }
+
+    fn fsync(
+        &self,
+        _req: &fuser::Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        match self.0.flush(datasync) {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(error.into()),
+        }
+    }
+}

@@ -236,6 +236,7 @@ fn remember(
 }
 
 pub(super) fn run_file(args: &FileArgs) -> anyhow::Result<Exit> {
+    sys::end_with_group();
     let mut order = Vec::new();
     File::from(sys::inherited(args.order_fd)?).read_to_end(&mut order)?;
     let order = serde_json::from_slice(&order)?;

@@ -189,6 +189,66 @@ fn a_process_that_shrugs_term_off_is_killed() {
     assert_report(&output, 1, &texts);
 }
 
+/// Starts a process that shrugs TERM off, one that does not, and waits.
+const BREEDS: &str = "
+    test('breeds', function(t)
+      os.execute([[
+        echo $$ >> pids
+        sh -c 'trap \"\" TERM; echo $$ >> pids; while :; do sleep 0.05; done' &
+        sleep 600 & echo $! >> pids
+        sleep 600]])
+    end)";
+
+/// The processes that it has started, once there are all.
+fn bred(suite: &Suite) -> Vec<u32> {
+    let mut pids = Vec::new();
+    eventually("it has started them", || {
+        let text = std::fs::read_to_string(suite.path().join("pids")).unwrap_or_default();
+        pids = text.lines().map(|pid| pid.parse().unwrap()).collect();
+        pids.len() == 3
+    });
+    pids
+}
+
+fn assert_gone(pids: &[u32]) {
+    eventually("they are gone", || {
+        !pids
+            .iter()
+            .any(|pid| provium::sys::Process::is_running(*pid))
+    });
+}
+
+#[test]
+fn what_a_stopped_test_has_started_ends_with_it() {
+    let suite = Suite::new(&[("a", BREEDS)]);
+    let output = suite.test(&["--file-timeout", "0.5"]);
+    assert_report(&output, 1, &["TERM  a.test.lua", "0 passed, 1 failed"]);
+    assert_gone(&bred(&suite));
+}
+
+#[test]
+fn what_a_test_has_started_ends_with_its_runner_however_that_ends() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGKILL] {
+        let suite = Suite::new(&[("a", BREEDS)]);
+        let mut run = suite.command(&[]);
+        let mut run = run.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let pids = bred(&suite);
+        send(run.id(), signal);
+        run.wait().unwrap();
+        assert_gone(&pids);
+    }
+}
+
+#[test]
+fn what_a_test_leaves_in_the_background_ends_with_its_file() {
+    let suite = Suite::new(&[(
+        "a",
+        "test('leaves', function(t) os.execute('sleep 600 & echo $! > pid') end)",
+    )]);
+    assert_report(&suite.test(&[]), 0, &["1 passed"]);
+    assert_gone(&[suite.read("pid").trim().parse().unwrap()]);
+}
+
 #[test]
 fn wrong_arguments_are_named() {
     let output = Suite::new(&[]).test(&["--fail-fast", "--max-fail", "2"]);

@@ -21,13 +21,24 @@ end
 local T = {}
 T.__index = T
 
-local function fail(t, message)
-  t.failed = t.failed or message
-  error(message, 3)
+local getinfo = debug.getinfo
+
+-- `file:line: ` of the nearest line of Lua at `level` or above it: a pcall has none.
+local function place(level)
+  repeat
+    level = level + 1
+    local info = getinfo(level, "Sl")
+    if info and info.currentline > 0 then
+      return ("%s:%d: "):format(info.short_src, info.currentline)
+    end
+  until not info
+  return ""
 end
 
-local function show(value)
-  return tostring(value)
+local function fail(t, message)
+  message = place(3) .. tostring(message)
+  t.failed = t.failed or message
+  error(message, 0)
 end
 
 function T:assert(condition, message)
@@ -39,20 +50,20 @@ end
 
 function T:assert_eq(a, b, message)
   if not rawequal(a, b) then
-    fail(self, ("%s: %s ~= %s"):format(message or "assert_eq failed", show(a), show(b)))
+    fail(self, ("%s: %s ~= %s"):format(message or "assert_eq failed", tostring(a), tostring(b)))
   end
 end
 
 function T:assert_neq(a, b, message)
   if rawequal(a, b) then
-    fail(self, ("%s: %s == %s"):format(message or "assert_neq failed", show(a), show(b)))
+    fail(self, ("%s: %s == %s"):format(message or "assert_neq failed", tostring(a), tostring(b)))
   end
 end
 
 function T:assert_contains(haystack, needle, message)
   if not tostring(haystack):find(tostring(needle), 1, true) then
     local what = message or "assert_contains failed"
-    fail(self, ("%s: %s not found in: %s"):format(what, show(needle), show(haystack)))
+    fail(self, ("%s: %s not found in: %s"):format(what, tostring(needle), tostring(haystack)))
   end
 end
 
@@ -69,12 +80,12 @@ function T:fail(message)
 end
 
 function T:skip(reason)
-  self.skipped = reason or "skipped"
+  self.skipped = tostring(reason or "skipped")
   error("skipped: " .. self.skipped, 2)
 end
 
 function T:log(value)
-  native.log(show(value))
+  native.log(tostring(value))
 end
 
 -- The result of a command in the guest.
@@ -207,6 +218,8 @@ end
 
 return {
   wrap = wrap,
+  xpcall = xpcall,
+  traceback = debug.traceback,
   new_t = function(name, meta)
     return setmetatable({ name = name, meta = meta }, T)
   end,

@@ -165,7 +165,7 @@ function T:assert_raises(fn, message) end
 ---@param message? any
 function T:fail(message) end
 
----Ends the test as skipped.
+---Ends the test as skipped, unless something in it fails.
 ---@param reason? string
 function T:skip(reason) end
 

@@ -47,7 +47,67 @@ fn a_failed_assertion_counts_even_in_a_pcall() {
         "test('x', function(t) pcall(function() t:assert(false) end) end)",
         &[],
     );
-    assert_report(&output, 1, &["assertion failed", "caught by a pcall"]);
+    let text = "a.test.lua:1: assertion failed (the error was caught by a pcall;";
+    assert_report(&output, 1, &[text]);
+    let output = test_file(
+        "test('x', function(t)
+           pcall(t.fail, t, 'straight')
+         end)",
+        &[],
+    );
+    assert_report(&output, 1, &["a.test.lua:2: straight (the error was"]);
+}
+
+#[test]
+fn a_test_whose_time_is_up_fails_whoever_catches_the_error() {
+    let output = test_file(
+        "test('sleeps', {timeout = '50ms'}, function(t)
+           local clock = provium:vm('v', 'default'):clock()
+           pcall(clock.sleep, clock, 5)
+         end)
+         test('waits', {timeout = '50ms'}, function(t) os.execute('sleep 0.1') end)
+         test('gives up', {timeout = '50ms'}, function(t) os.execute('sleep 0.1') t:skip('late') end)",
+        &[],
+    );
+    let text = "the test's time is up: it took longer than 0.05s";
+    assert_report(&output, 1, &[text, "0 passed, 3 failed, 0 skipped"]);
+}
+
+#[test]
+fn a_skip_hides_no_failure() {
+    let output = test_file(
+        "test('later', function(t) pcall(t.skip, t, 'x') t:assert(false, 'really broken') end)
+         test('before', function(t) pcall(t.fail, t, 'broken before') t:skip('y') end)
+         test('alone', function(t) pcall(t.skip, t, 'z') end)",
+        &[],
+    );
+    let texts = [
+        "a.test.lua:1: really broken",
+        "a.test.lua:2: broken before (the error was caught",
+        "SKIP  a.test.lua: alone: z",
+        "0 passed, 2 failed, 1 skipped",
+    ];
+    assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn an_error_is_shown_whole_whatever_it_is() {
+    let output = test_file(
+        "test('zero', function(t) t:fail('a\\0b') end)
+         test('raised', function(t) error('c\\0d') end)
+         test('nothing', function(t) error() end)
+         test('deep', function(t) local function f() return 1 + f() end f() end)
+         test('object', function(t) error(setmetatable({}, {__tostring = function() return 'object!' end})) end)",
+        &[],
+    );
+    let texts = [
+        r"a.test.lua:1: a\0b",
+        r"a.test.lua:2: c\0d",
+        "nil\n      stack traceback:\n      \ta.test.lua:3:",
+        "a.test.lua:4: stack overflow",
+        "      object!",
+    ];
+    assert_report(&output, 1, &texts);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod files;
 mod globals;
 mod keep;
 mod session;
+mod signature;
 mod state;
 mod vm;
 mod vm_options;

@@ -105,6 +105,16 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Whether this process ignores `signal`.
+pub fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: nothing is changed; `action` has room for what is, and is read only if it was filled in.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// Makes this process end, silently, when nobody reads what it prints any more.
 pub fn end_with_reader() {
     // SAFETY: SIG_DFL runs no code of ours.

@@ -232,7 +232,8 @@ fn nothing_to_run_has_an_exit_code_of_its_own() {
         2,
         &["/no/such.test.lua does not exist"],
     );
-    assert_report(&test_file("", &[]), 4, &["0 passed"]);
+    let texts = ["0 passed", "provium: no tests: the files declare none"];
+    assert_report(&test_file("", &[]), 4, &texts);
 }
 
 #[test]

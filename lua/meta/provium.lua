@@ -542,7 +542,7 @@ function wait_until(pred, options) end
 ---@field null lightuserdata What `null` decodes to, and encodes from; it counts as true.
 json = {}
 
----Returns `value` as JSON; raises for what has no form there, such as a function.
+---Returns `value` as JSON; raises for what has no form there: functions, NaN, infinity, strings that are not UTF-8.
 ---@param value any
 ---@return string
 function json.encode(value) end

@@ -8,6 +8,7 @@ use super::arguments::Options;
 use super::bind::native;
 use super::context::Context;
 use super::duration::LuaDuration;
+use super::json;
 use super::signature::wrong_argument;
 use crate::vm::VmError;
 
@@ -23,16 +24,15 @@ pub(super) fn add(context: &Context, natives: &Table) -> mlua::Result<()> {
     let limit = context.limit().clone();
     let sleep = move |_: &Lua, duration: LuaDuration| limit.sleep(duration.0);
     natives.set("sleep", native(lua, "wait_until", sleep)?)?;
-    let encode = |_: &Lua, value: Value| {
-        serde_json::to_string(&value.to_serializable().detect_mixed_tables(true))
-    };
     let wrong = |_: &Lua, (call, position, expected, value): (String, usize, String, Value)| {
         let what = wrong_argument(&call, position, &expected, &value);
         Ok(format!("{call}: {what}"))
     };
     natives.set("wrong_argument", lua.create_function(wrong)?)?;
-    natives.set("json_encode", native(lua, "json.encode", encode)?)?;
-    natives.set("json_decode", native(lua, "json.decode", decode)?)?;
+    let encode = native(lua, "json.encode", json::encode)?;
+    natives.set("json_encode", encode)?;
+    let decode = native(lua, "json.decode", json::decode)?;
+    natives.set("json_decode", decode)?;
     natives.set("json_null", lua.null())?;
     let shared = context.clone();
     let todo = move |_: &Lua, reason: Option<String>| {
@@ -56,10 +56,4 @@ fn wait_options(_: &Lua, args: (Function, Options)) -> Result<(f64, f64, String)
         seconds("interval", 0.1)?,
         desc.unwrap_or_else(|| "condition".into()),
     ))
-}
-
-fn decode(lua: &Lua, text: String) -> Result<Value, String> {
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    lua.to_value(&value).map_err(|error| error.to_string())
 }

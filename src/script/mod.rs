@@ -9,6 +9,7 @@ mod duration;
 mod file;
 mod files;
 mod globals;
+mod json;
 mod keep;
 mod session;
 mod signature;

@@ -312,7 +312,45 @@ fn json_keeps_integers_exact_and_names_what_does_not_parse() {
         t:assert_eq(json.decode('null'), json.null)
         t:assert_eq(json.encode({1, 2, 'drei'}), '[1,2,"drei"]')
         t:assert_contains(t:assert_raises(function() json.decode('{"a":') end), 'json.decode: EOF')
-        t:assert_contains(t:assert_raises(function() json.encode(print) end), 'json.encode: ')
+      end)"#;
+    assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
+}
+
+#[test]
+fn json_encodes_a_table_without_items_as_an_object_unless_it_was_decoded_as_an_array() {
+    let lua = r#"test('json', function(t)
+        t:assert_eq(json.encode({}), '{}')
+        t:assert_eq(json.encode(json.decode('{"a":[],"b":{},"c":[[]]}')), '{"a":[],"b":{},"c":[[]]}')
+        local list = json.decode('[]')
+        list[1] = 'x'
+        t:assert_eq(json.encode(list), '["x"]')
+        t:assert_eq(json.encode({'x', n = 1}), '{"1":"x","n":1}')
+        t:assert_eq(json.encode({json.null, 1.5, -0x7fffffffffffffff - 1}), '[null,1.5,-9223372036854775808]')
+      end)"#;
+    assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
+}
+
+#[test]
+fn json_refuses_what_it_cannot_say_and_names_the_place() {
+    let lua = r#"
+      local cases = {
+        {print, 'JSON has no function'},
+        {0/0, 'JSON has no NaN'},
+        {1/0, 'JSON has no inf'},
+        {'\255', 'a text in JSON is UTF-8, and byte 1 of this string is not'},
+        {{bin = 'a\255b'}, 'at .bin: a text in JSON is UTF-8, and byte 2 of this string is not'},
+        {{a = {1, {b = -1/0}}}, 'at .a[2].b: JSON has no -inf'},
+        {{[true] = 1}, 'a key is a string or an integer, not true'},
+      }
+      test('json', function(t)
+        for _, case in ipairs(cases) do
+          local err = t:assert_raises(function() json.encode(case[1]) end)
+          t:assert_eq(err:match('json.encode: .*'), 'json.encode: ' .. case[2])
+        end
+        local loop = {}
+        loop.self = loop
+        local err = t:assert_raises(function() json.encode(loop) end)
+        t:assert_contains(err, 'json.encode: the table at .self.self.self.self.self... contains itself')
       end)"#;
     assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
 }
@@ -321,4 +359,11 @@ fn json_keeps_integers_exact_and_names_what_does_not_parse() {
 fn todo_leaves_out_the_files_tests() {
     let lua = "todo('later') test('x', function(t) error('never') end)";
     assert_report(&test_file(lua, &[]), 0, &["SKIP  a.test.lua: x: later"]);
+}
+
+#[test]
+fn what_has_no_text_contains_nothing() {
+    let lua = "test('x', function(t) t:assert_contains({}, '0x') end)";
+    let text = "a.test.lua:1: t:assert_contains: argument 1 (haystack): expected string or number, got a table";
+    assert_report(&test_file(lua, &[]), 1, &[text]);
 }

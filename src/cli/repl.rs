@@ -1,5 +1,8 @@
 //! `provium repl`: a Lua prompt with a booted VM.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::{Context, Editor, Helper, Highlighter, Hinter, Validator};
@@ -12,7 +15,7 @@ use crate::script::{Evaluated, Session};
 /// A Lua prompt with a booted VM in the global `vm`
 ///
 /// Everything that a test has is there but `t` and `test`. TAB completes, the arrow keys go through
-/// what was typed before, Ctrl-D ends.
+/// what was typed before, Ctrl-C interrupts a call, Ctrl-D ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -44,8 +47,12 @@ impl Completer for Names<'_> {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let here = std::env::current_dir()?;
     let config = Config::load(Config::find(&here).as_deref(), &here)?;
+    config.profile(&args.profile)?;
+    let session = Session::open(config).map_err(anyhow::Error::msg)?;
+    let interrupted = session.interrupted();
+    signal_hook::flag::register(libc::SIGINT, Arc::clone(&interrupted))?;
     eprintln!("provium: booting profile `{}`; Ctrl-D ends", args.profile);
-    let session = Session::open(config, &args.profile).map_err(anyhow::Error::msg)?;
+    session.boot(&args.profile).map_err(anyhow::Error::msg)?;
     let history = dirs::cache()?.join("repl-history");
     let mut editor = Editor::<Names<'_>, _>::new()?;
     editor.set_helper(Some(Names(&session)));
@@ -62,6 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(error.into()),
         }
+        interrupted.store(false, Ordering::Relaxed);
         match session.evaluate(&chunk) {
             Evaluated::Incomplete => continue,
             Evaluated::Value(text) if text.is_empty() => {}

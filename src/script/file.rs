@@ -140,19 +140,19 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
 fn watch_the_clock(lua: &Lua, limit: Limit, every: u32) -> mlua::Result<()> {
     let triggers = HookTriggers::new().every_nth_instruction(every);
     lua.set_global_hook(triggers, move |lua, debug| {
-        let passed = limit.passed();
+        let over = limit.check();
+        let passed = over.is_err();
         if passed != (every == 1) {
             let next = if passed { 1 } else { LOOK_EVERY };
             watch_the_clock(lua, limit.clone(), next)?;
         }
-        if !passed {
+        let Err(why) = over else {
             return Ok(VmState::Continue);
-        }
+        };
         let source = debug.source();
         let place = source.short_src.unwrap_or_default();
         let line = debug.current_line().unwrap_or(0);
-        let message = format!("{place}:{line}: the test's time is up");
-        Err(mlua::Error::runtime(message))
+        Err(mlua::Error::runtime(format!("{place}:{line}: {why}")))
     })
 }
 
@@ -222,7 +222,7 @@ fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration
         });
     let failed = matches!(outcome, Outcome::Failed { .. });
     // However a test swallows the error that says so: its time is up.
-    let late = !failed && context.limit().passed();
+    let late = !failed && context.limit().check().is_err();
     context.limit().set(None);
     let outcome = match late {
         true => Outcome::Failed {

@@ -1,5 +1,8 @@
 //! A Lua session for a person: the same globals as in a test, and a booted VM.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use mlua::{Lua, MultiValue, Table, Value};
 
 use super::context::Context;
@@ -56,24 +59,31 @@ const NAMES: &str = r#"
     return names, #name"#;
 
 impl Session {
-    /// Starts one and boots `profile`.
-    pub fn open(config: Config, profile: &str) -> Result<Self, String> {
+    /// Starts one, without a VM.
+    pub fn open(config: Config) -> Result<Self, String> {
         let show = |event| {
             if let Event::Log { text } = event {
                 println!("{text}");
             }
         };
         let context = Context::new(config, Box::new(show));
-        let boot = || {
-            set_up(&context, false)?;
-            context
-                .lua()
-                .load(BOOT)
-                .set_name("=boot")
-                .call::<()>(profile)
-        };
-        boot().map_err(|error| clean(&error))?;
+        set_up(&context, false).map_err(|error| clean(&error))?;
         Ok(Self(context))
+    }
+
+    /// Boots `profile`, as the global `vm`.
+    pub fn boot(&self, profile: &str) -> Result<(), String> {
+        let boot = self.0.lua().load(BOOT).set_name("=boot");
+        boot.call::<()>(profile).map_err(|error| {
+            let text = clean(&error);
+            let message = text.split("\nstack traceback:").next().unwrap_or(&text);
+            message.trim_start_matches("boot:1: ").to_owned()
+        })
+    }
+
+    /// A flag that interrupts what is evaluated, or boots, while it is true.
+    pub fn interrupted(&self) -> Arc<AtomicBool> {
+        self.0.limit().interrupted()
     }
 
     /// Evaluates an expression or runs statements.

@@ -39,6 +39,8 @@ pub enum VmError {
     },
     #[error("the test's time is up")]
     TimeIsUp,
+    #[error("interrupted")]
+    Interrupted,
     #[error("vm `{vm}` is {state}: {call} wants one that is {wanted}")]
     WrongState {
         vm: String,

@@ -53,10 +53,7 @@ impl Health {
                 console: self.console.end(),
             });
         }
-        if self.limit.passed() {
-            return Err(VmError::TimeIsUp);
-        }
-        Ok(())
+        self.limit.check()
     }
 
     fn exit_error(&mut self) -> VmError {

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::guests::has_guest;
 use crate::harness::*;
 use crate::suite::{Suite, assert_report};
+use crate::terminal::Terminal;
 
 const STUBS: &str = include_str!("../../lua/meta/provium.lua");
 
@@ -163,6 +165,53 @@ fn the_prompt_has_a_booted_vm_and_takes_statements_over_several_lines() {
         err.contains("attempt to call a nil value (method 'nope')"),
         "{err}"
     );
+}
+
+#[test]
+fn the_prompt_takes_lines_typed_ahead_and_ctrl_c_gives_it_back() {
+    if !can_run_guests() || !has("tmux") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let command = format!("{PROVIUM} repl; echo code $?; sleep 600");
+    let terminal = Terminal::start(folder.path(), 80, 60, &command);
+    terminal.until("\n>");
+    terminal.enter(&[
+        "vm:run('sleep 0.5'):ok()",
+        "for i = 1, 2 do",
+        "print('line ' .. i * 10)",
+        "end",
+    ]);
+    terminal.until("line 20");
+    let endless = [
+        "vm:run('sleep 600')",
+        "while true do end",
+        "vm:clock():sleep(600)",
+    ];
+    for (round, line) in endless.iter().enumerate() {
+        terminal.enter(&[line]);
+        eventually("it is interrupted", || {
+            terminal.press("C-c");
+            std::thread::sleep(Duration::from_millis(300));
+            terminal.shown().matches("interrupted").count() == round + 1
+        });
+        terminal.enter(&[&format!("vm:run('echo $((4{round} + 1000))').stdout")]);
+        terminal.until(&format!("104{round}"));
+    }
+    terminal.press("C-d");
+    terminal.until("code 0");
+}
+
+#[test]
+fn a_profile_that_there_is_not_is_a_mistake_of_the_command_line() {
+    for command in ["repl", "console"] {
+        let output = provium(&[command, "nosuch"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(
+            stderr(&output),
+            "provium: unknown profile `nosuch` (known: default)\n"
+        );
+    }
 }
 
 #[test]

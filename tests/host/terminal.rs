@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
@@ -23,14 +24,28 @@ impl Terminal {
         stdout(&run(Command::new("tmux").arg("-S").arg(&self.0).args(args)))
     }
 
-    /// What it shows once that contains `text`, with its colours.
+    /// What it shows, with its colours.
+    pub fn shown(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-e"])
+    }
+
+    /// What it shows once that contains `text`. A guest may have to boot for it.
     pub fn until(&self, text: &str) -> String {
-        let mut shown = String::new();
-        eventually(text, || {
-            shown = self.tmux(&["capture-pane", "-p", "-e"]);
-            shown.contains(text)
-        });
-        shown
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let shown = self.shown();
+            if shown.contains(text) {
+                return shown;
+            }
+            assert!(Instant::now() < deadline, "{text} is not in: {shown}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Types these lines, without waiting for what comes of them.
+    pub fn enter(&self, lines: &[&str]) {
+        let typed: String = lines.iter().map(|line| format!("{line}\r")).collect();
+        self.tmux(&["send-keys", "-l", &typed]);
     }
 
     /// Presses `keys`, by their names in tmux.

@@ -193,7 +193,8 @@ fn print_list(plan: &Plan) -> Exit {
                 true => String::new(),
                 false => format!(" [{}]", test.tags.join(", ")),
             };
-            println!("{}: {}{tags}", file.display(), test.name);
+            let line = format!("{}: {}{tags}", file.display(), test.name);
+            println!("{}", runner::printable(&line));
         }
     }
     for (file, message) in &plan.broken {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Event, KeptVm, Outcome, Report, Reporter, Summary, test_name};
+use super::{Event, KeptVm, Outcome, Report, Reporter, Summary, printable, test_name};
 
 /// Draws to standard output, or to standard error when something else is written there.
 pub struct HumanReporter {
@@ -58,14 +58,14 @@ impl HumanReporter {
         })
     }
 
-    /// A line that begins with `word`, and a text below it.
+    /// One line that begins with `word`, and a text below it.
     fn entry(&self, word: &str, style: Style, line: &str, text: &str) -> io::Result<()> {
         let word = self.paint(&format!("{word:<5}"), style);
         let text = match text {
             "" => String::new(),
             text => format!("\n{}", indented(text)),
         };
-        self.say(&format!("{word} {line}{text}"))
+        self.say(&format!("{word} {}{text}", printable(line)))
     }
 
     fn event(&mut self, file: &Path, round: u32, event: &Event) -> io::Result<()> {

@@ -35,5 +35,14 @@ fn test_name(file: &std::path::Path, round: u32, test: &str) -> String {
         1 => String::new(),
         round => format!(" (round {round})"),
     };
-    format!("{}: {test}{round}", file.display())
+    printable(&format!("{}: {test}{round}", file.display()))
+}
+
+/// `text` in one line that does nothing to a terminal: control characters are escaped.
+pub fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.into(),
+    };
+    text.chars().map(escape).collect()
 }

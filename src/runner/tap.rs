@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Event, Outcome, Report, Reporter, test_name};
+use super::{Event, Outcome, Report, Reporter, printable, test_name};
 
 /// Writes a line a test, and the plan at the end.
 pub struct TapReporter {
@@ -60,8 +60,8 @@ impl TapReporter {
                         }
                     }
                     Outcome::Skipped { reason } => {
-                        let reason = reason.replace('\n', " ");
-                        self.result(true, &name, &format!(" # SKIP {reason}"))
+                        let skip = format!(" # SKIP {}", printable(reason));
+                        self.result(true, &name, &skip)
                     }
                     Outcome::NotRun { reason } => {
                         self.result(true, &name, &format!(" # SKIP not run: {reason}"))

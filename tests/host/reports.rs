@@ -259,6 +259,26 @@ fn a_run_without_tests_or_with_a_signal_has_whole_reports() {
 }
 
 #[test]
+fn a_name_takes_one_line_and_does_nothing_to_the_terminal() {
+    let lua = "test('two\\nlines \\27[31m', function(t) end) test('x', {skip = 'a\\nb'}, print)";
+    let suite = Suite::new(&[("a", lua)]);
+    let name = r"a.test.lua: two\nlines \u{1b}[31m";
+    assert_eq!(
+        stdout(&suite.test(&["--list"])),
+        format!("{name}\na.test.lua: x\n")
+    );
+    let output = suite.test(&["--tap=r.tap"]);
+    let texts = [&format!("PASS  {name} ("), r"SKIP  a.test.lua: x: a\nb"];
+    assert_report(&output, 0, &texts);
+    let expected = r"ok 2 - a.test.lua: x # SKIP a\nb";
+    assert!(
+        suite.read("r.tap").contains(expected),
+        "{}",
+        suite.read("r.tap")
+    );
+}
+
+#[test]
 fn two_reports_to_one_file_are_refused() {
     let suite = Suite::new(&[("a", "test('x', function(t) end)")]);
     let output = suite.test(&["--junit=r.xml", "--tap=./r.xml"]);

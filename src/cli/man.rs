@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
+
 use super::Exit;
 
 /// Write the man pages, one a command
@@ -16,7 +18,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, command: clap::Command) -> anyhow::Result<Exit> {
-    std::fs::create_dir_all(&args.folder)?;
-    clap_mangen::generate_to(command.disable_help_subcommand(true), &args.folder)?;
+    let write = || {
+        std::fs::create_dir_all(&args.folder)?;
+        clap_mangen::generate_to(command.disable_help_subcommand(true), &args.folder)
+    };
+    write().with_context(|| format!("cannot write the man pages to {}", args.folder.display()))?;
     Ok(Exit::Done)
 }

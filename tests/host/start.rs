@@ -131,6 +131,8 @@ fn every_command_has_a_manual_page() {
         assert!(text.contains(".SH NAME"), "{text}");
     }
     assert!(!folder.path().join("provium-test-file.1").exists());
+    let failed = provium(&["man", "/proc/x"]);
+    assert_fails(&failed, 1, &["cannot write the man pages to /proc/x: "]);
 }
 
 /// Runs a command that takes lines, and gives it some.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use mlua::{Function, HookTriggers, IntoLua, Lua, Table, Value, Variadic, VmState};
 
+use super::arguments::Options;
 use super::bind::native;
 use super::context::{Context, Declared};
 use super::duration::LuaDuration;
@@ -191,9 +192,7 @@ fn declare(context: &Context, args: &[Value]) -> Result<(), String> {
             .map_err(|error| error.to_string())
     };
     let meta = meta.cloned().map_or_else(empty, Ok)?;
-    let _: Option<LuaDuration> = meta
-        .get("timeout")
-        .map_err(|_| "test: `timeout` wants a duration, such as 5 or \"2m\"")?;
+    check_meta(&meta).map_err(|error| format!("test: `{name}`: {error}"))?;
     let test = Declared {
         meta,
         run: run.clone(),
@@ -203,6 +202,30 @@ fn declare(context: &Context, args: &[Value]) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("test: duplicate name `{name}` in this file")),
     }
+}
+
+/// Whether the keys that mean something have a meaning; all others are the file's own.
+fn check_meta(meta: &Table) -> Result<(), String> {
+    let options = Options::from(meta.clone());
+    options.duration("timeout")?;
+    options.flag("slow")?;
+    options.read("skip", "true or a reason", |value| {
+        (value.is_boolean() || value.is_string()).then_some(())
+    })?;
+    options.read(
+        "tags",
+        "a list of names, or one name",
+        |value| match value {
+            Value::String(_) => Some(()),
+            Value::Table(list) => {
+                let mut tags = list.sequence_values::<Value>();
+                tags.all(|tag| tag.is_ok_and(|tag| tag.is_string()))
+                    .then_some(())
+            }
+            _ => None,
+        },
+    )?;
+    Ok(())
 }
 
 /// Runs a test; whether it failed.

@@ -259,8 +259,24 @@ fn what_a_test_leaves_in_the_background_ends_with_its_file() {
 fn wrong_arguments_are_named() {
     let output = Suite::new(&[]).test(&["--fail-fast", "--max-fail", "2"]);
     assert_eq!(output.status.code(), Some(2));
-    let output = Suite::new(&[("a", "test('x', {timeout = 'soon'}, function(t) end)")]).test(&[]);
-    assert_report(&output, 1, &["test: `timeout` wants a duration"]);
+    let wrong = [
+        ("timeout = 'soon'", "`timeout` wants a duration ("),
+        (
+            "timeout = -1",
+            "or a text such as \"50ms\", \"5s\", \"2m\"), not -1",
+        ),
+        ("slow = 'no'", "`slow` wants true or false, not \"no\""),
+        ("skip = 7", "`skip` wants true or a reason, not 7"),
+        (
+            "tags = {7}",
+            "`tags` wants a list of names, or one name, not a table",
+        ),
+    ];
+    for (meta, text) in wrong {
+        let lua = format!("test('x', {{{meta}}}, function(t) end)");
+        let output = Suite::new(&[("a", &lua)]).test(&[]);
+        assert_report(&output, 1, &["a.test.lua:1: test: `x`: ", text]);
+    }
     let inner = "test('x', function(t) test('y', function(t) end) end)";
     let output = Suite::new(&[("a", inner)]).test(&[]);
     assert_report(&output, 1, &["test: `y` is declared while tests run"]);

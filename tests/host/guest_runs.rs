@@ -142,6 +142,24 @@ fn a_retry_has_a_fresh_vm() {
 }
 
 #[test]
+fn of_a_test_that_is_tried_again_only_the_last_vm_is_kept() {
+    let lua = "test('fails', function(t) provium:vm('v', 'default') error('no') end)";
+    let Some(folder) = folder(&[("a", lua)]) else {
+        return;
+    };
+    let output = test(&folder, &[".", "--keep", "on-fail", "--retries", "2"]);
+    assert_report(&output, 1, &["try 2 failed", "0 passed, 1 failed"]);
+    let report = stdout(&output);
+    assert_eq!(report.matches("KEPT").count(), 1, "{report}");
+    let pid = report.split("end it   kill ").nth(1).unwrap();
+    send(
+        pid.split('\n').next().unwrap().parse().unwrap(),
+        libc::SIGTERM,
+    );
+    folder.assert_nothing_left_within(Duration::from_secs(10));
+}
+
+#[test]
 fn a_failed_tests_vm_can_be_kept_and_looked_at_while_the_other_tests_go_on() {
     let lua = "
         local function boot() return provium:vm('v', 'default'):boot{disks = {{id = 'vda', scratch = '1M'}}} end

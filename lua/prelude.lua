@@ -138,11 +138,19 @@ test = wrap(native.test)
 local Worker = {}
 Worker.__index = Worker
 
+local function assert_open(worker, call)
+  if worker.closed then
+    error(call .. ": the worker is closed", 3)
+  end
+end
+
 function Worker:run(...)
+  assert_open(self, "worker:run")
   return self.vm:run(...)
 end
 
 function Worker:run_async(...)
+  assert_open(self, "worker:run_async")
   local process = self.vm:run_async(...)
   table.insert(self.processes, process)
   return process
@@ -162,7 +170,7 @@ end
 
 function Worker:close()
   self:kill("KILL")
-  self.processes = {}
+  self.processes, self.closed = {}, true
 end
 
 todo = wrap(native.todo)

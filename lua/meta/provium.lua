@@ -202,7 +202,7 @@ local Process = {}
 function Process:wait(timeout) end
 
 ---Sends a signal to it and to all that it started; does nothing once it has ended.
----@param signal? string The name without SIG. Default: `"TERM"`.
+---@param signal? string|integer A name, with SIG or without, or a number. Default: `"TERM"`.
 function Process:kill(signal) end
 
 ---Returns its process ID in the guest.
@@ -235,14 +235,14 @@ function Worker:run(program, options) end
 function Worker:run_async(program, options) end
 
 ---Sends a signal to all that was started here.
----@param signal? string The name without SIG. Default: `"TERM"`.
+---@param signal? string|integer A name, with SIG or without, or a number. Default: `"TERM"`.
 function Worker:kill(signal) end
 
 ---Waits for all that was started here, one after the other; each is killed at the time-out.
 ---@param timeout? provium.Duration For each. Default: no time-out of its own.
 function Worker:join(timeout) end
 
----Kills all that was started here, and forgets it.
+---Kills all that was started here; it starts nothing any more.
 function Worker:close() end
 
 ---The guest's serial console.

@@ -12,6 +12,10 @@ const AGENT_PORT: &str = "org.qemu.guest_agent.0";
 /// Bytes of a serial number that virtio-blk passes on (`VIRTIO_BLK_ID_BYTES`).
 pub(super) const SERIAL_BYTES: usize = 20;
 
+/// How many disks a machine has room for: QEMU's `pc` has 32 slots on its PCI bus, of which the
+/// chipset takes two, and our two other devices one each.
+pub(super) const MOST_DISKS: usize = 28;
+
 /// All that makes up a machine.
 #[derive(Debug)]
 pub(super) struct MachineSpec<'a> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::arguments::DriveSpec;
+use super::arguments::{DriveSpec, MOST_DISKS};
 use super::disk::{Backing, Mounted, check_image};
 use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
 use crate::fault::FaultSet;
@@ -35,6 +35,13 @@ impl Vm {
             return Err(VmError::DuplicateDisk {
                 id,
                 vm: self.name.clone(),
+            });
+        }
+        let with_image = self.disks.iter().filter(|disk| disk.borrow().has_image());
+        if options.image.is_some() && with_image.count() >= MOST_DISKS {
+            return Err(VmError::TooManyDisks {
+                vm: self.name.clone(),
+                most: MOST_DISKS,
             });
         }
         let backing = match options.image {

@@ -52,11 +52,15 @@ pub enum VmError {
     BadId(#[from] BadId),
     #[error("disk `{id}` is already attached to vm `{vm}`")]
     DuplicateDisk { id: String, vm: String },
+    #[error("vm `{vm}` has {most} disks with an image, and a machine has room for no more")]
+    TooManyDisks { vm: String, most: usize },
     #[error("{command}: {text}")]
     Refused { command: String, text: String },
     #[error("the guest agent: {0}")]
     Agent(String),
-    #[error("there is no signal `{0}` (as in TERM, KILL, INT, HUP, USR1)")]
+    #[error(
+        "there is no signal `{0}` (a name with or without SIG, as TERM or SIGINT, or a number)"
+    )]
     NoSignal(String),
     #[error("console:expect timed out waiting for `{0}`")]
     NotExpected(String),

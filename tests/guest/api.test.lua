@@ -414,12 +414,14 @@ test("proc:wait(timeout) kills a process that takes longer", function(t)
 end)
 
 test("proc:kill() sends TERM, proc:kill(sig) that signal", function(t)
-  for sig, number in pairs({ TERM = 15, KILL = 9, HUP = 1 }) do
+  for sig, number in pairs({ TERM = 15, KILL = 9, HUP = 1, SIGINT = 2, [10] = 10, ["12"] = 12 }) do
     local proc = vm:run_async("exec sleep 62")
     proc:kill(sig)
     t:assert_eq(proc:wait("5s").signal, number)
   end
   local proc = vm:run_async("exec sleep 62")
+  t:assert_eq(raised(function() proc:kill("SIGNOPE") end),
+    "process:kill: there is no signal `NOPE` (a name with or without SIG, as TERM or SIGINT, or a number)")
   proc:kill()
   t:assert_eq(proc:wait("5s").signal, 15)
 end)
@@ -535,6 +537,22 @@ test("vm:attach_disk{} without an image is a record on the host", function(t)
   disk:detach()
 end)
 
+test("vm:attach_disk says how many disks a VM may have", function(t)
+  local many = provium:vm("many", "peios")
+  local paths = {}
+  for n = 1, 29 do paths[n] = image.new(1) end
+  for n = 1, 27 do many:attach_disk({ id = "d" .. n, image = paths[n] }) end
+  many:boot()
+  local last = many:attach_disk({ id = "d28", image = paths[28] })
+  local one_more = { id = "d29", image = paths[29] }
+  t:assert_eq(raised(function() many:attach_disk(one_more) end),
+    "vm:attach_disk: vm `many` has 28 disks with an image, and a machine has room for no more")
+  t:assert_eq(many:run("ls /sys/block | grep -c vd").stdout, "28\n")
+  last:detach()
+  many:attach_disk(one_more)
+  for n = 1, 29 do os.remove(paths[n]) end
+end)
+
 test("vm:attach_disk names an image that is missing", function(t)
   t:assert_contains(raised(function() vm:attach_disk({ id = "data", image = "/no/such.img" }) end), "/no/such.img")
 end)
@@ -576,6 +594,8 @@ test("worker:kill() and worker:close() end all that the worker started, and noth
   await_sleepers(66, 1)
   worker:close()
   await_sleepers(66, 0)
+  t:assert_eq(raised(function() worker:run("true") end), "worker:run: the worker is closed")
+  t:assert_eq(raised(function() worker:run_async("true") end), "worker:run_async: the worker is closed")
   t:assert_eq(other:status(), "running")
   other:close()
 end)

@@ -183,7 +183,8 @@ fn nbdkit_delay_of_reads() {
         };
         // nbdkit's client opens with requests of its own: the difference is the request's.
         let read = time("read 0 512");
-        let write = time("write 0 512");
+        // A machine that is busy is slow now and then, but not each time.
+        let write = (0..10).map(|_| time("write 0 512")).min().unwrap();
         assert!(read >= Duration::from_millis(200), "{image:?}: {read:?}");
         assert!(read > write, "{image:?}: {read:?}, {write:?}");
     }

@@ -190,8 +190,8 @@ impl Control {
 
     fn disk_lines(&self) -> String {
         let mut text = String::new();
-        for (_, disk) in self.disks.all() {
-            let size = size(&disk).map_or_else(|_| "-".into(), |size| size.to_string());
+        for (disk, size) in self.disks.sizes() {
+            let size = size.map_or_else(|| "-".into(), |size| size.to_string());
             let image = disk.path().to_string_lossy();
             let image = shlex::try_quote(&image).unwrap_or_else(|_| image.clone());
             let _ = writeln!(text, "{} {size} {} {image}", disk.id(), mode(&disk));

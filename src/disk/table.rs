@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
 use super::{Delays, Disk, Pool};
@@ -73,6 +74,9 @@ impl DetachError {
 
 /// The kernel tells of a close after the close has returned: how long a detach waits for that.
 const CLOSING: Duration = Duration::from_millis(200);
+
+/// How long a list of all disks waits for what storage has to say.
+const SOON: Duration = Duration::from_millis(20);
 
 /// Every disk of a mount, each at an index that is never given to another.
 ///
@@ -200,6 +204,23 @@ impl Disks {
             return "none".into();
         }
         names.join(", ")
+    }
+
+    /// All disks with their sizes, in the order in which they were attached. Where the storage does
+    /// not answer soon it is the size that was known last; None where the host cannot tell.
+    pub fn sizes(&self) -> Vec<(Arc<Disk>, Option<u64>)> {
+        let disks = self.all().into_iter().map(|(_, disk)| disk);
+        // All are asked before any is waited for.
+        let asked: Vec<_> = disks
+            .map(|disk| (Arc::clone(&disk).ask_size(&self.pool), disk))
+            .collect();
+        let deadline = Instant::now() + SOON;
+        let size = |(answer, disk): (Option<Receiver<Option<u64>>>, Arc<Disk>)| {
+            let answer = answer.and_then(|answer| answer.recv_deadline(deadline).ok());
+            let size = answer.unwrap_or(Some(disk.known_size()));
+            (disk, size)
+        };
+        asked.into_iter().map(size).collect()
     }
 
     /// Whoever listens to a disk finds the end.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{ControlFile, DiskFile};
-use crate::disk::{AttachError, DetachError, Disk, Disks};
+use crate::disk::{AttachError, DetachError, Disk, Disks, MOST_HELD};
 use crate::fault::{Edit, Errno, GrammarError, NoSuchTag, Then, parse_edits};
 use crate::image::OpenError;
 use crate::names::{LONGEST_CONTROL_WRITE, VERSION};
@@ -258,11 +258,14 @@ fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 fn stats(disk: &Disk) -> String {
-    let (open, in_flight) = (disk.open_count(), disk.in_flight_count());
-    format!(
-        "{}in_flight {in_flight}\nopen_files {open}\n",
-        disk.counters()
-    )
+    let now = [
+        ("in_flight", disk.in_flight_count() as u64),
+        ("open_files", disk.open_count() as u64),
+        ("held_bytes_of_all_disks", disk.held_bytes()),
+        ("held_bytes_limit", MOST_HELD),
+    ];
+    let now = now.map(|(key, value)| format!("{key} {value}\n")).concat();
+    format!("{}{now}", disk.counters())
 }
 
 fn size(disk: &Disk) -> Result<u64, Errno> {

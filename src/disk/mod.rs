@@ -22,7 +22,7 @@ mod trace;
 
 pub use counters::{Counters, OpCounters};
 pub use damage::DamageList;
-pub use delays::Delays;
+pub use delays::{Delays, MOST_HELD};
 pub use pool::Pool;
 pub use request::{Answer, Reply, Request};
 pub use serving::InFlight;
@@ -340,6 +340,11 @@ impl Disk {
         let mut clients = self.clients.lock();
         clients.detached = clients.injected.is_empty();
         clients.detached
+    }
+
+    /// How many bytes of writes wait, of all disks of the server: at most [`MOST_HELD`].
+    pub fn held_bytes(&self) -> u64 {
+        self.delays.held_bytes()
     }
 
     /// How many requests have arrived and are not answered.

@@ -11,6 +11,7 @@ mod faults;
 mod guest_runs;
 mod guests;
 mod harness;
+mod integrity;
 mod layers;
 mod observing;
 mod reports;

@@ -16,6 +16,7 @@ pub mod fault;
 pub mod fs;
 pub mod image;
 pub mod launch;
+pub mod mount_options;
 pub mod mounts;
 pub mod names;
 pub mod proc;

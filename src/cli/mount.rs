@@ -13,10 +13,11 @@ use signal_hook::iterator::Signals;
 
 use super::Exit;
 use super::exit::UsageError;
-use super::mount_options::{MountOptions, parse_disk, parse_options};
+
 use crate::disk::Disks;
 use crate::fs::{Options, Server, check_mount_point};
 use crate::launch::{self, DiskSpec, Lifetime, READY};
+use crate::mount_options::{MountOptions, parse_disk, parse_options};
 use crate::sys;
 
 /// Serve disk images as files in a folder

@@ -176,7 +176,7 @@ impl Control {
     fn reject(&self, file: &str, error: &WriteError) -> Errno {
         let mut rejected = self.rejected.lock();
         rejected.sequence += 1;
-        rejected.text = format!("{file}: {error}");
+        rejected.text = one_line(&format!("{file}: {error}"));
         error.errno()
     }
 
@@ -198,6 +198,15 @@ impl Control {
         }
         text
     }
+}
+
+/// `text` with whatever would break its line written as in Rust.
+fn one_line(text: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 fn edit_faults(disk: &Disk, data: &[u8], replace: bool) -> Result<(), WriteError> {
@@ -338,6 +347,18 @@ mod tests {
         write_faults(&control, "slow\neio_read", false).unwrap();
         write_faults(&control, "!slow", true).unwrap_err();
         assert_eq!(faults(&control), "slow\neio_read\n");
+    }
+
+    #[test]
+    fn a_rejection_is_one_line_whatever_was_written() {
+        let (_image, control) = control();
+        control
+            .write(ControlFile::Detach, b"'two\nlines\x1b'")
+            .unwrap_err();
+        assert_eq!(
+            control.read(ControlFile::Error).unwrap(),
+            "1 detach: no disk `two\\nlines\\u{1b}` (attached: vda)\n"
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod rules;
 mod runner;
 mod selection;
 mod start;
+mod storage;
 mod suite;
 mod survival;
 mod terminal;

@@ -10,10 +10,10 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Threads that take part in a session beside the active ones.
 const SPARE: usize = 1;
@@ -21,12 +21,16 @@ const FEWEST_ACTIVE: usize = 2;
 const MOST_ACTIVE: usize = 8;
 /// How often the watchdog looks. Two looks in a row that find no active thread free wake the spare.
 const LOOK: Duration = Duration::from_millis(20);
+/// After so many looks that find nobody busy the watchdog sleeps until somebody is.
+const IDLE_LOOKS: u32 = 50;
 
 /// The loop threads of a session. On cache lines of its own: every request writes to it.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Loops {
     busy: AtomicUsize,
+    /// The watchdog sleeps; whoever becomes busy wakes it.
+    is_asleep: AtomicBool,
     active: usize,
     /// Threads that have taken their role so far.
     roles: AtomicUsize,
@@ -68,6 +72,7 @@ impl Loops {
     fn with_active(active: usize) -> std::io::Result<Arc<Self>> {
         let loops = Arc::new(Self {
             busy: AtomicUsize::new(0),
+            is_asleep: AtomicBool::new(false),
             active,
             roles: AtomicUsize::new(0),
             state: Mutex::default(),
@@ -90,7 +95,10 @@ impl Loops {
         if self.is_spare() {
             return None;
         }
-        self.busy.fetch_add(1, Ordering::Relaxed);
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        if self.is_asleep.load(Ordering::SeqCst) {
+            self.wake_watchdog();
+        }
         Some(Busy(&self.busy))
     }
 
@@ -117,16 +125,43 @@ impl Loops {
     }
 
     fn watch(&self) {
-        let mut looks = 0;
+        let (mut stuck, mut idle) = (0, 0);
         let mut state = self.state.lock();
         while !state.ended {
             self.changed.wait_for(&mut state, LOOK);
-            looks = if self.all_busy() { looks + 1 } else { 0 };
-            if looks >= 2 && !state.stuck {
+            stuck = if self.all_busy() { stuck + 1 } else { 0 };
+            if stuck >= 2 && !state.stuck {
                 state.stuck = true;
                 self.changed.notify_all();
             }
+            idle = if self.nobody_busy() { idle + 1 } else { 0 };
+            if idle >= IDLE_LOOKS {
+                self.sleep(&mut state);
+                idle = 0;
+            }
         }
+    }
+
+    /// Sleeps until somebody is busy. Who became busy before this thread was seen to sleep is seen
+    /// here: one of the two always notices the other.
+    fn sleep(&self, state: &mut MutexGuard<'_, State>) {
+        self.is_asleep.store(true, Ordering::SeqCst);
+        while self.nobody_busy() && self.is_asleep.load(Ordering::SeqCst) && !state.ended {
+            self.changed.wait(state);
+        }
+        self.is_asleep.store(false, Ordering::SeqCst);
+    }
+
+    #[cold]
+    fn wake_watchdog(&self) {
+        // Under the lock: the watchdog is either before its look at `is_asleep`, or waits.
+        let _state = self.state.lock();
+        self.is_asleep.store(false, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    fn nobody_busy(&self) -> bool {
+        self.busy.load(Ordering::SeqCst) == 0
     }
 
     /// Whether this thread is the spare; the first call of a thread gives it its role.
@@ -199,6 +234,26 @@ mod tests {
         );
         loops.busy.fetch_add(1, Ordering::Relaxed);
         assert_eq!(next(&spare), Some(false), "it wakes when none is");
+        loops.end();
+    }
+
+    #[test]
+    fn the_watchdog_sleeps_when_nobody_is_busy_and_wakes_when_somebody_is() {
+        let loops = Loops::with_active(1).unwrap();
+        let asleep = || loops.is_asleep.load(Ordering::SeqCst);
+        while !asleep() {
+            std::thread::sleep(LOOK);
+        }
+        let (_active, active) = request(&loops);
+        assert_eq!(next(&active), Some(true));
+        assert!(!asleep());
+        let (_spare, spare) = request(&loops);
+        assert_eq!(next(&spare), Some(false));
+        assert_eq!(
+            next(&spare),
+            Some(false),
+            "the active one is seen to be stuck"
+        );
         loops.end();
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod access;
 mod cli;
 mod control_files;
 mod data;

@@ -5,6 +5,7 @@
 //! from outside, [`vm`] a guest, [`script`] Lua, [`runner`] the tests, [`cli`] the command line.
 //! How they fit together is in docs/architecture.md.
 
+pub mod cage;
 pub mod cli;
 pub mod client;
 pub mod config;

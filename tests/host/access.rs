@@ -128,3 +128,15 @@ fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
     assert_ok(&output);
     assert_eq!(stdout(&output), "1\n1\n0\n");
 }
+
+#[test]
+fn a_server_of_roots_is_caged() {
+    if provium::sys::uid() != 0 {
+        eprintln!("skipped: an ordinary user's server is not caged");
+        return;
+    }
+    let mount = Mount::new();
+    // SECCOMP_MODE_FILTER; proc(5).
+    assert_eq!(mount.server_status("Seccomp"), 2);
+    assert_eq!(mount.server_status("NoNewPrivs"), 1);
+}

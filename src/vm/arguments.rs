@@ -24,10 +24,20 @@ pub(super) struct MachineSpec<'a> {
     /// Where the console is logged.
     pub(super) console_log: &'a Path,
     pub(super) sockets: Sockets,
+    pub(super) start: Start,
+}
+
+/// How a machine comes to life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Its firmware boots the guest.
+    Boot,
+    /// It waits, stopped, for a saved state.
+    Resume,
 }
 
 /// The numbers of the sockets that QEMU inherits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sockets {
     pub(super) qmp: i32,
     pub(super) agent: i32,
@@ -90,6 +100,9 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "chardev=qmp,mode=control",
         "-device",
         "virtio-rng-pci",
+        // A guest with a driver for it takes a new random seed when it is resumed.
+        "-device",
+        "vmgenid,guid=auto",
         "-device",
         "virtio-serial-pci",
         "-chardev",
@@ -107,11 +120,35 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     if let Some(initrd) = &spec.guest.initrd {
         words.extend(["-initrd".into(), initrd.to_string_lossy().into_owned()]);
     }
+    if spec.start == Start::Resume {
+        words.extend(["-S", "-incoming", "defer"].map(str::to_owned));
+    }
     for drive in &spec.disks {
         words.extend(["-blockdev".into(), blockdev(drive).to_string()]);
         words.extend(["-device".into(), device(drive).to_string()]);
     }
     words
+}
+
+/// The command line without what differs from VM to VM: machines with equal ones can go on from each
+/// other's states.
+pub(super) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
+    arguments(&MachineSpec {
+        disks: Vec::new(),
+        console_log: Path::new(""),
+        sockets: Sockets::default(),
+        start: Start::Boot,
+        ..*spec
+    })
+}
+
+/// Why a guest with this kernel command line has to find its disks when it boots, if it does.
+pub(super) fn needs_disks(cmdline: &str) -> Option<String> {
+    let root = cmdline.split_whitespace().find(|word| {
+        let device = word.strip_prefix("root=");
+        device.is_some_and(|device| !device.starts_with("/dev/ram"))
+    });
+    root.map(|word| format!("its kernel is told `{word}`"))
 }
 
 /// A `-chardev` value; commas in values are doubled, as QEMU wants it.
@@ -213,6 +250,7 @@ mod tests {
                 agent: 6,
                 console: 7,
             },
+            start: Start::Boot,
         });
         let line = words.join(" ");
         assert!(line.contains("accel=tcg"));
@@ -221,5 +259,35 @@ mod tests {
         assert!(line.contains("fd=7,logfile=/r/con,,sole"));
         assert!(words.contains(&blockdev(&drive()).to_string()));
         assert!(words.contains(&device(&drive()).to_string()));
+    }
+
+    #[test]
+    fn what_differs_from_vm_to_vm_is_no_part_of_the_identity() {
+        let guest = guest();
+        let spec = |start, console_log| MachineSpec {
+            guest: &guest,
+            memory: "256M",
+            cpus: 1,
+            accel: Accel::Tcg,
+            disks: vec![drive()],
+            console_log: Path::new(console_log),
+            sockets: Sockets::default(),
+            start,
+        };
+        let booted = spec(Start::Boot, "/a");
+        let resumed = spec(Start::Resume, "/b");
+        assert_eq!(identity(&booted), identity(&resumed));
+        let larger = MachineSpec {
+            memory: "1G",
+            ..booted
+        };
+        assert_ne!(identity(&larger), identity(&resumed));
+        assert!(arguments(&resumed).contains(&"-incoming".to_owned()));
+    }
+
+    #[test]
+    fn a_root_on_a_disk_has_to_be_there_when_the_guest_boots() {
+        assert!(needs_disks("console=ttyS0 root=/dev/vda1 ro").is_some());
+        assert_eq!(needs_disks("root=/dev/ram0 xroot=/dev/vda"), None);
     }
 }

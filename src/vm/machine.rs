@@ -1,5 +1,6 @@
 //! A running machine: QEMU with its channels. It ends when this is dropped.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use qapi::qga::{guest_get_time, guest_set_time};
@@ -31,19 +32,19 @@ pub(super) struct Machine {
     qmp: Qmp,
     agent: Agent,
     terminal: Terminal,
-    health: Health,
+    pub(super) health: Health,
 }
 
 /// Whether it makes sense to wait for the guest any longer.
-struct Health {
+pub(super) struct Health {
     qemu: Qemu,
     console: Console,
-    limit: Limit,
+    pub(super) limit: Limit,
 }
 
 impl Health {
     /// Fails when QEMU is gone, the kernel has panicked, or the test's time is up.
-    fn check(&mut self) -> Result<(), VmError> {
+    pub(super) fn check(&mut self) -> Result<(), VmError> {
         if self.qemu.exited().is_some() {
             return Err(self.exit_error());
         }
@@ -79,15 +80,14 @@ impl Process {
 }
 
 impl Machine {
-    /// Starts QEMU and waits until the guest's agent answers.
-    pub(super) fn boot<'a>(
+    /// Starts QEMU and greets it. What the console shows is news from where `console_log` stands.
+    pub(super) fn launch<'a>(
         spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
         folder: &Folder,
+        console_log: Console,
         limit: &Limit,
-        patience: Duration,
+        deadline: Instant,
     ) -> Result<Self, VmError> {
-        let deadline = Instant::now() + patience;
-        let console_log = Console::new(&folder.console());
         let (mut qemu, channels) = Qemu::start(spec, &folder.qemu_log())?;
         let Channels {
             qmp,
@@ -99,7 +99,7 @@ impl Machine {
             QmpError::Gone => qemu.exit_error("while it started"),
             QmpError::Failed(error) => error,
         })?;
-        let mut machine = Self {
+        Ok(Self {
             qmp,
             agent: Agent::new(agent),
             terminal,
@@ -108,9 +108,7 @@ impl Machine {
                 console: console_log,
                 limit: limit.clone(),
             },
-        };
-        machine.wait_for_agent(deadline, patience)?;
-        Ok(machine)
+        })
     }
 
     pub(super) fn console(&self) -> &Console {
@@ -131,7 +129,12 @@ impl Machine {
         self.wait_for_agent(deadline, patience)
     }
 
-    fn wait_for_agent(&mut self, deadline: Instant, patience: Duration) -> Result<(), VmError> {
+    /// Waits until the agent of a booting guest answers.
+    pub(super) fn wait_for_agent(
+        &mut self,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<(), VmError> {
         let mut opened = false;
         while !opened {
             self.health.check()?;
@@ -148,7 +151,13 @@ impl Machine {
         self.agent.sync(deadline)
     }
 
-    fn execute<C: qapi::Command>(&mut self, command: &C) -> Result<C::Ok, VmError> {
+    /// Gives QEMU a duplicate of `file`, to be used once as `fd:NAME`.
+    pub(super) fn give(&mut self, name: &str, file: BorrowedFd<'_>) -> Result<(), VmError> {
+        let given = self.qmp.give(name, file);
+        given.map_err(|error| self.explain(error))
+    }
+
+    pub(super) fn execute<C: qapi::Command>(&mut self, command: &C) -> Result<C::Ok, VmError> {
         let done = self.qmp.execute(command);
         done.map_err(|error| self.explain(error))
     }
@@ -276,11 +285,7 @@ impl Machine {
 
     /// Plugs a disk in, and waits until the guest has it.
     pub(super) fn plug(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
-        self.execute(&Raw::<qmp::blockdev_add>::new(blockdev(drive)))?;
-        if let Err(error) = self.execute(&Raw::<qmp::device_add>::new(device(drive))) {
-            let _ = self.remove_node(drive.number);
-            return Err(error);
-        }
+        self.insert(drive)?;
         let seen = self.wait_for_disk(drive.id);
         if seen.is_err() {
             // As far as the guest lets go of it: the disk is not attached.
@@ -289,9 +294,19 @@ impl Machine {
         seen
     }
 
+    /// Plugs a disk in; the guest finds it when it runs.
+    pub(super) fn insert(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
+        self.execute(&Raw::<qmp::blockdev_add>::new(blockdev(drive)))?;
+        let inserted = self.execute(&Raw::<qmp::device_add>::new(device(drive)));
+        if inserted.is_err() {
+            let _ = self.remove_node(drive.number);
+        }
+        inserted.map(drop)
+    }
+
     /// Waits until the guest's kernel shows the disk by its serial number; a guest whose kernel
     /// does not hot-plug is told apart by the deadline.
-    fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
+    pub(super) fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
         const LOOK: &str = r#"
             n=0
             until grep -qxF -- "$1" /sys/block/*/serial && { [ ! -d /dev/disk/by-id ] || [ -e "/dev/disk/by-id/virtio-$1" ]; }; do

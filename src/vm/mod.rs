@@ -39,4 +39,4 @@ pub use limit::Limit;
 pub use machine::Process;
 pub use qemu::PROGRAM;
 pub use terminal::Terminal;
-pub use warm::{LIMIT as WARM_LIMIT, SavedState, Store as WarmStore};
+pub use warm::{SavedState, Store as WarmStore};

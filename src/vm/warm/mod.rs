@@ -8,5 +8,5 @@ mod wake;
 pub(super) use key::Key;
 pub(super) use state::{About, Saved};
 pub(super) use store::{Found, Slot};
-pub use store::{LIMIT, SavedState, Store};
+pub use store::{SavedState, Store};
 pub(super) use wake::{PLACES, wake_input, wake_program};

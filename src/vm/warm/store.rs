@@ -13,7 +13,7 @@ use crate::dirs;
 
 /// Bytes that all states together may take: the one that was not used for the longest time goes
 /// first. The one saved last stays in any case.
-pub const LIMIT: u64 = 2 << 30;
+const LIMIT: u64 = 2 << 30;
 
 const STATE: &str = "state";
 /// A state that is being written. Its writer holds a lock on it: without one it is a leftover.

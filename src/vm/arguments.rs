@@ -10,7 +10,11 @@ use crate::config::Accel;
 /// The port on which the guest's agent listens, by QEMU's convention.
 const AGENT_PORT: &str = "org.qemu.guest_agent.0";
 /// Bytes of a serial number that virtio-blk passes on (`VIRTIO_BLK_ID_BYTES`).
-pub(super) const SERIAL_BYTES: usize = 20;
+const SERIAL_BYTES: usize = 20;
+
+/// Slots that disks can be plugged into while the guest runs: root ports of the PCIe bus. Each makes
+/// the guest boot a little longer.
+pub(super) const PORTS: u32 = 16;
 
 /// All that makes up a machine.
 #[derive(Debug)]
@@ -53,6 +57,8 @@ pub(super) struct DriveSpec<'a> {
     pub(super) read_only: bool,
     /// Tells this drive's block node from all others of the machine.
     pub(super) number: u32,
+    /// Its slot, from 0; what has none is part of the machine from its start to its end.
+    pub(super) port: Option<u32>,
 }
 
 /// The command line, without the program.
@@ -68,7 +74,9 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "-display",
         "none",
         "-machine",
-        &format!("pc,accel={accel},usb=off,vmport=off"),
+        // To enable a device, the kernel of a `pc` computes a table of interrupts, anew for each
+        // device: under TCG that takes longer than all the rest of a hot-plug. `q35` has it ready.
+        &format!("q35,accel={accel},usb=off,vmport=off,sata=off"),
         "-cpu",
         cpu,
         "-m",
@@ -117,6 +125,9 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
+    for port in 0..PORTS {
+        words.extend(["-device".into(), root_port(port)]);
+    }
     if let Some(initrd) = &spec.guest.initrd {
         words.extend(["-initrd".into(), initrd.to_string_lossy().into_owned()]);
     }
@@ -151,6 +162,21 @@ pub(super) fn needs_disks(cmdline: &str) -> Option<String> {
     root.map(|word| format!("its kernel is told `{word}`"))
 }
 
+/// A root port: eight share a device of the PCIe bus.
+fn root_port(port: u32) -> String {
+    let (device, function) = (0x10 + port / 8, port % 8);
+    let shared = if function == 0 { "on" } else { "off" };
+    format!(
+        "pcie-root-port,id={},chassis={},slot={port},addr={device:x}.{function},multifunction={shared}",
+        port_id(port),
+        port + 1
+    )
+}
+
+fn port_id(port: u32) -> String {
+    format!("port{port}")
+}
+
 /// A `-chardev` value; commas in values are doubled, as QEMU wants it.
 fn chardev(kind: &str, id: &str, values: &[(&str, &str)]) -> String {
     let values = values
@@ -175,15 +201,20 @@ pub(super) fn blockdev(drive: &DriveSpec<'_>) -> Value {
 
 /// The device of a drive. Errors are reported to the guest; the default would pause it.
 pub(super) fn device(drive: &DriveSpec<'_>) -> Value {
-    let serial: String = drive.id.chars().take(SERIAL_BYTES).collect();
     json!({
         "driver": "virtio-blk-pci",
         "id": device_id(drive.id),
         "drive": node(drive.number),
-        "serial": serial,
+        "bus": drive.port.map_or("pcie.0".into(), port_id),
+        "serial": serial(drive.id),
         "werror": "report",
         "rerror": "report",
     })
+}
+
+/// The serial number of the disk `id`: as much of it as there is room for.
+pub(super) fn serial(id: &str) -> String {
+    id.chars().take(SERIAL_BYTES).collect()
 }
 
 pub(super) fn node(number: u32) -> String {
@@ -212,6 +243,7 @@ mod tests {
             file: Path::new("/m/vda"),
             read_only: false,
             number: 3,
+            port: Some(2),
         }
     }
 
@@ -226,6 +258,7 @@ mod tests {
         assert_eq!(device["rerror"], "report");
         assert_eq!(device["serial"], "vda");
         assert_eq!(device["drive"], blockdev["node-name"]);
+        assert_eq!(device["bus"], "port2");
     }
 
     #[test]

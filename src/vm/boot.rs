@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::accel::processor;
-use super::arguments::{DriveSpec, MachineSpec, Sockets, Start, identity, needs_disks};
+use super::arguments::{DriveSpec, MachineSpec, PORTS, Sockets, Start, identity, needs_disks};
 use super::console::Console;
 use super::lifecycle::BOOT;
 use super::machine::Machine;
@@ -33,7 +34,7 @@ impl Hardware {
             cpus: self.cpus,
             accel: self.accel,
             disks: Vec::new(),
-            console_log: std::path::Path::new(""),
+            console_log: Path::new(""),
             sockets,
             start,
         }
@@ -56,15 +57,24 @@ impl Hardware {
     }
 }
 
-/// A disk that the machine gets: its ID, its file, whether it is read-only, its number.
-type Drive = (String, std::path::PathBuf, bool, u32);
+/// A disk that the machine gets.
+struct Drive {
+    id: String,
+    file: PathBuf,
+    read_only: bool,
+    number: u32,
+    port: Option<u32>,
+}
 
-fn drive_spec((id, file, read_only, number): &Drive) -> DriveSpec<'_> {
-    DriveSpec {
-        id,
-        file,
-        read_only: *read_only,
-        number: *number,
+impl Drive {
+    fn spec(&self) -> DriveSpec<'_> {
+        DriveSpec {
+            id: &self.id,
+            file: &self.file,
+            read_only: self.read_only,
+            number: self.number,
+            port: self.port,
+        }
     }
 }
 
@@ -94,6 +104,7 @@ impl Vm {
                 (chosen, _) => chosen,
             },
         };
+        self.assign_ports();
         let machine = match self.profile.cold || options.cold == Some(true) {
             true => self.boot_cold(&hardware),
             false => self.boot_warm(&hardware),
@@ -136,11 +147,27 @@ impl Vm {
     fn drives(&self) -> Vec<Drive> {
         let drive = |disk: &super::DiskRecord| {
             let mounted = disk.mounted()?;
-            let (read_only, number) = (mounted.read_only, mounted.number);
-            Some((disk.id.clone(), disk.path()?, read_only, number))
+            Some(Drive {
+                id: disk.id.clone(),
+                file: disk.path()?,
+                read_only: mounted.read_only,
+                number: mounted.number,
+                port: mounted.port,
+            })
         };
         let disks = self.disks.iter();
         disks.filter_map(|disk| drive(&disk.borrow())).collect()
+    }
+
+    /// Gives the disks their slots in the order in which they were attached: the guest names them in
+    /// that of the slots.
+    fn assign_ports(&self) {
+        let mut ports = 0..PORTS;
+        for disk in &self.disks {
+            if let Some(mounted) = disk.borrow_mut().mounted_mut() {
+                mounted.port = ports.next();
+            }
+        }
     }
 
     fn note(&mut self, text: impl std::fmt::Display) {
@@ -166,7 +193,7 @@ impl Vm {
     ) -> Result<Machine, VmError> {
         let log = self.folder.console();
         let spec = |sockets| MachineSpec {
-            disks: drives.iter().map(drive_spec).collect(),
+            disks: drives.iter().map(Drive::spec).collect(),
             console_log: &log,
             ..hardware.spec(start, sockets)
         };
@@ -182,6 +209,10 @@ impl Vm {
     fn boot_warm(&mut self, hardware: &Hardware) -> Result<Machine, VmError> {
         if let Some(reason) = needs_disks(&hardware.guest.cmdline) {
             self.note(format!("it boots cold: {reason}"));
+            return self.boot_cold(hardware);
+        }
+        if self.drives().iter().any(|drive| drive.port.is_none()) {
+            self.note(format!("it boots cold: it has more than {PORTS} disks"));
             return self.boot_cold(hardware);
         }
         let place = Store::open().and_then(|store| Ok(hardware.key()?.map(|key| (store, key))));
@@ -264,14 +295,11 @@ impl Vm {
         key: &Key,
     ) -> Result<Machine, VmError> {
         let drives = self.drives();
-        let specs: Vec<_> = drives.iter().map(drive_spec).collect();
-        for drive in &specs {
-            machine.insert(drive)?;
-        }
-        let mut ids = specs.iter().map(|drive| drive.id);
-        match ids.try_for_each(|id| machine.wait_for_disk(id)) {
+        // One by one: the guest names them in the order in which it finds them.
+        let mut specs = drives.iter().map(Drive::spec);
+        match specs.try_for_each(|drive| machine.plug(&drive)) {
             Ok(()) => return Ok(machine),
-            Err(VmError::Refused { .. }) => drop(machine),
+            Err(VmError::NotSeen { .. }) => drop(machine),
             Err(error) => return Err(error),
         }
         let reason = "its kernel does not find disks that are plugged in while it runs";
@@ -361,7 +389,7 @@ fn dropped(reason: &str) -> String {
     format!("its saved state is dropped and made again: {reason}")
 }
 
-fn append(log: &std::path::Path, text: &[u8]) -> io::Result<()> {
+fn append(log: &Path, text: &[u8]) -> io::Result<()> {
     let file = File::options().create(true).append(true).open(log);
     file.and_then(|mut file| file.write_all(text))
 }

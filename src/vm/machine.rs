@@ -3,11 +3,13 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use qapi::qga::{guest_get_time, guest_set_time};
+use qapi::qga::{guest_file_close, guest_file_open, guest_get_time, guest_set_time};
 use qapi::qmp::{self, Event};
 
 use super::agent::Agent;
-use super::arguments::{DriveSpec, MachineSpec, Sockets, blockdev, device, device_id, node};
+use super::arguments::{
+    DriveSpec, MachineSpec, Sockets, blockdev, device, device_id, node, serial,
+};
 use super::console::Console;
 use super::folder::Folder;
 use super::qemu::{Channels, Qemu};
@@ -24,6 +26,10 @@ const QUIT: Duration = Duration::from_secs(5);
 const POWER_DOWN: Duration = Duration::from_secs(20);
 /// How long a killed process may take to be gone.
 const KILLED: Duration = Duration::from_secs(5);
+/// How long a guest may take for the link to a new disk before it is looked for in other ways.
+const LINKED: Duration = Duration::from_millis(500);
+/// Between two looks for the link.
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
 /// Between two looks at a guest from which nothing comes by itself.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -295,7 +301,7 @@ impl Machine {
     }
 
     /// Plugs a disk in; the guest finds it when it runs.
-    pub(super) fn insert(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
+    fn insert(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
         self.execute(&Raw::<qmp::blockdev_add>::new(blockdev(drive)))?;
         let inserted = self.execute(&Raw::<qmp::device_add>::new(device(drive)));
         if inserted.is_err() {
@@ -304,9 +310,40 @@ impl Machine {
         inserted.map(drop)
     }
 
-    /// Waits until the guest's kernel shows the disk by its serial number; a guest whose kernel
-    /// does not hot-plug is told apart by the deadline.
-    pub(super) fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
+    /// Waits until the guest's kernel shows the disk by its serial number, and its udev or mdev has
+    /// a link to it; a guest whose kernel does not hot-plug is told apart by the deadline.
+    fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
+        let deadline = Instant::now() + LINKED;
+        while Instant::now() < deadline {
+            if self.has_link(id)? {
+                return Ok(());
+            }
+            std::thread::sleep(self.health.limit.cut(LOOK_AGAIN));
+        }
+        self.look_for_disk(id)
+    }
+
+    /// Whether the guest has the link to the disk. Nothing is opened, and no process started, which
+    /// would keep a slow guest from its work: below a disk there is nothing, and what the agent says
+    /// about it tells a disk from none.
+    fn has_link(&mut self, id: &str) -> Result<bool, VmError> {
+        let below = guest_file_open {
+            path: format!("/dev/disk/by-id/virtio-{}/.", serial(id)),
+            mode: None,
+        };
+        match self.agent(|agent, well| agent.execute(&below, well)) {
+            Err(VmError::Agent(text)) => Ok(text.contains("Not a directory")),
+            Err(error) => Err(error),
+            Ok(handle) => {
+                let close = guest_file_close { handle };
+                self.agent(|agent, well| agent.execute(&close, well))?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Waits in the guest, which may have no links, or an agent that speaks another language.
+    fn look_for_disk(&mut self, id: &str) -> Result<(), VmError> {
         const LOOK: &str = r#"
             n=0
             until grep -qxF -- "$1" /sys/block/*/serial && { [ ! -d /dev/disk/by-id ] || [ -e "/dev/disk/by-id/virtio-$1" ]; }; do
@@ -314,20 +351,16 @@ impl Machine {
                 [ "$n" -lt 500 ] || exit 1
                 sleep 0.01
             done 2>/dev/null"#;
-        let serial: String = id.chars().take(super::arguments::SERIAL_BYTES).collect();
         let look = Command {
-            args: vec!["-c".into(), LOOK.into(), "sh".into(), serial],
+            args: vec!["-c".into(), LOOK.into(), "sh".into(), serial(id)],
             timeout: Some(Duration::from_secs(30)),
             ..Command::shell("")
         };
         match self.run(&look)?.exit {
             Exit::Exited(0) => Ok(()),
-            _ => Err(VmError::Refused {
-                command: "device_add".into(),
-                text: format!(
-                    "the guest does not see disk `{id}`\n{}",
-                    self.health.console.end()
-                ),
+            _ => Err(VmError::NotSeen {
+                id: id.to_owned(),
+                console: self.health.console.end(),
             }),
         }
     }

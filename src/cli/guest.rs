@@ -41,7 +41,7 @@ macro_rules! builder_files {
 }
 
 /// The builder, so that the command works without the source tree.
-const BUILDER: [(&str, &str); 9] = builder_files![
+const BUILDER: [(&str, &str); 10] = builder_files![
     "build-guest"
     "guest/agent"
     "guest/console"
@@ -50,6 +50,7 @@ const BUILDER: [(&str, &str); 9] = builder_files![
     "guest/inittab"
     "guest/late"
     "guest/mdev.conf"
+    "guest/provium-settle"
     "guest/shutdown"
 ];
 

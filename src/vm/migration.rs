@@ -84,28 +84,31 @@ impl Machine {
         self.resume()?;
         let deadline = Instant::now() + self.health.limit.cut(WAKE);
         self.agent(|agent, _| agent.sync(deadline))?;
-        self.wake(Command {
-            program: wake.to_owned(),
-            ..Command::default()
-        })
+        self.wake(wake)
     }
 
-    /// Puts the program that wakes a guest up to `place` and tries it; fails where it does not run.
+    /// Has the guest finish what it does at boot; then puts the program that wakes a guest up to
+    /// `place` and tries it. Fails where it does not run.
     pub(super) fn teach_to_wake(&mut self, place: &str, program: &[u8]) -> Result<(), VmError> {
-        const TRY: &str = r#"chmod 700 "$1" && exec "$1""#;
+        const SETTLE: &str = r#"
+            if [ -x /sbin/provium-settle ]; then /sbin/provium-settle; fi
+            chmod 700 "$1""#;
         self.write_file(place, program)?;
-        self.wake(Command {
-            args: ["-c", TRY, "sh", place].map(str::to_owned).into(),
+        self.run(&Command {
+            args: ["-c", SETTLE, "sh", place].map(str::to_owned).into(),
+            timeout: Some(WAKE),
             ..Command::shell("")
-        })
+        })?;
+        self.wake(place)
     }
 
-    fn wake(&mut self, command: Command) -> Result<(), VmError> {
+    fn wake(&mut self, program: &str) -> Result<(), VmError> {
         let input = wake_input().map_err(VmError::io("the host's random numbers"))?;
         let result = self.run(&Command {
             stdin: Some(input),
             timeout: Some(WAKE),
-            ..command
+            program: program.to_owned(),
+            ..Command::default()
         })?;
         match result.exit {
             Exit::Exited(0) => Ok(()),

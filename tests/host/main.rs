@@ -19,3 +19,4 @@ mod start;
 mod suite;
 mod survival;
 mod trying;
+mod warm;

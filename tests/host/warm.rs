@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::guests::{RunFolder, has_guest};
@@ -17,7 +17,7 @@ const HOW: &str = r#"
       vm:run('true'):assert_ok()
       local look = io.popen([[for f in /proc/[0-9]*/cmdline; do tr '\0' ' ' < $f; echo; done 2> /dev/null |
         grep -c "$XDG_RUNTIME_DIR.* [-]incoming"]])
-      t:log(look:read('n') == 1 and 'it was resumed' or 'it has booted')
+      t:log(look:read('n') > 0 and 'it was resumed' or 'it has booted')
       look:close()
     end
     "#;
@@ -135,10 +135,7 @@ fn two_runners_at_once_share_the_states() {
     let Some(cache) = Cache::new() else { return };
     let runner = || {
         let mut command = cache.command(&["test", "one.test.lua"]);
-        command
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap()
+        command.stdout(Stdio::piped()).spawn().unwrap()
     };
     for expected in ["1 passed", "it was resumed"] {
         let both = [runner(), runner()];
@@ -153,7 +150,9 @@ fn two_runners_at_once_share_the_states() {
 #[test]
 fn a_runner_that_is_killed_while_it_saves_leaves_nothing_that_stays() {
     let Some(cache) = Cache::new() else { return };
-    let mut runner = cache.command(&["test", "one.test.lua"]).spawn().unwrap();
+    let mut runner = cache.command(&["test", "one.test.lua"]);
+    let silent = runner.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut runner = silent.spawn().unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     let is_saving = || {
         cache

@@ -1,6 +1,6 @@
 //! What the objects of a test file share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -45,6 +45,7 @@ struct Inner {
     prelude: RefCell<Option<Table>>,
     config: Config,
     limit: Limit,
+    cold: Cell<bool>,
     emit: RefCell<Box<dyn Fn(Event)>>,
     /// Those that the file declares; None once it has been read.
     tests: RefCell<Option<Vec<Declared>>>,
@@ -60,6 +61,7 @@ impl Context {
             prelude: RefCell::default(),
             config,
             limit: Limit::default(),
+            cold: Cell::default(),
             emit: emit.into(),
             tests: RefCell::new(Some(Vec::new())),
             vms: RefCell::default(),
@@ -77,6 +79,16 @@ impl Context {
 
     pub(super) fn limit(&self) -> &Limit {
         &self.0.limit
+    }
+
+    /// Whether every boot is a real one.
+    pub(super) fn is_cold(&self) -> bool {
+        self.0.cold.get()
+    }
+
+    /// Makes every boot a real one.
+    pub(super) fn set_cold(&self, cold: bool) {
+        self.0.cold.set(cold);
     }
 
     pub(super) fn emit(&self, event: Event) {

@@ -29,6 +29,7 @@ pub struct FileOptions {
 pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     let FileOptions { config, order } = options;
     let context = Context::new(config, emit);
+    context.set_cold(order.cold);
     let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
     let loaded = set_up(&context, order.list).and_then(|()| load(&context, path, timeout));
     if let Err(error) = loaded {

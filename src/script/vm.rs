@@ -67,11 +67,20 @@ pub(super) fn provium_boot(context: &Context) -> mlua::Result<mlua::Function> {
         for vm in shared.scope() {
             let state = vm.borrow_mut().state();
             if matches!(state, State::Created | State::Shutdown) {
-                vm.borrow_mut().boot(BootOptions::default())?;
+                boot(&shared, &vm, BootOptions::default())?;
             }
         }
         Ok::<_, VmError>(())
     })
+}
+
+/// Boots `vm`; what it notes on the way goes into the log.
+fn boot(context: &Context, vm: &SharedVm, options: BootOptions) -> Result<(), VmError> {
+    let booted = vm.borrow_mut().boot(options);
+    for text in vm.borrow_mut().take_notes() {
+        context.emit(Event::Log { text });
+    }
+    booted
 }
 
 /// The native of `provium:shutdown()`: shuts all VMs of the scope down that are booted.
@@ -118,7 +127,8 @@ fn create(
     profile_name: &str,
     options: BootOptions,
 ) -> Result<Vm, VmError> {
-    let profile = context.config().profile(profile_name)?;
+    let mut profile = context.config().profile(profile_name)?;
+    profile.cold |= context.is_cold();
     let limit = context.limit().clone();
     let vm = vm::Vm::create(name, profile_name, profile, options, limit)?;
     Ok(Vm(context.add_vm(vm)))
@@ -134,9 +144,10 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
 
 fn register_vm(context: &Context) -> mlua::Result<()> {
     let methods = Methods::of(context, VM)?;
-    methods.add("vm:boot", |_, vm: &Vm, options: Options| {
+    let shared = context.clone();
+    methods.add("vm:boot", move |_, vm: &Vm, options: Options| {
         let options = boot_options(&options)?;
-        said(vm.0.borrow_mut().boot(options))?;
+        said(boot(&shared, &vm.0, options))?;
         Ok::<_, String>(Vm(vm.0.clone()))
     })?;
     methods.add("vm:shutdown", |_, vm: &Vm, ()| vm.0.borrow_mut().shutdown())?;

@@ -17,6 +17,7 @@ pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
         "files",
         "disks",
         "agent_timeout",
+        "cold",
     ])?;
     let timeout: Option<LuaDuration> = options.get("agent_timeout", "a duration")?;
     Ok(BootOptions {
@@ -26,6 +27,7 @@ pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
         agent_timeout: timeout.map(|timeout| timeout.0),
         files: options.list("files", boot_file)?,
         disks: options.list("disks", boot_disk)?,
+        cold: options.get("cold", "true or false")?,
     })
 }
 

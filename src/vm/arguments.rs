@@ -10,7 +10,11 @@ use crate::config::Accel;
 /// The port on which the guest's agent listens, by QEMU's convention.
 const AGENT_PORT: &str = "org.qemu.guest_agent.0";
 /// Bytes of a serial number that virtio-blk passes on (`VIRTIO_BLK_ID_BYTES`).
-pub(super) const SERIAL_BYTES: usize = 20;
+const SERIAL_BYTES: usize = 20;
+
+/// Slots that disks can be plugged into while the guest runs: root ports of the PCIe bus. Each makes
+/// the guest boot a little longer.
+pub(super) const PORTS: u32 = 16;
 
 /// All that makes up a machine.
 #[derive(Debug)]
@@ -24,10 +28,20 @@ pub(super) struct MachineSpec<'a> {
     /// Where the console is logged.
     pub(super) console_log: &'a Path,
     pub(super) sockets: Sockets,
+    pub(super) start: Start,
+}
+
+/// How a machine comes to life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Its firmware boots the guest.
+    Boot,
+    /// It waits, stopped, for a saved state.
+    Resume,
 }
 
 /// The numbers of the sockets that QEMU inherits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sockets {
     pub(super) qmp: i32,
     pub(super) agent: i32,
@@ -43,6 +57,8 @@ pub(super) struct DriveSpec<'a> {
     pub(super) read_only: bool,
     /// Tells this drive's block node from all others of the machine.
     pub(super) number: u32,
+    /// Its slot, from 0; what has none is part of the machine from its start to its end.
+    pub(super) port: Option<u32>,
 }
 
 /// The command line, without the program.
@@ -58,7 +74,9 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "-display",
         "none",
         "-machine",
-        &format!("pc,accel={accel},usb=off,vmport=off"),
+        // To enable a device, the kernel of a `pc` computes a table of interrupts, anew for each
+        // device: under TCG that takes longer than all the rest of a hot-plug. `q35` has it ready.
+        &format!("q35,accel={accel},usb=off,vmport=off,sata=off"),
         "-cpu",
         cpu,
         "-m",
@@ -90,6 +108,9 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "chardev=qmp,mode=control",
         "-device",
         "virtio-rng-pci",
+        // A guest with a driver for it takes a new random seed when it is resumed.
+        "-device",
+        "vmgenid,guid=auto",
         "-device",
         "virtio-serial-pci",
         "-chardev",
@@ -104,14 +125,56 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
+    for port in 0..PORTS {
+        words.extend(["-device".into(), root_port(port)]);
+    }
     if let Some(initrd) = &spec.guest.initrd {
         words.extend(["-initrd".into(), initrd.to_string_lossy().into_owned()]);
+    }
+    if spec.start == Start::Resume {
+        words.extend(["-S", "-incoming", "defer"].map(str::to_owned));
     }
     for drive in &spec.disks {
         words.extend(["-blockdev".into(), blockdev(drive).to_string()]);
         words.extend(["-device".into(), device(drive).to_string()]);
     }
     words
+}
+
+/// The command line without what differs from VM to VM: machines with equal ones can go on from each
+/// other's states.
+pub(super) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
+    arguments(&MachineSpec {
+        disks: Vec::new(),
+        console_log: Path::new(""),
+        sockets: Sockets::default(),
+        start: Start::Boot,
+        ..*spec
+    })
+}
+
+/// Why a guest with this kernel command line has to find its disks when it boots, if it does.
+pub(super) fn needs_disks(cmdline: &str) -> Option<String> {
+    let root = cmdline.split_whitespace().find(|word| {
+        let device = word.strip_prefix("root=");
+        device.is_some_and(|device| !device.starts_with("/dev/ram"))
+    });
+    root.map(|word| format!("its kernel is told `{word}`"))
+}
+
+/// A root port: eight share a device of the PCIe bus.
+fn root_port(port: u32) -> String {
+    let (device, function) = (0x10 + port / 8, port % 8);
+    let shared = if function == 0 { "on" } else { "off" };
+    format!(
+        "pcie-root-port,id={},chassis={},slot={port},addr={device:x}.{function},multifunction={shared}",
+        port_id(port),
+        port + 1
+    )
+}
+
+fn port_id(port: u32) -> String {
+    format!("port{port}")
 }
 
 /// A `-chardev` value; commas in values are doubled, as QEMU wants it.
@@ -138,15 +201,20 @@ pub(super) fn blockdev(drive: &DriveSpec<'_>) -> Value {
 
 /// The device of a drive. Errors are reported to the guest; the default would pause it.
 pub(super) fn device(drive: &DriveSpec<'_>) -> Value {
-    let serial: String = drive.id.chars().take(SERIAL_BYTES).collect();
     json!({
         "driver": "virtio-blk-pci",
         "id": device_id(drive.id),
         "drive": node(drive.number),
-        "serial": serial,
+        "bus": drive.port.map_or("pcie.0".into(), port_id),
+        "serial": serial(drive.id),
         "werror": "report",
         "rerror": "report",
     })
+}
+
+/// The serial number of the disk `id`: as much of it as there is room for.
+pub(super) fn serial(id: &str) -> String {
+    id.chars().take(SERIAL_BYTES).collect()
 }
 
 pub(super) fn node(number: u32) -> String {
@@ -175,6 +243,7 @@ mod tests {
             file: Path::new("/m/vda"),
             read_only: false,
             number: 3,
+            port: Some(2),
         }
     }
 
@@ -189,6 +258,7 @@ mod tests {
         assert_eq!(device["rerror"], "report");
         assert_eq!(device["serial"], "vda");
         assert_eq!(device["drive"], blockdev["node-name"]);
+        assert_eq!(device["bus"], "port2");
     }
 
     #[test]
@@ -213,6 +283,7 @@ mod tests {
                 agent: 6,
                 console: 7,
             },
+            start: Start::Boot,
         });
         let line = words.join(" ");
         assert!(line.contains("accel=tcg"));
@@ -221,5 +292,35 @@ mod tests {
         assert!(line.contains("fd=7,logfile=/r/con,,sole"));
         assert!(words.contains(&blockdev(&drive()).to_string()));
         assert!(words.contains(&device(&drive()).to_string()));
+    }
+
+    #[test]
+    fn what_differs_from_vm_to_vm_is_no_part_of_the_identity() {
+        let guest = guest();
+        let spec = |start, console_log| MachineSpec {
+            guest: &guest,
+            memory: "256M",
+            cpus: 1,
+            accel: Accel::Tcg,
+            disks: vec![drive()],
+            console_log: Path::new(console_log),
+            sockets: Sockets::default(),
+            start,
+        };
+        let booted = spec(Start::Boot, "/a");
+        let resumed = spec(Start::Resume, "/b");
+        assert_eq!(identity(&booted), identity(&resumed));
+        let larger = MachineSpec {
+            memory: "1G",
+            ..booted
+        };
+        assert_ne!(identity(&larger), identity(&resumed));
+        assert!(arguments(&resumed).contains(&"-incoming".to_owned()));
+    }
+
+    #[test]
+    fn a_root_on_a_disk_has_to_be_there_when_the_guest_boots() {
+        assert!(needs_disks("console=ttyS0 root=/dev/vda1 ro").is_some());
+        assert_eq!(needs_disks("root=/dev/ram0 xroot=/dev/vda"), None);
     }
 }

@@ -1,10 +1,14 @@
 //! A socket to QEMU whose every wait ends: with data, at a deadline, or when QEMU is gone.
 
 use std::cell::Cell;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use crate::sys;
 
@@ -32,6 +36,17 @@ impl Channel {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = left.max(Duration::from_millis(1));
         let _ = self.socket.set_write_timeout(Some(left));
+    }
+
+    /// Sends a duplicate of `file`, with a space, which means nothing to either protocol.
+    pub(super) fn send_file(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let files = [file];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&files));
+        let space = [IoSlice::new(b" ")];
+        sendmsg(&*self.socket, &space, &mut control, SendFlags::NOSIGNAL)?;
+        Ok(())
     }
 
     /// Whether a read would find something, waiting up to `timeout` for it.

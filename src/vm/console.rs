@@ -40,6 +40,12 @@ impl Console {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// What was not consumed yet.
+    pub(super) fn news(&self) -> Vec<u8> {
+        let log = std::fs::read(&self.path).unwrap_or_default();
+        log.get(self.expected..).unwrap_or_default().to_vec()
+    }
+
     /// The last lines, for a message.
     pub(super) fn end(&self) -> String {
         end_of(&self.path)

@@ -52,6 +52,8 @@ pub enum VmError {
     DuplicateDisk { id: String, vm: String },
     #[error("{command}: {text}")]
     Refused { command: String, text: String },
+    #[error("device_add: the guest does not see disk `{id}`\n{console}")]
+    NotSeen { id: String, console: String },
     #[error("the guest agent: {0}")]
     Agent(String),
     #[error("there is no signal `{0}` (as in TERM, KILL, INT, HUP, USR1)")]

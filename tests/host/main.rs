@@ -25,3 +25,4 @@ mod suite;
 mod survival;
 mod terminal;
 mod trying;
+mod warm;

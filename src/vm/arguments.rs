@@ -25,8 +25,6 @@ pub(super) struct MachineSpec<'a> {
     /// KVM or TCG; `Auto` is decided by now.
     pub(super) accel: Accel,
     pub(super) disks: Vec<DriveSpec<'a>>,
-    /// Where the console is logged.
-    pub(super) console_log: &'a Path,
     pub(super) sockets: Sockets,
     pub(super) start: Start,
 }
@@ -91,19 +89,12 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "-sandbox",
         "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-chardev",
-        &chardev(
-            "socket",
-            "console",
-            &[
-                ("fd", &spec.sockets.console.to_string()),
-                ("logfile", &spec.console_log.to_string_lossy()),
-                ("logappend", "on"),
-            ],
-        ),
+        // No `logfile`: what QEMU cannot write at once it logs again.
+        &chardev("console", spec.sockets.console),
         "-serial",
         "chardev:console",
         "-chardev",
-        &chardev("socket", "qmp", &[("fd", &spec.sockets.qmp.to_string())]),
+        &chardev("qmp", spec.sockets.qmp),
         "-mon",
         "chardev=qmp,mode=control",
         "-device",
@@ -114,11 +105,7 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "-device",
         "virtio-serial-pci",
         "-chardev",
-        &chardev(
-            "socket",
-            "agent",
-            &[("fd", &spec.sockets.agent.to_string())],
-        ),
+        &chardev("agent", spec.sockets.agent),
         // Without an ID there would be no event when the guest opens the port.
         "-device",
         &format!("virtserialport,id=agent-port,chardev=agent,name={AGENT_PORT}"),
@@ -146,7 +133,6 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
 pub(super) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
     arguments(&MachineSpec {
         disks: Vec::new(),
-        console_log: Path::new(""),
         sockets: Sockets::default(),
         start: Start::Boot,
         ..*spec
@@ -177,12 +163,9 @@ fn port_id(port: u32) -> String {
     format!("port{port}")
 }
 
-/// A `-chardev` value; commas in values are doubled, as QEMU wants it.
-fn chardev(kind: &str, id: &str, values: &[(&str, &str)]) -> String {
-    let values = values
-        .iter()
-        .map(|(key, value)| format!(",{key}={}", value.replace(',', ",,")));
-    format!("{kind},id={id}{}", values.collect::<String>())
+/// A channel to us: a socket that QEMU inherits.
+fn chardev(id: &str, socket: i32) -> String {
+    format!("socket,id={id},fd={socket}")
 }
 
 /// The block node of a drive: straight to the file in the mount, past the page cache, so that
@@ -277,7 +260,6 @@ mod tests {
             cpus: 2,
             accel: Accel::Tcg,
             disks: vec![drive()],
-            console_log: Path::new("/r/con,sole"),
             sockets: Sockets {
                 qmp: 5,
                 agent: 6,
@@ -289,7 +271,7 @@ mod tests {
         assert!(line.contains("accel=tcg"));
         assert!(line.contains("-m 256M -smp 2"));
         assert!(line.contains("-initrd /i"));
-        assert!(line.contains("fd=7,logfile=/r/con,,sole"));
+        assert!(line.contains("socket,id=console,fd=7"));
         assert!(words.contains(&blockdev(&drive()).to_string()));
         assert!(words.contains(&device(&drive()).to_string()));
     }
@@ -297,18 +279,20 @@ mod tests {
     #[test]
     fn what_differs_from_vm_to_vm_is_no_part_of_the_identity() {
         let guest = guest();
-        let spec = |start, console_log| MachineSpec {
+        let spec = |start, qmp| MachineSpec {
             guest: &guest,
             memory: "256M",
             cpus: 1,
             accel: Accel::Tcg,
             disks: vec![drive()],
-            console_log: Path::new(console_log),
-            sockets: Sockets::default(),
+            sockets: Sockets {
+                qmp,
+                ..Sockets::default()
+            },
             start,
         };
-        let booted = spec(Start::Boot, "/a");
-        let resumed = spec(Start::Resume, "/b");
+        let booted = spec(Start::Boot, 3);
+        let resumed = spec(Start::Resume, 4);
         assert_eq!(identity(&booted), identity(&resumed));
         let larger = MachineSpec {
             memory: "1G",

@@ -34,7 +34,6 @@ impl Hardware {
             cpus: self.cpus,
             accel: self.accel,
             disks: Vec::new(),
-            console_log: Path::new(""),
             sockets,
             start,
         }
@@ -191,10 +190,8 @@ impl Vm {
         console: Console,
         deadline: Instant,
     ) -> Result<Machine, VmError> {
-        let log = self.folder.console();
         let spec = |sockets| MachineSpec {
             disks: drives.iter().map(Drive::spec).collect(),
-            console_log: &log,
             ..hardware.spec(start, sockets)
         };
         Machine::launch(spec, &self.folder, console, &self.limit, deadline)

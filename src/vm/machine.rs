@@ -100,7 +100,8 @@ impl Machine {
             agent,
             console,
         } = channels;
-        let terminal = Terminal::open(console).map_err(VmError::io("the guest's console"))?;
+        let terminal = Terminal::open(console, &folder.console());
+        let terminal = terminal.map_err(VmError::io("the guest's console"))?;
         let qmp = Qmp::connect(qmp, deadline).map_err(|error| match error {
             QmpError::Gone => qemu.exit_error("while it started"),
             QmpError::Failed(error) => error,

@@ -21,12 +21,48 @@ end
 local T = {}
 T.__index = T
 
-local function fail(t, message)
-  t.failed = t.failed or message
-  error(message, 3)
+local debug = debug -- whatever a test makes of the global
+
+-- `file:line: ` of the nearest line of Lua at `level` or above it: a pcall has none.
+local function place(level)
+  repeat
+    level = level + 1
+    local info = debug.getinfo(level, "Sl")
+    if info and info.currentline > 0 then
+      return ("%s:%d: "):format(info.short_src, info.currentline)
+    end
+  until not info
+  return ""
 end
 
-local function show(value)
+local function fail(t, message)
+  message = place(3) .. tostring(message)
+  t.failed = t.failed or message
+  error(message, 0)
+end
+
+local function quoted(text)
+  local escapes = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
+  return '"' .. text:gsub('[\n\t\r"\\]', escapes) .. '"'
+end
+
+-- Two values, as an error shows them: a text with quotes if it could be taken for the other value.
+local function both(a, b)
+  local x, y = tostring(a), tostring(b)
+  if x == y and type(a) ~= type(b) then
+    x = type(a) == "string" and quoted(x) or x
+    y = type(b) == "string" and quoted(y) or y
+  end
+  return x, y
+end
+
+-- What is searched and searched for has to have a text of its own.
+local function text(position, value)
+  local kind = type(value)
+  local has_text = kind == "string" or kind == "number" or (debug.getmetatable(value) or {}).__tostring
+  if not has_text then
+    error(native.wrong_argument("t:assert_contains", position, "string or number", value), 3)
+  end
   return tostring(value)
 end
 
@@ -39,20 +75,20 @@ end
 
 function T:assert_eq(a, b, message)
   if not rawequal(a, b) then
-    fail(self, ("%s: %s ~= %s"):format(message or "assert_eq failed", show(a), show(b)))
+    fail(self, ("%s: %s ~= %s"):format(message or "assert_eq failed", both(a, b)))
   end
 end
 
 function T:assert_neq(a, b, message)
   if rawequal(a, b) then
-    fail(self, ("%s: %s == %s"):format(message or "assert_neq failed", show(a), show(b)))
+    fail(self, ("%s: %s == %s"):format(message or "assert_neq failed", both(a, b)))
   end
 end
 
 function T:assert_contains(haystack, needle, message)
-  if not tostring(haystack):find(tostring(needle), 1, true) then
-    local what = message or "assert_contains failed"
-    fail(self, ("%s: %s not found in: %s"):format(what, show(needle), show(haystack)))
+  haystack, needle = text(1, haystack), text(2, needle)
+  if not haystack:find(needle, 1, true) then
+    fail(self, ("%s: %s not found in: %s"):format(message or "assert_contains failed", needle, haystack))
   end
 end
 
@@ -69,12 +105,12 @@ function T:fail(message)
 end
 
 function T:skip(reason)
-  self.skipped = reason or "skipped"
+  self.skipped = tostring(reason or "skipped")
   error("skipped: " .. self.skipped, 2)
 end
 
 function T:log(value)
-  native.log(show(value))
+  native.log(tostring(value))
 end
 
 -- The result of a command in the guest.
@@ -87,11 +123,6 @@ end
 
 -- Where those who ask what there is find it, beside the classes of objects.
 debug.getregistry().runresult = Result
-
-local function quoted(text)
-  local escapes = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
-  return '"' .. text:gsub('[\n\t\r"\\]', escapes) .. '"'
-end
 
 function Result:assert_ok()
   if not self:ok() then
@@ -138,24 +169,12 @@ todo = wrap(native.todo)
 
 json = { encode = wrap(native.json_encode), decode = wrap(native.json_decode), null = native.json_null }
 
-local sleep = wrap(native.sleep)
-
--- A duration in seconds; a bad one is an error of whoever called our caller.
-local function seconds(duration)
-  local ok, result = native.seconds(duration)
-  if not ok then
-    error(result, 3)
-  end
-  return result
-end
-
 -- Calls `pred` until it returns something true, which becomes the result.
 function wait_until(pred, options)
-  if type(pred) ~= "function" then
-    error("wait_until: expected function, got " .. type(pred), 2)
+  local ok, timeout, interval, desc = native.wait_options(pred, options)
+  if not ok then
+    error(timeout, 2)
   end
-  options = options or {}
-  local timeout, interval = seconds(options.timeout or 10), seconds(options.interval or 0.1)
   local deadline = native.now() + timeout
   while true do
     local value = pred()
@@ -164,9 +183,12 @@ function wait_until(pred, options)
     end
     local left = deadline - native.now()
     if left <= 0 then
-      error(("wait_until: %s not met within %gs"):format(options.desc or "condition", timeout), 2)
+      error(("wait_until: %s not met within %gs"):format(desc, timeout), 2)
     end
-    sleep(math.min(interval, left))
+    local slept, why = native.sleep(math.min(interval, left))
+    if not slept then
+      error(why, 2)
+    end
   end
 end
 
@@ -207,6 +229,8 @@ end
 
 return {
   wrap = wrap,
+  xpcall = xpcall,
+  traceback = debug.traceback,
   new_t = function(name, meta)
     return setmetatable({ name = name, meta = meta }, T)
   end,

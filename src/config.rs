@@ -12,6 +12,11 @@ pub const FILE_NAME: &str = "provium.toml";
 /// The profile that exists without a configuration.
 pub const DEFAULT_PROFILE: &str = "default";
 
+/// What a guest may have for memory.
+pub const MEMORY: &str = "a size of 16M or more with a unit, such as \"256M\"";
+/// How many virtual processors a guest may have.
+pub const CPUS: &str = "a whole number from 1 to 255";
+
 /// What a configuration says.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,7 +155,7 @@ impl Config {
             text: error.to_string().trim_end().to_owned(),
         })?;
         config.folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        for (name, profile) in &config.profiles {
+        for (name, profile) in &mut config.profiles {
             profile.check().map_err(|text| ConfigError::Parse {
                 path: path.to_owned(),
                 text: format!("profile `{name}`: {text}"),
@@ -192,15 +197,18 @@ impl Config {
 }
 
 impl Profile {
-    /// Its memory in bytes; of what QEMU may understand and we do not, 0.
+    /// Its memory in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        match self.memory.parse::<u64>() {
-            Ok(mebibytes) => mebibytes << 20,
-            Err(_) => parse_size(&self.memory).unwrap_or(0),
-        }
+        parse_size(&self.memory).unwrap_or(0)
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&mut self) -> Result<(), String> {
+        let wants = |key, wanted, found| format!("`{key}` wants {wanted}, not {found}");
+        let memory = memory(&self.memory);
+        self.memory =
+            memory.ok_or_else(|| wants("memory", MEMORY, format!("{:?}", self.memory)))?;
+        self.cpus =
+            cpus(self.cpus.into()).ok_or_else(|| wants("cpus", CPUS, self.cpus.to_string()))?;
         match (&self.guest, &self.kernel, &self.initrd) {
             (Some(_), Some(_), _) => Err("`guest` and `kernel` exclude each other".into()),
             (Some(guest), ..) if guest != "default" => {
@@ -210,6 +218,18 @@ impl Profile {
             _ => Ok(()),
         }
     }
+}
+
+/// A guest's memory as QEMU takes it, in MiB, if `text` is [`MEMORY`].
+pub fn memory(text: &str) -> Option<String> {
+    let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+    let mebibytes = parse_size(text).filter(|_| has_unit)? >> 20;
+    (mebibytes >= 16).then(|| format!("{mebibytes}M"))
+}
+
+/// A guest's number of processors, if it is among [`CPUS`].
+pub fn cpus(number: i64) -> Option<u32> {
+    (1..=255).contains(&number).then_some(number as u32)
 }
 
 #[cfg(test)]
@@ -272,5 +292,33 @@ mod tests {
             error.contains("unknown guest `windows` (known: default)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn memory_and_processors_that_no_guest_can_have_are_errors_that_say_what_is_valid() {
+        let message = |text: &str| {
+            let error = load(&format!("[profiles.own]\n{text}\n")).unwrap_err();
+            error
+                .to_string()
+                .split_once("profile `own`: ")
+                .unwrap()
+                .1
+                .to_owned()
+        };
+        assert_eq!(
+            message("cpus = 0"),
+            "`cpus` wants a whole number from 1 to 255, not 0"
+        );
+        for wrong in ["lots", "5", "512", "5M", ""] {
+            let expected = format!("`memory` wants {MEMORY}, not {wrong:?}");
+            assert_eq!(message(&format!("memory = '{wrong}'")), expected);
+        }
+    }
+
+    #[test]
+    fn memory_is_given_to_qemu_in_mebibytes_whatever_its_unit() {
+        for (text, expected) in [("1.5GiB", "1536M"), ("64m", "64M"), ("65536K", "64M")] {
+            assert_eq!(memory(text).as_deref(), Some(expected), "{text}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -69,6 +70,8 @@ pub fn start(
     match lifetime {
         Lifetime::UntilUnmounted => sys::new_session(&mut command),
         Lifetime::WithCaller { scratch } => {
+            // Out of reach of what is sent to the caller's group: it has an end of its own.
+            command.process_group(0);
             sys::die_with_starter(&mut command, libc::SIGTERM);
             command.arg("--scratch").arg(scratch);
         }

@@ -105,18 +105,47 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Whether this process ignores `signal`.
+pub fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: nothing is changed; `action` has room for what is, and is read only if it was filled in.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// Makes this process end, silently, when nobody reads what it prints any more.
 pub fn end_with_reader() {
     // SAFETY: SIG_DFL runs no code of ours.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Undoes [`die_with_starter`] for this process, and leaves the starter's session and terminal.
+/// Makes TERM kill this process with its whole process group: with all that it has started and that
+/// did not leave for a group of its own.
+pub fn end_with_group() {
+    extern "C" fn kill_group(_: libc::c_int) {
+        // SAFETY: kill is async-signal-safe; group 0 is that of this process.
+        unsafe { libc::kill(0, libc::SIGKILL) };
+    }
+    let handler = kill_group as extern "C" fn(libc::c_int);
+    // SAFETY: the handler makes one async-signal-safe call and does not return from it.
+    unsafe { libc::signal(libc::SIGTERM, handler as libc::sighandler_t) };
+}
+
+/// Kills the process group that `leader` leads. The caller has not waited for the leader yet, so
+/// that its number is not used again.
+pub fn kill_group(leader: u32) {
+    // SAFETY: takes two integers.
+    unsafe { libc::kill(-(leader as libc::pid_t), libc::SIGKILL) };
+}
+
+/// Undoes [`die_with_starter`] and [`end_with_group`] for this process.
 pub fn outlive_starter() -> io::Result<()> {
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { libc::signal(libc::SIGTERM, libc::SIG_DFL) };
     // SAFETY: this option takes an integer only.
-    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) })?;
-    // SAFETY: takes nothing.
-    check(unsafe { libc::setsid() }).map(drop)
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) }).map(drop)
 }
 
 /// Makes the child that `command` starts the leader of a session of its own.

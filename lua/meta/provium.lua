@@ -29,8 +29,8 @@
 ---@field desc? string What is waited for, for the error. Default: `"condition"`.
 
 ---@class provium.BootOptions
----@field memory? string With a unit, as QEMU takes it: `"256M"`. Default: the profile's.
----@field cpus? integer How many processors. Default: the profile's.
+---@field memory? string A size with a unit, 16M or more: `"256M"`. Default: the profile's.
+---@field cpus? integer How many processors, 1 to 255. Default: the profile's.
 ---@field kernel_cmdline? string Added to the kernel's command line.
 ---@field agent_timeout? provium.Duration How long the guest's agent may take to answer, also after a reset. Default: 60 seconds.
 ---@field files? provium.BootFile[] Files that are written once the agent answers.
@@ -150,9 +150,9 @@ function T:assert_eq(a, b, message) end
 ---@param message? any
 function T:assert_neq(a, b, message) end
 
----Fails unless the text of `needle` occurs in that of `haystack`, plainly and not as a pattern.
----@param haystack any
----@param needle any
+---Fails unless `needle` occurs in `haystack`, plainly and not as a pattern; raises for what is no text.
+---@param haystack string|number
+---@param needle string|number
 ---@param message? any
 function T:assert_contains(haystack, needle, message) end
 
@@ -166,7 +166,7 @@ function T:assert_raises(fn, message) end
 ---@param message? any
 function T:fail(message) end
 
----Ends the test as skipped.
+---Ends the test as skipped, unless something in it fails.
 ---@param reason? string
 function T:skip(reason) end
 
@@ -543,7 +543,7 @@ function wait_until(pred, options) end
 ---@field null lightuserdata What `null` decodes to, and encodes from; it counts as true.
 json = {}
 
----Returns `value` as JSON; raises for what has no form there, such as a function.
+---Returns `value` as JSON; raises for what has no form there: functions, NaN, infinity, strings that are not UTF-8.
 ---@param value any
 ---@return string
 function json.encode(value) end

@@ -19,6 +19,7 @@ mod test_options;
 mod top;
 mod umount;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -77,6 +78,7 @@ impl Command {
             Self::Fault(_)
                 | Self::Status(_)
                 | Self::Top(_)
+                | Self::Guest(_)
                 | Self::Doctor(_)
                 | Self::Completions(_)
         )
@@ -112,7 +114,8 @@ pub fn main() -> ExitCode {
         Command::Man(args) => man::run(&args, Cli::command()),
     };
     let exit = result.unwrap_or_else(|error| {
-        eprintln!("provium: {error:#}");
+        // Nobody may be there to read it.
+        let _ = writeln!(std::io::stderr(), "provium: {error:#}");
         exit::of(&error)
     });
     exit.into()

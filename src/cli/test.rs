@@ -37,7 +37,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let last_failed = runner::last_failed(&root)?;
     let selection = args.selection(&root, &last_failed);
     if args.list {
-        return Ok(print_list(&Plan::new(files, &selection, &options)));
+        let plan = Plan::new(files, &selection, &options);
+        sys::end_with_reader();
+        return Ok(print_list(&plan));
     }
     let mut reporters = Reporters::open(args)?;
     vm::remove_leftovers()?;
@@ -46,19 +48,24 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let seed = args.seed();
     let plan = match selection.wants_names() || seed.is_some() {
         true => Plan::new(files, &selection, &options),
+        false if args.may_stop() => Plan::new(files, &selection, &options).running_broken_files(),
         false => Plan::all_of(files),
     };
-    if plan.is_empty() {
-        eprintln!("provium: no tests: none of those that there are was selected");
-        return Ok(Exit::NoTests);
-    }
     let stop = stop_on_signals()?;
     let jobs = plan.jobs(args.repeat(), seed);
     let summary = runner::run(&jobs, &options, &stop, seed, &mut reporters);
     remember(&root, &selection, last_failed, &jobs, &summary.unfinished)?;
-    let ended = summary.passed + summary.skipped;
-    Ok(match (summary.failed + summary.not_run, ended) {
-        (0, 0) if !plan.part_is_empty => Exit::NoTests,
+    reporters.close()?;
+    let not_passed = summary.failed + summary.not_run + summary.files_not_run;
+    Ok(match (not_passed, summary.passed + summary.skipped) {
+        (0, 0) => {
+            let why = match plan.is_empty() && selection.wants_names() {
+                true => "none of those that there are was selected",
+                false => "the files declare none",
+            };
+            eprintln!("provium: no tests: {why}");
+            Exit::NoTests
+        }
         (0, _) => Exit::Done,
         _ => Exit::Failed,
     })
@@ -112,8 +119,6 @@ struct Plan {
     files: Vec<(PathBuf, Option<Selected>)>,
     /// Files that do not load, and why.
     broken: Vec<(PathBuf, String)>,
-    /// Something was selected, but none of it is in our part.
-    part_is_empty: bool,
 }
 
 impl Plan {
@@ -121,7 +126,6 @@ impl Plan {
         Self {
             files: files.into_iter().map(|file| (file, None)).collect(),
             broken: Vec::new(),
-            part_is_empty: false,
         }
     }
 
@@ -133,11 +137,8 @@ impl Plan {
                 Err(message) => broken.push((file, message)),
             }
         }
-        let selected = selection.of(listed);
-        let any = !selected.is_empty();
-        let part = selection.part_of(selected);
+        let part = selection.part_of(selection.of(listed));
         Self {
-            part_is_empty: any && part.is_empty(),
             files: part
                 .into_iter()
                 .map(|selected| (selected.0.clone(), Some(selected)))
@@ -146,8 +147,15 @@ impl Plan {
         }
     }
 
+    /// The same, where nothing was selected and a file may run that could not be listed.
+    fn running_broken_files(mut self) -> Self {
+        let broken = self.broken.drain(..);
+        self.files.extend(broken.map(|(file, _)| (file, None)));
+        self
+    }
+
     fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.broken.is_empty() && !self.part_is_empty
+        self.files.is_empty() && self.broken.is_empty()
     }
 
     /// Everything `rounds` times; with a seed each round in an order of its own.
@@ -200,10 +208,12 @@ fn print_list(plan: &Plan) -> Exit {
     }
 }
 
-/// The first INT or TERM stops the run, the second this process.
+/// The first INT, TERM or HUP stops the run, the second this process.
 fn stop_on_signals() -> std::io::Result<Stop> {
     let stop = Stop::default();
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    // `nohup` has us ignore this one.
+    let hang_up = (!sys::is_ignored(libc::SIGHUP)).then_some(libc::SIGHUP);
+    for signal in [libc::SIGINT, libc::SIGTERM].into_iter().chain(hang_up) {
         signal_hook::flag::register_conditional_shutdown(
             signal,
             Exit::Failed as i32,
@@ -238,6 +248,7 @@ fn remember(
 }
 
 pub(super) fn run_file(args: &FileArgs) -> anyhow::Result<Exit> {
+    sys::end_with_group();
     let mut order = Vec::new();
     File::from(sys::inherited(args.order_fd)?).read_to_end(&mut order)?;
     let order = serde_json::from_slice(&order)?;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Write, stdout};
+use std::io::{self, Write, stdout};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -144,6 +145,11 @@ impl Args {
         }
     }
 
+    /// Whether the run may stop by itself: what is left out then has to be known by name.
+    pub(super) fn may_stop(&self) -> bool {
+        self.fail_fast || self.max_fail.is_some()
+    }
+
     pub(super) fn repeat(&self) -> u32 {
         self.repeat
     }
@@ -155,8 +161,14 @@ impl Args {
     }
 }
 
-/// All reporters of a run.
-pub(super) struct Reporters(Vec<Box<dyn Reporter>>);
+const STDOUT: &str = "on standard output";
+
+/// All reporters of a run, each with the place that it writes to.
+pub(super) struct Reporters {
+    all: Vec<(String, Box<dyn Reporter>)>,
+    /// The first report that could not be written, and why.
+    lost: Option<UsageError>,
+}
 
 impl Reporters {
     /// Opens every report before anything runs: what cannot be written is an error now.
@@ -168,41 +180,80 @@ impl Reporters {
                         as in --tap=report.tap";
             return Err(UsageError(text.into()).into());
         }
-        let mut all: Vec<Box<dyn Reporter>> = vec![Box::new(HumanReporter::new(tap || json))];
+        let mut files = Vec::new();
+        let mut all: Vec<(String, Box<dyn Reporter>)> = Vec::new();
+        let human = HumanReporter::new(tap || json);
+        let human_place = if tap || json {
+            "on standard error"
+        } else {
+            STDOUT
+        };
+        all.push((human_place.to_owned(), Box::new(human)));
         if let Some(file) = &args.junit {
-            all.push(Box::new(JunitReporter::new(create(file)?)));
+            let reporter = JunitReporter::new(create(file, &mut files)?);
+            all.push((place(Some(file)), Box::new(reporter)));
         }
         if let Some(file) = &args.tap {
-            all.push(Box::new(TapReporter::new(stream(file.as_deref())?)));
+            let reporter = TapReporter::new(stream(file.as_deref(), &mut files)?);
+            all.push((place(file.as_deref()), Box::new(reporter)));
         }
         if let Some(file) = &args.json {
-            all.push(Box::new(JsonReporter::new(stream(file.as_deref())?)));
+            let reporter = JsonReporter::new(stream(file.as_deref(), &mut files)?);
+            all.push((place(file.as_deref()), Box::new(reporter)));
         }
-        Ok(Self(all))
+        Ok(Self { all, lost: None })
+    }
+
+    /// Fails if a report was not written to its end.
+    pub(super) fn close(self) -> Result<(), UsageError> {
+        self.lost.map_or(Ok(()), Err)
     }
 }
 
 impl Reporter for Reporters {
-    fn report(&mut self, report: &Report) {
-        for reporter in &mut self.0 {
-            reporter.report(report);
-        }
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        let lost = &mut self.lost;
+        let mut result = Ok(());
+        self.all.retain_mut(|(place, reporter)| {
+            let Err(error) = reporter.report(report) else {
+                return true;
+            };
+            let error = cannot_write(place, &error);
+            result = Err(io::Error::other(error.to_string()));
+            lost.get_or_insert(error);
+            false
+        });
+        result
     }
 }
 
-fn stream(file: Option<&Path>) -> Result<Box<dyn Write>, UsageError> {
+/// What errors call the place that a report goes to.
+fn place(file: Option<&Path>) -> String {
+    file.map_or(STDOUT.to_owned(), |file| file.display().to_string())
+}
+
+fn cannot_write(place: &str, error: &io::Error) -> UsageError {
+    UsageError(format!("cannot write the report {place}: {error}"))
+}
+
+fn stream(file: Option<&Path>, files: &mut Vec<(u64, u64)>) -> Result<Box<dyn Write>, UsageError> {
     match file {
-        Some(file) => Ok(Box::new(create(file)?)),
+        Some(file) => Ok(Box::new(create(file, files)?)),
         None => Ok(Box::new(stdout())),
     }
 }
 
-fn create(file: &Path) -> Result<File, UsageError> {
-    let failed = |error| {
-        UsageError(format!(
-            "cannot write the report {}: {error}",
-            file.display()
-        ))
-    };
-    File::create(file).map_err(failed)
+/// Opens a report that is none of the `files` so far, which are told by device and inode.
+fn create(path: &Path, files: &mut Vec<(u64, u64)>) -> Result<File, UsageError> {
+    let shown = path.display().to_string();
+    let failed = |error| cannot_write(&shown, &error);
+    let file = File::create(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    let id = (found.dev(), found.ino());
+    if found.is_file() && files.contains(&id) {
+        let text = format!("two reports cannot both go to {shown}: give each a FILE of its own");
+        return Err(UsageError(text));
+    }
+    files.push(id);
+    Ok(file)
 }

@@ -1,6 +1,6 @@
 //! A run for people: a line a test, a progress bar on a terminal, the failures in full.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,30 +51,34 @@ impl HumanReporter {
         style.force_styling(self.colour).apply_to(text).to_string()
     }
 
-    fn say(&self, text: &str) {
+    fn say(&self, text: &str) -> io::Result<()> {
         self.bar.suspend(|| match self.to_stderr {
-            true => eprintln!("{text}"),
-            false => println!("{text}"),
-        });
+            true => writeln!(io::stderr(), "{text}"),
+            false => writeln!(io::stdout(), "{text}"),
+        })
     }
 
     /// A line that begins with `word`, and a text below it.
-    fn entry(&self, word: &str, style: Style, line: &str, text: &str) {
+    fn entry(&self, word: &str, style: Style, line: &str, text: &str) -> io::Result<()> {
         let word = self.paint(&format!("{word:<5}"), style);
         let text = match text {
             "" => String::new(),
             text => format!("\n{}", indented(text)),
         };
-        self.say(&format!("{word} {line}{text}"));
+        self.say(&format!("{word} {line}{text}"))
     }
 
-    fn event(&mut self, file: &Path, round: u32, event: &Event) {
+    fn event(&mut self, file: &Path, round: u32, event: &Event) -> io::Result<()> {
         let name = |test: &str| test_name(file, round, test);
         match event {
-            Event::Planned { tests } => self.bar.inc_length(tests.len() as u64),
+            Event::Planned { tests } => {
+                self.bar.inc_length(tests.len() as u64);
+                Ok(())
+            }
             Event::Started { test, .. } => {
                 self.running.push(name(test));
                 self.show_running();
+                Ok(())
             }
             Event::Slow {
                 test,
@@ -82,11 +86,11 @@ impl HumanReporter {
                 consoles,
             } => {
                 let line = format!("{} (runs for {seconds:.0}s)", name(test));
-                self.entry("SLOW", Style::new().yellow(), &line, consoles);
+                self.entry("SLOW", Style::new().yellow(), &line, consoles)
             }
             Event::Signalled { signal, consoles } => {
                 let line = format!("{}: its process does not end", file.display());
-                self.entry(signal, Style::new().red(), &line, consoles);
+                self.entry(signal, Style::new().red(), &line, consoles)
             }
             Event::Retried {
                 test,
@@ -96,7 +100,7 @@ impl HumanReporter {
             } => {
                 self.ended_running(&name(test));
                 let line = format!("{} (try {attempt} failed, {seconds:.2}s)", name(test));
-                self.entry("RETRY", Style::new().yellow(), &line, message);
+                self.entry("RETRY", Style::new().yellow(), &line, message)
             }
             Event::Finished {
                 test,
@@ -106,37 +110,44 @@ impl HumanReporter {
             } => self.finished(name(test), outcome, *seconds, *attempts),
             Event::FileFailed { message } => {
                 let line = file.display().to_string();
-                self.entry("FAIL", Style::new().red().bold(), &line, message);
+                self.entry("FAIL", Style::new().red().bold(), &line, message)
             }
-            Event::FileNotRun { .. } | Event::Vm { .. } => {}
+            Event::FileNotRun { .. } | Event::Vm { .. } => Ok(()),
             Event::Kept { process, vms } => self.kept(file, *process, vms),
             Event::Log { text } => self.say(&format!("      {}: {text}", file.display())),
         }
     }
 
-    fn finished(&mut self, name: String, outcome: &Outcome, seconds: f64, attempts: u32) {
+    fn finished(
+        &mut self,
+        name: String,
+        outcome: &Outcome,
+        seconds: f64,
+        attempts: u32,
+    ) -> io::Result<()> {
         self.ended_running(&name);
         self.bar.inc(1);
         let took = format!("{name} ({seconds:.2}s)");
         match outcome {
             Outcome::Passed if attempts > 1 => {
                 let line = format!("{name} ({seconds:.2}s, passed at try {attempts})");
-                self.entry("FLAKY", Style::new().yellow().bold(), &line, "");
+                self.entry("FLAKY", Style::new().yellow().bold(), &line, "")?;
                 self.flaky.push(name);
+                Ok(())
             }
             Outcome::Passed => self.entry("PASS", Style::new().green(), &took, ""),
             Outcome::Skipped { reason } => {
                 let line = format!("{name}: {reason}");
-                self.entry("SKIP", Style::new().yellow(), &line, "");
+                self.entry("SKIP", Style::new().yellow(), &line, "")
             }
             Outcome::Failed { message } => {
-                self.entry("FAIL", Style::new().red().bold(), &took, message);
+                self.entry("FAIL", Style::new().red().bold(), &took, message)
             }
-            Outcome::NotRun { .. } => {}
+            Outcome::NotRun { .. } => Ok(()),
         }
     }
 
-    fn kept(&self, file: &Path, process: u32, vms: &[KeptVm]) {
+    fn kept(&self, file: &Path, process: u32, vms: &[KeptVm]) -> io::Result<()> {
         for vm in vms {
             let line = format!("vm `{}` of {}", vm.name, file.display());
             let folder = vm.folder.display();
@@ -146,8 +157,9 @@ impl HumanReporter {
                  log      {folder}/console.log\n\
                  end it   kill {process}"
             );
-            self.entry("KEPT", Style::new().cyan(), &line, &text);
+            self.entry("KEPT", Style::new().cyan(), &line, &text)?;
         }
+        Ok(())
     }
 
     fn ended_running(&mut self, name: &str) {
@@ -159,7 +171,7 @@ impl HumanReporter {
         self.bar.set_message(self.running.join(", "));
     }
 
-    fn ended(&self, summary: &Summary) {
+    fn ended(&self, summary: &Summary) -> io::Result<()> {
         self.bar.finish_and_clear();
         let Summary {
             passed,
@@ -167,17 +179,18 @@ impl HumanReporter {
             failed,
             skipped,
             not_run,
+            files_not_run,
             stopped,
             took,
             ..
         } = summary;
         for name in &self.flaky {
-            self.entry("FLAKY", Style::new().yellow().bold(), name, "");
+            self.entry("FLAKY", Style::new().yellow().bold(), name, "")?;
         }
         if let Some(reason) = stopped {
-            self.say(reason);
+            self.say(reason)?;
         }
-        self.say(&format!("in {:.1}s:", took.as_secs_f64()));
+        self.say(&format!("in {:.1}s:", took.as_secs_f64()))?;
         let mut line = format!("{passed} passed, {failed} failed, {skipped} skipped");
         if *flaky > 0 {
             line += &format!(", {flaky} flaky");
@@ -185,24 +198,27 @@ impl HumanReporter {
         if *not_run > 0 {
             line += &format!(", {not_run} not run");
         }
-        self.say(&line);
+        if *files_not_run > 0 {
+            let word = if *files_not_run == 1 { "file" } else { "files" };
+            line += &format!(", {files_not_run} {word} not run");
+        }
+        self.say(&line)
     }
 }
 
 impl Reporter for HumanReporter {
-    fn report(&mut self, report: &Report) {
+    fn report(&mut self, report: &Report) -> io::Result<()> {
         match report {
-            Report::Began { seed, .. } => {
-                if let Some(seed) = seed {
-                    self.say(&format!(
-                        "shuffled: --shuffle={seed} gives this order again"
-                    ));
-                }
-            }
+            Report::Began {
+                seed: Some(seed), ..
+            } => self.say(&format!(
+                "shuffled: --shuffle={seed} gives this order again"
+            )),
+            Report::Began { seed: None, .. } => Ok(()),
             Report::Event(file, round, event) => self.event(file, *round, event),
             Report::Output(file, _, text) => {
                 let line = format!("{} printed:", file.display());
-                self.entry("----", Style::new(), &line, text);
+                self.entry("----", Style::new(), &line, text)
             }
             Report::Ended(summary) => self.ended(summary),
         }

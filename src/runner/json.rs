@@ -1,6 +1,6 @@
 //! A run as one JSON object a line. Schema: docs/events.schema.json.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -45,6 +45,7 @@ enum RunEvent<'a> {
         failed: usize,
         skipped: usize,
         not_run: usize,
+        files_not_run: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         stopped: Option<&'a str>,
         seconds: f64,
@@ -60,22 +61,21 @@ impl JsonReporter {
         }
     }
 
-    fn line(&mut self, file: Option<(&Path, u32)>, event: impl Serialize) {
+    fn line(&mut self, file: Option<(&Path, u32)>, event: impl Serialize) -> io::Result<()> {
         let line = Line {
             time: self.start.elapsed().as_secs_f64(),
             file: file.map(|(file, _)| file),
             round: file.map(|(_, round)| round),
             event,
         };
-        // Whoever reads has gone: the run's end does not depend on it.
-        if let Ok(text) = serde_json::to_string(&line) {
-            let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
-        }
+        let text = serde_json::to_string(&line)?;
+        writeln!(self.out, "{text}")?;
+        self.out.flush()
     }
 }
 
 impl Reporter for JsonReporter {
-    fn report(&mut self, report: &Report) {
+    fn report(&mut self, report: &Report) -> io::Result<()> {
         match report {
             Report::Began {
                 files,
@@ -89,11 +89,9 @@ impl Reporter for JsonReporter {
                     seed: *seed,
                 },
             ),
-            Report::Event(file, round, event) => {
-                self.line(Some((file, *round)), event);
-            }
+            Report::Event(file, round, event) => self.line(Some((file, *round)), event),
             Report::Output(file, round, text) => {
-                self.line(Some((file, *round)), RunEvent::Output { text });
+                self.line(Some((file, *round)), RunEvent::Output { text })
             }
             Report::Ended(summary) => self.line(None, ended(summary)),
         }
@@ -107,6 +105,7 @@ fn ended(summary: &Summary) -> RunEvent<'_> {
         failed: summary.failed,
         skipped: summary.skipped,
         not_run: summary.not_run,
+        files_not_run: summary.files_not_run,
         stopped: summary.stopped.as_deref(),
         seconds: summary.took.as_secs_f64(),
     }

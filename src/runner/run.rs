@@ -1,6 +1,7 @@
 //! The engine: files to processes, their events to reporters, the ends to a summary.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -74,6 +75,16 @@ pub enum Tests {
     Broken(String),
 }
 
+impl Tests {
+    /// Their names, as far as they are known.
+    fn names(&self) -> Option<&[String]> {
+        match self {
+            Self::Only(names) => Some(names),
+            Self::All | Self::Broken(_) => None,
+        }
+    }
+}
+
 /// Something that happened in a run.
 #[derive(Clone, Debug)]
 pub enum Report {
@@ -96,8 +107,8 @@ pub enum Report {
 
 /// Draws a run.
 pub trait Reporter {
-    /// Shows one more thing.
-    fn report(&mut self, report: &Report);
+    /// Shows one more thing. A report that cannot be written stops the run.
+    fn report(&mut self, report: &Report) -> io::Result<()>;
 }
 
 /// How a run went.
@@ -111,8 +122,10 @@ pub struct Summary {
     pub failed: usize,
     /// Tests that were left out.
     pub skipped: usize,
-    /// Tests, and files as a whole, that the run was stopped before.
+    /// Tests that the run was stopped before.
     pub not_run: usize,
+    /// Files that it was stopped before, with tests that nobody knows.
+    pub files_not_run: usize,
     /// Why it was stopped, if it was.
     pub stopped: Option<String>,
     /// How long it took.
@@ -153,7 +166,7 @@ impl Summary {
             }
             Event::FileNotRun { .. } => {
                 unfinished(None);
-                self.not_run += 1;
+                self.files_not_run += 1;
             }
             _ => {}
         }
@@ -193,7 +206,12 @@ pub fn run(
 ) -> Summary {
     let started = Instant::now();
     let mut summary = Summary::default();
-    reporter.report(&Report::Began {
+    let mut tell_reporter = |report: &Report| {
+        if let Err(error) = reporter.report(report) {
+            stop.stop(format!("stopped: {error}"));
+        }
+    };
+    tell_reporter(&Report::Began {
         files: jobs.len(),
         rounds: jobs.iter().map(|job| job.round).max().unwrap_or(1),
         seed,
@@ -224,12 +242,13 @@ pub fn run(
             if let Report::Event(file, _, event) = &report {
                 summary.count(file, event);
             }
-            reporter.report(&report);
+            tell_reporter(&report);
         }
     });
     summary.took = started.elapsed();
-    summary.stopped = stop.reason().filter(|_| summary.not_run > 0);
-    reporter.report(&Report::Ended(summary.clone()));
+    let not_run = summary.not_run + summary.files_not_run;
+    summary.stopped = stop.reason().filter(|_| not_run > 0);
+    tell_reporter(&Report::Ended(summary.clone()));
     summary
 }
 
@@ -247,7 +266,7 @@ impl FileRunner<'_> {
         for job in waiting {
             let _running = self.gate.enter(self.stop);
             match self.stop.reason() {
-                Some(reason) => self.leave_out(&job, &reason),
+                Some(reason) => self.leave_out(&job, job.tests.names(), &reason),
                 None => self.run(&job),
             }
         }
@@ -276,8 +295,9 @@ impl FileRunner<'_> {
             .send(Report::Event(job.file.clone(), job.round, event));
     }
 
-    fn leave_out(&self, job: &Job, reason: &str) {
-        let Tests::Only(tests) = &job.tests else {
+    /// Says of these tests of the file that they were not run; of the file, if nobody knows its tests.
+    fn leave_out(&self, job: &Job, tests: Option<&[String]>, reason: &str) {
+        let Some(tests) = tests else {
             let reason = reason.to_owned();
             return self.say(job, Event::FileNotRun { reason });
         };
@@ -302,14 +322,11 @@ impl FileRunner<'_> {
             planned: false,
             again: Vec::new(),
         };
-        let mut only = match &job.tests {
-            Tests::All => None,
-            Tests::Only(tests) => Some(tests.clone()),
-            Tests::Broken(message) => {
-                let message = message.clone();
-                return self.say(job, Event::FileFailed { message });
-            }
-        };
+        if let Tests::Broken(message) = &job.tests {
+            let message = message.clone();
+            return self.say(job, Event::FileFailed { message });
+        }
+        let mut only = job.tests.names().map(<[String]>::to_vec);
         for attempt in 1..=self.options.retries + 1 {
             self.try_once(job, only, attempt, &mut tries);
             if tries.again.is_empty() {
@@ -346,7 +363,8 @@ impl FileRunner<'_> {
     fn try_once(&self, job: &Job, mut only: Option<Vec<String>>, attempt: u32, tries: &mut Tries) {
         let is_last = attempt > self.options.retries;
         loop {
-            let mut order = self.options.order(only);
+            let mut order = self.options.order(only.take());
+            order.keep &= is_last;
             let failures = self.failures.load(Ordering::SeqCst);
             let left = self
                 .options
@@ -355,6 +373,13 @@ impl FileRunner<'_> {
             // A failure that is tried again does not count yet.
             order.stop_after = left.filter(|_| is_last);
             let mut emit = |event| {
+                if let Event::FileNotRun { reason } = &event {
+                    // What is tried again has failed.
+                    if tries.again.is_empty() {
+                        self.leave_out(job, order.only.as_deref(), reason);
+                    }
+                    return;
+                }
                 if let Some(event) = tries.note(event, attempt, is_last) {
                     self.say(job, event);
                 }

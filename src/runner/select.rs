@@ -1,5 +1,6 @@
 //! Which tests run, and in which order.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -72,7 +73,8 @@ impl Selection {
         let mut position = 0;
         retain(files, |file, test| {
             position += 1;
-            let id = format!("{}: {}", self.relative(file).display(), test.name);
+            // What every machine calls it, wherever it keeps the project.
+            let id = format!("{}: {}", file_name(file), test.name);
             self.partition
                 .is_none_or(|part| part.has(position - 1, &id))
         })
@@ -104,6 +106,10 @@ impl Selection {
         let below = absolute.strip_prefix(&self.root).map(Path::to_owned);
         below.unwrap_or(absolute)
     }
+}
+
+fn file_name(file: &Path) -> Cow<'_, str> {
+    file.file_name().unwrap_or_default().to_string_lossy()
 }
 
 fn retain(files: Vec<Selected>, mut wanted: impl FnMut(&Path, &TestInfo) -> bool) -> Vec<Selected> {
@@ -149,7 +155,7 @@ impl FromStr for Partition {
 /// the seed and the file alone.
 pub fn shuffle(files: &mut [Selected], seed: u64) {
     for (file, tests) in files.iter_mut() {
-        let of_file = fnv(file.as_os_str().as_encoded_bytes());
+        let of_file = fnv(file_name(file).as_bytes());
         fastrand::Rng::with_seed(seed ^ of_file).shuffle(tests);
     }
     fastrand::Rng::with_seed(seed).shuffle(files);

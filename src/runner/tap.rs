@@ -1,6 +1,6 @@
 //! A run as the Test Anything Protocol has it, version 13: what `prove` and its kin read.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::{Event, Outcome, Report, Reporter, test_name};
@@ -17,29 +17,32 @@ impl TapReporter {
         Self { out, count: 0 }
     }
 
-    fn line(&mut self, text: &str) {
-        // Whoever reads has gone: the run's end does not depend on it.
-        let _ = writeln!(self.out, "{text}");
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")
     }
 
-    fn result(&mut self, ok: bool, name: &str, directive: &str) {
+    fn comment(&mut self, text: &str) -> io::Result<()> {
+        text.lines()
+            .try_for_each(|line| self.line(&format!("# {line}")))
+    }
+
+    fn result(&mut self, ok: bool, name: &str, directive: &str) -> io::Result<()> {
         self.count += 1;
         let word = if ok { "ok" } else { "not ok" };
         let name = name.replace('\\', "\\\\").replace('#', "\\#");
-        let name = name.replace('\n', " ");
-        self.line(&format!("{word} {} - {name}{directive}", self.count));
+        self.line(&format!("{word} {} - {name}{directive}", self.count))
     }
 
     /// A YAML block that belongs to the line before.
-    fn message(&mut self, text: &str) {
-        self.line("  ---\n  message: |");
+    fn message(&mut self, text: &str) -> io::Result<()> {
+        self.line("  ---\n  message: |")?;
         for line in text.lines() {
-            self.line(&format!("    {line}"));
+            self.line(&format!("    {line}"))?;
         }
-        self.line("  ...");
+        self.line("  ...")
     }
 
-    fn event(&mut self, file: &Path, round: u32, event: &Event) {
+    fn event(&mut self, file: &Path, round: u32, event: &Event) -> io::Result<()> {
         match event {
             Event::Finished {
                 test,
@@ -50,56 +53,54 @@ impl TapReporter {
                 let name = test_name(file, round, test);
                 match outcome {
                     Outcome::Passed => {
-                        self.result(true, &name, "");
-                        if *attempts > 1 {
-                            self.line(&format!("# flaky: passed at try {attempts}"));
+                        self.result(true, &name, "")?;
+                        match *attempts > 1 {
+                            true => self.comment(&format!("flaky: passed at try {attempts}")),
+                            false => Ok(()),
                         }
                     }
                     Outcome::Skipped { reason } => {
                         let reason = reason.replace('\n', " ");
-                        self.result(true, &name, &format!(" # SKIP {reason}"));
+                        self.result(true, &name, &format!(" # SKIP {reason}"))
                     }
                     Outcome::NotRun { reason } => {
-                        self.result(true, &name, &format!(" # SKIP not run: {reason}"));
+                        self.result(true, &name, &format!(" # SKIP not run: {reason}"))
                     }
                     Outcome::Failed { message } => {
-                        self.result(false, &name, "");
-                        self.message(message);
+                        self.result(false, &name, "")?;
+                        self.message(message)
                     }
                 }
             }
             Event::FileFailed { message } => {
-                self.result(false, &test_name(file, round, "the file"), "");
-                self.message(message);
+                self.result(false, &test_name(file, round, "the file"), "")?;
+                self.message(message)
             }
+            // Nobody knows which tests it has.
             Event::FileNotRun { reason } => {
-                let skip = format!(" # SKIP not run: {reason}");
-                self.result(true, &test_name(file, round, "the file"), &skip);
+                self.comment(&format!("{}: not run: {reason}", file.display()))
             }
-            Event::Log { text } => {
-                for line in text.lines() {
-                    self.line(&format!("# {line}"));
-                }
-            }
-            _ => {}
+            Event::Log { text } => self.comment(text),
+            _ => Ok(()),
         }
     }
 }
 
 impl Reporter for TapReporter {
-    fn report(&mut self, report: &Report) {
+    fn report(&mut self, report: &Report) -> io::Result<()> {
         match report {
             Report::Began { seed, .. } => {
-                self.line("TAP version 13");
-                if let Some(seed) = seed {
-                    self.line(&format!("# shuffle seed {seed}"));
+                self.line("TAP version 13")?;
+                match seed {
+                    Some(seed) => self.comment(&format!("shuffle seed {seed}")),
+                    None => Ok(()),
                 }
             }
             Report::Event(file, round, event) => self.event(file, *round, event),
-            Report::Output(..) => {}
+            Report::Output(..) => Ok(()),
             Report::Ended(_) => {
-                self.line(&format!("1..{}", self.count));
-                let _ = self.out.flush();
+                self.line(&format!("1..{}", self.count))?;
+                self.out.flush()
             }
         }
     }

@@ -106,7 +106,10 @@ impl Worker {
             .stderr(output.try_clone()?);
         sys::inherit(&mut command, write_end.as_fd());
         sys::inherit(&mut command, order_file.as_fd());
-        sys::die_with_starter(&mut command, libc::SIGKILL);
+        // A session of its own, so that all that it starts can be ended with it, and a terminal's
+        // Ctrl-C reaches it through us alone.
+        sys::new_session(&mut command);
+        sys::die_with_starter(&mut command, libc::SIGTERM);
         let child = command.spawn()?;
         Ok(Self {
             child,
@@ -161,13 +164,15 @@ impl Worker {
         }
     }
 
-    /// Ends the process, at first with TERM, and waits until nothing of it is left.
+    /// Ends the process, at first with TERM, and with it all that it has started; waits until
+    /// nothing of it is left.
     fn end(
         &mut self,
         verdict: &Verdict,
         consoles: &str,
         emit: &mut dyn FnMut(Event),
     ) -> io::Result<ExitStatus> {
+        let process = sys::Process::open(self.child.id())?;
         if !matches!(verdict, Verdict::Ended) {
             let mut signal = |name: &str| {
                 if matches!(verdict, Verdict::TimedOut(_)) {
@@ -177,16 +182,15 @@ impl Worker {
                     });
                 }
             };
-            let process = sys::Process::open(self.child.id());
-            if let Ok(process) = process {
-                signal("TERM");
-                let _ = process.signal(libc::SIGTERM);
-                if !process.wait(TERM)? {
-                    signal("KILL");
-                }
+            signal("TERM");
+            let _ = process.signal(libc::SIGTERM);
+            if !process.wait(TERM)? {
+                signal("KILL");
+                let _ = process.signal(libc::SIGKILL);
             }
-            self.child.kill()?;
         }
+        while !process.wait(TERM)? {}
+        sys::kill_group(self.child.id());
         let status = self.child.wait()?;
         if !status.success() {
             vm::await_clean_up(self.child.id(), CLEAN_UP);

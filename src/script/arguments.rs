@@ -1,9 +1,24 @@
 //! Reading option tables: every key known, every value of its type.
 
+use std::time::Duration;
+
 use mlua::{FromLua, Lua, Table, Value};
+
+use super::duration::{DURATION, LuaDuration};
+use super::signature::found;
 
 /// The table of options `{key = value, ...}`; nil counts as empty.
 pub(super) struct Options(Option<Table>);
+
+fn wrong_option(key: &str, wanted: &str, value: &Value) -> String {
+    format!("`{key}` wants {wanted}, not {}", found(value))
+}
+
+impl From<Table> for Options {
+    fn from(table: Table) -> Self {
+        Self(Some(table))
+    }
+}
 
 impl FromLua for Options {
     fn from_lua(value: Value, _lua: &Lua) -> mlua::Result<Self> {
@@ -12,8 +27,8 @@ impl FromLua for Options {
             Value::Table(table) => Ok(Self(Some(table))),
             other => Err(mlua::Error::FromLuaConversionError {
                 from: other.type_name(),
-                to: "table".into(),
-                message: Some("options are a table".into()),
+                to: "table of options".into(),
+                message: None,
             }),
         }
     }
@@ -41,11 +56,38 @@ impl Options {
         let Some(table) = &self.0 else {
             return Ok(None);
         };
-        let value: Value = table.get(key).map_err(|error| error.to_string())?;
-        let found = value.type_name();
-        table
-            .get(key)
-            .map_err(|_| format!("`{key}` wants {wanted}, not a {found}"))
+        let value = table.get(key).map_err(|error| error.to_string())?;
+        let wrong = |_| wrong_option(key, wanted, &value);
+        table.get(key).map_err(wrong)
+    }
+
+    /// What `read` makes of the value of `key`, if there is one.
+    pub(super) fn read<T>(
+        &self,
+        key: &str,
+        wanted: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Option<T>, String> {
+        let value = self.get(key, wanted)?.unwrap_or(Value::Nil);
+        match value {
+            Value::Nil => Ok(None),
+            value => match read(&value) {
+                None => Err(wrong_option(key, wanted, &value)),
+                read => Ok(read),
+            },
+        }
+    }
+
+    /// Whether `key` is true; false without one.
+    pub(super) fn flag(&self, key: &str) -> Result<bool, String> {
+        let flag = self.read(key, "true or false", Value::as_boolean)?;
+        Ok(flag.unwrap_or(false))
+    }
+
+    /// The duration at `key`, if there is one.
+    pub(super) fn duration(&self, key: &str) -> Result<Option<Duration>, String> {
+        let duration: Option<LuaDuration> = self.get(key, &format!("a {DURATION}"))?;
+        Ok(duration.map(|duration| duration.0))
     }
 
     /// The list of tables at `key`, each read by `item`; errors say which item is meant.

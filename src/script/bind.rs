@@ -3,11 +3,12 @@
 use std::fmt::Display;
 
 use mlua::{
-    FromLua, FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table,
+    Error, FromLua, FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table,
     UserData, UserDataRef, Value,
 };
 
 use super::context::Context;
+use super::signature::wrong_argument;
 
 /// A Lua function for the prelude's `wrap`: returns true and results, or false and a message,
 /// which starts with `name`.
@@ -21,10 +22,12 @@ where
     R: IntoLuaMulti,
     E: Display,
 {
+    // The object of a method is none of its arguments.
+    let first = usize::from(!name.contains(':'));
     lua.create_function(move |lua, args: MultiValue| {
-        let args = match A::from_lua_multi(args, lua) {
+        let args = match arguments(lua, name, first, args) {
             Ok(args) => args,
-            Err(error) => return failed(lua, name, &argument_error(&error)),
+            Err(error) => return failed(lua, name, &error),
         };
         match call(lua, args) {
             Ok(results) => {
@@ -48,28 +51,30 @@ fn failed(lua: &Lua, name: &str, error: &dyn Display) -> Result<MultiValue> {
         .collect())
 }
 
-fn argument_error(error: &mlua::Error) -> String {
-    match error {
-        mlua::Error::FromLuaConversionError {
-            from, to, message, ..
-        } => match message {
-            _ if plain(to) != to.as_str() => format!("expected {}, got {from}", plain(to)),
-            Some(message) if !message.is_empty() => {
-                format!("expected {to}, got {from} ({message})")
-            }
-            _ => format!("expected {to}, got {from}"),
-        },
-        mlua::Error::BadArgument { pos, cause, .. } => {
-            format!("argument {pos}: {}", argument_error(cause))
-        }
-        other => other.to_string(),
-    }
+/// The arguments of `call`, of which the first one is at position `first`.
+fn arguments<A: FromLuaMulti>(
+    lua: &Lua,
+    call: &str,
+    first: usize,
+    args: MultiValue,
+) -> std::result::Result<A, String> {
+    A::from_lua_args(args.clone(), first, Some(call), lua).map_err(|error| {
+        let Error::BadArgument { pos, cause, .. } = &error else {
+            return error.to_string();
+        };
+        let Error::FromLuaConversionError { to, .. } = &**cause else {
+            return cause.to_string();
+        };
+        let value = args.get(pos - first).unwrap_or(&Value::Nil);
+        wrong_argument(call, *pos, plain(to), value)
+    })
 }
 
 /// A Rust type as a Lua user knows it.
 fn plain(rust_type: &str) -> &str {
     match rust_type {
-        "i64" | "u64" | "u32" | "i32" => "integer",
+        "i64" => "integer",
+        "u64" | "u32" => "integer, 0 or more",
         "f64" => "number",
         "String" | "LuaString" => "string",
         "Table" => "table",
@@ -113,7 +118,7 @@ impl<'a> Methods<'a> {
             let this = args.pop_front().unwrap_or(Value::Nil);
             let this = UserDataRef::<T>::from_lua(this, lua)
                 .map_err(|_| format!("call it with a colon, on a {class}"))?;
-            let args = A::from_lua_multi(args, lua).map_err(|error| argument_error(&error))?;
+            let args = arguments(lua, label, 1, args)?;
             call(lua, &this, args).map_err(|error| error.to_string())
         };
         let native = native(self.context.lua(), label, method)?;

@@ -110,9 +110,14 @@ impl Context {
         function: &str,
         args: impl mlua::IntoLuaMulti,
     ) -> mlua::Result<R> {
+        self.of_prelude(function)?.call(args)
+    }
+
+    /// A function of the prelude.
+    pub(super) fn of_prelude(&self, function: &str) -> mlua::Result<Function> {
         let prelude = self.0.prelude.borrow().clone();
         let prelude = prelude.ok_or_else(|| mlua::Error::runtime("the prelude is not loaded"))?;
-        prelude.get::<Function>(function)?.call(args)
+        prelude.get(function)
     }
 
     /// A native as tests call it: its failure raises.

@@ -16,6 +16,9 @@ const CLASS: &str = "disk";
 /// Bytes that a read may ask for without a look at the size first.
 const SURELY_FITS: usize = 16 << 20;
 
+/// As far as a file can be addressed.
+const MOST_SECTORS: u64 = i64::MAX as u64 / SECTOR;
+
 /// A handle on a disk. The disk's state is not here but with the disk.
 pub(super) struct Disk {
     pub(super) vm: SharedVm,
@@ -37,8 +40,14 @@ pub(super) enum SectorError {
     NoImage,
     #[error("{0} must not be negative")]
     Negative(&'static str),
+    #[error("{what} is {sectors}: no disk has more than {MOST_SECTORS} sectors")]
+    TooFar { what: &'static str, sectors: i64 },
     #[error(
-        "{sectors} sectors from sector {offset} on reach past the end of the disk ({found} bytes are there)"
+        "{sectors} {} past the end of the disk ({found} bytes are there)",
+        match sectors {
+            1 => format!("sector from sector {offset} on reaches"),
+            _ => format!("sectors from sector {offset} on reach"),
+        }
     )]
     PastTheEnd {
         offset: i64,
@@ -132,6 +141,9 @@ fn data_of(record: &mut DiskRecord) -> Result<&crate::client::DataFile, SectorEr
 }
 
 fn bytes(what: &'static str, sectors: i64) -> Result<u64, SectorError> {
-    let sectors = u64::try_from(sectors).map_err(|_| SectorError::Negative(what))?;
-    Ok(sectors.saturating_mul(SECTOR))
+    let number = u64::try_from(sectors).map_err(|_| SectorError::Negative(what))?;
+    match number <= MOST_SECTORS {
+        true => Ok(number * SECTOR),
+        false => Err(SectorError::TooFar { what, sectors }),
+    }
 }

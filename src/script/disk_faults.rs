@@ -8,6 +8,7 @@ use super::bind::Methods;
 use super::context::Context;
 use super::disk::{Disk, SectorError};
 use super::duration::LuaDuration;
+use super::signature::{found, wrong_argument};
 use crate::client::{ClientError, DiskControl};
 use crate::duration::show_duration;
 use crate::fault::{Action, GrammarError, Mode, RuleState, parse_rule};
@@ -175,10 +176,8 @@ fn rule_text(rule: &Value, options: Option<Table>) -> Result<String, String> {
             words
         }
         other => {
-            return Err(format!(
-                "expected string or table, got {}",
-                other.type_name()
-            ));
+            let call = "disk:fault_inject";
+            return Err(wrong_argument(call, 1, "string or table", other));
         }
     };
     if let Some(options) = options {
@@ -222,8 +221,8 @@ fn value_text(key: &str, value: &Value) -> Result<String, String> {
             Ok(items.collect::<Result<Vec<_>, _>>()?.join(","))
         }
         other => Err(format!(
-            "`{key}` wants a text, a number or a list, not a {}",
-            other.type_name()
+            "`{key}` wants a text, a number or a list, not {}",
+            found(other)
         )),
     }
 }

@@ -6,6 +6,10 @@ use mlua::{FromLua, Lua, Value};
 
 use crate::duration::parse_duration;
 
+/// What a duration is, for errors.
+pub(super) const DURATION: &str =
+    "duration (seconds, 0 or more, or a text such as \"50ms\", \"5s\", \"2m\")";
+
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A duration from Lua.
@@ -26,10 +30,8 @@ impl FromLua for LuaDuration {
             .map(Self)
             .ok_or_else(|| mlua::Error::FromLuaConversionError {
                 from: value.type_name(),
-                to: "duration".into(),
-                message: Some(
-                    "a duration is a number of seconds, or \"50ms\", \"5s\", \"2m\"".into(),
-                ),
+                to: DURATION.into(),
+                message: None,
             })
     }
 }

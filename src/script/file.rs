@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mlua::{Function, HookTriggers, Lua, Table, Value, Variadic, VmState};
+use mlua::{Function, HookTriggers, IntoLua, Lua, Table, Value, Variadic, VmState};
 
 use super::bind::native;
 use super::context::{Context, Declared};
@@ -221,8 +221,17 @@ fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration
         outcome(context, test, order.include_slow).unwrap_or_else(|error| Outcome::Failed {
             message: with_consoles(context, &clean(&error)),
         });
-    context.limit().set(None);
     let failed = matches!(outcome, Outcome::Failed { .. });
+    // However a test swallows the error that says so: its time is up.
+    let late = !failed && context.limit().passed();
+    context.limit().set(None);
+    let outcome = match late {
+        true => Outcome::Failed {
+            message: with_consoles(context, &too_late(timeout)),
+        },
+        false => outcome,
+    };
+    let failed = failed || late;
     let keep = order.keep && failed;
     if !keep {
         context.close_vms_since(mark);
@@ -237,6 +246,11 @@ fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration
         keep::keep_vms(context);
     }
     failed
+}
+
+fn too_late(timeout: Duration) -> String {
+    let limit = timeout.as_secs_f64();
+    format!("the test's time is up: it took longer than {limit}s, and a pcall caught the error")
 }
 
 fn outcome(context: &Context, test: &Declared, include_slow: bool) -> mlua::Result<Outcome> {
@@ -260,18 +274,50 @@ fn outcome(context: &Context, test: &Declared, include_slow: bool) -> mlua::Resu
         }
     }
     let t: Table = context.prelude("new_t", (test.name.as_str(), test.meta.clone()))?;
-    let run: &Function = &test.run;
-    let result = run.call::<()>(&t);
-    if let Some(reason) = t.get("skipped")? {
-        return Ok(Outcome::Skipped { reason });
+    let error = call(context, &test.run, &t)?;
+    let skipped: Option<String> = t.get("skipped")?;
+    let skips = |error: &String| {
+        let reason = skipped.as_ref();
+        reason.is_some_and(|reason| error.contains(&format!("skipped: {reason}")))
+    };
+    if let Some(error) = error.filter(|error| !skips(error)) {
+        return Err(mlua::Error::runtime(error));
     }
-    result?;
-    match t.get::<Option<String>>("failed")? {
-        Some(failed) => Err(mlua::Error::runtime(format!(
+    if let Some(failed) = t.get::<Option<String>>("failed")? {
+        return Err(mlua::Error::runtime(format!(
             "{failed} (the error was caught by a pcall; the test fails all the same)"
-        ))),
-        None => Ok(Outcome::Passed),
+        )));
     }
+    Ok(match skipped {
+        Some(reason) => Outcome::Skipped { reason },
+        None => Outcome::Passed,
+    })
+}
+
+/// Calls a test's function; what it raises, with the traceback.
+fn call(context: &Context, run: &Function, t: &Table) -> mlua::Result<Option<String>> {
+    // Nothing in Lua may stand in between: it would not get far once the time is up.
+    let traceback = context.of_prelude("traceback")?;
+    let handler = context.lua().create_function(move |lua, error: Value| {
+        let error = match error {
+            // The traceback would end at a zero.
+            Value::String(text) => lua
+                .create_string(escape_zeros(&text.as_bytes()))?
+                .into_lua(lua)?,
+            error => error,
+        };
+        traceback.call::<Value>(error)
+    })?;
+    let (ok, error): (bool, Value) = context.prelude("xpcall", (run, handler, t))?;
+    Ok(match error {
+        _ if ok => None,
+        Value::Error(error) => Some(clean(&error)),
+        // What `error()` raises leaves but the traceback.
+        Value::String(text) if text.as_bytes().starts_with(b"stack traceback:") => {
+            Some(format!("nil\n{}", text.to_string_lossy()))
+        }
+        error => Some(error.to_string()?),
+    })
 }
 
 /// The message and the traceback, without what is ours.
@@ -284,6 +330,11 @@ pub(super) fn clean(error: &mlua::Error) -> String {
     };
     let ours = |line: &&str| !line.starts_with("\t[C]") && !line.starts_with("\tprovium:");
     text.lines().filter(ours).collect::<Vec<_>>().join("\n")
+}
+
+fn escape_zeros(text: &[u8]) -> Vec<u8> {
+    let pieces: Vec<_> = text.split(|byte| *byte == 0).collect();
+    pieces.join(&b"\\0"[..])
 }
 
 /// Adds the end of the console of every VM that is open.

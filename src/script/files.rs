@@ -57,11 +57,9 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
         "vm:mkdir",
         |_, vm: &Vm, (path, options): (String, Options)| {
             options.only(&["parents", "perm"])?;
-            let parents: Option<bool> = options.get("parents", "true or false")?;
+            let parents = options.flag("parents")?;
             let perm = file_mode(&options, "perm")?;
-            let made =
-                vm.0.borrow_mut()
-                    .mkdir(&path, parents.unwrap_or(false), perm);
+            let made = vm.0.borrow_mut().mkdir(&path, parents, perm);
             made.map_err(|error| error.to_string())
         },
     )?;

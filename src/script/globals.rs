@@ -2,18 +2,20 @@
 
 use std::time::Instant;
 
-use mlua::{Lua, LuaSerdeExt, Table, Value};
+use mlua::{Function, Lua, LuaSerdeExt, Table, Value};
 
+use super::arguments::Options;
 use super::bind::native;
 use super::context::Context;
 use super::duration::LuaDuration;
+use super::json;
+use super::signature::wrong_argument;
 use crate::vm::VmError;
 
 /// Adds them to the table that the prelude gets.
 pub(super) fn add(context: &Context, natives: &Table) -> mlua::Result<()> {
     let lua = context.lua();
-    let seconds = |_: &Lua, duration: LuaDuration| Ok::<_, VmError>(duration.0.as_secs_f64());
-    natives.set("seconds", native(lua, "wait_until", seconds)?)?;
+    natives.set("wait_options", native(lua, "wait_until", wait_options)?)?;
     let start = Instant::now();
     natives.set(
         "now",
@@ -22,11 +24,15 @@ pub(super) fn add(context: &Context, natives: &Table) -> mlua::Result<()> {
     let limit = context.limit().clone();
     let sleep = move |_: &Lua, duration: LuaDuration| limit.sleep(duration.0);
     natives.set("sleep", native(lua, "wait_until", sleep)?)?;
-    let encode = |_: &Lua, value: Value| {
-        serde_json::to_string(&value.to_serializable().detect_mixed_tables(true))
+    let wrong = |_: &Lua, (call, position, expected, value): (String, usize, String, Value)| {
+        let what = wrong_argument(&call, position, &expected, &value);
+        Ok(format!("{call}: {what}"))
     };
-    natives.set("json_encode", native(lua, "json.encode", encode)?)?;
-    natives.set("json_decode", native(lua, "json.decode", decode)?)?;
+    natives.set("wrong_argument", lua.create_function(wrong)?)?;
+    let encode = native(lua, "json.encode", json::encode)?;
+    natives.set("json_encode", encode)?;
+    let decode = native(lua, "json.decode", json::decode)?;
+    natives.set("json_decode", decode)?;
     natives.set("json_null", lua.null())?;
     let shared = context.clone();
     let todo = move |_: &Lua, reason: Option<String>| {
@@ -36,8 +42,18 @@ pub(super) fn add(context: &Context, natives: &Table) -> mlua::Result<()> {
     natives.set("todo", native(lua, "todo", todo)?)
 }
 
-fn decode(lua: &Lua, text: String) -> Result<Value, String> {
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    lua.to_value(&value).map_err(|error| error.to_string())
+/// What `wait_until(pred, options)` is asked for: the timeout, the interval, what is waited for.
+fn wait_options(_: &Lua, args: (Function, Options)) -> Result<(f64, f64, String), String> {
+    let (_, options) = args;
+    options.only(&["timeout", "interval", "desc"])?;
+    let seconds = |key, default: f64| {
+        let given = options.duration(key)?;
+        Ok::<_, String>(given.map_or(default, |given| given.as_secs_f64()))
+    };
+    let desc = options.get("desc", "a string")?;
+    Ok((
+        seconds("timeout", 10.0)?,
+        seconds("interval", 0.1)?,
+        desc.unwrap_or_else(|| "condition".into()),
+    ))
 }

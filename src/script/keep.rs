@@ -18,13 +18,11 @@ pub(super) fn keep_vms(context: &Context) {
     if vms.is_empty() {
         return;
     }
-    let Ok(mut signals) = Signals::new([SIGTERM, SIGINT]) else {
-        return;
+    let signals = sys::outlive_starter().and_then(|()| Signals::new([SIGTERM, SIGINT]));
+    let mut signals = match signals {
+        Ok(signals) => signals,
+        Err(error) => return eprintln!("provium: cannot keep the VMs: {error}"),
     };
-    if let Err(error) = sys::outlive_starter() {
-        eprintln!("provium: cannot keep the VMs: {error}");
-        return;
-    }
     let mut kept = Vec::new();
     for vm in &vms {
         let vm = vm.borrow();
@@ -44,6 +42,7 @@ pub(super) fn keep_vms(context: &Context) {
     context.hang_up();
     signals.forever().next();
     context.close_vms_since(0);
+    sys::kill_group(std::process::id());
     std::process::exit(0);
 }
 

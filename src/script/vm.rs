@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::sync::Once;
 use std::time::Duration;
 
-use mlua::{IntoLua, Lua, Table, UserData, UserDataMethods, Value, Variadic};
+use mlua::{IntoLua, Table, UserData, UserDataMethods, Value, Variadic};
 
 use super::arguments::Options;
 use super::bind::{Methods, look_up, native};
 use super::context::{Context, SharedVm};
 use super::disk::Disk;
 use super::duration::LuaDuration;
+use super::signature::wrong_argument;
 use super::vm_options::{attach_options, boot_options};
 use crate::runner::Event;
 use crate::sys;
@@ -327,10 +328,8 @@ fn command(call: &str, args: &[Value]) -> Result<vm::Command, String> {
         None | Some(Value::Nil) => return Ok(vm::Command::shell(&first)),
         Some(Value::Table(table)) => table.clone(),
         Some(other) => {
-            let found = other.type_name();
-            return Err(format!(
-                "second argument must be a table of arguments or options, not a {found}"
-            ));
+            let expected = "table of arguments or options";
+            return Err(wrong_argument(call, 2, expected, other));
         }
     };
     let mut command = vm::Command {
@@ -344,14 +343,11 @@ fn command(call: &str, args: &[Value]) -> Result<vm::Command, String> {
             .map_err(|_| format!("{call} wants arguments that are strings"))?;
         return Ok(command);
     }
-    read_command_options(&mut command, options)?;
+    read_command_options(&mut command, &options.into())?;
     Ok(command)
 }
 
-fn read_command_options(command: &mut vm::Command, table: Table) -> Result<(), String> {
-    let env: Option<Table> = table.get("env").map_err(|_| "`env` wants a table")?;
-    let options: Options = mlua::FromLua::from_lua(Value::Table(table), &Lua::new())
-        .map_err(|error: mlua::Error| error.to_string())?;
+fn read_command_options(command: &mut vm::Command, options: &Options) -> Result<(), String> {
     options.only(&["args", "env", "cwd", "stdin", "timeout"])?;
     command.args = options
         .get("args", "a list of strings")?
@@ -359,10 +355,9 @@ fn read_command_options(command: &mut vm::Command, table: Table) -> Result<(), S
     command.cwd = options.get("cwd", "a path in the guest")?;
     let stdin: Option<mlua::LuaString> = options.get("stdin", "a string")?;
     command.stdin = stdin.map(|stdin| stdin.as_bytes().to_vec());
-    let timeout: Option<LuaDuration> = options.get("timeout", "a duration")?;
-    command.timeout = timeout.map(|timeout| timeout.0);
-    let Some(env) = env else { return Ok(()) };
-    for pair in env.pairs::<String, String>() {
+    command.timeout = options.duration("timeout")?;
+    let env: Option<Table> = options.get("env", "a table of strings")?;
+    for pair in env.iter().flat_map(Table::pairs::<String, String>) {
         let (key, value) = pair.map_err(|_| "`env` wants strings for names and values")?;
         command.env.push(format!("{key}={value}"));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mlua::{LuaString, Value};
 
 use super::arguments::Options;
-use super::duration::LuaDuration;
+use crate::config::{CPUS, MEMORY, cpus, memory};
 use crate::size::parse_size;
 use crate::vm::{AttachOptions, BootDisk, BootFile, BootImage, BootOptions};
 
@@ -19,12 +19,12 @@ pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
         "agent_timeout",
         "cold",
     ])?;
-    let timeout: Option<LuaDuration> = options.get("agent_timeout", "a duration")?;
+    let text = |value: &Value| value.as_string().map(LuaString::to_string_lossy);
     Ok(BootOptions {
-        memory: options.get("memory", "a size such as \"256M\"")?,
-        cpus: options.get("cpus", "a whole number")?,
+        memory: options.read("memory", MEMORY, |value| memory(&text(value)?))?,
+        cpus: options.read("cpus", CPUS, |value| cpus(value.as_integer()?))?,
         kernel_cmdline: options.get("kernel_cmdline", "a string")?,
-        agent_timeout: timeout.map(|timeout| timeout.0),
+        agent_timeout: options.duration("agent_timeout")?,
         files: options.list("files", boot_file)?,
         disks: options.list("disks", boot_disk)?,
         cold: options.get("cold", "true or false")?,
@@ -45,15 +45,14 @@ fn boot_file(file: &Options) -> Result<BootFile, String> {
 /// The permission bits at `key`: a number, or an octal string as the shell has it.
 pub(super) fn file_mode(options: &Options, key: &str) -> Result<Option<u32>, String> {
     const WANTED: &str = "permission bits: a number, or an octal string such as \"0755\"";
-    let bits = match options.get::<Value>(key, WANTED)?.unwrap_or(Value::Nil) {
-        Value::Nil => return Ok(None),
-        Value::Integer(bits) => u32::try_from(bits).ok(),
-        Value::String(text) => u32::from_str_radix(&text.to_string_lossy(), 8).ok(),
-        _ => None,
-    };
-    let bits = bits.filter(|bits| *bits <= 0o7777);
-    bits.map(Some)
-        .ok_or_else(|| format!("`{key}` wants {WANTED}"))
+    options.read(key, WANTED, |value| {
+        let bits = match value {
+            Value::Integer(bits) => u32::try_from(*bits).ok(),
+            Value::String(text) => u32::from_str_radix(&text.to_string_lossy(), 8).ok(),
+            _ => None,
+        };
+        bits.filter(|bits| *bits <= 0o7777)
+    })
 }
 
 fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
@@ -68,11 +67,10 @@ fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
             })?),
             _ => return Err("a disk has either a `path` or a `scratch` size".into()),
         };
-    let read_only: Option<bool> = disk.get("readonly", "true or false")?;
     Ok(BootDisk {
         id: disk.get("id", "a string")?,
         image,
-        read_only: read_only.unwrap_or(false),
+        read_only: disk.flag("readonly")?,
     })
 }
 
@@ -81,7 +79,7 @@ pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String>
     let image: Option<String> = options.get("image", "a path")?;
     Ok(AttachOptions {
         id: options.get("id", "a string")?,
-        size: options.get("size", "a number of bytes, 0 or more")?,
+        size: options.get("size", "a whole number of bytes, 0 or more")?,
         image: image.map(PathBuf::from),
         read_only: false,
     })

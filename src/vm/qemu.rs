@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -56,6 +57,8 @@ impl Qemu {
         for socket in [&its_qmp, &its_agent, &its_console] {
             sys::inherit(&mut command, socket.as_fd());
         }
+        // Out of reach of Ctrl-C at the terminal, which is for the caller.
+        command.process_group(0);
         sys::die_with_starter(&mut command, libc::SIGKILL);
         let log_file = File::create(log).map_err(VmError::io(log.display().to_string()))?;
         let second = log_file

@@ -120,7 +120,8 @@ test("t:assert_eq and t:assert_neq compare raw", function(t)
   t:assert_eq(one, one)
   t:assert_neq(one, other)
   t:assert_eq(raised(function() t.assert_eq({}, "a", "b") end), "assert_eq failed: a ~= b")
-  t:assert_eq(raised(function() t.assert_eq({}, 1, "1") end), "assert_eq failed: 1 ~= 1")
+  t:assert_eq(raised(function() t.assert_eq({}, 1, "1") end), 'assert_eq failed: 1 ~= "1"')
+  t:assert_eq(raised(function() t.assert_eq({}, "nil", nil) end), 'assert_eq failed: "nil" ~= nil')
   t:assert_eq(raised(function() t.assert_neq({}, nil, nil) end), "assert_neq failed: nil == nil")
 end)
 
@@ -133,6 +134,14 @@ test("t:assert_contains finds plain text", function(t)
   t:assert_contains("100 % a.b", "% a.")
   local err = raised(function() t.assert_contains({}, "abc", "a.c") end)
   t:assert_eq(err, "assert_contains failed: a.c not found in: abc")
+  t:assert_contains(42, 4)
+  t:assert_contains(setmetatable({}, { __tostring = function() return "like this" end }), "like")
+end)
+
+test("t:assert_contains names an argument that has no text", function(t)
+  local wrong = "t:assert_contains: argument %s: expected string or number, got %s"
+  t:assert_eq(raised(function() t:assert_contains({}, "0x") end), wrong:format("1 (haystack)", "a table"))
+  t:assert_eq(raised(function() t:assert_contains("x") end), wrong:format("2 (needle)", "nil"))
 end)
 
 test("t:assert_raises returns the error value", function(t)
@@ -659,6 +668,42 @@ end)
 test("a duration without its unit, or with an unknown one, is an error", function(t)
   for _, wrong in ipairs({ "", "5", "s", "5 parsecs", {}, true }) do
     assert_no_duration(t, wrong)
+  end
+end)
+
+---------------------------------------------------------------------------------------------------
+-- wrong arguments
+
+-- Wrong calls, and what they raise.
+local duration = 'expected duration (seconds, 0 or more, or a text such as "50ms", "5s", "2m"), got '
+local wrong_calls = {
+  ["vm:read_file: argument 1 (path): expected string, got nil"] = function() vm:read_file() end,
+  ["vm:write_file: argument 2 (data): expected string, got nil"] = function() vm:write_file("/tmp/x") end,
+  ["vm:run: argument 2 (options): expected table of arguments or options, got 7"] = function() vm:run("x", 7) end,
+  ["vm:mkdir: argument 2 (options): expected table of options, got true"] = function() vm:mkdir("/tmp/x", true) end,
+  ["vm:mkdir: `parents` wants true or false, not \"x\""] = function() vm:mkdir("/tmp/x", { parents = "x" }) end,
+  ["vm:boot: disks[1]: `readonly` wants true or false, not \"yes\""] = function()
+    provium:vm("own", "peios"):boot({ disks = { { scratch = "1M", readonly = "yes" } } })
+  end,
+  ["vm:run: `env` wants a table of strings, not 7"] = function() vm:run("x", { env = 7 }) end,
+  ["provium:vm: argument 1 (name): expected string, got nil"] = function() provium:vm() end,
+  ["console:expect: argument 1 (text): expected string, got nil"] = function() vm:console():expect() end,
+  ["clock:sleep: argument 1 (duration): " .. duration .. "-1"] = function() vm:clock():sleep(-1) end,
+  ["clock:sleep: argument 1 (duration): " .. duration .. "NaN"] = function() vm:clock():sleep(0 / 0) end,
+  ["clock:sleep: argument 1 (duration): " .. duration .. '"5"'] = function() vm:clock():sleep("5") end,
+  ["json.decode: argument 1 (text): expected string, got nil"] = function() json.decode() end,
+  ["wait_until: argument 1 (pred): expected function, got nil"] = function() wait_until() end,
+  ["wait_until: unknown option `timeouts` (known: timeout, interval, desc)"] = function()
+    wait_until(print, { timeouts = 1 })
+  end,
+  ["disk:fault_inject: argument 1 (rule): expected string or table, got nil"] = function()
+    provium:vm("own2", "peios"):attach_disk():fault_inject()
+  end,
+}
+
+test("a wrong argument is an error that names the call, the argument and what was expected", function(t)
+  for expected, call in pairs(wrong_calls) do
+    t:assert_eq(raised(call), expected)
   end
 end)
 

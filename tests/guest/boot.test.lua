@@ -35,9 +35,10 @@ end)
 
 test("a QEMU that does not start says why", function(t)
   local vm = provium:vm("q", "peios")
-  local err = t:assert_raises(function() vm:boot({ memory = "lots" }) end)
+  local err = t:assert_raises(function() vm:boot({ memory = "900T" }) end)
   t:assert_contains(err, "vm:boot: QEMU exited with exit status: 1")
-  t:assert_contains(err, "lots")
+  t:assert_contains(err, "memory")
+  t:assert_eq(vm:state(), "dead")
 end)
 
 test("a kernel that is not there is named", function(t)
@@ -54,6 +55,19 @@ test("a guest that panics in a command is told at once", function(t)
   t:assert_contains(err, "vm:run: the guest's kernel panicked: ")
   t:assert_eq(vm:state(), "dead")
   t:assert_contains(t:assert_raises(function() vm:run("true") end), "vm:run: vm `v` is dead")
+end)
+
+test("memory and processors that no guest can have are refused before anything starts", function(t)
+  local vm = provium:vm("v", "peios")
+  local memory = "vm:boot: `memory` wants a size of 16M or more with a unit, such as \"256M\", not "
+  for wrong, shown in pairs({ lots = '"lots"', [5] = "5", ["512"] = '"512"', ["5M"] = '"5M"' }) do
+    t:assert_contains(t:assert_raises(function() vm:boot({ memory = wrong }) end), memory .. shown)
+  end
+  for wrong, shown in pairs({ [0] = "0", [-1] = "-1", [1.5] = "1.5", [256] = "256", many = '"many"' }) do
+    local err = t:assert_raises(function() vm:boot({ cpus = wrong }) end)
+    t:assert_contains(err, "vm:boot: `cpus` wants a whole number from 1 to 255, not " .. shown)
+  end
+  t:assert_eq(vm:state(), "created")
 end)
 
 test("an unknown boot option is named with the known ones", function(t)

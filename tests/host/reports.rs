@@ -174,6 +174,101 @@ fn a_report_that_cannot_be_written_is_known_before_anything_runs() {
     assert!(!suite.path().join("ran").exists());
 }
 
+#[test]
+fn a_report_that_cannot_be_written_any_more_stops_the_run_with_exit_code_2() {
+    let lua = "test('x', function(t) end) test('y', function(t) os.execute('sleep 600') end)";
+    let suite = Suite::new(&[("a", lua)]);
+    let full = "cannot write the report on standard output: No space left on device";
+    for args in [&[][..], &["--tap"], &["--json"], &["--junit", "r.xml"]] {
+        let full_device = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = suite.command(args).stdout(full_device).output().unwrap();
+        assert_report(&output, 2, &[full]);
+    }
+    // The other reports are whole.
+    let xml = suite.read("r.xml");
+    assert!(
+        xml.contains("stopped: cannot write") && xml.ends_with("</testsuites>\n"),
+        "{xml}"
+    );
+    for report in ["--junit", "--tap", "--json"] {
+        let output = suite.test(&[&format!("{report}=/dev/full"), "--filter", ": x"]);
+        assert_report(&output, 2, &["cannot write the report /dev/full: "]);
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_stops_the_run_and_leaves_nothing() {
+    let lua = "test('x', function(t) end)
+               test('y', function(t) os.execute('echo $$ > pid; exec sleep 600') end)";
+    let suite = Suite::new(&[("a", lua)]);
+    for command in ["| head -1", "--tap | head -1", "2>&1 | true"] {
+        let script = format!("set -o pipefail; '{PROVIUM}' test --slow-after 0.1 {command}");
+        let output = run(Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(suite.path()));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+        if let Ok(pid) = std::fs::read_to_string(suite.path().join("pid")) {
+            eventually("it is gone", || {
+                !provium::sys::Process::is_running(pid.trim().parse().unwrap())
+            });
+        }
+    }
+    let script =
+        format!("set -o pipefail; '{PROVIUM}' test --list | true; '{PROVIUM}' guest list | true");
+    let output = run(Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(suite.path()));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_run_without_tests_or_with_a_signal_has_whole_reports() {
+    let lua = "test('x', function(t) os.execute('touch runs; sleep 600') end)";
+    let suite = Suite::new(&[("a", lua)]);
+    let reports = ["--junit=r.xml", "--tap=r.tap", "--json=r.json"];
+    suite.write("r.xml", "an old one");
+    let output = suite.test(&[&reports[..], &["--filter", "nosuch"]].concat());
+    assert_report(&output, 4, &["no tests"]);
+    assert!(
+        suite
+            .read("r.xml")
+            .contains("<testsuites name=\"provium\" tests=\"0\"")
+    );
+    assert_eq!(suite.read("r.tap"), "TAP version 13\n1..0\n");
+    assert!(
+        suite
+            .read("r.json")
+            .contains("\"event\":\"run_ended\",\"passed\":0")
+    );
+
+    for signal in [libc::SIGHUP, libc::SIGTERM] {
+        let mut run = suite.command(&reports);
+        let mut run = run.stdout(std::process::Stdio::null()).spawn().unwrap();
+        eventually("it runs", || suite.path().join("runs").exists());
+        send(run.id(), signal);
+        assert_eq!(run.wait().unwrap().code(), Some(1));
+        std::fs::remove_file(suite.path().join("runs")).unwrap();
+        assert!(suite.read("r.xml").contains("not run: interrupted"));
+        assert!(suite.read("r.tap").ends_with("1..1\n"));
+        assert!(suite.read("r.json").contains("\"not_run\":1"));
+    }
+}
+
+#[test]
+fn two_reports_to_one_file_are_refused() {
+    let suite = Suite::new(&[("a", "test('x', function(t) end)")]);
+    let output = suite.test(&["--junit=r.xml", "--tap=./r.xml"]);
+    assert_report(
+        &output,
+        2,
+        &["two reports cannot both go to ./r.xml: give each a FILE of its own"],
+    );
+}
+
 /// What a terminal shows while `provium test` runs, and after it.
 fn in_terminal(suite: &Suite, environment: &str, during: &str) -> (String, String) {
     let folder = suite.path().display();

@@ -47,7 +47,67 @@ fn a_failed_assertion_counts_even_in_a_pcall() {
         "test('x', function(t) pcall(function() t:assert(false) end) end)",
         &[],
     );
-    assert_report(&output, 1, &["assertion failed", "caught by a pcall"]);
+    let text = "a.test.lua:1: assertion failed (the error was caught by a pcall;";
+    assert_report(&output, 1, &[text]);
+    let output = test_file(
+        "test('x', function(t)
+           pcall(t.fail, t, 'straight')
+         end)",
+        &[],
+    );
+    assert_report(&output, 1, &["a.test.lua:2: straight (the error was"]);
+}
+
+#[test]
+fn a_test_whose_time_is_up_fails_whoever_catches_the_error() {
+    let output = test_file(
+        "test('sleeps', {timeout = '50ms'}, function(t)
+           local clock = provium:vm('v', 'default'):clock()
+           pcall(clock.sleep, clock, 5)
+         end)
+         test('waits', {timeout = '50ms'}, function(t) os.execute('sleep 0.1') end)
+         test('gives up', {timeout = '50ms'}, function(t) os.execute('sleep 0.1') t:skip('late') end)",
+        &[],
+    );
+    let text = "the test's time is up: it took longer than 0.05s";
+    assert_report(&output, 1, &[text, "0 passed, 3 failed, 0 skipped"]);
+}
+
+#[test]
+fn a_skip_hides_no_failure() {
+    let output = test_file(
+        "test('later', function(t) pcall(t.skip, t, 'x') t:assert(false, 'really broken') end)
+         test('before', function(t) pcall(t.fail, t, 'broken before') t:skip('y') end)
+         test('alone', function(t) pcall(t.skip, t, 'z') end)",
+        &[],
+    );
+    let texts = [
+        "a.test.lua:1: really broken",
+        "a.test.lua:2: broken before (the error was caught",
+        "SKIP  a.test.lua: alone: z",
+        "0 passed, 2 failed, 1 skipped",
+    ];
+    assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn an_error_is_shown_whole_whatever_it_is() {
+    let output = test_file(
+        "test('zero', function(t) t:fail('a\\0b') end)
+         test('raised', function(t) error('c\\0d') end)
+         test('nothing', function(t) error() end)
+         test('deep', function(t) local function f() return 1 + f() end f() end)
+         test('object', function(t) error(setmetatable({}, {__tostring = function() return 'object!' end})) end)",
+        &[],
+    );
+    let texts = [
+        r"a.test.lua:1: a\0b",
+        r"a.test.lua:2: c\0d",
+        "nil\n      stack traceback:\n      \ta.test.lua:3:",
+        "a.test.lua:4: stack overflow",
+        "      object!",
+    ];
+    assert_report(&output, 1, &texts);
 }
 
 #[test]
@@ -172,7 +232,8 @@ fn nothing_to_run_has_an_exit_code_of_its_own() {
         2,
         &["/no/such.test.lua does not exist"],
     );
-    assert_report(&test_file("", &[]), 4, &["0 passed"]);
+    let texts = ["0 passed", "provium: no tests: the files declare none"];
+    assert_report(&test_file("", &[]), 4, &texts);
 }
 
 #[test]
@@ -251,7 +312,45 @@ fn json_keeps_integers_exact_and_names_what_does_not_parse() {
         t:assert_eq(json.decode('null'), json.null)
         t:assert_eq(json.encode({1, 2, 'drei'}), '[1,2,"drei"]')
         t:assert_contains(t:assert_raises(function() json.decode('{"a":') end), 'json.decode: EOF')
-        t:assert_contains(t:assert_raises(function() json.encode(print) end), 'json.encode: ')
+      end)"#;
+    assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
+}
+
+#[test]
+fn json_encodes_a_table_without_items_as_an_object_unless_it_was_decoded_as_an_array() {
+    let lua = r#"test('json', function(t)
+        t:assert_eq(json.encode({}), '{}')
+        t:assert_eq(json.encode(json.decode('{"a":[],"b":{},"c":[[]]}')), '{"a":[],"b":{},"c":[[]]}')
+        local list = json.decode('[]')
+        list[1] = 'x'
+        t:assert_eq(json.encode(list), '["x"]')
+        t:assert_eq(json.encode({'x', n = 1}), '{"1":"x","n":1}')
+        t:assert_eq(json.encode({json.null, 1.5, -0x7fffffffffffffff - 1}), '[null,1.5,-9223372036854775808]')
+      end)"#;
+    assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
+}
+
+#[test]
+fn json_refuses_what_it_cannot_say_and_names_the_place() {
+    let lua = r#"
+      local cases = {
+        {print, 'JSON has no function'},
+        {0/0, 'JSON has no NaN'},
+        {1/0, 'JSON has no inf'},
+        {'\255', 'a text in JSON is UTF-8, and byte 1 of this string is not'},
+        {{bin = 'a\255b'}, 'at .bin: a text in JSON is UTF-8, and byte 2 of this string is not'},
+        {{a = {1, {b = -1/0}}}, 'at .a[2].b: JSON has no -inf'},
+        {{[true] = 1}, 'a key is a string or an integer, not true'},
+      }
+      test('json', function(t)
+        for _, case in ipairs(cases) do
+          local err = t:assert_raises(function() json.encode(case[1]) end)
+          t:assert_eq(err:match('json.encode: .*'), 'json.encode: ' .. case[2])
+        end
+        local loop = {}
+        loop.self = loop
+        local err = t:assert_raises(function() json.encode(loop) end)
+        t:assert_contains(err, 'json.encode: the table at .self.self.self.self.self... contains itself')
       end)"#;
     assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
 }
@@ -260,4 +359,11 @@ fn json_keeps_integers_exact_and_names_what_does_not_parse() {
 fn todo_leaves_out_the_files_tests() {
     let lua = "todo('later') test('x', function(t) error('never') end)";
     assert_report(&test_file(lua, &[]), 0, &["SKIP  a.test.lua: x: later"]);
+}
+
+#[test]
+fn what_has_no_text_contains_nothing() {
+    let lua = "test('x', function(t) t:assert_contains({}, '0x') end)";
+    let text = "a.test.lua:1: t:assert_contains: argument 1 (haystack): expected string or number, got a table";
+    assert_report(&test_file(lua, &[]), 1, &[text]);
 }

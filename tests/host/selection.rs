@@ -112,9 +112,25 @@ fn a_test_is_in_the_same_hash_part_wherever_the_project_lies() {
 }
 
 #[test]
-fn a_part_that_has_nothing_to_do_is_done() {
+fn a_test_is_in_the_same_hash_part_however_its_path_is_given() {
+    let suite = suite();
+    std::fs::remove_file(suite.path().join("provium.toml")).unwrap();
+    let here = suite.path().display().to_string();
+    let in_parts = |path: &str| {
+        ["1", "2", "3"].map(|n| suite.listed(&[path, "--partition", &format!("hash:{n}/3")]))
+    };
+    assert_eq!(in_parts("."), in_parts(&here));
+    assert_eq!(in_parts(".").concat().len(), 4);
+}
+
+#[test]
+fn a_part_without_a_test_is_no_success() {
     let output = suite().test(&["--partition", "slice:9/9"]);
-    assert_report(&output, 0, &["0 passed, 0 failed, 0 skipped"]);
+    assert_report(
+        &output,
+        4,
+        &["no tests: none of those that there are was selected"],
+    );
     let output = suite().test(&["--partition", "slice:0/9"]);
     assert_report(&output, 2, &["a partition is slice:M/N or hash:M/N"]);
 }

@@ -88,9 +88,18 @@ fn fail_fast_stops_after_the_first_failure() {
     let output = failing().test(&["--fail-fast", "-j", "1"]);
     let texts = [
         "stopped after 1 failure",
-        "0 passed, 1 failed, 0 skipped, 2 not run",
+        "0 passed, 1 failed, 0 skipped, 3 not run",
     ];
     assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn a_run_that_may_stop_takes_a_file_that_works_only_when_it_runs() {
+    let lua = "local n = provium.vm and #tostring(provium) or 0
+               assert(n > 0, 'listed') test('x', function(t) end)";
+    let suite = Suite::new(&[("a", lua)]);
+    assert_eq!(suite.test(&["--list"]).status.code(), Some(1));
+    assert_report(&suite.test(&["--fail-fast"]), 0, &["1 passed, 0 failed"]);
 }
 
 #[test]
@@ -98,7 +107,7 @@ fn max_fail_stops_after_so_many() {
     let output = failing().test(&["--max-fail", "2", "-j", "1"]);
     let texts = [
         "stopped after 2 failures",
-        "0 passed, 2 failed, 0 skipped, 1 not run",
+        "0 passed, 2 failed, 0 skipped, 2 not run",
     ];
     assert_report(&output, 1, &texts);
     let output = failing().test(&["--max-fail", "9", "-j", "1"]);
@@ -145,11 +154,8 @@ fn an_interrupted_run_says_so_and_sums_up() {
     eventually("the test waits", || suite.path().join("waits").exists());
     send(run.id(), libc::SIGINT);
     let output = run.wait_with_output().unwrap();
-    assert_report(
-        &output,
-        1,
-        &["interrupted", "0 passed, 0 failed, 0 skipped, 2 not run"],
-    );
+    let sum = "0 passed, 0 failed, 0 skipped, 1 not run, 1 file not run";
+    assert_report(&output, 1, &["interrupted", sum]);
 }
 
 #[test]
@@ -187,6 +193,66 @@ fn a_process_that_shrugs_term_off_is_killed() {
     let output = suite.test(&["--file-timeout", "0.5"]);
     let texts = ["TERM  a.test.lua", "KILL  a.test.lua", "0 passed, 1 failed"];
     assert_report(&output, 1, &texts);
+}
+
+/// Starts a process that shrugs TERM off, one that does not, and waits.
+const BREEDS: &str = "
+    test('breeds', function(t)
+      os.execute([[
+        echo $$ >> pids
+        sh -c 'trap \"\" TERM; echo $$ >> pids; while :; do sleep 0.05; done' &
+        sleep 600 & echo $! >> pids
+        sleep 600]])
+    end)";
+
+/// The processes that it has started, once there are all.
+fn bred(suite: &Suite) -> Vec<u32> {
+    let mut pids = Vec::new();
+    eventually("it has started them", || {
+        let text = std::fs::read_to_string(suite.path().join("pids")).unwrap_or_default();
+        pids = text.lines().map(|pid| pid.parse().unwrap()).collect();
+        pids.len() == 3
+    });
+    pids
+}
+
+fn assert_gone(pids: &[u32]) {
+    eventually("they are gone", || {
+        !pids
+            .iter()
+            .any(|pid| provium::sys::Process::is_running(*pid))
+    });
+}
+
+#[test]
+fn what_a_stopped_test_has_started_ends_with_it() {
+    let suite = Suite::new(&[("a", BREEDS)]);
+    let output = suite.test(&["--file-timeout", "0.5"]);
+    assert_report(&output, 1, &["TERM  a.test.lua", "0 passed, 1 failed"]);
+    assert_gone(&bred(&suite));
+}
+
+#[test]
+fn what_a_test_has_started_ends_with_its_runner_however_that_ends() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGKILL] {
+        let suite = Suite::new(&[("a", BREEDS)]);
+        let mut run = suite.command(&[]);
+        let mut run = run.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let pids = bred(&suite);
+        send(run.id(), signal);
+        run.wait().unwrap();
+        assert_gone(&pids);
+    }
+}
+
+#[test]
+fn what_a_test_leaves_in_the_background_ends_with_its_file() {
+    let suite = Suite::new(&[(
+        "a",
+        "test('leaves', function(t) os.execute('sleep 600 & echo $! > pid') end)",
+    )]);
+    assert_report(&suite.test(&[]), 0, &["1 passed"]);
+    assert_gone(&[suite.read("pid").trim().parse().unwrap()]);
 }
 
 #[test]

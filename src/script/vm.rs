@@ -15,7 +15,7 @@ use super::signature::wrong_argument;
 use super::vm_options::{attach_options, boot_options};
 use crate::runner::Event;
 use crate::sys;
-use crate::vm::{self, BootOptions, Exit, Limit, RunResult, State, VmError};
+use crate::vm::{self, BootOptions, Exit, RunResult, State, VmError};
 
 pub(super) const VM: &str = "vm";
 const PROCESS: &str = "process";
@@ -35,10 +35,7 @@ struct Process {
     process: RefCell<vm::Process>,
 }
 struct Console(SharedVm);
-struct Clock {
-    vm: SharedVm,
-    limit: Limit,
-}
+struct Clock(SharedVm);
 
 impl UserData for Vm {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
@@ -198,12 +195,8 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
     methods.add("vm:console", |_, vm: &Vm, ()| {
         Ok::<_, VmError>(Console(vm.0.clone()))
     })?;
-    let limit = context.limit().clone();
-    methods.add("vm:clock", move |_, vm: &Vm, ()| {
-        Ok::<_, VmError>(Clock {
-            vm: vm.0.clone(),
-            limit: limit.clone(),
-        })
+    methods.add("vm:clock", |_, vm: &Vm, ()| {
+        Ok::<_, VmError>(Clock(vm.0.clone()))
     })?;
     let shared = context.clone();
     methods.add("vm:run", move |_, vm: &Vm, args: Variadic<Value>| {
@@ -292,22 +285,23 @@ fn register_console(context: &Context) -> mlua::Result<()> {
 
 fn register_clock(context: &Context) -> mlua::Result<()> {
     let methods = Methods::of(context, CLOCK)?;
-    methods.add("clock:sleep", |_, clock: &Clock, duration: LuaDuration| {
-        clock.limit.sleep(duration.0)
+    let shared = context.clone();
+    methods.add("clock:sleep", move |_, _: &Clock, duration: LuaDuration| {
+        shared.sleep(duration.0)
     })?;
     methods.add("clock:get_ns", |_, clock: &Clock, ()| {
-        clock.vm.borrow_mut().time("clock:get_ns")
+        clock.0.borrow_mut().time("clock:get_ns")
     })?;
     methods.add("clock:get", |_, clock: &Clock, ()| {
-        let time = clock.vm.borrow_mut().time("clock:get")?;
+        let time = clock.0.borrow_mut().time("clock:get")?;
         Ok::<_, VmError>(time as f64 / 1e9)
     })?;
     methods.add("clock:set", |_, clock: &Clock, seconds: f64| {
         let time = (seconds * 1e9) as i64;
-        clock.vm.borrow_mut().set_time("clock:set", time)
+        clock.0.borrow_mut().set_time("clock:set", time)
     })?;
     methods.add("clock:advance", |_, clock: &Clock, by: LuaDuration| {
-        let mut vm = clock.vm.borrow_mut();
+        let mut vm = clock.0.borrow_mut();
         let time = vm.time("clock:advance")?;
         vm.set_time("clock:advance", time.saturating_add(by.0.as_nanos() as i64))
     })?;

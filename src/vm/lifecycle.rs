@@ -62,6 +62,8 @@ pub struct Vm {
     pub(super) patience: Duration,
     /// What those who read the log should know.
     pub(super) notes: Vec<String>,
+    /// Why the guest is over, while nobody was told.
+    pub(super) untold: Option<VmError>,
 }
 
 impl Vm {
@@ -90,6 +92,7 @@ impl Vm {
             drives: 0,
             patience: BOOT,
             notes: Vec::new(),
+            untold: None,
         })
     }
 
@@ -106,7 +109,24 @@ impl Vm {
     /// Where it is in its life.
     pub fn state(&mut self) -> State {
         self.note_power_off();
+        self.note_end();
         self.state
+    }
+
+    /// Fails, once, when the guest is over and nobody was told: its kernel panicked, or QEMU is gone.
+    pub fn check(&mut self) -> Result<(), VmError> {
+        self.state();
+        self.untold.take().map_or(Ok(()), Err)
+    }
+
+    fn note_end(&mut self) {
+        let is_running = matches!(self.state, State::Booted | State::Paused);
+        let machine = self.machine.as_mut().filter(|_| is_running);
+        let checked = machine.map_or(Ok(()), |machine| machine.health.check());
+        if let Err(error @ (VmError::Exited { .. } | VmError::Panicked { .. })) = checked {
+            self.stopped(State::Dead);
+            self.untold = Some(error);
+        }
     }
 
     /// A guest that powered itself down is shut down, as if it had been asked to.
@@ -266,7 +286,7 @@ impl Vm {
     }
 
     fn running(&mut self, call: &'static str) -> Result<&mut Machine, VmError> {
-        self.note_power_off();
+        self.check()?;
         let error = self.wrong_state(call, "booted");
         let is_booted = self.state == State::Booted;
         self.machine.as_mut().filter(|_| is_booted).ok_or(error)

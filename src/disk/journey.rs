@@ -33,7 +33,7 @@ impl Disk {
     /// Takes in a request of `client` and answers it through `reply`: on this thread, or later on
     /// one of the pool when a fault delays it. Never sleeps.
     pub fn submit(self: &Arc<Self>, request: Request<'_>, client: u64, reply: impl Reply) {
-        self.counters.arrived(request.op(), request.len());
+        self.counters.of(request.op()).arrived(request.len());
         let journey = Journey {
             client,
             arrived: Instant::now(),

@@ -1,11 +1,12 @@
 //! The disks of a mount: attaching, detaching, finding.
 
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
@@ -75,6 +76,21 @@ impl DetachError {
 /// The kernel tells of a close after the close has returned: how long a detach waits for that.
 const CLOSING: Duration = Duration::from_millis(200);
 
+/// A disk in a snapshot of the list.
+struct Glance {
+    list: Guard<Arc<Vec<Option<Arc<Disk>>>>>,
+    index: usize,
+}
+
+impl Deref for Glance {
+    type Target = Arc<Disk>;
+
+    fn deref(&self) -> &Arc<Disk> {
+        let disk = self.list[self.index].as_ref();
+        disk.expect("it was there when the snapshot was taken")
+    }
+}
+
 /// How long a list of all disks waits for what storage has to say.
 const SOON: Duration = Duration::from_millis(20);
 
@@ -103,6 +119,12 @@ impl Disks {
     /// Threads for work that must not block the caller.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// The disk at `index` as of now, without a share in it; None when it was detached.
+    pub fn glance(&self, index: usize) -> Option<impl Deref<Target = Arc<Disk>>> {
+        let list = self.list.load();
+        list.get(index)?.is_some().then_some(Glance { list, index })
     }
 
     /// The disk at `index`; None when it was detached.

@@ -54,7 +54,7 @@ qemu-system-x86_64 -nodefaults -display none -machine pc,accel=tcg -m 256M \
     -device virtio-blk-pci,drive=vda,serial=vda,werror=report,rerror=report \
     < keyboard >> console 2>&1 &
 qemu=$!
-console_shows 'bash-'
+console_shows 'provium-guest:'
 : > console
 
 read_vda='dd if=/dev/vda of=/dev/null bs=512 count=1 iflag=direct'

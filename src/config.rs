@@ -79,6 +79,8 @@ pub struct Profile {
     pub cpus: u32,
     /// What runs them.
     pub accel: Accel,
+    /// Whether the kernel boots each time, even where a saved state could go on.
+    pub cold: bool,
 }
 
 impl Default for Profile {
@@ -91,6 +93,7 @@ impl Default for Profile {
             memory: "256M".into(),
             cpus: 1,
             accel: Accel::Auto,
+            cold: false,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! from outside, [`vm`] a guest, [`script`] Lua, [`runner`] the tests, [`cli`] the command line.
 //! How they fit together is in docs/architecture.md.
 
+pub mod cage;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod fault;
 pub mod fs;
 pub mod image;
 pub mod launch;
+pub mod mount_options;
 pub mod mounts;
 pub mod names;
 pub mod proc;

@@ -2,12 +2,19 @@
 //! that a process has open, and so no mount is asked for anything.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// The numbers of all processes.
 pub fn processes() -> impl Iterator<Item = u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// The user that a process belongs to; None when there is no such process.
+pub fn owner(pid: u32) -> Option<u32> {
+    let folder = std::fs::metadata(format!("/proc/{pid}")).ok()?;
+    Some(folder.uid())
 }
 
 /// What the descriptors of a process refer to; NotFound when there is no such process.
@@ -39,6 +46,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().canonicalize().unwrap();
         assert!(processes().any(|pid| pid == me));
+        assert_eq!(owner(me), Some(crate::sys::uid()));
         assert!(open_files(me).unwrap().any(|open| open == path));
         let closed = file.into_temp_path();
         assert!(!open_files(me).unwrap().any(|open| open == path));

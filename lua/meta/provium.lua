@@ -35,6 +35,7 @@
 ---@field agent_timeout? provium.Duration How long the guest's agent may take to answer, also after a reset. Default: 60 seconds.
 ---@field files? provium.BootFile[] Files that are written once the agent answers.
 ---@field disks? provium.BootDisk[] Disks that are attached before the guest starts; `vm:disk(id)` finds them.
+---@field cold? boolean Whether the kernel boots even where a saved state could go on. Default: false.
 
 ---@class provium.BootFile
 ---@field path string In the guest.

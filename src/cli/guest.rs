@@ -1,15 +1,19 @@
-//! `provium guest`: the default guest.
+//! `provium guest`: the default guest, and the saved states of booted guests.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 
 use super::{Exit, table};
-use crate::vm::Guest;
+use crate::vm::{Guest, SavedState, WarmStore};
 
-/// Build or list the guests that tests run
+/// Build the guest that tests run; show and empty the cache of saved states
+///
+/// The first boot of a profile saves the state of the booted guest; later boots go on from it, which
+/// takes a fraction of the time. All states together take up to 2 GiB.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -24,8 +28,10 @@ enum Sub {
         #[arg(long)]
         force: bool,
     },
-    /// Show the guests that are built
+    /// Show the guests that are built, and the saved states
     List,
+    /// Remove the saved states; the next boots make new ones
+    Clean,
 }
 
 macro_rules! builder_files {
@@ -35,7 +41,7 @@ macro_rules! builder_files {
 }
 
 /// The builder, so that the command works without the source tree.
-const BUILDER: [(&str, &str); 9] = builder_files![
+const BUILDER: [(&str, &str); 10] = builder_files![
     "build-guest"
     "guest/agent"
     "guest/console"
@@ -44,6 +50,7 @@ const BUILDER: [(&str, &str); 9] = builder_files![
     "guest/inittab"
     "guest/late"
     "guest/mdev.conf"
+    "guest/provium-settle"
     "guest/shutdown"
 ];
 
@@ -51,6 +58,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     match args.command {
         Sub::Build { force } => build(force),
         Sub::List => list(),
+        Sub::Clean => clean(),
     }
 }
 
@@ -74,10 +82,15 @@ fn build(force: bool) -> anyhow::Result<Exit> {
 }
 
 fn list() -> anyhow::Result<Exit> {
+    list_guests()?;
+    list_states()
+}
+
+fn list_guests() -> anyhow::Result<()> {
     let folder = Guest::default_folder()?;
     let Ok(manifest) = std::fs::read_to_string(folder.join("manifest")) else {
         println!("no guest is built; build it with `provium guest build`");
-        return Ok(Exit::Done);
+        return Ok(());
     };
     let value = |key: &str| {
         let found = manifest
@@ -92,6 +105,57 @@ fn list() -> anyhow::Result<Exit> {
         folder.display().to_string(),
     ];
     table::print(["GUEST", "KERNEL", "BUILT", "FOLDER"], &[row]);
+    Ok(())
+}
+
+fn list_states() -> anyhow::Result<Exit> {
+    let states = WarmStore::open()?.list()?;
+    if states.is_empty() {
+        println!("no booted guest is saved; the first boot of a profile saves one");
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<_> = states.iter().map(row).collect();
+    println!();
+    table::print(["SAVED", "MEMORY", "CPUS", "SIZE", "USED", "FILE"], &rows);
+    for state in &states {
+        if let Some(reason) = &state.refused {
+            println!("profile `{}` boots cold: {reason}", state.profile);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn row(state: &SavedState) -> [String; 6] {
+    let used = SystemTime::now().duration_since(state.used);
+    let size = match state.refused {
+        Some(_) => "none".to_owned(),
+        None => format!("{} MiB", state.size.div_ceil(1 << 20)),
+    };
+    [
+        state.profile.clone(),
+        state.memory.clone(),
+        state.cpus.to_string(),
+        size,
+        ago(used.unwrap_or_default()),
+        state.path.display().to_string(),
+    ]
+}
+
+/// How long ago something was.
+fn ago(passed: Duration) -> String {
+    let seconds = passed.as_secs();
+    let (number, unit) = match seconds {
+        0..60 => return "just now".into(),
+        60..3600 => (seconds / 60, "min"),
+        3600..86400 => (seconds / 3600, "h"),
+        _ => (seconds / 86400, "d"),
+    };
+    format!("{number} {unit} ago")
+}
+
+fn clean() -> anyhow::Result<Exit> {
+    let freed = WarmStore::open()?.clean()?;
+    println!("removed {} MiB of saved states", freed.div_ceil(1 << 20));
     Ok(Exit::Done)
 }
 

@@ -11,7 +11,6 @@ mod guest;
 mod init;
 mod man;
 mod mount;
-mod mount_options;
 mod repl;
 mod status;
 mod table;

@@ -13,10 +13,12 @@ use signal_hook::iterator::Signals;
 
 use super::Exit;
 use super::exit::UsageError;
-use super::mount_options::{MountOptions, parse_disk, parse_options};
+
+use crate::cage;
 use crate::disk::Disks;
 use crate::fs::{Options, Server, check_mount_point};
 use crate::launch::{self, DiskSpec, Lifetime, READY};
+use crate::mount_options::{MountOptions, parse_disk, parse_options};
 use crate::sys;
 
 /// Serve disk images as files in a folder
@@ -93,6 +95,9 @@ fn serve_and_report(
             return Err(error);
         }
     };
+    if let Err(error) = cage::enter() {
+        eprintln!("provium: {error}");
+    }
     if let Some(mut ready) = ready.take() {
         let _ = ready.write_all(READY.as_bytes());
     }

@@ -8,6 +8,7 @@ use super::{Exit, table};
 use crate::client::{ClientError, DiskControl, DiskLine, MountClient};
 use crate::mounts::{self, Mount};
 use crate::vm::{self, Holder};
+use crate::{proc, sys};
 
 /// Show mounts, their disks and what is armed
 #[derive(Debug, clap::Args)]
@@ -90,7 +91,12 @@ fn note(holder: &Holder) -> String {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mounts = match &args.mount_point {
         Some(point) => vec![one(point)?],
-        None => mounts::list()?.iter().map(status).collect(),
+        None => {
+            let mounts = mounts::list()?;
+            // Those of other users would not let us look.
+            let ours = mounts.iter().filter(|mount| is_ours(mount));
+            ours.map(status).collect()
+        }
     };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&mounts)?);
@@ -98,6 +104,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         print(&mounts);
     }
     Ok(Exit::Done)
+}
+
+fn is_ours(mount: &Mount) -> bool {
+    let uid = mount.server.and_then(proc::owner);
+    sys::uid() == 0 || uid.is_none_or(|uid| uid == sys::uid())
 }
 
 fn one(point: &Path) -> anyhow::Result<MountStatus> {

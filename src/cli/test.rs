@@ -43,6 +43,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let mut reporters = Reporters::open(args)?;
     vm::remove_leftovers()?;
+    // What does not tidy up does not keep tests from running either.
+    let _ = vm::WarmStore::open().and_then(|store| store.sweep());
     let seed = args.seed();
     let plan = match selection.wants_names() || seed.is_some() {
         true => Plan::new(files, &selection, &options),

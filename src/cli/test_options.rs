@@ -82,6 +82,10 @@ pub(super) struct Args {
     /// Leave the VMs, mounts and logs of failed tests for you to look at
     #[arg(long, value_name = "WHEN", value_parser = ["on-fail"], help_heading = "Running")]
     keep: Option<String>,
+    /// Boot every guest for real, instead of going on from saved states
+    #[arg(long, env = "PROVIUM_COLD", hide_env_values = true, help_heading = "Running",
+        value_parser = clap::builder::FalseyValueParser::new())]
+    cold: bool,
 
     /// How long a test may take that does not say so itself
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Limits")]
@@ -126,6 +130,7 @@ impl Args {
             retries: self.retries,
             include_slow: self.include_slow,
             keep: self.keep.is_some(),
+            cold: self.cold,
         }
     }
 

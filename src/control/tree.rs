@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{ControlFile, DiskFile};
-use crate::disk::{AttachError, DetachError, Disk, Disks};
+use crate::disk::{AttachError, DetachError, Disk, Disks, MOST_HELD};
 use crate::fault::{Edit, Errno, GrammarError, NoSuchTag, Then, parse_edits};
 use crate::image::OpenError;
 use crate::names::{LONGEST_CONTROL_WRITE, VERSION};
@@ -176,7 +176,7 @@ impl Control {
     fn reject(&self, file: &str, error: &WriteError) -> Errno {
         let mut rejected = self.rejected.lock();
         rejected.sequence += 1;
-        rejected.text = format!("{file}: {error}");
+        rejected.text = one_line(&format!("{file}: {error}"));
         error.errno()
     }
 
@@ -190,14 +190,23 @@ impl Control {
 
     fn disk_lines(&self) -> String {
         let mut text = String::new();
-        for (_, disk) in self.disks.all() {
-            let size = size(&disk).map_or_else(|_| "-".into(), |size| size.to_string());
+        for (disk, size) in self.disks.sizes() {
+            let size = size.map_or_else(|| "-".into(), |size| size.to_string());
             let image = disk.path().to_string_lossy();
             let image = shlex::try_quote(&image).unwrap_or_else(|_| image.clone());
             let _ = writeln!(text, "{} {size} {} {image}", disk.id(), mode(&disk));
         }
         text
     }
+}
+
+/// `text` with whatever would break its line written as in Rust.
+fn one_line(text: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 fn edit_faults(disk: &Disk, data: &[u8], replace: bool) -> Result<(), WriteError> {
@@ -258,11 +267,14 @@ fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 fn stats(disk: &Disk) -> String {
-    let (open, in_flight) = (disk.open_count(), disk.in_flight_count());
-    format!(
-        "{}in_flight {in_flight}\nopen_files {open}\n",
-        disk.counters()
-    )
+    let now = [
+        ("in_flight", disk.in_flight_count() as u64),
+        ("open_files", disk.open_count() as u64),
+        ("held_bytes_of_all_disks", disk.held_bytes()),
+        ("held_bytes_limit", MOST_HELD),
+    ];
+    let now = now.map(|(key, value)| format!("{key} {value}\n")).concat();
+    format!("{}{now}", disk.counters())
 }
 
 fn size(disk: &Disk) -> Result<u64, Errno> {
@@ -335,6 +347,18 @@ mod tests {
         write_faults(&control, "slow\neio_read", false).unwrap();
         write_faults(&control, "!slow", true).unwrap_err();
         assert_eq!(faults(&control), "slow\neio_read\n");
+    }
+
+    #[test]
+    fn a_rejection_is_one_line_whatever_was_written() {
+        let (_image, control) = control();
+        control
+            .write(ControlFile::Detach, b"'two\nlines\x1b'")
+            .unwrap_err();
+        assert_eq!(
+            control.read(ControlFile::Error).unwrap(),
+            "1 detach: no disk `two\\nlines\\u{1b}` (attached: vda)\n"
+        );
     }
 
     #[test]

@@ -1,32 +1,72 @@
 //! What has happened on a disk since it was attached.
+//!
+//! Every request counts. So that serving threads do not wait for each other's processors, they count
+//! in shards, which are added up when somebody looks.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::latency::Latency;
+use super::latency::{Figures, Latency};
+use super::serving::my_place;
 use crate::fault::{Action, Op};
 
-/// Counters of one kind of request. They only grow. On cache lines of their own: every request
-/// writes to them.
+/// As many threads serve at once on a machine of common size.
+const SHARDS: usize = 4;
+
+/// What is counted for each kind of request, with its name in `stats`.
+#[derive(Clone, Copy, Debug)]
+enum Count {
+    Requests,
+    Bytes,
+    Delayed,
+    Held,
+    Lost,
+    Torn,
+    Misdirected,
+    Corrupted,
+    Stale,
+    ErrorsInjected,
+    ErrorsHost,
+}
+
+const ALL: [(Count, &str); 11] = [
+    (Count::Requests, "requests"),
+    (Count::Bytes, "bytes"),
+    (Count::Delayed, "delayed"),
+    (Count::Held, "held"),
+    (Count::Lost, "lost"),
+    (Count::Torn, "torn"),
+    (Count::Misdirected, "misdirected"),
+    (Count::Corrupted, "corrupted"),
+    (Count::Stale, "stale"),
+    (Count::ErrorsInjected, "errors_injected"),
+    (Count::ErrorsHost, "errors_host"),
+];
+
+/// Counters of one kind of request in one shard. They only grow. On cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct OpCounters {
-    requests: AtomicU64,
-    bytes: AtomicU64,
-    delayed: AtomicU64,
-    held: AtomicU64,
-    lost: AtomicU64,
-    torn: AtomicU64,
-    misdirected: AtomicU64,
-    corrupted: AtomicU64,
-    stale: AtomicU64,
-    errors_injected: AtomicU64,
-    errors_host: AtomicU64,
+    counts: [AtomicU64; ALL.len()],
     latency: Latency,
 }
 
 impl OpCounters {
+    fn add(&self, what: Count, amount: u64) {
+        self.counts[what as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    fn get(&self, what: Count) -> u64 {
+        self.counts[what as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a request of `bytes` bytes that has arrived.
+    pub fn arrived(&self, bytes: u64) {
+        self.add(Count::Requests, 1);
+        self.add(Count::Bytes, bytes);
+    }
+
     /// Counts an answer, well or not, that came so long after its request.
     pub fn answered(&self, after: Duration) {
         self.latency.record(after);
@@ -34,77 +74,61 @@ impl OpCounters {
 
     /// Counts a request that a fault delays, or holds.
     pub fn waits(&self, is_hang: bool) {
-        let counter = if is_hang { &self.held } else { &self.delayed };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.add(if is_hang { Count::Held } else { Count::Delayed }, 1);
     }
 
     /// Counts a request that is acknowledged and not done, or not all of it.
     pub fn not_done(&self, partly: bool) {
-        let counter = if partly { &self.torn } else { &self.lost };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.add(if partly { Count::Torn } else { Count::Lost }, 1);
     }
 
     /// Counts a change to the data or the place of a request.
     pub fn changed(&self, action: &Action) {
-        let counter = match action {
-            Action::Misdirect(_) => &self.misdirected,
-            Action::Stale => &self.stale,
-            _ => &self.corrupted,
+        let what = match action {
+            Action::Misdirect(_) => Count::Misdirected,
+            Action::Stale => Count::Stale,
+            _ => Count::Corrupted,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.add(what, 1);
     }
 
     /// Counts a request that a fault fails.
     pub fn injected_error(&self) {
-        self.errors_injected.fetch_add(1, Ordering::Relaxed);
+        self.add(Count::ErrorsInjected, 1);
     }
 
     /// Counts a request that the host failed.
     pub fn host_error(&self) {
-        self.errors_host.fetch_add(1, Ordering::Relaxed);
+        self.add(Count::ErrorsHost, 1);
     }
 }
 
 /// Counters of every kind of request; prints as `key value` lines.
 #[derive(Debug, Default)]
-pub struct Counters([OpCounters; Op::ALL.len()]);
+pub struct Counters([[OpCounters; Op::ALL.len()]; SHARDS]);
 
 impl Counters {
-    /// The counters of one kind.
+    /// The counters of one kind, for this thread to count in.
     pub fn of(&self, op: Op) -> &OpCounters {
-        &self.0[op as usize]
+        let shard = my_place().unwrap_or_default() % SHARDS;
+        &self.0[shard][op as usize]
     }
 
-    /// Counts a request of `bytes` bytes that has arrived.
-    pub fn arrived(&self, op: Op, bytes: u64) {
-        let counters = self.of(op);
-        counters.requests.fetch_add(1, Ordering::Relaxed);
-        counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+    fn shards(&self, op: Op) -> impl Iterator<Item = &OpCounters> {
+        self.0.iter().map(move |shard| &shard[op as usize])
     }
 }
 
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for op in Op::ALL {
-            let counters = self.of(op);
-            let lines = [
-                ("requests", &counters.requests),
-                ("bytes", &counters.bytes),
-                ("delayed", &counters.delayed),
-                ("held", &counters.held),
-                ("lost", &counters.lost),
-                ("torn", &counters.torn),
-                ("misdirected", &counters.misdirected),
-                ("corrupted", &counters.corrupted),
-                ("stale", &counters.stale),
-                ("errors_injected", &counters.errors_injected),
-                ("errors_host", &counters.errors_host),
-            ];
-            for (what, value) in lines {
-                writeln!(f, "{op}_{what} {}", value.load(Ordering::Relaxed))?;
+            for (what, name) in ALL {
+                let sum: u64 = self.shards(op).map(|shard| shard.get(what)).sum();
+                writeln!(f, "{op}_{name} {sum}")?;
             }
-            for (what, value) in counters.latency.figures() {
-                writeln!(f, "{op}_{what} {value}")?;
+            let latencies = self.shards(op).map(|shard| &shard.latency);
+            for (name, value) in Figures::of(latencies).lines() {
+                writeln!(f, "{op}_{name} {value}")?;
             }
         }
         Ok(())

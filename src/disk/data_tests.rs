@@ -193,6 +193,29 @@ fn a_hang_is_ended_by_a_tag_by_all_by_an_error_and_by_its_own_end() {
 }
 
 #[test]
+fn a_write_that_would_be_held_beyond_the_limit_is_enomem_and_room_comes_back() {
+    const PIECE: usize = 1 << 20;
+    let bench = Bench::of_size(PIECE);
+    bench.rules("hang op=write");
+    let write = || {
+        bench.submit(Request::Write {
+            offset: 0,
+            data: vec![0; PIECE].into(),
+        })
+    };
+    let fitting = crate::disk::MOST_HELD / PIECE as u64;
+    let held: Vec<_> = (0..fitting).map(|_| write()).collect();
+    assert_eq!(bench.disk.held_bytes(), crate::disk::MOST_HELD);
+    assert_eq!(answer(&write()), Err(Errno(libc::ENOMEM)));
+    assert_eq!(bench.stat("write_errors_host"), 1);
+    bench.rules("");
+    assert!(held.iter().all(|write| answer(write).is_ok()));
+    while bench.disk.held_bytes() > 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn disarming_a_hang_lets_go_what_it_holds() {
     let bench = Bench::new();
     bench.rules("hang op=read\nhang op=write");

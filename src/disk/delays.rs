@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::sync::atomic::{self, AtomicU64};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,20 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{InFlight, Pool};
 use crate::fault::{Armed, Ask, Then};
+
+/// Most bytes of writes that wait, of all disks of a server: 1 GiB. What comes then is ENOMEM.
+pub const MOST_HELD: u64 = 1 << 30;
+
+/// Room for the data of a waiting write; given back when this is dropped.
+pub(super) struct Room(Arc<Shared>, u64);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0
+            .held_bytes
+            .fetch_sub(self.1, atomic::Ordering::SeqCst);
+    }
+}
 
 /// A waiting request. It owns its reply through `go_on`: dropping it answers EIO.
 pub(super) struct Held {
@@ -53,6 +68,7 @@ pub struct Delays {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    held_bytes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -73,6 +89,19 @@ impl Delays {
             timer: Mutex::new(Some(timer)),
             pool,
         })
+    }
+
+    /// Room for so many bytes of a write that is to wait; None when too many wait already.
+    pub(super) fn room_for(&self, bytes: u64) -> Option<Room> {
+        let more = |held: u64| held.checked_add(bytes).filter(|held| *held <= MOST_HELD);
+        let order = atomic::Ordering::SeqCst;
+        let held = self.shared.held_bytes.fetch_update(order, order, more);
+        held.is_ok().then(|| Room(Arc::clone(&self.shared), bytes))
+    }
+
+    /// How many bytes of writes wait.
+    pub fn held_bytes(&self) -> u64 {
+        self.shared.held_bytes.load(atomic::Ordering::SeqCst)
     }
 
     /// Keeps `held` until it is due or released.

@@ -33,7 +33,7 @@ impl Disk {
     /// Takes in a request of `client` and answers it through `reply`: on this thread, or later on
     /// one of the pool when a fault delays it. Never sleeps.
     pub fn submit(self: &Arc<Self>, request: Request<'_>, client: u64, reply: impl Reply) {
-        self.counters.arrived(request.op(), request.len());
+        self.counters.of(request.op()).arrived(request.len());
         let journey = Journey {
             client,
             arrived: Instant::now(),
@@ -82,8 +82,15 @@ impl Disk {
         reply: impl Reply,
     ) {
         journey.acted.extend(wait.rules.iter().cloned());
-        let request = request.into_owned();
         let ask = request.ask();
+        let data = match request {
+            Request::Write { ref data, .. } => data.len() as u64,
+            _ => 0,
+        };
+        let Some(room) = self.delays.room_for(data) else {
+            return self.fail(ask, Errno(libc::ENOMEM), journey, reply);
+        };
+        let request = request.into_owned();
         self.counters.of(ask.op).waits(wait.is_hang);
         let disk = Arc::clone(self);
         let ids: Vec<_> = wait.rules.iter().map(|armed| armed.id).collect();
@@ -94,9 +101,12 @@ impl Disk {
             ask,
             rules: wait.rules,
             is_hang: wait.is_hang,
-            go_on: Box::new(move |released| match released.unwrap_or(wait.then) {
-                Then::Ok => disk.look(request, journey, reply),
-                Then::Error(errno) => disk.refuse(ask, errno, journey, reply),
+            go_on: Box::new(move |released| {
+                match released.unwrap_or(wait.then) {
+                    Then::Ok => disk.look(request, journey, reply),
+                    Then::Error(errno) => disk.refuse(ask, errno, journey, reply),
+                }
+                drop(room);
             }),
         });
         // Disarmed between the look and here: nobody else would let it go.
@@ -191,13 +201,15 @@ impl Disk {
                 self.account(ask, Verdict::Done, journey);
                 reply.send(Ok(answer));
             }
-            Err(error) => {
-                let errno = Errno::of(&error);
-                self.counters.of(ask.op).host_error();
-                self.account(ask, Verdict::Host(errno), journey);
-                reply.send(Err(errno));
-            }
+            Err(error) => self.fail(ask, Errno::of(&error), journey, reply),
         }
+    }
+
+    /// Answers with an error of the host.
+    fn fail(&self, ask: Ask, errno: Errno, journey: Journey, reply: impl Reply) {
+        self.counters.of(ask.op).host_error();
+        self.account(ask, Verdict::Host(errno), journey);
+        reply.send(Err(errno));
     }
 
     /// Answers with an injected error.

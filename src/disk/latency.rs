@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use histogram::AtomicHistogram;
+use histogram::{AtomicHistogram, Histogram};
 
 /// A bucket is at most a sixteenth wide of what it counts.
 const GROUPING_POWER: u8 = 4;
@@ -20,7 +20,7 @@ const SHOWN: [(&str, f64); 4] = [
     ("latency_ns_p999", 0.999),
 ];
 
-/// The latencies of one kind of request. Recording takes no lock and allocates nothing.
+/// Latencies. Recording one takes no lock and allocates nothing.
 pub(super) struct Latency {
     buckets: AtomicHistogram,
     sum: AtomicU64,
@@ -50,21 +50,54 @@ impl Latency {
             self.longest.fetch_max(nanos, Ordering::Relaxed);
         }
     }
+}
+
+impl fmt::Debug for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let figures = Figures::of([self].into_iter());
+        f.debug_map().entries(figures.lines()).finish()
+    }
+}
+
+/// What is shown of latencies that were recorded apart.
+#[derive(Default)]
+pub(super) struct Figures {
+    buckets: Option<Histogram>,
+    sum: u64,
+    longest: u64,
+}
+
+impl Figures {
+    pub(super) fn of<'a>(all: impl Iterator<Item = &'a Latency>) -> Self {
+        let mut figures = Self::default();
+        for latency in all {
+            let buckets = latency.buckets.load();
+            figures.buckets = match figures.buckets {
+                // Cannot fail: both have the same powers.
+                Some(others) => others.wrapping_add(&buckets).ok(),
+                None => Some(buckets),
+            };
+            figures.sum += latency.sum.load(Ordering::Relaxed);
+            figures.longest = figures.longest.max(latency.longest.load(Ordering::Relaxed));
+        }
+        figures
+    }
 
     /// Names and values: how many answers, and in nanoseconds quantiles, rounded up to the end of
     /// their bucket, the longest, and the sum.
-    pub(super) fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let (longest, sum) = (&self.longest, &self.sum);
-        let longest = longest.load(Ordering::Relaxed);
-        let snapshot = self.buckets.load();
-        let count = snapshot.as_slice().iter().sum();
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let buckets = self.buckets.as_ref();
+        let count = buckets.map_or(0, |buckets| buckets.as_slice().iter().sum());
         let quantile = move |(name, quantile)| {
-            let bucket = snapshot.quantile_bucket(quantile).ok().flatten();
-            (name, bucket.map_or(0, |bucket| bucket.end().min(longest)))
+            let bucket = buckets.and_then(|all| all.quantile_bucket(quantile).ok().flatten());
+            (
+                name,
+                bucket.map_or(0, |bucket| bucket.end().min(self.longest)),
+            )
         };
         let rest = [
-            ("latency_ns_max", longest),
-            ("latency_ns_sum", sum.load(Ordering::Relaxed)),
+            ("latency_ns_max", self.longest),
+            ("latency_ns_sum", self.sum),
         ];
         let quantiles = SHOWN.into_iter().map(quantile);
         [("answered", count)]
@@ -74,23 +107,17 @@ impl Latency {
     }
 }
 
-impl fmt::Debug for Latency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.figures()).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn quantiles_are_right_to_a_sixteenth_and_the_longest_to_the_nanosecond() {
-        let latency = Latency::default();
+        let shards = [Latency::default(), Latency::default()];
         for micros in 1..=1000 {
-            latency.record(Duration::from_micros(micros));
+            shards[micros as usize % 2].record(Duration::from_micros(micros));
         }
-        let figures: Vec<_> = latency.figures().collect();
+        let figures: Vec<_> = Figures::of(shards.iter()).lines().collect();
         assert_eq!(figures[0], ("answered", 1000));
         for ((name, found), exact) in figures[1..]
             .iter()
@@ -108,8 +135,9 @@ mod tests {
     #[test]
     fn nothing_yet_is_zero_and_too_long_is_the_longest() {
         let latency = Latency::default();
-        assert!(latency.figures().all(|(_, nanos)| nanos == 0));
+        let figures = || Figures::of([&latency].into_iter());
+        assert!(figures().lines().all(|(_, nanos)| nanos == 0));
         latency.record(Duration::from_secs(1 << 40));
-        assert_eq!(latency.figures().nth(1), Some(("latency_ns_p50", LONGEST)));
+        assert_eq!(figures().lines().nth(1), Some(("latency_ns_p50", LONGEST)));
     }
 }

@@ -22,7 +22,7 @@ mod trace;
 
 pub use counters::{Counters, OpCounters};
 pub use damage::DamageList;
-pub use delays::Delays;
+pub use delays::{Delays, MOST_HELD};
 pub use pool::Pool;
 pub use request::{Answer, Reply, Request};
 pub use serving::InFlight;
@@ -33,10 +33,11 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, bounded};
 use parking_lot::Mutex;
 
 use crate::fault::{
@@ -85,6 +86,8 @@ pub struct Disk {
     trace: Trace,
     /// As far as is known, in bytes: what does not wait for storage goes by it.
     known_size: AtomicU64,
+    /// Somebody waits to hear the size from the host.
+    is_asked: AtomicBool,
     born: Instant,
 }
 
@@ -114,6 +117,7 @@ impl Disk {
             rules_armed: AtomicU64::new(0),
             trace: Trace::default(),
             known_size: AtomicU64::new(image.size().unwrap_or(0)),
+            is_asked: AtomicBool::new(false),
             image,
             born: Instant::now(),
         }
@@ -141,11 +145,31 @@ impl Disk {
         Ok(size)
     }
 
+    /// The size as it was known last, in bytes.
+    pub fn known_size(&self) -> u64 {
+        self.known_size.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the size on `pool`; None while an earlier question is not answered. What comes is
+    /// None when the host cannot tell.
+    fn ask_size(self: Arc<Self>, pool: &Pool) -> Option<Receiver<Option<u64>>> {
+        if self.is_asked.swap(true, Ordering::SeqCst) {
+            return None;
+        }
+        let (tell, told) = bounded(1);
+        pool.run(Box::new(move || {
+            let size = self.size().ok();
+            self.is_asked.store(false, Ordering::SeqCst);
+            let _ = tell.send(size);
+        }));
+        Some(told)
+    }
+
     /// The armed rules and what they have done, oldest first. Asks nobody for anything.
     pub fn rules(&self) -> Vec<RuleState> {
         let (faults, now) = (self.faults.load(), self.now());
         let kind = DiskKind {
-            size: self.known_size.load(Ordering::Relaxed),
+            size: self.known_size(),
             read_only: self.image.read_only(),
             longest: u64::from(LARGEST_REQUEST),
         };
@@ -316,6 +340,11 @@ impl Disk {
         let mut clients = self.clients.lock();
         clients.detached = clients.injected.is_empty();
         clients.detached
+    }
+
+    /// How many bytes of writes wait, of all disks of the server: at most [`MOST_HELD`].
+    pub fn held_bytes(&self) -> u64 {
+        self.delays.held_bytes()
     }
 
     /// How many requests have arrived and are not answered.

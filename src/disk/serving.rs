@@ -124,7 +124,9 @@ impl Drop for MyPlace {
     }
 }
 
-fn my_place() -> Option<usize> {
+/// The place of this thread: a small number that no other has while it lives; None when there are
+/// too many threads.
+pub(super) fn my_place() -> Option<usize> {
     thread_local!(static MINE: MyPlace = MyPlace::take());
     MINE.with(|mine| mine.0)
 }

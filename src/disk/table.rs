@@ -1,11 +1,13 @@
 //! The disks of a mount: attaching, detaching, finding.
 
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
+use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
 use super::{Delays, Disk, Pool};
@@ -74,6 +76,24 @@ impl DetachError {
 /// The kernel tells of a close after the close has returned: how long a detach waits for that.
 const CLOSING: Duration = Duration::from_millis(200);
 
+/// A disk in a snapshot of the list.
+struct Glance {
+    list: Guard<Arc<Vec<Option<Arc<Disk>>>>>,
+    index: usize,
+}
+
+impl Deref for Glance {
+    type Target = Arc<Disk>;
+
+    fn deref(&self) -> &Arc<Disk> {
+        let disk = self.list[self.index].as_ref();
+        disk.expect("it was there when the snapshot was taken")
+    }
+}
+
+/// How long a list of all disks waits for what storage has to say.
+const SOON: Duration = Duration::from_millis(20);
+
 /// Every disk of a mount, each at an index that is never given to another.
 ///
 /// Readers take a snapshot; whoever changes the list holds `changing`.
@@ -99,6 +119,12 @@ impl Disks {
     /// Threads for work that must not block the caller.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// The disk at `index` as of now, without a share in it; None when it was detached.
+    pub fn glance(&self, index: usize) -> Option<impl Deref<Target = Arc<Disk>>> {
+        let list = self.list.load();
+        list.get(index)?.is_some().then_some(Glance { list, index })
     }
 
     /// The disk at `index`; None when it was detached.
@@ -200,6 +226,23 @@ impl Disks {
             return "none".into();
         }
         names.join(", ")
+    }
+
+    /// All disks with their sizes, in the order in which they were attached. Where the storage does
+    /// not answer soon it is the size that was known last; None where the host cannot tell.
+    pub fn sizes(&self) -> Vec<(Arc<Disk>, Option<u64>)> {
+        let disks = self.all().into_iter().map(|(_, disk)| disk);
+        // All are asked before any is waited for.
+        let asked: Vec<_> = disks
+            .map(|disk| (Arc::clone(&disk).ask_size(&self.pool), disk))
+            .collect();
+        let deadline = Instant::now() + SOON;
+        let size = |(answer, disk): (Option<Receiver<Option<u64>>>, Arc<Disk>)| {
+            let answer = answer.and_then(|answer| answer.recv_deadline(deadline).ok());
+            let size = answer.unwrap_or(Some(disk.known_size()));
+            (disk, size)
+        };
+        asked.into_iter().map(size).collect()
     }
 
     /// Whoever listens to a disk finds the end.

@@ -19,7 +19,7 @@ use super::reply::{EmptyReply, ReadReply, WriteReply, kernel};
 use super::stream::{self, Reader};
 use super::tree::{Tree, asks_storage};
 use crate::control::{ControlFile, DiskFile};
-use crate::disk::{Disk, LARGEST_REQUEST, Request};
+use crate::disk::{Disk, LARGEST_REQUEST, Reply, Request as DiskRequest};
 use crate::image::Extent;
 use crate::names::{IOCTL_INJECTED_ERRORS, SECTOR};
 
@@ -85,10 +85,35 @@ impl Provium {
         }
     }
 
-    /// Sends a request whose data, if any, need not be kept for later.
-    fn submit(&self, ino: INodeNo, fh: FileHandle, request: Request<'static>, reply: ReplyEmpty) {
+    /// Has `disk` serve a request, here or on the pool. Data is copied only if it has to leave this
+    /// thread.
+    fn submit(
+        &self,
+        disk: &Arc<Disk>,
+        fh: FileHandle,
+        request: DiskRequest<'_>,
+        reply: impl Reply,
+    ) {
+        match self.tree.loops.enter() {
+            Some(_busy) => disk.submit(request, fh.0, reply),
+            None => {
+                let (disk, request) = (Arc::clone(disk), request.into_owned());
+                self.run_on_pool(move |_| disk.submit(request, fh.0, reply));
+            }
+        }
+        self.tree.loops.rest();
+    }
+
+    /// The same for a request without data in its answer.
+    fn submit_plain(
+        &self,
+        ino: INodeNo,
+        fh: FileHandle,
+        request: DiskRequest<'static>,
+        reply: ReplyEmpty,
+    ) {
         match self.data(ino) {
-            Ok(disk) => self.run(move |_| disk.submit(request, fh.0, EmptyReply(reply))),
+            Ok(disk) => self.submit(&disk, fh, request, EmptyReply(reply)),
             Err(errno) => reply.error(errno),
         }
     }
@@ -115,13 +140,13 @@ fn check_alignment(flags: OpenFlags, offset: u64, len: usize) -> Result<(), Errn
     Ok(())
 }
 
-fn fallocate_request(mode: i32, offset: u64, len: u64) -> Option<Request<'static>> {
+fn fallocate_request(mode: i32, offset: u64, len: u64) -> Option<DiskRequest<'static>> {
     const PUNCH: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
     const ZERO: i32 = libc::FALLOC_FL_ZERO_RANGE;
     const ZERO_KEEP: i32 = libc::FALLOC_FL_ZERO_RANGE | libc::FALLOC_FL_KEEP_SIZE;
     match mode {
-        PUNCH => Some(Request::Discard { offset, len }),
-        ZERO | ZERO_KEEP => Some(Request::Zero {
+        PUNCH => Some(DiskRequest::Discard { offset, len }),
+        ZERO | ZERO_KEEP => Some(DiskRequest::Zero {
             offset,
             len,
             keep_size: mode == ZERO_KEEP,
@@ -259,12 +284,15 @@ impl Filesystem for Provium {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        if let Ok(disk) = self.data(ino) {
+        if let Some(Inode::Data(disk)) = Inode::of(ino) {
+            let Some(disk) = self.tree.disks.glance(disk) else {
+                return reply.error(Errno::ENODEV);
+            };
             if let Err(errno) = check_alignment(flags, offset, size as usize) {
                 return reply.error(errno);
             }
-            let request = Request::Read { offset, len: size };
-            return self.run(move |_| disk.submit(request, fh.0, ReadReply(reply)));
+            let request = DiskRequest::Read { offset, len: size };
+            return self.submit(&disk, fh, request, ReadReply(reply));
         }
         if let Some(listener) = self.tree.handles.stream(fh.0) {
             let reader = Reader {
@@ -305,22 +333,16 @@ impl Filesystem for Provium {
         reply: ReplyWrite,
     ) {
         let len = data.len();
-        if let Ok(disk) = self.data(ino) {
+        if let Some(Inode::Data(disk)) = Inode::of(ino) {
+            let Some(disk) = self.tree.disks.glance(disk) else {
+                return reply.error(Errno::ENODEV);
+            };
             if let Err(errno) = check_alignment(flags, offset, len) {
                 return reply.error(errno);
             }
             let data = Cow::Borrowed(data);
-            let request = Request::Write { offset, data };
-            let reply = WriteReply(reply, len as u32);
-            // Not `run`: the data is copied only if it has to leave this thread.
-            match self.tree.loops.enter() {
-                Some(_busy) => disk.submit(request, fh.0, reply),
-                None => {
-                    let request = request.into_owned();
-                    self.run_on_pool(move |_| disk.submit(request, fh.0, reply));
-                }
-            }
-            return self.tree.loops.rest();
+            let request = DiskRequest::Write { offset, data };
+            return self.submit(&disk, fh, request, WriteReply(reply, len as u32));
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);
@@ -392,10 +414,10 @@ impl Filesystem for Provium {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let request = Request::Flush {
+        let request = DiskRequest::Flush {
             data_only: datasync,
         };
-        self.submit(ino, fh, request, reply);
+        self.submit_plain(ino, fh, request, reply);
     }
 
     fn fallocate(
@@ -409,7 +431,7 @@ impl Filesystem for Provium {
         reply: ReplyEmpty,
     ) {
         if let Some(request) = fallocate_request(mode, offset, length) {
-            return self.submit(ino, fh, request, reply);
+            return self.submit_plain(ino, fh, request, reply);
         }
         let keep_size = mode == libc::FALLOC_FL_KEEP_SIZE;
         if mode != 0 && !keep_size {

@@ -6,14 +6,14 @@
 //! then answers what needs no storage and passes everything else to the pool, so that it is never
 //! stuck itself.
 //!
-//! `busy` is written by active threads alone; `state` by the watchdog, the spare and the end.
+//! Each active thread has a `busy` flag of its own; `state` is the watchdog's, the spare's and the end's.
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Threads that take part in a session beside the active ones.
 const SPARE: usize = 1;
@@ -21,18 +21,26 @@ const FEWEST_ACTIVE: usize = 2;
 const MOST_ACTIVE: usize = 8;
 /// How often the watchdog looks. Two looks in a row that find no active thread free wake the spare.
 const LOOK: Duration = Duration::from_millis(20);
+/// After so many looks that find nobody busy the watchdog sleeps until somebody is.
+const IDLE_LOOKS: u32 = 50;
 
-/// The loop threads of a session. On cache lines of its own: every request writes to it.
+/// The loop threads of a session.
 #[derive(Debug)]
-#[repr(align(128))]
 pub(super) struct Loops {
-    busy: AtomicUsize,
-    active: usize,
+    /// By active thread.
+    busy: Box<[Flag]>,
+    /// The watchdog sleeps; whoever becomes busy wakes it.
+    is_asleep: AtomicBool,
     /// Threads that have taken their role so far.
     roles: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
 }
+
+/// Whether a thread is busy. On cache lines of its own: every request writes to it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Flag(AtomicBool);
 
 #[derive(Debug, Default)]
 struct State {
@@ -43,12 +51,13 @@ struct State {
 }
 
 /// An active thread that does work which may take long, until this is dropped.
-pub(super) struct Busy<'a>(&'a AtomicUsize);
+pub(super) struct Busy<'a>(&'a Flag);
 
 /// What a thread is in its session. When the first thread ends, so does the session.
 struct Role {
     loops: Arc<Loops>,
-    is_spare: bool,
+    /// The active ones come first.
+    number: usize,
 }
 
 thread_local!(static ROLE: RefCell<Option<Role>> = const { RefCell::new(None) });
@@ -67,8 +76,8 @@ impl Loops {
 
     fn with_active(active: usize) -> std::io::Result<Arc<Self>> {
         let loops = Arc::new(Self {
-            busy: AtomicUsize::new(0),
-            active,
+            busy: (0..active).map(|_| Flag::default()).collect(),
+            is_asleep: AtomicBool::new(false),
             roles: AtomicUsize::new(0),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -81,22 +90,23 @@ impl Loops {
 
     /// How many threads the session needs.
     pub(super) fn threads(&self) -> usize {
-        self.active + SPARE
+        self.busy.len() + SPARE
     }
 
     /// Permission for this loop thread to do the work itself; None when the work belongs on the
     /// pool, because this is the spare.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Busy<'_>> {
-        if self.is_spare() {
-            return None;
+        let flag = self.busy.get(self.number())?;
+        flag.0.store(true, Ordering::SeqCst);
+        if self.is_asleep.load(Ordering::SeqCst) {
+            self.wake_watchdog();
         }
-        self.busy.fetch_add(1, Ordering::Relaxed);
-        Some(Busy(&self.busy))
+        Some(Busy(flag))
     }
 
     /// To be called at the end of a request: parks the spare until it is needed.
     pub(super) fn rest(self: &Arc<Self>) {
-        if !self.is_spare() {
+        if self.number() < self.busy.len() {
             return;
         }
         let mut state = self.state.lock();
@@ -113,37 +123,65 @@ impl Loops {
     }
 
     fn all_busy(&self) -> bool {
-        self.busy.load(Ordering::Relaxed) >= self.active
+        self.busy.iter().all(|flag| flag.0.load(Ordering::SeqCst))
     }
 
     fn watch(&self) {
-        let mut looks = 0;
+        let (mut stuck, mut idle) = (0, 0);
         let mut state = self.state.lock();
         while !state.ended {
             self.changed.wait_for(&mut state, LOOK);
-            looks = if self.all_busy() { looks + 1 } else { 0 };
-            if looks >= 2 && !state.stuck {
+            stuck = if self.all_busy() { stuck + 1 } else { 0 };
+            if stuck >= 2 && !state.stuck {
                 state.stuck = true;
                 self.changed.notify_all();
+            }
+            idle = if self.nobody_busy() { idle + 1 } else { 0 };
+            if idle >= IDLE_LOOKS {
+                self.sleep(&mut state);
+                idle = 0;
             }
         }
     }
 
-    /// Whether this thread is the spare; the first call of a thread gives it its role.
-    fn is_spare(self: &Arc<Self>) -> bool {
+    /// Sleeps until somebody is busy. Who became busy before this thread was seen to sleep is seen
+    /// here: one of the two always notices the other.
+    fn sleep(&self, state: &mut MutexGuard<'_, State>) {
+        self.is_asleep.store(true, Ordering::SeqCst);
+        while self.nobody_busy() && self.is_asleep.load(Ordering::SeqCst) && !state.ended {
+            self.changed.wait(state);
+        }
+        self.is_asleep.store(false, Ordering::SeqCst);
+    }
+
+    #[cold]
+    fn wake_watchdog(&self) {
+        // Under the lock: the watchdog is either before its look at `is_asleep`, or waits.
+        let _state = self.state.lock();
+        self.is_asleep.store(false, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    fn nobody_busy(&self) -> bool {
+        self.busy.iter().all(|flag| !flag.0.load(Ordering::SeqCst))
+    }
+
+    /// This thread's number, which its first call gives it; the spare's is above those of the active
+    /// ones.
+    fn number(self: &Arc<Self>) -> usize {
         ROLE.with_borrow_mut(|role| {
             let role = role.get_or_insert_with(|| Role {
-                is_spare: self.roles.fetch_add(1, Ordering::Relaxed) >= self.active,
+                number: self.roles.fetch_add(1, Ordering::Relaxed),
                 loops: Arc::clone(self),
             });
-            role.is_spare
+            role.number
         })
     }
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.store(false, Ordering::Release);
     }
 }
 
@@ -197,8 +235,28 @@ mod tests {
             None,
             "and sleeps while another thread is free"
         );
-        loops.busy.fetch_add(1, Ordering::Relaxed);
+        loops.busy[1].0.store(true, Ordering::Relaxed);
         assert_eq!(next(&spare), Some(false), "it wakes when none is");
+        loops.end();
+    }
+
+    #[test]
+    fn the_watchdog_sleeps_when_nobody_is_busy_and_wakes_when_somebody_is() {
+        let loops = Loops::with_active(1).unwrap();
+        let asleep = || loops.is_asleep.load(Ordering::SeqCst);
+        while !asleep() {
+            std::thread::sleep(LOOK);
+        }
+        let (_active, active) = request(&loops);
+        assert_eq!(next(&active), Some(true));
+        assert!(!asleep());
+        let (_spare, spare) = request(&loops);
+        assert_eq!(next(&spare), Some(false));
+        assert_eq!(
+            next(&spare),
+            Some(false),
+            "the active one is seen to be stuck"
+        );
         loops.end();
     }
 

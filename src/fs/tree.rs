@@ -145,8 +145,5 @@ impl Tree {
 
 /// Whether reading the attributes or the text of `inode` asks the host for the size of an image.
 pub(super) fn asks_storage(inode: Inode) -> bool {
-    matches!(
-        inode,
-        Inode::Data(_) | Inode::Control(ControlFile::Disks) | Inode::Disk(_, DiskFile::Size)
-    )
+    matches!(inode, Inode::Data(_) | Inode::Disk(_, DiskFile::Size))
 }

@@ -15,6 +15,8 @@ pub struct Order {
     pub stop_after: Option<usize>,
     /// Keep the VMs of a test that fails.
     pub keep: bool,
+    /// Boot every guest for real, even where a saved state could go on.
+    pub cold: bool,
     /// Seconds that a test may take that does not say so itself.
     pub timeout: f64,
 }

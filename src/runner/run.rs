@@ -35,6 +35,8 @@ pub struct RunOptions {
     pub include_slow: bool,
     /// Whether the VMs of failed tests stay.
     pub keep: bool,
+    /// Whether every guest boots for real.
+    pub cold: bool,
 }
 
 impl RunOptions {
@@ -45,6 +47,7 @@ impl RunOptions {
             include_slow: self.include_slow,
             stop_after: None,
             keep: self.keep,
+            cold: self.cold,
             timeout: self.timeout.as_secs_f64(),
         }
     }

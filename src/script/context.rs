@@ -1,15 +1,19 @@
 //! What the objects of a test file share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use mlua::{Function, Lua, Table, Value};
 
 use super::state;
 use crate::config::Config;
 use crate::runner::{Event, TestInfo};
-use crate::vm::{Limit, Vm};
+use crate::vm::{Limit, Vm, VmError};
+
+/// How often guests are looked after while a test sleeps.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A VM that several handles share.
 pub(super) type SharedVm = Rc<RefCell<Vm>>;
@@ -45,6 +49,7 @@ struct Inner {
     prelude: RefCell<Option<Table>>,
     config: Config,
     limit: Limit,
+    cold: Cell<bool>,
     emit: RefCell<Box<dyn Fn(Event)>>,
     /// Those that the file declares; None once it has been read.
     tests: RefCell<Option<Vec<Declared>>>,
@@ -60,6 +65,7 @@ impl Context {
             prelude: RefCell::default(),
             config,
             limit: Limit::default(),
+            cold: Cell::default(),
             emit: emit.into(),
             tests: RefCell::new(Some(Vec::new())),
             vms: RefCell::default(),
@@ -77,6 +83,16 @@ impl Context {
 
     pub(super) fn limit(&self) -> &Limit {
         &self.0.limit
+    }
+
+    /// Whether every boot is a real one.
+    pub(super) fn is_cold(&self) -> bool {
+        self.0.cold.get()
+    }
+
+    /// Makes every boot a real one.
+    pub(super) fn set_cold(&self, cold: bool) {
+        self.0.cold.set(cold);
     }
 
     pub(super) fn emit(&self, event: Event) {
@@ -132,6 +148,27 @@ impl Context {
     /// Whether the file has been read.
     pub(super) fn is_loaded(&self) -> bool {
         self.0.tests.borrow().is_none()
+    }
+
+    /// Sleeps; fails when the test's time is up, and when a guest is over meanwhile.
+    pub(super) fn sleep(&self, duration: Duration) -> Result<(), VmError> {
+        let end = Instant::now() + duration;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            self.limit().sleep(left.min(LOOK))?;
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.check_guests()?;
+        }
+    }
+
+    /// Fails, once, when a guest of the scope is over and nobody was told.
+    pub(super) fn check_guests(&self) -> Result<(), VmError> {
+        let vms = self.0.vms.borrow();
+        // One that is in the middle of a call finds out by itself.
+        let mut idle = vms.iter().filter_map(|vm| vm.try_borrow_mut().ok());
+        idle.try_for_each(|mut vm| vm.check())
     }
 
     /// Adds a VM to the current scope.

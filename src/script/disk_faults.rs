@@ -83,7 +83,7 @@ pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> 
             }
         }
     })?;
-    let limit = context.limit().clone();
+    let shared = context.clone();
     type WaitFired = (String, Option<u64>, Option<LuaDuration>);
     methods.add(
         "disk:wait_fired",
@@ -103,7 +103,7 @@ pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> 
                             "`{name}` fired {fired} of {times} times within {limit}"
                         ));
                     }
-                    Some(_) => limit.sleep(TICK).map_err(|error| error.to_string())?,
+                    Some(_) => shared.sleep(TICK).map_err(|error| error.to_string())?,
                 }
             }
         },

@@ -30,6 +30,7 @@ pub struct FileOptions {
 pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     let FileOptions { config, order } = options;
     let context = Context::new(config, emit);
+    context.set_cold(order.cold);
     let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
     let loaded = set_up(&context, order.list).and_then(|()| load(&context, path, timeout));
     if let Err(error) = loaded {
@@ -239,21 +240,21 @@ fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration
     let started = Instant::now();
     context.limit().set(Some(started + timeout));
     let mark = context.vm_count();
-    let outcome =
-        outcome(context, test, order.include_slow).unwrap_or_else(|error| Outcome::Failed {
-            message: with_consoles(context, &clean(&error)),
-        });
-    let failed = matches!(outcome, Outcome::Failed { .. });
+    let outcome = outcome(context, test, order.include_slow);
+    let outcome = outcome.map_err(|error| clean(&error));
     // However a test swallows the error that says so: its time is up.
-    let late = !failed && context.limit().check().is_err();
-    context.limit().set(None);
-    let outcome = match late {
-        true => Outcome::Failed {
-            message: with_consoles(context, &too_late(timeout)),
-        },
+    let outcome = match context.limit().check().is_err() {
+        true => outcome.and(Err(too_late(timeout))),
         false => outcome,
     };
-    let failed = failed || late;
+    context.limit().set(None);
+    // Nor may a guest be over that the test did not ask for anything since.
+    let guests = context.check_guests().map_err(|error| error.to_string());
+    let outcome = outcome.and_then(|outcome| guests.map(|()| outcome));
+    let outcome = outcome.unwrap_or_else(|message| Outcome::Failed {
+        message: with_consoles(context, &message),
+    });
+    let failed = matches!(outcome, Outcome::Failed { .. });
     let keep = order.keep && failed;
     if !keep {
         context.close_vms_since(mark);

@@ -21,8 +21,8 @@ pub(super) fn add(context: &Context, natives: &Table) -> mlua::Result<()> {
         "now",
         lua.create_function(move |_, ()| Ok(start.elapsed().as_secs_f64()))?,
     )?;
-    let limit = context.limit().clone();
-    let sleep = move |_: &Lua, duration: LuaDuration| limit.sleep(duration.0);
+    let shared = context.clone();
+    let sleep = move |_: &Lua, duration: LuaDuration| shared.sleep(duration.0);
     natives.set("sleep", native(lua, "wait_until", sleep)?)?;
     let wrong = |_: &Lua, (call, position, expected, value): (String, usize, String, Value)| {
         let what = wrong_argument(&call, position, &expected, &value);

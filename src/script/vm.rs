@@ -15,7 +15,7 @@ use super::signature::wrong_argument;
 use super::vm_options::{attach_options, boot_options};
 use crate::runner::Event;
 use crate::sys;
-use crate::vm::{self, BootOptions, Exit, Limit, RunResult, State, VmError};
+use crate::vm::{self, BootOptions, Exit, RunResult, State, VmError};
 
 pub(super) const VM: &str = "vm";
 const PROCESS: &str = "process";
@@ -35,10 +35,7 @@ struct Process {
     process: RefCell<vm::Process>,
 }
 struct Console(SharedVm);
-struct Clock {
-    vm: SharedVm,
-    limit: Limit,
-}
+struct Clock(SharedVm);
 
 impl UserData for Vm {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
@@ -68,11 +65,20 @@ pub(super) fn provium_boot(context: &Context) -> mlua::Result<mlua::Function> {
         for vm in shared.scope() {
             let state = vm.borrow_mut().state();
             if matches!(state, State::Created | State::Shutdown) {
-                vm.borrow_mut().boot(BootOptions::default())?;
+                boot(&shared, &vm, BootOptions::default())?;
             }
         }
         Ok::<_, VmError>(())
     })
+}
+
+/// Boots `vm`; what it notes on the way goes into the log.
+fn boot(context: &Context, vm: &SharedVm, options: BootOptions) -> Result<(), VmError> {
+    let booted = vm.borrow_mut().boot(options);
+    for text in vm.borrow_mut().take_notes() {
+        context.emit(Event::Log { text });
+    }
+    booted
 }
 
 /// The native of `provium:shutdown()`: shuts all VMs of the scope down that are booted.
@@ -119,7 +125,8 @@ fn create(
     profile_name: &str,
     options: BootOptions,
 ) -> Result<Vm, VmError> {
-    let profile = context.config().profile(profile_name)?;
+    let mut profile = context.config().profile(profile_name)?;
+    profile.cold |= context.is_cold();
     let limit = context.limit().clone();
     let vm = vm::Vm::create(name, profile_name, profile, options, limit)?;
     Ok(Vm(context.add_vm(vm)))
@@ -135,9 +142,10 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
 
 fn register_vm(context: &Context) -> mlua::Result<()> {
     let methods = Methods::of(context, VM)?;
-    methods.add("vm:boot", |_, vm: &Vm, options: Options| {
+    let shared = context.clone();
+    methods.add("vm:boot", move |_, vm: &Vm, options: Options| {
         let options = boot_options(&options)?;
-        said(vm.0.borrow_mut().boot(options))?;
+        said(boot(&shared, &vm.0, options))?;
         Ok::<_, String>(Vm(vm.0.clone()))
     })?;
     methods.add("vm:shutdown", |_, vm: &Vm, ()| vm.0.borrow_mut().shutdown())?;
@@ -187,12 +195,8 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
     methods.add("vm:console", |_, vm: &Vm, ()| {
         Ok::<_, VmError>(Console(vm.0.clone()))
     })?;
-    let limit = context.limit().clone();
-    methods.add("vm:clock", move |_, vm: &Vm, ()| {
-        Ok::<_, VmError>(Clock {
-            vm: vm.0.clone(),
-            limit: limit.clone(),
-        })
+    methods.add("vm:clock", |_, vm: &Vm, ()| {
+        Ok::<_, VmError>(Clock(vm.0.clone()))
     })?;
     let shared = context.clone();
     methods.add("vm:run", move |_, vm: &Vm, args: Variadic<Value>| {
@@ -281,22 +285,23 @@ fn register_console(context: &Context) -> mlua::Result<()> {
 
 fn register_clock(context: &Context) -> mlua::Result<()> {
     let methods = Methods::of(context, CLOCK)?;
-    methods.add("clock:sleep", |_, clock: &Clock, duration: LuaDuration| {
-        clock.limit.sleep(duration.0)
+    let shared = context.clone();
+    methods.add("clock:sleep", move |_, _: &Clock, duration: LuaDuration| {
+        shared.sleep(duration.0)
     })?;
     methods.add("clock:get_ns", |_, clock: &Clock, ()| {
-        clock.vm.borrow_mut().time("clock:get_ns")
+        clock.0.borrow_mut().time("clock:get_ns")
     })?;
     methods.add("clock:get", |_, clock: &Clock, ()| {
-        let time = clock.vm.borrow_mut().time("clock:get")?;
+        let time = clock.0.borrow_mut().time("clock:get")?;
         Ok::<_, VmError>(time as f64 / 1e9)
     })?;
     methods.add("clock:set", |_, clock: &Clock, seconds: f64| {
         let time = (seconds * 1e9) as i64;
-        clock.vm.borrow_mut().set_time("clock:set", time)
+        clock.0.borrow_mut().set_time("clock:set", time)
     })?;
     methods.add("clock:advance", |_, clock: &Clock, by: LuaDuration| {
-        let mut vm = clock.vm.borrow_mut();
+        let mut vm = clock.0.borrow_mut();
         let time = vm.time("clock:advance")?;
         vm.set_time("clock:advance", time.saturating_add(by.0.as_nanos() as i64))
     })?;

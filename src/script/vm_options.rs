@@ -17,6 +17,7 @@ pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
         "files",
         "disks",
         "agent_timeout",
+        "cold",
     ])?;
     let text = |value: &Value| value.as_string().map(LuaString::to_string_lossy);
     Ok(BootOptions {
@@ -26,6 +27,7 @@ pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
         agent_timeout: options.duration("agent_timeout")?,
         files: options.list("files", boot_file)?,
         disks: options.list("disks", boot_disk)?,
+        cold: options.get("cold", "true or false")?,
     })
 }
 

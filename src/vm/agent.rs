@@ -168,3 +168,43 @@ fn no_answer(error: &std::io::Error) -> VmError {
         _ => VmError::Agent(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use qapi::qga::guest_ping;
+
+    /// What a ping finds when a hostile agent sends `bytes` again and again, until it hangs up.
+    fn ping(bytes: Vec<u8>, times: usize) -> Result<(), VmError> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let sender = std::thread::spawn(move || {
+            let _ = (0..times).try_for_each(|_| theirs.write_all(&bytes));
+        });
+        let mut agent = Agent::new(ours);
+        let answer = agent.execute(&guest_ping {}, &mut || Ok(())).map(drop);
+        drop(agent);
+        sender.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn gigabytes_without_an_end_are_an_error_and_not_our_memory() {
+        for piece in [b"x", b"\""] {
+            let error = ping(piece.repeat(1 << 20), 4096).unwrap_err();
+            assert!(error.to_string().contains("more than 64 MiB"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_an_error_or_an_answer_and_nothing_worse(bytes: Vec<u8>) {
+            let _ = ping(bytes, 1);
+        }
+
+        #[test]
+        fn json_of_another_kind_is_an_error(text in "[\\[{]?\"?[a-z]{0,6}\"?:?[0-9]{0,30}[\\]}]?\n") {
+            let _ = ping(text.into_bytes(), 1);
+        }
+    }
+}

@@ -10,11 +10,15 @@ use crate::config::Accel;
 /// The port on which the guest's agent listens, by QEMU's convention.
 const AGENT_PORT: &str = "org.qemu.guest_agent.0";
 /// Bytes of a serial number that virtio-blk passes on (`VIRTIO_BLK_ID_BYTES`).
-pub(super) const SERIAL_BYTES: usize = 20;
+const SERIAL_BYTES: usize = 20;
 
-/// How many disks a machine has room for: QEMU's `pc` has 32 slots on its PCI bus, of which the
-/// chipset takes two, and our two other devices one each.
-pub(super) const MOST_DISKS: usize = 28;
+/// Slots that disks can be plugged into while the guest runs: root ports of the PCIe bus. Each makes
+/// the guest boot a little longer.
+pub(super) const PORTS: u32 = 16;
+/// How many disks a machine has room for when it boots: beside those in the ports, one in each of the
+/// 32 slots of the bus that neither the chipset (two), the ports (eight to a slot) nor our two other
+/// devices take.
+pub(super) const MOST_DISKS: usize = (PORTS + 32 - 2 - PORTS / 8 - 2) as usize;
 
 /// All that makes up a machine.
 #[derive(Debug)]
@@ -25,13 +29,21 @@ pub(super) struct MachineSpec<'a> {
     /// KVM or TCG; `Auto` is decided by now.
     pub(super) accel: Accel,
     pub(super) disks: Vec<DriveSpec<'a>>,
-    /// Where the console is logged.
-    pub(super) console_log: &'a Path,
     pub(super) sockets: Sockets,
+    pub(super) start: Start,
+}
+
+/// How a machine comes to life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Its firmware boots the guest.
+    Boot,
+    /// It waits, stopped, for a saved state.
+    Resume,
 }
 
 /// The numbers of the sockets that QEMU inherits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sockets {
     pub(super) qmp: i32,
     pub(super) agent: i32,
@@ -47,6 +59,8 @@ pub(super) struct DriveSpec<'a> {
     pub(super) read_only: bool,
     /// Tells this drive's block node from all others of the machine.
     pub(super) number: u32,
+    /// Its slot, from 0; what has none is part of the machine from its start to its end.
+    pub(super) port: Option<u32>,
 }
 
 /// The command line, without the program.
@@ -62,7 +76,9 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "-display",
         "none",
         "-machine",
-        &format!("pc,accel={accel},usb=off,vmport=off"),
+        // To enable a device, the kernel of a `pc` computes a table of interrupts, anew for each
+        // device: under TCG that takes longer than all the rest of a hot-plug. `q35` has it ready.
+        &format!("q35,accel={accel},usb=off,vmport=off,sata=off"),
         "-cpu",
         cpu,
         "-m",
@@ -77,39 +93,37 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "-sandbox",
         "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-chardev",
-        &chardev(
-            "socket",
-            "console",
-            &[
-                ("fd", &spec.sockets.console.to_string()),
-                ("logfile", &spec.console_log.to_string_lossy()),
-                ("logappend", "on"),
-            ],
-        ),
+        // No `logfile`: what QEMU cannot write at once it logs again.
+        &chardev("console", spec.sockets.console),
         "-serial",
         "chardev:console",
         "-chardev",
-        &chardev("socket", "qmp", &[("fd", &spec.sockets.qmp.to_string())]),
+        &chardev("qmp", spec.sockets.qmp),
         "-mon",
         "chardev=qmp,mode=control",
         "-device",
         "virtio-rng-pci",
+        // A guest with a driver for it takes a new random seed when it is resumed.
+        "-device",
+        "vmgenid,guid=auto",
         "-device",
         "virtio-serial-pci",
         "-chardev",
-        &chardev(
-            "socket",
-            "agent",
-            &[("fd", &spec.sockets.agent.to_string())],
-        ),
+        &chardev("agent", spec.sockets.agent),
         // Without an ID there would be no event when the guest opens the port.
         "-device",
         &format!("virtserialport,id=agent-port,chardev=agent,name={AGENT_PORT}"),
     ]
     .map(str::to_owned)
     .into();
+    for port in 0..PORTS {
+        words.extend(["-device".into(), root_port(port)]);
+    }
     if let Some(initrd) = &spec.guest.initrd {
         words.extend(["-initrd".into(), initrd.to_string_lossy().into_owned()]);
+    }
+    if spec.start == Start::Resume {
+        words.extend(["-S", "-incoming", "defer"].map(str::to_owned));
     }
     for drive in &spec.disks {
         words.extend(["-blockdev".into(), blockdev(drive).to_string()]);
@@ -118,12 +132,44 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     words
 }
 
-/// A `-chardev` value; commas in values are doubled, as QEMU wants it.
-fn chardev(kind: &str, id: &str, values: &[(&str, &str)]) -> String {
-    let values = values
-        .iter()
-        .map(|(key, value)| format!(",{key}={}", value.replace(',', ",,")));
-    format!("{kind},id={id}{}", values.collect::<String>())
+/// The command line without what differs from VM to VM: machines with equal ones can go on from each
+/// other's states.
+pub(super) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
+    arguments(&MachineSpec {
+        disks: Vec::new(),
+        sockets: Sockets::default(),
+        start: Start::Boot,
+        ..*spec
+    })
+}
+
+/// Why a guest with this kernel command line has to find its disks when it boots, if it does.
+pub(super) fn needs_disks(cmdline: &str) -> Option<String> {
+    let root = cmdline.split_whitespace().find(|word| {
+        let device = word.strip_prefix("root=");
+        device.is_some_and(|device| !device.starts_with("/dev/ram"))
+    });
+    root.map(|word| format!("its kernel is told `{word}`"))
+}
+
+/// A root port: eight share a device of the PCIe bus.
+fn root_port(port: u32) -> String {
+    let (device, function) = (0x10 + port / 8, port % 8);
+    let shared = if function == 0 { "on" } else { "off" };
+    format!(
+        "pcie-root-port,id={},chassis={},slot={port},addr={device:x}.{function},multifunction={shared}",
+        port_id(port),
+        port + 1
+    )
+}
+
+fn port_id(port: u32) -> String {
+    format!("port{port}")
+}
+
+/// A channel to us: a socket that QEMU inherits.
+fn chardev(id: &str, socket: i32) -> String {
+    format!("socket,id={id},fd={socket}")
 }
 
 /// The block node of a drive: straight to the file in the mount, past the page cache, so that
@@ -142,15 +188,20 @@ pub(super) fn blockdev(drive: &DriveSpec<'_>) -> Value {
 
 /// The device of a drive. Errors are reported to the guest; the default would pause it.
 pub(super) fn device(drive: &DriveSpec<'_>) -> Value {
-    let serial: String = drive.id.chars().take(SERIAL_BYTES).collect();
     json!({
         "driver": "virtio-blk-pci",
         "id": device_id(drive.id),
         "drive": node(drive.number),
-        "serial": serial,
+        "bus": drive.port.map_or("pcie.0".into(), port_id),
+        "serial": serial(drive.id),
         "werror": "report",
         "rerror": "report",
     })
+}
+
+/// The serial number of the disk `id`: as much of it as there is room for.
+pub(super) fn serial(id: &str) -> String {
+    id.chars().take(SERIAL_BYTES).collect()
 }
 
 pub(super) fn node(number: u32) -> String {
@@ -179,6 +230,7 @@ mod tests {
             file: Path::new("/m/vda"),
             read_only: false,
             number: 3,
+            port: Some(2),
         }
     }
 
@@ -193,6 +245,7 @@ mod tests {
         assert_eq!(device["rerror"], "report");
         assert_eq!(device["serial"], "vda");
         assert_eq!(device["drive"], blockdev["node-name"]);
+        assert_eq!(device["bus"], "port2");
     }
 
     #[test]
@@ -211,19 +264,51 @@ mod tests {
             cpus: 2,
             accel: Accel::Tcg,
             disks: vec![drive()],
-            console_log: Path::new("/r/con,sole"),
             sockets: Sockets {
                 qmp: 5,
                 agent: 6,
                 console: 7,
             },
+            start: Start::Boot,
         });
         let line = words.join(" ");
         assert!(line.contains("accel=tcg"));
         assert!(line.contains("-m 256M -smp 2"));
         assert!(line.contains("-initrd /i"));
-        assert!(line.contains("fd=7,logfile=/r/con,,sole"));
+        assert!(line.contains("socket,id=console,fd=7"));
         assert!(words.contains(&blockdev(&drive()).to_string()));
         assert!(words.contains(&device(&drive()).to_string()));
+    }
+
+    #[test]
+    fn what_differs_from_vm_to_vm_is_no_part_of_the_identity() {
+        let guest = guest();
+        let spec = |start, qmp| MachineSpec {
+            guest: &guest,
+            memory: "256M",
+            cpus: 1,
+            accel: Accel::Tcg,
+            disks: vec![drive()],
+            sockets: Sockets {
+                qmp,
+                ..Sockets::default()
+            },
+            start,
+        };
+        let booted = spec(Start::Boot, 3);
+        let resumed = spec(Start::Resume, 4);
+        assert_eq!(identity(&booted), identity(&resumed));
+        let larger = MachineSpec {
+            memory: "1G",
+            ..booted
+        };
+        assert_ne!(identity(&larger), identity(&resumed));
+        assert!(arguments(&resumed).contains(&"-incoming".to_owned()));
+    }
+
+    #[test]
+    fn a_root_on_a_disk_has_to_be_there_when_the_guest_boots() {
+        assert!(needs_disks("console=ttyS0 root=/dev/vda1 ro").is_some());
+        assert_eq!(needs_disks("root=/dev/ram0 xroot=/dev/vda"), None);
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::arguments::{DriveSpec, MOST_DISKS};
+use super::arguments::{DriveSpec, MOST_DISKS, PORTS};
 use super::disk::{Backing, Mounted, check_image};
 use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
 use crate::fault::FaultSet;
@@ -76,12 +76,14 @@ impl Vm {
             control: mount.disk(id)?,
             data: None,
             number: self.drives,
+            port: None,
             read_only,
             plugged: false,
         })
     }
 
     fn plug(&mut self, record: &mut DiskRecord) -> Result<(), VmError> {
+        let free = self.free_port();
         let (State::Booted, Some(machine)) = (self.state, self.machine.as_mut()) else {
             return Ok(());
         };
@@ -89,11 +91,16 @@ impl Vm {
         let Some(mounted) = record.mounted_mut() else {
             return Ok(());
         };
+        mounted.port = Some(free.ok_or_else(|| VmError::Refused {
+            command: "vm:attach_disk".into(),
+            text: format!("a running guest takes {PORTS} disks, and has as many"),
+        })?);
         machine.plug(&DriveSpec {
             id: &id,
             file: &mounted.control.path(),
             read_only: mounted.read_only,
             number: mounted.number,
+            port: mounted.port,
         })?;
         mounted.plugged = true;
         Ok(())
@@ -108,6 +115,13 @@ impl Vm {
             Some(number) => Ok(machine.drive(&record.id, number)?.obstacles()),
             None => Ok(vec!["the guest does not have it".into()]),
         })
+    }
+
+    /// The lowest slot of the machine without a disk.
+    fn free_port(&self) -> Option<u32> {
+        let port = |disk: &Rc<RefCell<DiskRecord>>| disk.borrow().mounted()?.port;
+        let taken: Vec<_> = self.disks.iter().filter_map(port).collect();
+        (0..PORTS).find(|port| !taken.contains(port))
     }
 
     fn unmount_disk(&self, id: &str) {

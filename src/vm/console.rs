@@ -1,10 +1,10 @@
-//! The guest's console: a log that QEMU writes and we read.
+//! The log of the guest's console: what is new in it, and whether the kernel says that it is over.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// What the kernel prints when it is over.
+/// What the kernel prints, after the time, when it is over.
 const PANIC: &str = "Kernel panic - not syncing";
 /// Lines of the console that a message shows.
 const END_LINES: usize = 20;
@@ -40,6 +40,12 @@ impl Console {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// What was not consumed yet.
+    pub(super) fn news(&self) -> Vec<u8> {
+        let log = std::fs::read(&self.path).unwrap_or_default();
+        log.get(self.expected..).unwrap_or_default().to_vec()
+    }
+
     /// The last lines, for a message.
     pub(super) fn end(&self) -> String {
         end_of(&self.path)
@@ -68,9 +74,21 @@ impl Console {
         let text = std::mem::take(&mut self.unfinished) + &String::from_utf8_lossy(&new);
         let (lines, rest) = text.rsplit_once('\n').unwrap_or(("", &text));
         self.unfinished = rest.to_owned();
-        let panic = lines.lines().find(|line| line.contains(PANIC))?;
+        let panic = lines.lines().find(|line| is_panic(line))?;
         Some(panic.trim().to_owned())
     }
+}
+
+/// Whether the kernel itself says so: with `[TIME]` first, which a program that prints the words to
+/// the console does not have.
+fn is_panic(line: &str) -> bool {
+    let mut rest = line.trim();
+    let mut has_time = false;
+    while let Some((_, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        has_time = true;
+        rest = after.trim_start();
+    }
+    has_time && rest.starts_with(PANIC)
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -112,6 +130,19 @@ mod tests {
         let panic = console.new_panic().unwrap();
         assert_eq!(panic, "[1.0] Kernel panic - not syncing: Attempted");
         assert_eq!(console.new_panic(), None);
+    }
+
+    #[test]
+    fn only_the_kernel_panics_whatever_else_prints_the_words() {
+        assert!(is_panic("[    2.718281] Kernel panic - not syncing: sysrq"));
+        assert!(is_panic("[ 2.7][   T1] Kernel panic - not syncing: sysrq"));
+        for line in [
+            "Kernel panic - not syncing: a joke",
+            "[ 2.7] audit: Kernel panic - not syncing",
+            "[ 2.7] all is well",
+        ] {
+            assert!(!is_panic(line), "{line}");
+        }
     }
 
     #[test]

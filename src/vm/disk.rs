@@ -47,6 +47,8 @@ pub(super) struct Mounted {
     pub(super) data: Option<DataFile>,
     /// Tells its block node from others.
     pub(super) number: u32,
+    /// Its slot in the machine that it is plugged into.
+    pub(super) port: Option<u32>,
     pub(super) read_only: bool,
     /// The machine has it.
     pub(super) plugged: bool,

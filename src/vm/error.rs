@@ -56,6 +56,8 @@ pub enum VmError {
     TooManyDisks { vm: String, most: usize },
     #[error("{command}: {text}")]
     Refused { command: String, text: String },
+    #[error("device_add: the guest does not see disk `{id}`\n{console}")]
+    NotSeen { id: String, console: String },
     #[error("the guest agent: {0}")]
     Agent(String),
     #[error(

@@ -3,6 +3,7 @@
 use qapi::qga::{guest_file_close, guest_file_open, guest_file_read, guest_file_write};
 
 use super::agent::{Agent, Well};
+use super::machine::Machine;
 use super::{Command, Exit, Vm, VmError};
 
 /// Bytes that one message to or from the agent carries.
@@ -35,11 +36,7 @@ impl Vm {
 
     /// Makes `data` the content of the file at `path` in the guest.
     pub fn write_file(&mut self, path: &str, data: &[u8]) -> Result<(), VmError> {
-        let write =
-            |agent: &mut Agent, handle, well: Well<'_>| write_all(agent, handle, well, data);
-        self.with_machine("vm:write_file", |machine| {
-            machine.agent(|agent, well| with_file(agent, well, path, "w", write))
-        })
+        self.with_machine("vm:write_file", |machine| machine.write_file(path, data))
     }
 
     /// What the guest knows of `path`; links are not followed.
@@ -112,6 +109,15 @@ impl Vm {
             return Err(VmError::Guest(text));
         }
         Ok(String::from_utf8_lossy(&result.stdout).into_owned())
+    }
+}
+
+impl Machine {
+    /// Makes `data` the content of the file at `path` in the guest.
+    pub(super) fn write_file(&mut self, path: &str, data: &[u8]) -> Result<(), VmError> {
+        let write =
+            |agent: &mut Agent, handle, well: Well<'_>| write_all(agent, handle, well, data);
+        self.agent(|agent, well| with_file(agent, well, path, "w", write))
     }
 }
 

@@ -9,8 +9,9 @@ use crate::dirs;
 /// The built-in guest, in the cache.
 pub const DEFAULT_GUEST: &str = "default";
 
-/// What every guest's command line begins with: the console is logged, a panic is seen.
-const CMDLINE: &str = "console=ttyS0 panic=0";
+/// What every guest's command line begins with: the console is logged, a panic is seen, by the time
+/// that stands before it.
+const CMDLINE: &str = "console=ttyS0 panic=0 printk.time=1";
 /// What makes the default guest boot sooner under TCG. It guards nothing but a test.
 const QUICK: &str = "mitigations=off tsc=reliable cryptomgr.notests nokaslr";
 

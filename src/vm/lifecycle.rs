@@ -1,23 +1,18 @@
 //! A VM from its creation to its end.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::arguments::{DriveSpec, MachineSpec};
 use super::attach::close_record;
 use super::folder::Folder;
 use super::machine::Machine;
 use super::mount_server::MountServer;
-use super::{
-    AttachOptions, Command, DiskRecord, Guest, Kvm, Limit, Process, RunResult, Terminal, VmError,
-    kvm,
-};
-use crate::config::{Accel, Profile};
+use super::{BootOptions, Command, DiskRecord, Limit, Process, RunResult, Terminal, VmError};
+use crate::config::Profile;
 
 /// How long a guest may take to boot, unless a test says otherwise.
-const BOOT: Duration = Duration::from_secs(60);
+pub(super) const BOOT: Duration = Duration::from_secs(60);
 
 /// Where a VM is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,87 +42,15 @@ impl State {
     }
 }
 
-/// What one boot may change about the profile.
-#[derive(Clone, Debug, Default)]
-pub struct BootOptions {
-    /// With a unit, as QEMU takes it.
-    pub memory: Option<String>,
-    /// How many virtual processors.
-    pub cpus: Option<u32>,
-    /// Added to the kernel's command line.
-    pub kernel_cmdline: Option<String>,
-    /// How long until the agent has to answer.
-    pub agent_timeout: Option<Duration>,
-    /// Written once the agent answers.
-    pub files: Vec<BootFile>,
-    /// Attached before the guest starts.
-    pub disks: Vec<BootDisk>,
-}
-
-impl BootOptions {
-    /// These, and what they leave open as `defaults` have it.
-    fn or(self, defaults: &Self) -> Self {
-        Self {
-            memory: self.memory.or_else(|| defaults.memory.clone()),
-            cpus: self.cpus.or(defaults.cpus),
-            // Both are additions.
-            kernel_cmdline: match (&defaults.kernel_cmdline, self.kernel_cmdline) {
-                (Some(default), Some(own)) => Some(format!("{default} {own}")),
-                (default, own) => own.or_else(|| default.clone()),
-            },
-            agent_timeout: self.agent_timeout.or(defaults.agent_timeout),
-            files: match self.files.is_empty() {
-                true => defaults.files.clone(),
-                false => self.files,
-            },
-            disks: match self.disks.is_empty() {
-                true => defaults.disks.clone(),
-                false => self.disks,
-            },
-        }
-    }
-}
-
-/// A file that a guest is to find.
-#[derive(Clone, Debug)]
-pub struct BootFile {
-    /// In the guest.
-    pub path: String,
-    /// All that is in it.
-    pub content: Vec<u8>,
-    /// Its permission bits, if they matter.
-    pub mode: Option<u32>,
-}
-
-/// A disk that a guest is to find.
-#[derive(Clone, Debug)]
-pub struct BootDisk {
-    /// Its name; as [`attach_disk`](Vm::attach_disk) chooses it without one.
-    pub id: Option<String>,
-    /// What is on it.
-    pub image: BootImage,
-    /// Whether writing to it fails.
-    pub read_only: bool,
-}
-
-/// Where the bytes of a boot disk come from.
-#[derive(Clone, Debug)]
-pub enum BootImage {
-    /// An image of the host.
-    Path(PathBuf),
-    /// An empty one of this many bytes, which is removed with the VM.
-    Scratch(u64),
-}
-
 /// A virtual machine. Its QEMU, its mount and its folder end with it.
 ///
 /// Used by one thread, which lives as long as it: QEMU and the mount server die with that thread.
 pub struct Vm {
     pub(super) name: String,
-    profile_name: String,
-    profile: Profile,
-    defaults: BootOptions,
-    limit: Limit,
+    pub(super) profile_name: String,
+    pub(super) profile: Profile,
+    pub(super) defaults: BootOptions,
+    pub(super) limit: Limit,
     pub(super) state: State,
     // In the order in which they have to end: QEMU has files in the mount, which is in the folder.
     pub(super) machine: Option<Machine>,
@@ -136,7 +59,11 @@ pub struct Vm {
     pub(super) server: Option<MountServer>,
     pub(super) folder: Folder,
     pub(super) drives: u32,
-    patience: Duration,
+    pub(super) patience: Duration,
+    /// What those who read the log should know.
+    pub(super) notes: Vec<String>,
+    /// Why the guest is over, while nobody was told.
+    pub(super) untold: Option<VmError>,
 }
 
 impl Vm {
@@ -164,6 +91,8 @@ impl Vm {
             folder,
             drives: 0,
             patience: BOOT,
+            notes: Vec::new(),
+            untold: None,
         })
     }
 
@@ -180,7 +109,24 @@ impl Vm {
     /// Where it is in its life.
     pub fn state(&mut self) -> State {
         self.note_power_off();
+        self.note_end();
         self.state
+    }
+
+    /// Fails, once, when the guest is over and nobody was told: its kernel panicked, or QEMU is gone.
+    pub fn check(&mut self) -> Result<(), VmError> {
+        self.state();
+        self.untold.take().map_or(Ok(()), Err)
+    }
+
+    fn note_end(&mut self) {
+        let is_running = matches!(self.state, State::Booted | State::Paused);
+        let machine = self.machine.as_mut().filter(|_| is_running);
+        let checked = machine.map_or(Ok(()), |machine| machine.health.check());
+        if let Err(error @ (VmError::Exited { .. } | VmError::Panicked { .. })) = checked {
+            self.stopped(State::Dead);
+            self.untold = Some(error);
+        }
     }
 
     /// A guest that powered itself down is shut down, as if it had been asked to.
@@ -191,6 +137,11 @@ impl Vm {
             self.machine = None;
             self.stopped(State::Shutdown);
         }
+    }
+
+    /// What happened that those who read the log should know, since the last call.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Its run-time folder: mount point, logs.
@@ -209,86 +160,6 @@ impl Vm {
             Some(machine) => machine.console().all(),
             None => super::console::Console::new(&self.folder.console()).all(),
         }
-    }
-
-    /// Starts it, with all disks that are attached, and waits for the guest's agent.
-    pub fn boot(&mut self, options: BootOptions) -> Result<(), VmError> {
-        if !matches!(self.state(), State::Created | State::Shutdown) {
-            return Err(self.wrong_state("vm:boot", "created or shutdown"));
-        }
-        let options = &options.or(&self.defaults);
-        let mut guest = Guest::of(&self.profile, &self.profile_name)?;
-        if let Some(added) = &options.kernel_cmdline {
-            guest.cmdline = format!("{} {added}", guest.cmdline);
-        }
-        self.patience = options.agent_timeout.unwrap_or(BOOT);
-        for disk in &options.disks {
-            self.attach_boot_disk(disk)?;
-        }
-        let machine = self.start_machine(&guest, options);
-        self.state = if machine.is_ok() {
-            State::Booted
-        } else {
-            State::Dead
-        };
-        self.machine = Some(machine?);
-        for disk in &self.disks {
-            if let Some(mounted) = disk.borrow_mut().mounted_mut() {
-                mounted.plugged = true;
-            }
-        }
-        for file in &options.files {
-            self.write_file(&file.path, &file.content)?;
-            if let Some(mode) = file.mode {
-                self.chmod(&file.path, mode)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn attach_boot_disk(&mut self, disk: &BootDisk) -> Result<(), VmError> {
-        let image = match &disk.image {
-            BootImage::Path(path) => path.clone(),
-            BootImage::Scratch(size) => self.folder.scratch_image(*size)?,
-        };
-        let options = AttachOptions {
-            id: disk.id.clone(),
-            size: None,
-            image: Some(image),
-            read_only: disk.read_only,
-        };
-        self.attach_disk(options).map(drop)
-    }
-
-    fn start_machine(&self, guest: &Guest, options: &BootOptions) -> Result<Machine, VmError> {
-        let profile = &self.profile;
-        let accel = match (profile.accel, kvm()) {
-            (Accel::Auto, Kvm::Works) => Accel::Kvm,
-            (Accel::Auto, _) => Accel::Tcg,
-            (chosen, _) => chosen,
-        };
-        let records: Vec<_> = self.disks.iter().map(|disk| disk.borrow()).collect();
-        let files: Vec<_> = records.iter().map(|disk| disk.path()).collect();
-        let drives = records.iter().zip(&files).filter_map(|(disk, file)| {
-            Some(DriveSpec {
-                id: &disk.id,
-                file: file.as_deref()?,
-                read_only: disk.mounted()?.read_only,
-                number: disk.mounted()?.number,
-            })
-        });
-        let drives: Vec<_> = drives.collect();
-        let console_log = self.folder.console();
-        let spec = |sockets| MachineSpec {
-            guest,
-            memory: options.memory.as_deref().unwrap_or(&profile.memory),
-            cpus: options.cpus.unwrap_or(profile.cpus),
-            accel,
-            disks: drives,
-            console_log: &console_log,
-            sockets,
-        };
-        Machine::boot(spec, &self.folder, &self.limit, self.patience)
     }
 
     /// Powers the guest down.
@@ -405,7 +276,7 @@ impl Vm {
         }
     }
 
-    fn stopped(&mut self, state: State) {
+    pub(super) fn stopped(&mut self, state: State) {
         self.state = state;
         for disk in &self.disks {
             if let Some(mounted) = disk.borrow_mut().mounted_mut() {
@@ -415,7 +286,7 @@ impl Vm {
     }
 
     fn running(&mut self, call: &'static str) -> Result<&mut Machine, VmError> {
-        self.note_power_off();
+        self.check()?;
         let error = self.wrong_state(call, "booted");
         let is_booted = self.state == State::Booted;
         self.machine.as_mut().filter(|_| is_booted).ok_or(error)

@@ -1,12 +1,15 @@
 //! A running machine: QEMU with its channels. It ends when this is dropped.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use qapi::qga::{guest_get_time, guest_set_time};
+use qapi::qga::{guest_file_close, guest_file_open, guest_get_time, guest_set_time};
 use qapi::qmp::{self, Event};
 
 use super::agent::Agent;
-use super::arguments::{DriveSpec, MachineSpec, Sockets, blockdev, device, device_id, node};
+use super::arguments::{
+    DriveSpec, MachineSpec, Sockets, blockdev, device, device_id, node, serial,
+};
 use super::console::Console;
 use super::folder::Folder;
 use super::qemu::{Channels, Qemu};
@@ -23,6 +26,10 @@ const QUIT: Duration = Duration::from_secs(5);
 const POWER_DOWN: Duration = Duration::from_secs(20);
 /// How long a killed process may take to be gone.
 const KILLED: Duration = Duration::from_secs(5);
+/// How long a guest may take for the link to a new disk before it is looked for in other ways.
+const LINKED: Duration = Duration::from_millis(500);
+/// Between two looks for the link.
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
 /// Between two looks at a guest from which nothing comes by itself.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -31,19 +38,19 @@ pub(super) struct Machine {
     qmp: Qmp,
     agent: Agent,
     terminal: Terminal,
-    health: Health,
+    pub(super) health: Health,
 }
 
 /// Whether it makes sense to wait for the guest any longer.
-struct Health {
+pub(super) struct Health {
     qemu: Qemu,
     console: Console,
-    limit: Limit,
+    pub(super) limit: Limit,
 }
 
 impl Health {
     /// Fails when QEMU is gone, the kernel has panicked, or the test's time is up.
-    fn check(&mut self) -> Result<(), VmError> {
+    pub(super) fn check(&mut self) -> Result<(), VmError> {
         if self.qemu.exited().is_some() {
             return Err(self.exit_error());
         }
@@ -76,27 +83,27 @@ impl Process {
 }
 
 impl Machine {
-    /// Starts QEMU and waits until the guest's agent answers.
-    pub(super) fn boot<'a>(
+    /// Starts QEMU and greets it. What the console shows is news from where `console_log` stands.
+    pub(super) fn launch<'a>(
         spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
         folder: &Folder,
+        console_log: Console,
         limit: &Limit,
-        patience: Duration,
+        deadline: Instant,
     ) -> Result<Self, VmError> {
-        let deadline = Instant::now() + patience;
-        let console_log = Console::new(&folder.console());
         let (mut qemu, channels) = Qemu::start(spec, &folder.qemu_log())?;
         let Channels {
             qmp,
             agent,
             console,
         } = channels;
-        let terminal = Terminal::open(console).map_err(VmError::io("the guest's console"))?;
+        let terminal = Terminal::open(console, &folder.console());
+        let terminal = terminal.map_err(VmError::io("the guest's console"))?;
         let qmp = Qmp::connect(qmp, deadline).map_err(|error| match error {
             QmpError::Gone => qemu.exit_error("while it started"),
             QmpError::Failed(error) => error,
         })?;
-        let mut machine = Self {
+        Ok(Self {
             qmp,
             agent: Agent::new(agent),
             terminal,
@@ -105,9 +112,7 @@ impl Machine {
                 console: console_log,
                 limit: limit.clone(),
             },
-        };
-        machine.wait_for_agent(deadline, patience)?;
-        Ok(machine)
+        })
     }
 
     pub(super) fn console(&self) -> &Console {
@@ -128,7 +133,12 @@ impl Machine {
         self.wait_for_agent(deadline, patience)
     }
 
-    fn wait_for_agent(&mut self, deadline: Instant, patience: Duration) -> Result<(), VmError> {
+    /// Waits until the agent of a booting guest answers.
+    pub(super) fn wait_for_agent(
+        &mut self,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<(), VmError> {
         let mut opened = false;
         while !opened {
             self.health.check()?;
@@ -143,6 +153,12 @@ impl Machine {
             opened = events.iter().any(is_agent_opening);
         }
         self.agent.sync(deadline)
+    }
+
+    /// Gives QEMU a duplicate of `file`, to be used once as `fd:NAME`.
+    pub(super) fn give(&mut self, name: &str, file: BorrowedFd<'_>) -> Result<(), VmError> {
+        let given = self.qmp.give(name, file);
+        given.map_err(|error| self.explain(error))
     }
 
     pub(super) fn execute<C: qapi::Command>(&mut self, command: &C) -> Result<C::Ok, VmError> {
@@ -274,11 +290,7 @@ impl Machine {
 
     /// Plugs a disk in, and waits until the guest has it.
     pub(super) fn plug(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
-        self.execute(&Raw::<qmp::blockdev_add>::new(blockdev(drive)))?;
-        if let Err(error) = self.execute(&Raw::<qmp::device_add>::new(device(drive))) {
-            let _ = self.remove_node(drive.number);
-            return Err(error);
-        }
+        self.insert(drive)?;
         let seen = self.wait_for_disk(drive.id);
         if seen.is_err() {
             // As far as the guest lets go of it: the disk is not attached.
@@ -287,9 +299,50 @@ impl Machine {
         seen
     }
 
-    /// Waits until the guest's kernel shows the disk by its serial number; a guest whose kernel
-    /// does not hot-plug is told apart by the deadline.
+    /// Plugs a disk in; the guest finds it when it runs.
+    fn insert(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
+        self.execute(&Raw::<qmp::blockdev_add>::new(blockdev(drive)))?;
+        let inserted = self.execute(&Raw::<qmp::device_add>::new(device(drive)));
+        if inserted.is_err() {
+            let _ = self.remove_node(drive.number);
+        }
+        inserted.map(drop)
+    }
+
+    /// Waits until the guest's kernel shows the disk by its serial number, and its udev or mdev has
+    /// a link to it; a guest whose kernel does not hot-plug is told apart by the deadline.
     fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
+        let deadline = Instant::now() + LINKED;
+        while Instant::now() < deadline {
+            if self.has_link(id)? {
+                return Ok(());
+            }
+            std::thread::sleep(self.health.limit.cut(LOOK_AGAIN));
+        }
+        self.look_for_disk(id)
+    }
+
+    /// Whether the guest has the link to the disk. Nothing is opened, and no process started, which
+    /// would keep a slow guest from its work: below a disk there is nothing, and what the agent says
+    /// about it tells a disk from none.
+    fn has_link(&mut self, id: &str) -> Result<bool, VmError> {
+        let below = guest_file_open {
+            path: format!("/dev/disk/by-id/virtio-{}/.", serial(id)),
+            mode: None,
+        };
+        match self.agent(|agent, well| agent.execute(&below, well)) {
+            Err(VmError::Agent(text)) => Ok(text.contains("Not a directory")),
+            Err(error) => Err(error),
+            Ok(handle) => {
+                let close = guest_file_close { handle };
+                self.agent(|agent, well| agent.execute(&close, well))?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Waits in the guest, which may have no links, or an agent that speaks another language.
+    fn look_for_disk(&mut self, id: &str) -> Result<(), VmError> {
         const LOOK: &str = r#"
             n=0
             until grep -qxF -- "$1" /sys/block/*/serial && { [ ! -d /dev/disk/by-id ] || [ -e "/dev/disk/by-id/virtio-$1" ]; }; do
@@ -297,20 +350,16 @@ impl Machine {
                 [ "$n" -lt 500 ] || exit 1
                 sleep 0.01
             done 2>/dev/null"#;
-        let serial: String = id.chars().take(super::arguments::SERIAL_BYTES).collect();
         let look = Command {
-            args: vec!["-c".into(), LOOK.into(), "sh".into(), serial],
+            args: vec!["-c".into(), LOOK.into(), "sh".into(), serial(id)],
             timeout: Some(Duration::from_secs(30)),
             ..Command::shell("")
         };
         match self.run(&look)?.exit {
             Exit::Exited(0) => Ok(()),
-            _ => Err(VmError::Refused {
-                command: "device_add".into(),
-                text: format!(
-                    "the guest does not see disk `{id}`\n{}",
-                    self.health.console.end()
-                ),
+            _ => Err(VmError::NotSeen {
+                id: id.to_owned(),
+                console: self.health.console.end(),
             }),
         }
     }

@@ -1,8 +1,7 @@
 //! The QEMU process.
 
 use std::fs::File;
-use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,13 @@ use crate::sys;
 pub const PROGRAM: &str = "qemu-system-x86_64";
 /// Most bytes of its messages that an error shows.
 const LOG_END: usize = 4000;
+
+/// Where the program is that would be started.
+pub(super) fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join(PROGRAM));
+    places.find(|place| place.is_file())
+}
 
 /// A running QEMU. It is killed when this is dropped, and when the thread that started it ends.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! QEMU's control channel.
 
 use std::io::BufReader;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,15 @@ impl Qmp {
         self.protocol
             .execute(command)
             .map_err(|error| explain(C::NAME, error))
+    }
+
+    /// Gives QEMU a duplicate of `file`, to be used once as `fd:NAME`.
+    pub(super) fn give(&mut self, name: &str, file: BorrowedFd<'_>) -> Result<(), QmpError> {
+        self.channel.until(Instant::now() + ANSWER);
+        let sent = self.channel.send_file(file);
+        sent.map_err(|error| explain("getfd", error.into()))?;
+        let fdname = name.to_owned();
+        self.execute(&qmp::getfd { fdname }).map(drop)
     }
 
     /// The events that have come, waiting up to `timeout` for the first.

@@ -1,10 +1,12 @@
 //! The guest's serial console as a terminal: what it prints, as it comes, and a way to type.
 //!
-//! QEMU logs the console by itself, but it waits for whoever is on the other end of the socket: a
-//! thread takes what comes and gives it to the watcher, if there is one.
+//! QEMU waits for whoever is on the other end of the socket: a thread takes what comes, writes it to
+//! the log, and gives it to the watcher, if there is one.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,15 +26,17 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub(super) fn open(socket: UnixStream) -> io::Result<Self> {
+    /// What the guest prints is added to `log`.
+    pub(super) fn open(socket: UnixStream, log: &Path) -> io::Result<Self> {
         socket.set_write_timeout(Some(TYPING))?;
+        let log = File::options().create(true).append(true).open(log)?;
         let terminal = Self {
             socket: Arc::new(socket),
             watcher: Watcher::default(),
         };
         let (socket, watcher) = (Arc::clone(&terminal.socket), Arc::clone(&terminal.watcher));
         let thread = std::thread::Builder::new().name("console".into());
-        thread.spawn(move || drain(&socket, &watcher))?;
+        thread.spawn(move || drain(&socket, log, &watcher))?;
         Ok(terminal)
     }
 
@@ -48,12 +52,16 @@ impl Terminal {
     }
 }
 
-fn drain(mut socket: &UnixStream, watcher: &Watcher) {
+fn drain(mut socket: &UnixStream, mut log: File, watcher: &Watcher) {
     let mut buffer = [0; 4096];
     loop {
         match socket.read(&mut buffer) {
             Ok(0) => return,
-            Ok(n) => show(watcher, &buffer[..n]),
+            Ok(n) => {
+                // A log that cannot be written must not stop the guest.
+                let _ = log.write_all(&buffer[..n]);
+                show(watcher, &buffer[..n]);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return,
         }

@@ -72,5 +72,5 @@ end)
 
 test("an unknown boot option is named with the known ones", function(t)
   local err = t:assert_raises(function() provium:vm("v", "peios"):boot({ memroy = "1G" }) end)
-  t:assert_contains(err, "vm:boot: unknown option `memroy` (known: memory, cpus, kernel_cmdline, files, disks, agent_timeout)")
+  t:assert_contains(err, "vm:boot: unknown option `memroy` (known: memory, cpus, kernel_cmdline, files, disks, agent_timeout, cold)")
 end)

@@ -288,14 +288,28 @@ fn control_files_answer_while_the_storage_hangs() {
             .map(|file| scope.spawn(read(file)))
             .collect();
         std::thread::sleep(std::time::Duration::from_millis(200));
-        let started = std::time::Instant::now();
         let in_flight = inner.stat("in_flight");
-        inner.arm("slow");
-        assert_eq!(inner.read("vda/faults"), "slow\n");
-        inner.clear();
-        let took = started.elapsed();
+        let point = inner.point().display().to_string();
+        let ask = |what: &dyn Fn()| {
+            let time = |_| {
+                let started = std::time::Instant::now();
+                what();
+                started.elapsed()
+            };
+            // The quickest counts: whatever else this machine does is no part of it.
+            (0..5).map(time).min().unwrap()
+        };
+        let times = [
+            ask(&|| drop(inner.read("vda/stats"))),
+            ask(&|| inner.arm("slow")),
+            ask(&|| assert_eq!(inner.read("vda/faults"), "slow\n")),
+            ask(&|| inner.clear()),
+            ask(&|| assert!(inner.read("disks").starts_with("vda 16777216 rw "))),
+            ask(&|| assert!(stdout(&provium(&["status", &point])).contains("16.00 MiB"))),
+        ];
         outer.signal(libc::SIGCONT);
-        assert!(took < std::time::Duration::from_millis(100), "{took:?}");
+        let limit = std::time::Duration::from_millis(100);
+        assert!(times.iter().all(|took| *took < limit), "{times:?}");
         assert!(in_flight >= 2, "{in_flight}");
         for reader in readers {
             assert_eq!(reader.join().unwrap().unwrap(), 512);

@@ -119,6 +119,59 @@ fn a_guest_that_panics_fails_its_test_at_once_and_later_ones_get_what_their_scop
 }
 
 #[test]
+fn a_guest_that_panics_while_nobody_asks_it_for_anything_fails_its_test_too() {
+    let panics = "vm:run_async('echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger')";
+    let lua = format!(
+        "test('sleeps', function(t)
+          local vm = provium:vm('v', 'default'):boot()
+          {panics}
+          vm:clock():sleep(30)
+        end)
+        test('waits', function(t)
+          local vm = provium:vm('v', 'default'):boot()
+          {panics}
+          wait_until(function() return false end, {{ timeout = 30 }})
+        end)
+        test('ends', function(t)
+          local vm = provium:vm('v', 'default'):boot()
+          {panics}
+          wait_until(function() return vm:state() == 'dead' end)
+        end)
+        test('is told', function(t)
+          local vm = provium:vm('v', 'default'):boot()
+          {panics}
+          while pcall(vm.run, vm, 'true') do end
+          t:assert_eq(vm:state(), 'dead')
+        end)
+        test('is not fooled', function(t)
+          local vm = provium:vm('v', 'default'):boot()
+          vm:run(\"echo 'Kernel panic - not syncing: a joke' > /dev/ttyS0\"):assert_ok()
+          vm:console():expect('a joke')
+          vm:run('true'):assert_ok()
+        end)"
+    );
+    let Some(folder) = folder(&[("a", &lua)]) else {
+        return;
+    };
+    let output = test(&folder, &["."]);
+    let texts = [
+        "clock:sleep: the guest's kernel panicked: ",
+        "wait_until: the guest's kernel panicked: ",
+        "FAIL  a.test.lua: ends",
+        "PASS  a.test.lua: is told",
+        "PASS  a.test.lua: is not fooled",
+        "2 passed, 3 failed",
+    ];
+    assert_report(&output, 1, &texts);
+    assert_eq!(
+        stdout(&output)
+            .matches("the guest's kernel panicked: [")
+            .count(),
+        3
+    );
+}
+
+#[test]
 fn a_retry_has_a_fresh_vm() {
     let lua = "
         local vm = provium:vm('v', 'default'):boot()

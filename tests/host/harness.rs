@@ -96,6 +96,21 @@ impl Mount {
         self.server.id()
     }
 
+    /// A number of /proc/PID/status of the server, as `VmRSS` (KiB) or `Threads`.
+    pub fn server_status(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server())).unwrap();
+        let value = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        value
+            .unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
     pub fn signal(&self, signal: i32) {
         send(self.server.id(), signal);
     }

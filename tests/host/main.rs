@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+mod access;
 mod cli;
 mod control_files;
 mod data;
@@ -11,6 +12,7 @@ mod faults;
 mod guest_runs;
 mod guests;
 mod harness;
+mod integrity;
 mod layers;
 mod observing;
 mod reports;
@@ -18,7 +20,9 @@ mod rules;
 mod runner;
 mod selection;
 mod start;
+mod storage;
 mod suite;
 mod survival;
 mod terminal;
 mod trying;
+mod warm;

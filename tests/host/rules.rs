@@ -222,16 +222,11 @@ fn ten_thousand_held_requests_hold_up_nobody_else() {
         let quickest = (0..5).map(time).min().unwrap();
         assert!(quickest < Duration::from_millis(50), "{file}: {quickest:?}");
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", mount.server())).unwrap();
-    let number = |key: &str| -> u64 {
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(key))
-            .unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
-    };
-    assert!(number("Threads:") < 64, "{status}");
-    assert!(number("VmRSS:") < 200 * 1024, "{status}");
+    let (threads, memory) = (mount.server_status("Threads"), mount.server_status("VmRSS"));
+    assert!(
+        threads < 64 && memory < 200 * 1024,
+        "{threads} threads, {memory} KiB"
+    );
     println!("answered within {:?}", started.elapsed());
     mount.clear();
     mount.append("vda/faults", "slow").unwrap();

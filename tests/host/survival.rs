@@ -171,3 +171,33 @@ fn a_hundred_mounts_leave_nothing_behind() {
     }
     assert!(!is_mounted(point.as_ref()));
 }
+
+#[test]
+fn a_thousand_disks_come_and_go_and_the_server_has_grown_by_nothing() {
+    let mount = Mount::new();
+    let image = new_image(&mount.folder().join("vdb.img"), MIB);
+    let cycle = |times| {
+        for _ in 0..times {
+            mount
+                .append("attach", &format!("vdb {}", image.display()))
+                .unwrap();
+            mount.append("vdb/faults", "eio_write at=9+1").unwrap();
+            assert_eq!(std::fs::read(mount.path("vdb")).unwrap().len() as u64, MIB);
+            mount.append("detach", "vdb").unwrap();
+        }
+    };
+    let count = |folder: &str| {
+        let folder = format!("/proc/{}/{folder}", mount.server());
+        std::fs::read_dir(folder).unwrap().count()
+    };
+    cycle(100);
+    let (descriptors, memory) = (count("fd"), mount.server_status("VmRSS"));
+    cycle(900);
+    assert_eq!(count("fd"), descriptors);
+    assert!(
+        count("task") < 20,
+        "threads end when they have nothing to do"
+    );
+    let grown = mount.server_status("VmRSS").saturating_sub(memory);
+    assert!(grown < 2048, "{grown} KiB");
+}

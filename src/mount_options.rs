@@ -7,13 +7,13 @@ use crate::names::{BadId, valid_id};
 
 /// What `-o` can say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct MountOptions {
+pub struct MountOptions {
     /// Other users may open the data files.
-    pub(super) allow_other: bool,
+    pub allow_other: bool,
     /// All disks are served for reading only.
-    pub(super) read_only: bool,
+    pub read_only: bool,
     /// Disks, for fstab, where there is no `--disk`.
-    pub(super) disks: Vec<DiskSpec>,
+    pub disks: Vec<DiskSpec>,
 }
 
 const KNOWN: &str = "allow_other, ro, rw, disk=ID=IMAGE, rodisk=ID=IMAGE";
@@ -24,7 +24,7 @@ const FSTAB: [&str; 15] = [
 ];
 
 /// Parses the `-o` texts, each a list with commas.
-pub(super) fn parse_options(texts: &[String]) -> Result<MountOptions, String> {
+pub fn parse_options(texts: &[String]) -> Result<MountOptions, String> {
     let mut options = MountOptions::default();
     let words = texts.iter().flat_map(|text| text.split(','));
     for word in words.filter(|word| !word.is_empty()) {
@@ -46,7 +46,7 @@ pub(super) fn parse_options(texts: &[String]) -> Result<MountOptions, String> {
 }
 
 /// Parses `ID=IMAGE[,ro]`.
-pub(super) fn parse_disk(text: &str) -> Result<DiskSpec, String> {
+pub fn parse_disk(text: &str) -> Result<DiskSpec, String> {
     let (id, image) = text
         .split_once('=')
         .filter(|(_, image)| !image.is_empty())

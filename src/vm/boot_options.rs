@@ -1,0 +1,79 @@
+//! What one boot may change about a profile.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What one boot may change about the profile.
+#[derive(Clone, Debug, Default)]
+pub struct BootOptions {
+    /// With a unit, as QEMU takes it.
+    pub memory: Option<String>,
+    /// How many virtual processors.
+    pub cpus: Option<u32>,
+    /// Added to the kernel's command line.
+    pub kernel_cmdline: Option<String>,
+    /// How long until the agent has to answer.
+    pub agent_timeout: Option<Duration>,
+    /// Written once the agent answers.
+    pub files: Vec<BootFile>,
+    /// Attached before the guest starts.
+    pub disks: Vec<BootDisk>,
+    /// Whether its kernel boots, even where a saved state could go on.
+    pub cold: Option<bool>,
+}
+
+impl BootOptions {
+    /// These, and what they leave open as `defaults` have it.
+    pub(super) fn or(self, defaults: &Self) -> Self {
+        Self {
+            memory: self.memory.or_else(|| defaults.memory.clone()),
+            cpus: self.cpus.or(defaults.cpus),
+            // Both are additions.
+            kernel_cmdline: match (&defaults.kernel_cmdline, self.kernel_cmdline) {
+                (Some(default), Some(own)) => Some(format!("{default} {own}")),
+                (default, own) => own.or_else(|| default.clone()),
+            },
+            cold: self.cold.or(defaults.cold),
+            agent_timeout: self.agent_timeout.or(defaults.agent_timeout),
+            files: match self.files.is_empty() {
+                true => defaults.files.clone(),
+                false => self.files,
+            },
+            disks: match self.disks.is_empty() {
+                true => defaults.disks.clone(),
+                false => self.disks,
+            },
+        }
+    }
+}
+
+/// A file that a guest is to find.
+#[derive(Clone, Debug)]
+pub struct BootFile {
+    /// In the guest.
+    pub path: String,
+    /// All that is in it.
+    pub content: Vec<u8>,
+    /// Its permission bits, if they matter.
+    pub mode: Option<u32>,
+}
+
+/// A disk that a guest is to find.
+#[derive(Clone, Debug)]
+pub struct BootDisk {
+    /// Its name; as [`attach_disk`](Vm::attach_disk) chooses it without one.
+    pub id: Option<String>,
+    /// What is on it.
+    pub image: BootImage,
+    /// Whether writing to it fails.
+    pub read_only: bool,
+}
+
+/// Where the bytes of a boot disk come from.
+#[derive(Clone, Debug)]
+pub enum BootImage {
+    /// An image of the host.
+    Path(PathBuf),
+    /// An empty one of this many bytes, which is removed with the VM.
+    Scratch(u64),
+}

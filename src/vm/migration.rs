@@ -1,0 +1,122 @@
+//! A machine's state: out to a file and in from one. QEMU calls both migration.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use qapi::qmp::{self, MigrationStatus};
+use serde_json::json;
+
+use super::machine::Machine;
+use super::raw::Raw;
+use super::warm::wake_input;
+use super::{Command, Exit, VmError};
+
+/// How long QEMU may take to write a state or to read one: some GiB from a slow disk.
+const TRANSFER: Duration = Duration::from_secs(60);
+/// How long a guest that goes on may take until its agent answers.
+const WAKE: Duration = Duration::from_secs(10);
+/// What QEMU calls the file.
+const FILE: &str = "state";
+/// Between two looks at a transfer.
+const TICK: Duration = Duration::from_millis(2);
+/// Bytes a second: none that holds QEMU back, whose default is some 100 MiB.
+const BANDWIDTH: u64 = 1 << 40;
+
+impl Machine {
+    /// Writes the state to `file`. The guest stands still meanwhile, and
+    /// goes on in any case. Returns what its console has shown up to there.
+    pub(super) fn save(&mut self, file: BorrowedFd<'_>) -> Result<Vec<u8>, VmError> {
+        self.pause()?;
+        let saved = self.save_stopped(file);
+        let console = self.console().news();
+        self.resume()?;
+        saved.map(|()| console)
+    }
+
+    fn save_stopped(&mut self, file: BorrowedFd<'_>) -> Result<(), VmError> {
+        let unhurried = json!({ "max-bandwidth": BANDWIDTH });
+        self.execute(&Raw::<qmp::migrate_set_parameters>::new(unhurried))?;
+        self.give(FILE, file)?;
+        let to = json!({ "uri": format!("fd:{FILE}") });
+        self.execute(&Raw::<qmp::migrate>::new(to))?;
+        let saved = self.transferred("migrate");
+        if saved.is_err() {
+            let _ = self.execute(&qmp::migrate_cancel {});
+        }
+        saved
+    }
+
+    /// Reads the state from the beginning of `file`, which nobody has read from yet. The guest
+    /// stands still afterwards.
+    pub(super) fn load(&mut self, file: BorrowedFd<'_>) -> Result<(), VmError> {
+        self.give(FILE, file)?;
+        let from = json!({ "uri": format!("fd:{FILE}") });
+        self.execute(&Raw::<qmp::migrate_incoming>::new(from))?;
+        self.transferred("migrate-incoming")
+    }
+
+    fn transferred(&mut self, command: &str) -> Result<(), VmError> {
+        let refused = |text: String| VmError::Refused {
+            command: command.to_owned(),
+            text,
+        };
+        let deadline = Instant::now() + TRANSFER;
+        loop {
+            let info = self.execute(&qmp::query_migrate {})?;
+            match info.status {
+                Some(MigrationStatus::completed) => return Ok(()),
+                Some(MigrationStatus::failed | MigrationStatus::cancelled) => {
+                    return Err(refused(info.error_desc.unwrap_or("it failed".into())));
+                }
+                _ => {}
+            }
+            self.health.check()?;
+            if Instant::now() >= deadline {
+                return Err(refused(format!("not done after {}s", TRANSFER.as_secs())));
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Lets a guest whose state was loaded go on, and makes it a guest of its own: with the host's
+    /// time and random numbers that no other guest has. The program for it lies at `wake`.
+    pub(super) fn awake(&mut self, wake: &str) -> Result<(), VmError> {
+        self.resume()?;
+        let deadline = Instant::now() + self.health.limit.cut(WAKE);
+        self.agent(|agent, _| agent.sync(deadline))?;
+        self.wake(wake)
+    }
+
+    /// Has the guest finish what it does at boot; then puts the program that wakes a guest up to
+    /// `place` and tries it. Fails where it does not run.
+    pub(super) fn teach_to_wake(&mut self, place: &str, program: &[u8]) -> Result<(), VmError> {
+        const SETTLE: &str = r#"
+            if [ -x /sbin/provium-settle ]; then /sbin/provium-settle; fi
+            chmod 700 "$1""#;
+        self.write_file(place, program)?;
+        self.run(&Command {
+            args: ["-c", SETTLE, "sh", place].map(str::to_owned).into(),
+            timeout: Some(WAKE),
+            ..Command::shell("")
+        })?;
+        self.wake(place)
+    }
+
+    fn wake(&mut self, program: &str) -> Result<(), VmError> {
+        let input = wake_input().map_err(VmError::io("the host's random numbers"))?;
+        let result = self.run(&Command {
+            stdin: Some(input),
+            timeout: Some(WAKE),
+            program: program.to_owned(),
+            ..Command::default()
+        })?;
+        match result.exit {
+            Exit::Exited(0) => Ok(()),
+            _ => Err(VmError::Guest(format!(
+                "the program that sets its clock and its random seed {}: {}",
+                result.status(),
+                String::from_utf8_lossy(&result.stderr).trim_end()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Warm boots: the states of booted guests, kept in the cache, from which later boots go on.
+
+mod key;
+mod state;
+mod store;
+mod wake;
+
+pub(super) use key::Key;
+pub(super) use state::{About, Saved};
+pub(super) use store::{Found, Slot};
+pub use store::{SavedState, Store};
+pub(super) use wake::{PLACES, wake_input, wake_program};

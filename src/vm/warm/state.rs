@@ -1,0 +1,221 @@
+//! The file of a saved state: what QEMU wrote, the console up to there, and what it is about.
+//!
+//! ```text
+//! STREAM CONSOLE LABEL(JSON) LENGTH-OF-LABEL(8 bytes) MAGIC(8 bytes)
+//! ```
+//!
+//! QEMU reads the stream from the file itself, so that it stands at the beginning.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::Key;
+
+/// Tells the format, and a file that was finished.
+const MAGIC: &[u8; 8] = b"PROVWRM1";
+/// What is read at a time.
+const PIECE: usize = 1 << 20;
+
+/// What a state is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::vm) struct About {
+    pub(in crate::vm) profile: String,
+    /// As QEMU takes it.
+    pub(in crate::vm) memory: String,
+    pub(in crate::vm) cpus: u32,
+    /// Where the program lies that wakes the guest up.
+    pub(in crate::vm) wake: String,
+    /// Why there is no state: such a guest boots for real.
+    pub(in crate::vm) refused: Option<String>,
+}
+
+/// What stands at the end of the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Label {
+    /// The text of the key.
+    machine: String,
+    about: About,
+    /// Bytes of QEMU's stream.
+    stream: u64,
+    /// Bytes of the console.
+    console: u64,
+    /// CRC-32 of both.
+    checksum: u32,
+}
+
+/// A saved state, open: it stays as it is, whatever becomes of its file's name.
+#[derive(Debug)]
+pub(in crate::vm) struct Saved {
+    file: File,
+    label: Label,
+}
+
+impl Saved {
+    /// Opens the state at `path`; an error of the kind `InvalidData` says what is wrong with it.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let label = read_label(&file)?;
+        Ok(Self { file, label })
+    }
+
+    pub(in crate::vm) fn about(&self) -> &About {
+        &self.label.about
+    }
+
+    pub(super) fn is_of(&self, key: &Key) -> bool {
+        self.label.machine == key.text()
+    }
+
+    /// Notes that it was used just now.
+    pub(super) fn touch(&self) {
+        let _ = self.file.set_modified(SystemTime::now());
+    }
+
+    /// The file, at the beginning of QEMU's stream. Only one may read it.
+    pub(in crate::vm) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Reads all of it; an error of the kind `InvalidData` says that it is damaged.
+    pub(in crate::vm) fn verify(&self) -> io::Result<()> {
+        let checksum = checksum(&self.file, self.label.stream + self.label.console)?;
+        match checksum == self.label.checksum {
+            true => Ok(()),
+            false => Err(damaged("its checksum is wrong")),
+        }
+    }
+
+    /// What the guest's console showed until the state was saved.
+    pub(in crate::vm) fn console(&self) -> io::Result<Vec<u8>> {
+        let mut console = vec![0; self.label.console as usize];
+        self.file.read_exact_at(&mut console, self.label.stream)?;
+        Ok(console)
+    }
+}
+
+fn damaged(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+fn read_label(file: &File) -> io::Result<Label> {
+    let size = file.metadata()?.len();
+    let mut end = [0; 16];
+    let end_at = size
+        .checked_sub(16)
+        .ok_or_else(|| damaged("it is too short"))?;
+    file.read_exact_at(&mut end, end_at)?;
+    let (len, magic) = end.split_at(8);
+    if magic != MAGIC {
+        return Err(damaged("it is cut off, or of another version"));
+    }
+    let len = len.try_into().map_or(u64::MAX, u64::from_le_bytes);
+    let at = end_at
+        .checked_sub(len)
+        .ok_or_else(|| damaged("it is too short"))?;
+    let mut json = vec![0; len as usize];
+    file.read_exact_at(&mut json, at)?;
+    let label: Label =
+        serde_json::from_slice(&json).map_err(|error| damaged(&error.to_string()))?;
+    match label.stream.checked_add(label.console) {
+        Some(content) if content == at => Ok(label),
+        _ => Err(damaged("it is too short")),
+    }
+}
+
+/// Finishes `file`, in which QEMU has written its stream: the state of the machine `key`.
+pub(super) fn finish(file: &File, console: &[u8], key: &Key, about: About) -> io::Result<()> {
+    let stream = file.metadata()?.len();
+    file.write_all_at(console, stream)?;
+    let content = stream + console.len() as u64;
+    let label = Label {
+        machine: key.text().to_owned(),
+        about,
+        stream,
+        console: console.len() as u64,
+        checksum: checksum(file, content)?,
+    };
+    let mut end = serde_json::to_vec(&label)?;
+    let len = end.len() as u64;
+    end.extend(len.to_le_bytes());
+    end.extend(MAGIC);
+    file.write_all_at(&end, content)
+}
+
+/// The CRC-32 of the first `len` bytes.
+fn checksum(file: &File, len: u64) -> io::Result<u32> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; PIECE];
+    let mut at = 0;
+    while at < len {
+        let piece = &mut buffer[..(len - at).min(PIECE as u64) as usize];
+        file.read_exact_at(piece, at)?;
+        hasher.update(piece);
+        at += piece.len() as u64;
+    }
+    Ok(hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key::new(&["m".into()], &[], "").unwrap()
+    }
+
+    fn saved(folder: &Path) -> std::path::PathBuf {
+        let path = folder.join("state");
+        std::fs::write(&path, vec![7; 3 << 20]).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        finish(&file, b"booting\n", &key(), About::default()).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_was_finished_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Saved::open(&saved(folder.path())).unwrap();
+        state.verify().unwrap();
+        assert_eq!(state.console().unwrap(), b"booting\n");
+        assert!(state.is_of(&key()));
+    }
+
+    #[test]
+    fn a_changed_byte_anywhere_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = saved(folder.path());
+        let whole = std::fs::read(&path).unwrap();
+        let step = whole.len() / 50;
+        for at in (0..whole.len())
+            .step_by(step)
+            .chain(whole.len() - 40..whole.len())
+        {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            std::fs::write(&path, &bytes).unwrap();
+            let good = Saved::open(&path).and_then(|state| {
+                state.verify()?;
+                Ok(state.is_of(&key()) && state.about().refused.is_none())
+            });
+            // What stands in JSON beside its lengths is not worth a checksum.
+            let in_json = at >= (3 << 20) + 8 && at < whole.len() - 16;
+            assert!(in_json || !good.unwrap_or(false), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn every_shorter_file_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = saved(folder.path());
+        let whole = std::fs::read(&path).unwrap();
+        for len in [0, 1, 15, 16, 1 << 20, whole.len() - 1] {
+            std::fs::write(&path, &whole[..len]).unwrap();
+            assert!(Saved::open(&path).is_err(), "{len} bytes");
+        }
+    }
+}

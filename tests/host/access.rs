@@ -1,0 +1,142 @@
+//! Who gets in: the owner alone, others to the data files where they were let in, and an ordinary user
+//! to everything of its own.
+
+use std::process::{Command, Output};
+
+use crate::harness::*;
+
+/// An ordinary user, and its group.
+const USER: &str = "65534";
+
+/// Runs a shell script as an ordinary user; None, said aloud, where this one may not become another.
+fn as_user(script: &str) -> Option<Output> {
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args([
+        "--reuid",
+        USER,
+        "--regid",
+        USER,
+        "--clear-groups",
+        "sh",
+        "-c",
+    ]);
+    if provium::sys::uid() != 0 {
+        eprintln!("skipped: only root may become another user");
+        return None;
+    }
+    Some(run(setpriv.arg(script)))
+}
+
+fn denied(script: &str) -> bool {
+    as_user(script)
+        .is_none_or(|output| !output.status.success() && stderr(&output).contains("denied"))
+}
+
+/// A mount in a folder that others may enter.
+fn open_to_others(args: &[&str]) -> Mount {
+    let folder = TempDir::new().unwrap();
+    assert_ok(&run(Command::new("chmod").arg("755").arg(folder.path())));
+    let disk = format!(
+        "vda={}",
+        new_image(&folder.path().join("vda.img"), MIB).display()
+    );
+    Mount::serve(folder, &[args, &["--disk", &disk]].concat())
+}
+
+#[test]
+fn another_user_sees_nothing_of_a_mount() {
+    let mount = open_to_others(&[]);
+    let point = mount.point().display().to_string();
+    for script in [
+        "ls {}",
+        "cat {}/vda",
+        "cat {}/ctl/version",
+        "echo slow > {}/ctl/vda/faults",
+    ] {
+        assert!(denied(&script.replace("{}", &point)), "{script}");
+    }
+    assert_eq!(mount.read("vda/faults"), "");
+}
+
+#[test]
+fn allow_other_opens_the_data_files_and_never_the_control_files() {
+    let mount = open_to_others(&["-o", "allow_other"]);
+    let point = mount.point().display().to_string();
+    let Some(output) = as_user(&format!("ls {point}; head -c 3 {point}/vda | od -An -tx1")) else {
+        return;
+    };
+    assert_eq!(stdout(&output), "ctl\nvda\n 00 00 00\n");
+    for script in [
+        "ls {}/ctl",
+        "cat {}/ctl/version",
+        "cat {}/ctl/vda/faults",
+        "echo slow > {}/ctl/vda/faults",
+        "echo 1 > {}/ctl/clear",
+    ] {
+        assert!(denied(&script.replace("{}", &point)), "{script}");
+    }
+}
+
+#[test]
+fn a_folder_that_another_user_could_have_prepared_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let runtime = folder.path().join("provium");
+    let file = folder.path().join("a.test.lua");
+    std::fs::write(
+        &file,
+        "test('x', function(t) provium:vm('v', 'default') end)",
+    )
+    .unwrap();
+    let refused = |why: &str| {
+        let mut test = Command::new(PROVIUM);
+        test.arg("test").arg(&file);
+        let output = run(test.env("XDG_RUNTIME_DIR", folder.path()));
+        assert!(!output.status.success());
+        let text = stdout(&output) + &stderr(&output);
+        assert!(text.contains(&format!("{why}: remove it")), "{text}");
+    };
+    std::os::unix::fs::symlink("/tmp", &runtime).unwrap();
+    refused("is not a folder");
+    std::fs::remove_file(&runtime).unwrap();
+    std::fs::create_dir(&runtime).unwrap();
+    assert_ok(&run(Command::new("chmod").arg("755").arg(&runtime)));
+    refused("can be entered by others");
+}
+
+#[test]
+fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path().display();
+    assert_ok(&run(Command::new("chown")
+        .arg(format!("{USER}:{USER}"))
+        .arg(folder.path())));
+    let script = format!(
+        "set -e; cd {place}; export HOME={place} XDG_RUNTIME_DIR={place}
+         truncate -s 1M a.img; mkdir mnt
+         {PROVIUM} mount mnt --disk vda=a.img
+         echo eio_read > mnt/ctl/vda/faults
+         dd if=mnt/vda of=/dev/null count=1 2>&1 | grep -c 'Input/output error'
+         {PROVIUM} fault mnt/vda --clear
+         dd if=mnt/vda of=/dev/null count=1 status=none
+         {PROVIUM} status mnt --json | grep -c '\"state\": \"ok\"'
+         {PROVIUM} umount mnt
+         ls mnt | wc -l"
+    );
+    let Some(output) = as_user(&script) else {
+        return;
+    };
+    assert_ok(&output);
+    assert_eq!(stdout(&output), "1\n1\n0\n");
+}
+
+#[test]
+fn a_server_of_roots_is_caged() {
+    if provium::sys::uid() != 0 {
+        eprintln!("skipped: an ordinary user's server is not caged");
+        return;
+    }
+    let mount = Mount::new();
+    // SECCOMP_MODE_FILTER; proc(5).
+    eventually("it is caged", || mount.server_status("Seccomp") == 2);
+    assert_eq!(mount.server_status("NoNewPrivs"), 1);
+}

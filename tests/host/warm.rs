@@ -1,0 +1,196 @@
+//! Saved states of real guests, from outside: a cache of its own for each test.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use crate::guests::{RunFolder, has_guest};
+use crate::harness::*;
+use crate::suite::assert_report;
+
+/// Logs whether the QEMU of this run waited for a saved state.
+const HOW: &str = r#"
+    function how(t, profile, options)
+      local vm = provium:vm('v', profile or 'default'):boot(options)
+      vm:run('true'):assert_ok()
+      local look = io.popen([[for f in /proc/[0-9]*/cmdline; do tr '\0' ' ' < $f; echo; done 2> /dev/null |
+        grep -c "$XDG_RUNTIME_DIR.* [-]incoming"]])
+      t:log(look:read('n') > 0 and 'it was resumed' or 'it has booted')
+      look:close()
+    end
+    "#;
+
+struct Cache {
+    folder: RunFolder,
+}
+
+impl Cache {
+    /// An empty one but for the guest; None where this machine cannot run guests.
+    fn new() -> Option<Self> {
+        if !has("qemu-system-x86_64") || !has_guest() {
+            return None;
+        }
+        let folder = RunFolder::new();
+        let listed = stdout(&provium(&["guest", "list"]));
+        let guest = listed
+            .lines()
+            .nth(1)
+            .unwrap()
+            .split("  ")
+            .last()
+            .unwrap()
+            .trim();
+        let guests = PathBuf::from(guest).parent().unwrap().to_owned();
+        std::fs::create_dir_all(folder.path("cache/provium")).unwrap();
+        std::os::unix::fs::symlink(guests, folder.path("cache/provium/guest")).unwrap();
+        folder.write("one.test.lua", &format!("{HOW} test('one', how)"));
+        Some(Self { folder })
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.folder.command(args);
+        command.env("XDG_CACHE_HOME", self.folder.path("cache"));
+        command.env_remove("PROVIUM_COLD");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        run(&mut self.command(args))
+    }
+
+    fn files(&self, kind: &str) -> Vec<PathBuf> {
+        let Ok(files) = self.folder.path("cache/provium/warm").read_dir() else {
+            return Vec::new();
+        };
+        let paths = files.map(|file| file.unwrap().path());
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == kind))
+            .collect()
+    }
+
+    fn state(&self) -> PathBuf {
+        let [state] = &self.files("state")[..] else {
+            panic!("there is not one state: {:?}", self.files("state"));
+        };
+        state.clone()
+    }
+}
+
+#[test]
+fn the_second_boot_goes_on_from_the_state_of_the_first() {
+    let Some(cache) = Cache::new() else { return };
+    let test = ["test", "one.test.lua"];
+    assert_report(&cache.run(&test), 0, &["it has booted"]);
+    assert_report(&cache.run(&test), 0, &["it was resumed"]);
+    assert_report(
+        &cache.run(&[&test[..], &["--cold"]].concat()),
+        0,
+        &["it has booted"],
+    );
+    let by_variable = run(cache.command(&test).env("PROVIUM_COLD", "1"));
+    assert_report(&by_variable, 0, &["it has booted"]);
+    let state = cache.state().display().to_string();
+    assert_report(
+        &cache.run(&["guest", "list"]),
+        0,
+        &["SAVED", "256M", &state],
+    );
+    assert_report(&cache.run(&["guest", "clean"]), 0, &["MiB of saved states"]);
+    assert!(cache.files("state").is_empty());
+    assert_report(
+        &cache.run(&["guest", "list"]),
+        0,
+        &["no booted guest is saved"],
+    );
+}
+
+#[test]
+fn a_damaged_state_is_dropped_and_made_again() {
+    let Some(cache) = Cache::new() else { return };
+    let test = ["test", "one.test.lua"];
+    assert_report(&cache.run(&test), 0, &["it has booted"]);
+    let file = OpenOptions::new().write(true).open(cache.state()).unwrap();
+    file.write_all_at(b"damage", file.metadata().unwrap().len() / 2)
+        .unwrap();
+    let report = cache.run(&test);
+    assert_report(
+        &report,
+        0,
+        &["it has booted", "its saved state is dropped and made again"],
+    );
+    assert_report(&cache.run(&test), 0, &["it was resumed"]);
+    let file = OpenOptions::new().write(true).open(cache.state()).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    assert_report(
+        &cache.run(&test),
+        0,
+        &["dropped and made again: it is cut off"],
+    );
+}
+
+#[test]
+fn two_runners_at_once_share_the_states() {
+    let Some(cache) = Cache::new() else { return };
+    let runner = || {
+        let mut command = cache.command(&["test", "one.test.lua"]);
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    };
+    for expected in ["1 passed", "it was resumed"] {
+        let both = [runner(), runner()];
+        for runner in both {
+            assert_report(&runner.wait_with_output().unwrap(), 0, &[expected]);
+        }
+        cache.state();
+        assert!(cache.files("new").is_empty());
+    }
+}
+
+#[test]
+fn a_runner_that_is_killed_while_it_saves_leaves_nothing_that_stays() {
+    let Some(cache) = Cache::new() else { return };
+    let mut runner = cache.command(&["test", "one.test.lua"]);
+    let silent = runner.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut runner = silent.spawn().unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let is_saving = || {
+        cache
+            .files("new")
+            .iter()
+            .any(|file| file.metadata().unwrap().len() > 0)
+    };
+    while !is_saving() {
+        assert!(std::time::Instant::now() < deadline && cache.files("state").is_empty());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    cache
+        .folder
+        .assert_nothing_left_within(Duration::from_secs(10));
+    assert!(cache.files("state").is_empty());
+    assert_report(&cache.run(&["test", "one.test.lua"]), 0, &["it has booted"]);
+    assert!(cache.files("new").is_empty());
+    assert_report(
+        &cache.run(&["test", "one.test.lua"]),
+        0,
+        &["it was resumed"],
+    );
+}
+
+#[test]
+fn what_cannot_be_resumed_boots_and_the_log_says_so() {
+    let Some(cache) = Cache::new() else { return };
+    let lua = format!(
+        "{HOW} test('root', function(t) how(t, 'default', {{kernel_cmdline = 'root=/dev/vda'}}) end)"
+    );
+    cache.folder.write("root.test.lua", &lua);
+    let said = "vm `v`: it boots cold: its kernel is told `root=/dev/vda`";
+    assert_report(
+        &cache.run(&["test", "root.test.lua"]),
+        0,
+        &["it has booted", said],
+    );
+    assert!(cache.files("state").is_empty());
+}

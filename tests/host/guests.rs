@@ -48,24 +48,27 @@ impl RunFolder {
         command
     }
 
-    /// The processes whose command line names this run's folder: QEMU and the mount server.
+    /// QEMU and the mount servers of this run, which have its run-time folder in their environment.
     pub fn processes(&self) -> Vec<u32> {
-        let marker = self.path("run").display().to_string();
-        let entries = std::fs::read_dir("/proc").unwrap();
-        let pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-        let names_us = |pid: &u32| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(&marker)
-        };
-        pids.filter(names_us).collect()
+        [self.called("qemu-system"), self.called(" mount ")].concat()
     }
 
     pub fn process(&self, word: &str) -> u32 {
-        let is_it = |pid: &u32| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(word)
+        *self.called(word).first().unwrap()
+    }
+
+    /// Those whose command line has `word` in it.
+    fn called(&self, word: &str) -> Vec<u32> {
+        let ours = format!("XDG_RUNTIME_DIR={}\0", self.path("run").display());
+        let read = |pid: u32, file: &str| {
+            let text = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            String::from_utf8_lossy(&text).into_owned()
         };
-        self.processes().into_iter().find(is_it).unwrap()
+        let is_it = |pid: &u32| {
+            let line = read(*pid, "cmdline").replace('\0', " ");
+            line.contains(word) && read(*pid, "environ").contains(&ours)
+        };
+        provium::proc::processes().filter(is_it).collect()
     }
 
     pub fn assert_nothing_left_within(&self, limit: Duration) {

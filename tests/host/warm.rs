@@ -15,8 +15,9 @@ const HOW: &str = r#"
     function how(t, profile, options)
       local vm = provium:vm('v', profile or 'default'):boot(options)
       vm:run('true'):assert_ok()
-      local look = io.popen([[for f in /proc/[0-9]*/cmdline; do tr '\0' ' ' < $f; echo; done 2> /dev/null |
-        grep -c "$XDG_RUNTIME_DIR.* [-]incoming"]])
+      local look = io.popen([[for p in /proc/[0-9]*; do
+        grep -qz "^XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR\$" $p/environ && tr '\0' ' ' < $p/cmdline && echo
+      done 2> /dev/null | grep -c "qemu-system.* [-]incoming"]])
       t:log(look:read('n') > 0 and 'it was resumed' or 'it has booted')
       look:close()
     end

@@ -87,16 +87,13 @@ test("guests, faults, kills and hot-plugs at random leave what a model says", { 
     error("no server serves " .. point)
   end
 
-  -- The process of this VM's QEMU: it logs the console to the VM's own folder.
+  -- The process of this VM's QEMU: it has the disk open.
   local function qemu()
-    local folder = disk:path():match("^(.*)/mnt/")
-    local pipe <close> = io.popen("ls /proc")
-    for pid in pipe:lines() do
-      local file <close> = pid:match("^%d+$") and io.open("/proc/" .. pid .. "/cmdline", "rb")
-      local line = file and file:read("a") or ""
-      if line:find("^[^\0]*qemu%-system") and line:find(folder, 1, true) then return pid end
-    end
-    error("no QEMU has " .. folder)
+    local look = [[for p in /proc/[0-9]*; do
+      grep -q ^qemu-system $p/comm && ls -l $p/fd | grep -qF "$1" && echo ${p#/proc/}
+    done 2>/dev/null]]
+    local pipe <close> = io.popen(("sh -c '%s' sh '%s'"):format(look, disk:path()))
+    return assert(pipe:read("l"), "no QEMU has " .. disk:path())
   end
 
   local function again()

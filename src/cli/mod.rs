@@ -70,6 +70,17 @@ enum Command {
     Man(man::Args),
 }
 
+/// What a panic prints. Standard output that takes no more is no bug of ours, and gets a sentence.
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let text = panic.payload().downcast_ref::<String>();
+    let printing = text.and_then(|text| text.split_once("failed printing to stdout: "));
+    if let Some((_, why)) = printing {
+        eprintln!("provium: cannot write to standard output: {why}");
+        std::process::exit(i32::from(Exit::Failed as u8));
+    }
+    eprintln!("provium: this is a bug, please report it: {panic}");
+}
+
 impl Command {
     /// Whether it does nothing but print what it finds: it may end when nobody reads on.
     fn is_filter(&self) -> bool {
@@ -87,6 +98,7 @@ impl Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(report_panic));
     let command = Cli::parse().command;
     if command.is_filter() {
         sys::end_with_reader();

@@ -94,14 +94,17 @@ test("slow takes 50 ms a call, however large the call", function(t)
   local d = disk({ id = "vda", image = path })
   d:read_sectors(0, 1)
   d:fault_inject("slow")
-  for _, sectors in ipairs({ 1, 2 * 2048, 8 * 2048 }) do
-    local took = image.time(function() d:read_sectors(0, sectors) end)
-    t:log(("%d sectors: %.1f ms"):format(sectors, took * 1000))
-    t:assert(took >= 0.050, took)
-    t:assert(took < 0.100, took) -- generous: a busy machine
+  -- The quickest of five counts: whatever else the machine does is no part of it.
+  local function takes(fn)
+    local quickest = math.huge
+    for _ = 1, 5 do quickest = math.min(quickest, image.time(fn)) end
+    t:assert(quickest >= 0.050 and quickest < 0.100, quickest)
   end
-  local took = image.time(function() d:write_sectors(0, ("w"):rep(4 * 1024 * 1024)) end)
-  t:assert(took >= 0.050 and took < 0.100, took)
+  for _, sectors in ipairs({ 1, 2 * 2048, 8 * 2048 }) do
+    takes(function() d:read_sectors(0, sectors) end)
+  end
+  local data = ("w"):rep(4 * 1024 * 1024)
+  takes(function() d:write_sectors(0, data) end)
   t:assert_eq(d:read_sectors(8191, 1), ("w"):rep(512))
   os.remove(path)
 end)

@@ -287,6 +287,19 @@ fn top_is_a_table_in_a_pipe_and_on_a_terminal_of_80_columns_ends_at_q() {
 }
 
 #[test]
+fn a_full_standard_output_is_a_sentence() {
+    let mount = Mount::new();
+    let script = format!("{PROVIUM} status {} > /dev/full", mount.point().display());
+    let output = shell("bash", &mount, &script);
+    assert_fails(
+        &output,
+        1,
+        &["provium: cannot write to standard output: No space left"],
+    );
+    assert_eq!(stderr(&output).lines().count(), 1);
+}
+
+#[test]
 fn what_only_prints_ends_silently_when_nobody_reads_on() {
     let mount = Mount::new();
     let point = mount.point();

@@ -359,3 +359,23 @@ fn an_explanation_names_what_would_act_and_why_the_rest_would_not() {
         &["`raed 1` is no request"],
     );
 }
+
+#[test]
+fn requests_that_come_at_a_steady_rate_are_each_delayed_alike() {
+    if !has("fio") {
+        return;
+    }
+    let mount = Mount::new();
+    mount.arm("slow");
+    let mut fio = Command::new("fio");
+    fio.args(["--name=steady", "--rw=randread", "--bs=4k", "--direct=1"]);
+    fio.args(["--ioengine=libaio", "--iodepth=512", "--rate_iops=2000"]);
+    fio.args(["--size=16m", "--time_based", "--runtime=1"]);
+    assert_ok(&run(
+        fio.arg(format!("--filename={}", mount.vda().display()))
+    ));
+    assert_eq!(mount.stat("read_delayed"), mount.stat("read_requests"));
+    let half = mount.stat("read_latency_ns_p50");
+    // A busy machine may be late with some, and not with most.
+    assert!((50_000_000..75_000_000).contains(&half), "{half}");
+}

@@ -107,19 +107,23 @@ fn a_folder_that_another_user_could_have_prepared_is_refused() {
 fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
     let folder = TempDir::new().unwrap();
     let place = folder.path().display();
+    // Where the build lies others may not look.
+    let provium = folder.path().join("the-program");
+    std::fs::copy(PROVIUM, &provium).unwrap();
+    let provium = provium.display();
     assert_ok(&run(Command::new("chown")
         .arg(format!("{USER}:{USER}"))
         .arg(folder.path())));
     let script = format!(
         "set -e; cd {place}; export HOME={place} XDG_RUNTIME_DIR={place}
          truncate -s 1M a.img; mkdir mnt
-         {PROVIUM} mount mnt --disk vda=a.img
+         {provium} mount mnt --disk vda=a.img
          echo eio_read > mnt/ctl/vda/faults
          dd if=mnt/vda of=/dev/null count=1 2>&1 | grep -c 'Input/output error'
-         {PROVIUM} fault mnt/vda --clear
+         {provium} fault mnt/vda --clear
          dd if=mnt/vda of=/dev/null count=1 status=none
-         {PROVIUM} status mnt --json | grep -c '\"state\": \"ok\"'
-         {PROVIUM} umount mnt
+         {provium} status mnt --json | grep -c '\"state\": \"ok\"'
+         {provium} umount mnt
          ls mnt | wc -l"
     );
     let Some(output) = as_user(&script) else {

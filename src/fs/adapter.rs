@@ -28,6 +28,11 @@ const TTL: Duration = Duration::ZERO;
 /// Requests of asynchronous clients that may be under way at once. Delayed ones count.
 const MOST_BACKGROUND: u16 = u16::MAX;
 
+/// How the kernel treats a data file: nothing is cached, and requests are not serialised.
+pub(super) const DATA_FILE: FopenFlags = FopenFlags::FOPEN_DIRECT_IO
+    .union(FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES)
+    .union(FopenFlags::FOPEN_NOFLUSH);
+
 /// The filesystem of one mount.
 pub(super) struct Provium {
     tree: Arc<Tree>,
@@ -121,12 +126,7 @@ impl Provium {
 
 fn opened(disk: &Disk, reply: ReplyOpen) {
     match disk.open() {
-        Some(client) => reply.opened(
-            FileHandle(client),
-            FopenFlags::FOPEN_DIRECT_IO
-                | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES
-                | FopenFlags::FOPEN_NOFLUSH,
-        ),
+        Some(client) => reply.opened(FileHandle(client), DATA_FILE),
         None => reply.error(Errno::ENOENT),
     }
 }

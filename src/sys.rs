@@ -197,6 +197,11 @@ pub fn wait_readable(fd: impl AsFd, timeout: Duration) -> io::Result<bool> {
     }
 }
 
+/// Whether `fd` can be read, or has come to its end. Asks once; false too when it cannot tell.
+pub fn is_readable(fd: impl AsFd) -> bool {
+    wait_readable(fd, Duration::ZERO).unwrap_or(false)
+}
+
 /// A handle on a process that stays valid when its number is used again.
 #[derive(Debug)]
 pub struct Process(OwnedFd);

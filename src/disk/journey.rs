@@ -1,6 +1,7 @@
 //! A request from its arrival to its answer: the looks at the fault set, the waits, the I/O.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::delays::Held;
@@ -14,9 +15,28 @@ use crate::fault::{Armed, Ask, Decision, Errno, Op, Seen, Then, Wait};
 pub(super) struct Journey {
     client: u64,
     arrived: Instant,
+    /// The `faults_swapped` at which no rule was for it.
+    unconcerned: Option<u64>,
+    /// What rules have to do with it. Most requests meet none, and carry nothing along.
+    met: Option<Box<Met>>,
+}
+
+/// What rules have to do with a request.
+#[derive(Default)]
+struct Met {
     seen: Seen,
-    /// The rules that acted on it.
+    /// Those that acted.
     acted: Vec<Arc<Armed>>,
+}
+
+impl Journey {
+    fn met(&mut self) -> &mut Met {
+        self.met.get_or_insert_default()
+    }
+
+    fn acted(self) -> Vec<Arc<Armed>> {
+        self.met.map(|met| met.acted).unwrap_or_default()
+    }
 }
 
 impl Request<'_> {
@@ -37,8 +57,8 @@ impl Disk {
         let journey = Journey {
             client,
             arrived: Instant::now(),
-            seen: Seen::default(),
-            acted: Vec::new(),
+            unconcerned: None,
+            met: None,
         };
         self.look(request, journey, reply);
     }
@@ -47,19 +67,20 @@ impl Disk {
     /// again, so that it ends.
     fn look(self: &Arc<Self>, request: Request<'_>, mut journey: Journey, reply: impl Reply) {
         let ask = request.ask();
-        let faults = self.faults.load();
-        if !faults.concerns(ask) {
-            drop(faults); // A snapshot is not kept across I/O.
+        let swapped = self.faults_swapped.load(Ordering::SeqCst);
+        if swapped == 0 || !self.faults.load().concerns(ask) {
+            journey.unconcerned = Some(swapped);
             return self.serve(&request, &Plan::default(), journey, reply);
         }
+        let faults = self.faults.load();
         let now = self.now();
-        if let Some(wait) = faults.wait(ask, now, &mut journey.seen) {
+        if let Some(wait) = faults.wait(ask, now, &mut journey.met().seen) {
             drop(faults);
             return self.hold(request, wait, journey, reply);
         }
-        let outcome = faults.outcome(ask, now, &mut journey.seen);
+        let outcome = faults.outcome(ask, now, &mut journey.met().seen);
         drop(faults);
-        journey.acted.extend(outcome.rules().cloned());
+        journey.met().acted.extend(outcome.rules().cloned());
         match outcome.decision {
             Some((Decision::Error(errno), _)) => self.refuse(ask, errno, journey, reply),
             Some((Decision::Lose, rule)) => {
@@ -81,7 +102,7 @@ impl Disk {
         mut journey: Journey,
         reply: impl Reply,
     ) {
-        journey.acted.extend(wait.rules.iter().cloned());
+        journey.met().acted.extend(wait.rules.iter().cloned());
         let ask = request.ask();
         let data = match request {
             Request::Write { ref data, .. } => data.len() as u64,
@@ -186,14 +207,8 @@ impl Disk {
         mut journey: Journey,
         reply: impl Reply,
     ) {
-        let faults = self.faults.load();
-        let late = match faults.concerns(ask) {
-            true => faults.late_error(ask, self.now(), &mut journey.seen),
-            false => None,
-        };
-        drop(faults);
-        if let Some((errno, rule)) = late {
-            journey.acted.push(rule);
+        if let Some((errno, rule)) = self.late_error(ask, &mut journey) {
+            journey.met().acted.push(rule);
             return self.refuse(ask, errno, journey, reply);
         }
         match result {
@@ -203,6 +218,14 @@ impl Disk {
             }
             Err(error) => self.fail(ask, Errno::of(&error), journey, reply),
         }
+    }
+
+    fn late_error(&self, ask: Ask, journey: &mut Journey) -> Option<(Errno, Arc<Armed>)> {
+        if journey.unconcerned == Some(self.faults_swapped.load(Ordering::SeqCst)) {
+            return None;
+        }
+        let faults = self.faults.load();
+        faults.late_error(ask, self.now(), &mut journey.met().seen)
     }
 
     /// Answers with an error of the host.
@@ -227,7 +250,7 @@ impl Disk {
         let latency = journey.arrived.elapsed();
         self.counters.of(ask.op).answered(latency);
         if self.trace.is_on() {
-            self.trace.tell(ask, verdict, latency, journey.acted);
+            self.trace.tell(ask, verdict, latency, journey.acted());
         }
     }
 }

@@ -73,6 +73,9 @@ pub struct Disk {
     path: PathBuf,
     image: Arc<dyn Image>,
     faults: ArcSwap<FaultSet>,
+    /// Changes with `faults`, after it: who finds it as it was need not look at them again. 0 while
+    /// nothing is armed and never was.
+    faults_swapped: AtomicU64,
     /// Held while a new fault set is computed and swapped in, so that no edit is lost.
     arming: Mutex<()>,
     clients: Mutex<Clients>,
@@ -106,6 +109,7 @@ impl Disk {
             id: id.to_owned(),
             path: path.to_owned(),
             faults: ArcSwap::default(),
+            faults_swapped: AtomicU64::new(0),
             arming: Mutex::default(),
             clients: Mutex::default(),
             counters: Counters::default(),
@@ -212,6 +216,7 @@ impl Disk {
         // Before any read is told to find it: what is overwritten from now on is kept.
         self.snapshots.keep_for(&new);
         self.faults.store(new);
+        self.faults_swapped.fetch_add(1, Ordering::SeqCst);
         drop(one_at_a_time);
         self.release_unarmed();
         Ok(())

@@ -1,10 +1,12 @@
-//! A bare passthrough of the same shape as the mount: what the bench compares with, to know what
-//! faults, counters and control files cost. Serves one image as `MNT/vda` and nothing else.
+//! A bare passthrough by the same loops as the mount: what the bench compares with, to know what faults,
+//! counters and control files cost. Serves one image as `MNT/vda` and nothing else.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
@@ -14,7 +16,7 @@ use fuser::{
 };
 
 use super::adapter::DATA_FILE;
-use super::loops::active_threads;
+use super::loops::Loops;
 use super::session::config;
 use crate::disk::LARGEST_REQUEST;
 use crate::image::{FileImage, Image, OpenError};
@@ -23,14 +25,26 @@ const VDA: INodeNo = INodeNo(2);
 
 thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
 
-struct Bare(FileImage);
+struct Bare {
+    image: FileImage,
+    loops: Arc<Loops>,
+}
 
 /// Serves the image at `image` until it is unmounted.
 pub fn serve_bare(mount_point: &Path, image: &Path) -> io::Result<()> {
     let image = FileImage::open(image, false)
         .map_err(|error: OpenError| io::Error::other(error.to_string()))?;
-    let session = Session::new(Bare(image), mount_point, &config(false, active_threads()))?;
-    session.spawn()?.join()
+    let loops = Loops::start()?;
+    let config = config(false, loops.threads());
+    let bare = Bare {
+        image,
+        loops: Arc::clone(&loops),
+    };
+    let session = Session::new(bare, mount_point, &config)?;
+    loops.look_out_at(session.as_fd().try_clone_to_owned()?);
+    let session = session.spawn()?;
+    crate::cage::enter().map_err(io::Error::other)?;
+    session.join()
 }
 
 impl Bare {
@@ -41,7 +55,7 @@ impl Bare {
         };
         Ok(FileAttr {
             ino,
-            size: self.0.size()?,
+            size: self.image.size()?,
             blocks: 0,
             atime: SystemTime::UNIX_EPOCH,
             mtime: SystemTime::UNIX_EPOCH,
@@ -103,13 +117,16 @@ impl Filesystem for Bare {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let busy = self.loops.enter();
         BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(buffer.len().max(size as usize), 0);
-            match self.0.read_at(&mut buffer[..size as usize], offset) {
+            match self.image.read_at(&mut buffer[..size as usize], offset) {
                 Ok(n) => reply.data(&buffer[..n]),
                 Err(error) => reply.error(error.into()),
             }
         });
+        drop(busy);
+        self.loops.rest();
     }
 
     fn write(
@@ -124,10 +141,13 @@ impl Filesystem for Bare {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        match self.0.write_at(data, offset) {
+        let busy = self.loops.enter();
+        match self.image.write_at(data, offset) {
             Ok(()) => reply.written(data.len() as u32),
             Err(error) => reply.error(error.into()),
         }
+        drop(busy);
+        self.loops.rest();
     }
 
     fn fsync(
@@ -138,7 +158,7 @@ impl Filesystem for Bare {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        match self.0.flush(datasync) {
+        match self.image.flush(datasync) {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(error.into()),
         }

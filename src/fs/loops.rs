@@ -1,46 +1,76 @@
 //! Which loop thread does what, so that the mount is quick and the control files always answer.
 //!
-//! The kernel hands requests to the waiting threads in turn, and waking another one each time
-//! costs more than the request. So only a few *active* threads wait, and do the work themselves.
-//! One *spare* thread is parked. A watchdog wakes it when the active ones are stuck in storage; it
-//! then answers what needs no storage and passes everything else to the pool, so that it is never
+//! Waking a thread costs several times what a request costs. So while requests are short one of the
+//! *active* threads takes them all, and looks out for the next one before it sleeps; the others are
+//! parked. More of them wait for requests while these come faster than they are served, if there are
+//! processors to spare, and all of them while requests take long: storage is slow, or there is much
+//! to copy.
+//!
+//! One *spare* thread is parked as well. A watchdog wakes it when all active ones are stuck in storage;
+//! it then answers what needs no storage and passes everything else to the pool, so that it is never
 //! stuck itself.
 //!
-//! Each active thread has a `busy` flag of its own; `state` is the watchdog's, the spare's and the end's.
+//! Each active thread alone changes its `turns`; `wanted`, `awake` and `state` change under the lock on
+//! `state`.
 
 use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::lookout::{Found, Lookout, Patience};
 
 /// Threads that take part in a session beside the active ones.
 const SPARE: usize = 1;
 const FEWEST_ACTIVE: usize = 2;
 const MOST_ACTIVE: usize = 8;
-/// How often the watchdog looks. Two looks in a row that find no active thread free wake the spare.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often the watchdog looks. A thread that it finds twice in the same request is stuck.
+const LOOK: Duration = Duration::from_millis(10);
 /// After so many looks that find nobody busy the watchdog sleeps until somebody is.
-const IDLE_LOOKS: u32 = 50;
+const IDLE_LOOKS: u32 = 100;
+/// One request of so many is timed.
+const TIMED: u64 = 8;
+/// A request that takes longer is a long one.
+const LONG: Duration = Duration::from_micros(60);
+/// A long one weighs as much as so many short ones.
+const WEIGHT: u32 = 8;
+/// Requests are long once so much weight has come together.
+const MANY: u32 = 4 * WEIGHT;
 
 /// The loop threads of a session.
 #[derive(Debug)]
 pub(super) struct Loops {
     /// By active thread.
-    busy: Box<[Flag]>,
+    turns: Box<[Turns]>,
+    /// How many active threads are not parked.
+    awake: AtomicUsize,
+    /// How many should not be: at least one.
+    wanted: AtomicUsize,
+    /// How many may be wanted while requests are short.
+    most_for_short: usize,
+    /// The weight of long requests, less the short ones since.
+    long: AtomicU32,
+    /// None where looking costs the client its processor.
+    lookout: OnceLock<Lookout>,
     /// The watchdog sleeps; whoever becomes busy wakes it.
     is_asleep: AtomicBool,
     /// Threads that have taken their role so far.
     roles: AtomicUsize,
     state: Mutex<State>,
+    /// Something that parked threads wait for.
     changed: Condvar,
+    /// Something that the watchdog waits for.
+    noticed: Condvar,
 }
 
-/// Whether a thread is busy. On cache lines of its own: every request writes to it.
+/// How often a thread has become busy or free: odd while it is busy. On cache lines of its own: every
+/// request writes to it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Flag(AtomicBool);
+struct Turns(AtomicU64);
 
 #[derive(Debug, Default)]
 struct State {
@@ -51,36 +81,63 @@ struct State {
 }
 
 /// An active thread that does work which may take long, until this is dropped.
-pub(super) struct Busy<'a>(&'a Flag);
+pub(super) struct Busy<'a> {
+    loops: &'a Loops,
+    turns: &'a Turns,
+    /// When, if it is timed.
+    since: Option<Instant>,
+}
 
 /// What a thread is in its session. When the first thread ends, so does the session.
 struct Role {
     loops: Arc<Loops>,
     /// The active ones come first.
     number: usize,
+    patience: Patience,
 }
 
 thread_local!(static ROLE: RefCell<Option<Role>> = const { RefCell::new(None) });
 
-/// How many threads wait for requests: as many as there are processors, within reason.
-pub(super) fn active_threads() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    processors.clamp(FEWEST_ACTIVE, MOST_ACTIVE)
+impl Turns {
+    /// Which request its thread is busy with.
+    fn busy(&self) -> Option<u64> {
+        let turns = self.0.load(Ordering::SeqCst);
+        (turns % 2 == 1).then_some(turns)
+    }
+
+    /// Its thread becomes busy or free; returns how often it has.
+    fn next(&self) -> u64 {
+        // Only its own thread writes it.
+        let turns = self.0.load(Ordering::Relaxed) + 1;
+        self.0.store(turns, Ordering::SeqCst);
+        turns
+    }
 }
 
 impl Loops {
     /// For this machine. The watchdog runs until [`end`](Self::end).
     pub(super) fn start() -> std::io::Result<Arc<Self>> {
-        Self::with_active(active_threads())
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        // A client needs one too.
+        Self::with_threads(
+            processors.clamp(FEWEST_ACTIVE, MOST_ACTIVE),
+            (processors - 1).clamp(1, MOST_ACTIVE),
+        )
     }
 
-    fn with_active(active: usize) -> std::io::Result<Arc<Self>> {
+    fn with_threads(active: usize, most_for_short: usize) -> std::io::Result<Arc<Self>> {
         let loops = Arc::new(Self {
-            busy: (0..active).map(|_| Flag::default()).collect(),
+            turns: (0..active).map(|_| Turns::default()).collect(),
+            awake: AtomicUsize::new(active),
+            wanted: AtomicUsize::new(1),
+            most_for_short,
+            long: AtomicU32::new(0),
+            lookout: OnceLock::new(),
             is_asleep: AtomicBool::new(false),
             roles: AtomicUsize::new(0),
             state: Mutex::default(),
             changed: Condvar::new(),
+            noticed: Condvar::new(),
         });
         let watched = Arc::clone(&loops);
         let watchdog = std::thread::Builder::new().name("watchdog".into());
@@ -90,58 +147,149 @@ impl Loops {
 
     /// How many threads the session needs.
     pub(super) fn threads(&self) -> usize {
-        self.busy.len() + SPARE
+        self.turns.len() + SPARE
+    }
+
+    /// Lets threads look out for requests at `device`, unless there is but one processor for all.
+    pub(super) fn look_out_at(&self, device: OwnedFd) {
+        if std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1) {
+            let _ = self.lookout.set(Lookout::new(device));
+        }
     }
 
     /// Permission for this loop thread to do the work itself; None when the work belongs on the
     /// pool, because this is the spare.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Busy<'_>> {
-        let flag = self.busy.get(self.number())?;
-        flag.0.store(true, Ordering::SeqCst);
+        let number = ROLE.with_borrow_mut(|role| self.role(role).number);
+        let turns = self.turns.get(number)?;
+        let is_timed = turns.next() / 2 % TIMED == 0;
         if self.is_asleep.load(Ordering::SeqCst) {
             self.wake_watchdog();
         }
-        Some(Busy(flag))
+        Some(Busy {
+            loops: self,
+            turns,
+            since: is_timed.then(Instant::now),
+        })
     }
 
-    /// To be called at the end of a request: parks the spare until it is needed.
+    /// To be called at the end of a request: parks this thread until it is needed, or looks out for
+    /// the next request.
     pub(super) fn rest(self: &Arc<Self>) {
-        if self.number() < self.busy.len() {
+        ROLE.with_borrow_mut(|role| {
+            let role = self.role(role);
+            if role.number >= self.turns.len() {
+                return self.park_spare();
+            }
+            if self.awake.load(Ordering::Relaxed) > self.wanted.load(Ordering::Relaxed) {
+                return self.park(role.number);
+            }
+            if self.long.load(Ordering::Relaxed) >= MANY {
+                return;
+            }
+            let lookout = self.lookout.get();
+            match lookout.and_then(|lookout| lookout.look(&mut role.patience)) {
+                Some(Found::Backlog) => {
+                    let more = self.wanted.load(Ordering::Relaxed) + 1;
+                    self.want(more.min(self.most_for_short));
+                }
+                Some(Found::Nothing) => self.want(1),
+                _ => {}
+            }
+        });
+    }
+
+    /// Lets the parked threads and the watchdog go.
+    pub(super) fn end(&self) {
+        self.state.lock().ended = true;
+        self.changed.notify_all();
+        self.noticed.notify_all();
+    }
+
+    /// Has `threads` active threads wait for requests. Those that are too many park after their next.
+    fn want(&self, threads: usize) {
+        if self.wanted.load(Ordering::Relaxed) != threads {
+            let _state = self.state.lock();
+            self.wanted.store(threads, Ordering::Relaxed);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Learns from the time that a request took how many threads are wanted.
+    fn learn(&self, time: Duration) {
+        let long = self.long.load(Ordering::Relaxed);
+        let new = match time > LONG {
+            true => (long + WEIGHT).min(2 * MANY),
+            false if long == 0 => return,
+            false => long - 1,
+        };
+        // One that is lost when two threads learn at once does not matter.
+        self.long.store(new, Ordering::Relaxed);
+        if new >= MANY {
+            self.want(self.turns.len());
+        } else if new == 0 {
+            self.want(1);
+        }
+    }
+
+    /// Parks this thread while others suffice. One that is busy may turn out to be stuck: it does not.
+    fn park(&self, number: usize) {
+        let others = self.turns.iter().enumerate();
+        let mut others = others.filter(|(other, _)| *other != number);
+        if others.any(|(_, turns)| turns.busy().is_some()) {
             return;
         }
         let mut state = self.state.lock();
-        state.stuck &= self.all_busy();
+        let more_than_wanted =
+            |awake: usize| awake > self.wanted.load(Ordering::Relaxed) && awake > 1;
+        if !more_than_wanted(self.awake.load(Ordering::Relaxed)) {
+            return;
+        }
+        self.awake.fetch_sub(1, Ordering::Relaxed);
+        while more_than_wanted(self.awake.load(Ordering::Relaxed) + 1) && !state.ended {
+            self.changed.wait(&mut state);
+        }
+        self.awake.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn park_spare(&self) {
+        let mut state = self.state.lock();
+        state.stuck &= self.turns.iter().all(|turns| turns.busy().is_some());
         while !state.stuck && !state.ended {
             self.changed.wait(&mut state);
         }
     }
 
-    /// Lets the spare and the watchdog go.
-    pub(super) fn end(&self) {
-        self.state.lock().ended = true;
-        self.changed.notify_all();
-    }
-
-    fn all_busy(&self) -> bool {
-        self.busy.iter().all(|flag| flag.0.load(Ordering::SeqCst))
-    }
-
     fn watch(&self) {
-        let (mut stuck, mut idle) = (0, 0);
+        let busy = || self.turns.iter().map(Turns::busy).collect::<Vec<_>>();
+        let (mut before, mut idle) = (busy(), 0);
         let mut state = self.state.lock();
         while !state.ended {
-            self.changed.wait_for(&mut state, LOOK);
-            stuck = if self.all_busy() { stuck + 1 } else { 0 };
-            if stuck >= 2 && !state.stuck {
-                state.stuck = true;
-                self.changed.notify_all();
+            self.noticed.wait_for(&mut state, LOOK);
+            let now = busy();
+            let same = before.iter().zip(&now);
+            let stuck = same.filter(|(before, now)| now.is_some() && before == now);
+            if stuck.count() >= self.awake.load(Ordering::Relaxed) {
+                self.help(&mut state);
             }
             idle = if self.nobody_busy() { idle + 1 } else { 0 };
             if idle >= IDLE_LOOKS {
                 self.sleep(&mut state);
                 idle = 0;
             }
+            before = now;
         }
+    }
+
+    /// Wakes all active threads; the spare if they are awake.
+    fn help(&self, state: &mut MutexGuard<'_, State>) {
+        if self.wanted.load(Ordering::Relaxed) < self.turns.len() {
+            self.wanted.store(self.turns.len(), Ordering::Relaxed);
+            self.long.store(2 * MANY, Ordering::Relaxed);
+        } else {
+            state.stuck = true;
+        }
+        self.changed.notify_all();
     }
 
     /// Sleeps until somebody is busy. Who became busy before this thread was seen to sleep is seen
@@ -149,7 +297,7 @@ impl Loops {
     fn sleep(&self, state: &mut MutexGuard<'_, State>) {
         self.is_asleep.store(true, Ordering::SeqCst);
         while self.nobody_busy() && self.is_asleep.load(Ordering::SeqCst) && !state.ended {
-            self.changed.wait(state);
+            self.noticed.wait(state);
         }
         self.is_asleep.store(false, Ordering::SeqCst);
     }
@@ -159,29 +307,30 @@ impl Loops {
         // Under the lock: the watchdog is either before its look at `is_asleep`, or waits.
         let _state = self.state.lock();
         self.is_asleep.store(false, Ordering::SeqCst);
-        self.changed.notify_all();
+        self.noticed.notify_all();
     }
 
     fn nobody_busy(&self) -> bool {
-        self.busy.iter().all(|flag| !flag.0.load(Ordering::SeqCst))
+        self.turns.iter().all(|turns| turns.busy().is_none())
     }
 
-    /// This thread's number, which its first call gives it; the spare's is above those of the active
-    /// ones.
-    fn number(self: &Arc<Self>) -> usize {
-        ROLE.with_borrow_mut(|role| {
-            let role = role.get_or_insert_with(|| Role {
-                number: self.roles.fetch_add(1, Ordering::Relaxed),
-                loops: Arc::clone(self),
-            });
-            role.number
+    /// What this thread is, which its first call decides; the spare's number is above those of the
+    /// active ones.
+    fn role<'a>(self: &Arc<Self>, role: &'a mut Option<Role>) -> &'a mut Role {
+        role.get_or_insert_with(|| Role {
+            number: self.roles.fetch_add(1, Ordering::Relaxed),
+            loops: Arc::clone(self),
+            patience: Patience::default(),
         })
     }
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Release);
+        self.turns.next();
+        if let Some(since) = self.since {
+            self.loops.learn(since.elapsed());
+        }
     }
 }
 
@@ -195,24 +344,26 @@ impl Drop for Role {
 mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, channel};
+    use std::thread::{JoinHandle, park, sleep, spawn};
 
-    /// A thread that enters and rests, as a loop thread does; tells what it was given.
-    fn request(loops: &Arc<Loops>) -> (std::thread::JoinHandle<()>, Receiver<bool>) {
+    /// A thread that serves one request as a loop thread does, stuck in it if it may do the work
+    /// itself until it is unparked, and rests. Tells what it was given, and that it has rested.
+    fn request(loops: &Arc<Loops>) -> (JoinHandle<()>, Receiver<bool>) {
         let (tell, told) = channel();
         let loops = Arc::clone(loops);
         let run = move || {
             let busy = loops.enter();
             tell.send(busy.is_some()).unwrap();
             if busy.is_some() {
-                std::thread::park(); // Stuck until the test lets it go.
+                park();
             }
             drop(busy);
             loops.rest();
             tell.send(false).unwrap();
             // Stays alive: the end of a thread is the end of the session.
-            std::thread::park();
+            park();
         };
-        (std::thread::spawn(run), told)
+        (spawn(run), told)
     }
 
     fn next(told: &Receiver<bool>) -> Option<bool> {
@@ -220,32 +371,61 @@ mod tests {
     }
 
     #[test]
-    fn the_spare_sleeps_until_all_others_are_stuck() {
-        let loops = Loops::with_active(2).unwrap();
-        let (_first, first) = request(&loops);
-        assert_eq!(next(&first), Some(true));
-        let (second_thread, second) = request(&loops);
-        assert_eq!(next(&second), Some(true));
-        second_thread.thread().unpark();
-        assert_eq!(next(&second), Some(false), "an active thread does not rest");
+    fn one_thread_suffices_until_it_is_stuck() {
+        let loops = Loops::with_threads(2, 1).unwrap();
+        let (leader, leads) = request(&loops);
+        assert_eq!(next(&leads), Some(true));
+        leader.thread().unpark();
+        assert_eq!(next(&leads), Some(false), "two are awake, one parks");
+        assert_eq!(loops.awake.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_thread_that_is_stuck_brings_back_the_parked_ones_and_then_the_spare() {
+        let loops = Loops::with_threads(2, 1).unwrap();
+        let parked = Arc::clone(&loops);
+        let (tell, told) = channel();
+        spawn(move || {
+            drop(parked.enter());
+            parked.rest();
+            tell.send(true).unwrap();
+            let _stuck = parked.enter();
+            park();
+        });
+        assert_eq!(next(&told), None, "one of two is parked");
+        let (_leader, leads) = request(&loops);
+        assert_eq!(next(&leads), Some(true));
+        assert_eq!(next(&told), Some(true), "it is needed: the leader is stuck");
         let (_spare, spare) = request(&loops);
         assert_eq!(next(&spare), Some(false), "the spare is to use the pool");
-        assert_eq!(
-            next(&spare),
-            None,
-            "and sleeps while another thread is free"
-        );
-        loops.busy[1].0.store(true, Ordering::Relaxed);
-        assert_eq!(next(&spare), Some(false), "it wakes when none is");
+        assert_eq!(next(&spare), Some(false), "and serves while both are stuck");
         loops.end();
     }
 
     #[test]
+    fn long_requests_want_all_threads_and_short_ones_a_single_one() {
+        let loops = Loops::with_threads(4, 1).unwrap();
+        let wanted = || loops.wanted.load(Ordering::SeqCst);
+        for _ in 0..3 {
+            loops.learn(LONG * 2);
+        }
+        assert_eq!(wanted(), 1, "few long ones are chance");
+        loops.learn(LONG * 2);
+        assert_eq!(wanted(), 4);
+        for _ in 1..MANY {
+            loops.learn(LONG / 2);
+        }
+        assert_eq!(wanted(), 4);
+        loops.learn(LONG / 2);
+        assert_eq!(wanted(), 1);
+    }
+
+    #[test]
     fn the_watchdog_sleeps_when_nobody_is_busy_and_wakes_when_somebody_is() {
-        let loops = Loops::with_active(1).unwrap();
+        let loops = Loops::with_threads(1, 1).unwrap();
         let asleep = || loops.is_asleep.load(Ordering::SeqCst);
         while !asleep() {
-            std::thread::sleep(LOOK);
+            sleep(LOOK);
         }
         let (_active, active) = request(&loops);
         assert_eq!(next(&active), Some(true));
@@ -261,12 +441,10 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_one_thread_wakes_the_spare() {
-        let loops = Loops::with_active(1).unwrap();
+    fn the_end_of_one_thread_wakes_the_others() {
+        let loops = Loops::with_threads(1, 1).unwrap();
         let theirs = Arc::clone(&loops);
-        std::thread::spawn(move || drop(theirs.enter()))
-            .join()
-            .unwrap();
+        spawn(move || drop(theirs.enter())).join().unwrap();
         assert!(loops.state.lock().ended);
     }
 }

@@ -6,6 +6,7 @@ mod bare;
 mod closing;
 mod handles;
 mod inode;
+mod lookout;
 mod loops;
 mod reply;
 mod session;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,7 +126,7 @@ impl Server {
             control: Control::new(Arc::clone(&disks), &options.mount_point),
             handles: Handles::default(),
             attributes: Attributes::new(options.allow_other),
-            loops,
+            loops: Arc::clone(&loops),
             mount_point: options.mount_point.clone(),
             disks: Arc::clone(&disks),
         };
@@ -133,6 +134,8 @@ impl Server {
         let filesystem = Provium::new(tree, ended);
         let config = config(options.allow_other, threads);
         let session = Session::new(filesystem, &options.mount_point, &config).map_err(failed)?;
+        let device = session.as_fd().try_clone_to_owned().map_err(failed)?;
+        loops.look_out_at(device);
         Ok(Self {
             disks,
             mount_point: options.mount_point.clone(),

@@ -68,6 +68,36 @@ fn fio_finds_every_block_as_it_wrote_it() {
 }
 
 #[test]
+fn fio_finds_blocks_of_any_size_and_place_as_it_wrote_them() {
+    if !has("fio") {
+        return;
+    }
+    let mount = Mount::of_size(16 * MIB);
+    let mut fio = Command::new("fio");
+    fio.args([
+        "--name=verify",
+        "--rw=write",
+        "--direct=0",
+        "--verify=crc32c",
+    ]);
+    fio.args([
+        "--bsrange=513-70001",
+        "--bs_unaligned=1",
+        "--ioengine=psync",
+    ]);
+    fio.args(["--numjobs=4", "--size=4M", "--offset_increment=4M"]);
+    fio.args([
+        "--verify_fatal=1",
+        "--group_reporting",
+        "--verify_state_save=0",
+    ]);
+    fio.arg(format!("--filename={}", mount.vda().display()));
+    let output = run(fio.current_dir(mount.folder()));
+    assert_ok(&output);
+    assert!(stdout(&output).contains("err= 0"), "{}", stdout(&output));
+}
+
+#[test]
 fn direct_io_takes_whole_sectors_only() {
     let mount = Mount::new();
     let file = open_direct(&mount.vda());

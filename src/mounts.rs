@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::names::FS_TYPE;
+use crate::proc;
 use crate::sys::{self, Process};
 
 /// A provium mount.
@@ -27,6 +28,11 @@ impl Mount {
     /// Whether the server is gone. Never touches the mount, which might not answer.
     pub fn is_stale(&self) -> bool {
         self.server.is_some_and(|pid| !Process::is_running(pid))
+    }
+
+    /// The server, where it is suspended: whoever asks the mount would wait until it goes on.
+    pub fn stopped_server(&self) -> Option<u32> {
+        self.server.filter(|pid| proc::is_stopped(*pid))
     }
 }
 

@@ -23,6 +23,14 @@ pub fn open_files(pid: u32) -> io::Result<impl Iterator<Item = PathBuf>> {
     Ok(descriptors.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()))
 }
 
+/// Whether the process `pid` is suspended, by SIGSTOP or a debugger.
+pub fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name, which may itself have anything in it.
+    let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    state.starts_with(['T', 't'])
+}
+
 /// Whether a signal waits to be delivered to the thread `pid`, or there is no such thread.
 pub fn is_signalled(pid: u32) -> bool {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
@@ -51,6 +59,23 @@ mod tests {
         let closed = file.into_temp_path();
         assert!(!open_files(me).unwrap().any(|open| open == path));
         drop(closed);
+    }
+
+    #[test]
+    fn a_stopped_process_is_told_from_one_that_runs() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("9")
+            .spawn()
+            .unwrap();
+        let process = crate::sys::Process::open(child.id()).unwrap();
+        assert!(!is_stopped(child.id()));
+        process.signal(libc::SIGSTOP).unwrap();
+        while !is_stopped(child.id()) {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_stopped(child.id()));
     }
 
     #[test]

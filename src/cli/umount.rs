@@ -57,6 +57,7 @@ fn umount(point: &Path) -> anyhow::Result<Exit> {
     }
     // Opened before it ends, so that its number cannot mean another process.
     let server = mount.server.map(Process::open).transpose();
+    let stopped = mount.stopped_server();
     unmount_patiently(point).map_err(|error| match error.raw_os_error() {
         Some(libc::EBUSY) => anyhow::anyhow!(
             "{} is busy: a process has a file of it open or works in the folder; end it first",
@@ -64,6 +65,12 @@ fn umount(point: &Path) -> anyhow::Result<Exit> {
         ),
         _ => anyhow::Error::new(error).context(format!("cannot unmount {}", point.display())),
     })?;
+    if let Some(pid) = stopped {
+        bail!(
+            "{} is unmounted, but its server is stopped: let it flush and end with `kill -CONT {pid}`",
+            point.display()
+        );
+    }
     if let Ok(Some(server)) = server
         && !server.wait(SERVER_END)?
     {

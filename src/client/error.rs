@@ -12,6 +12,14 @@ pub enum ClientError {
     /// Its server is gone.
     #[error("{} is a stale mount: its server died; clean up with `provium umount --stale`", .0.display())]
     Stale(PathBuf),
+    /// Its server is suspended: who asks would wait.
+    #[error("the server of {} is stopped: let it go on with `kill -CONT {server}`", mount.display())]
+    Stopped {
+        /// Where.
+        mount: PathBuf,
+        /// The process.
+        server: u32,
+    },
     /// There is no such disk.
     #[error("no disk `{id}` in {} (attached: {attached})", mount.display())]
     NoDisk {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{ClientError, DiskControl};
+use crate::mounts;
 use crate::names::CTL;
 
 /// A provium mount that answers.
@@ -38,6 +39,7 @@ pub(super) enum WriteMode {
 impl MountClient {
     /// The mount at `point`.
     pub fn open(point: &Path) -> Result<Self, ClientError> {
+        check_not_stopped(point)?;
         let client = Self {
             point: point.to_owned(),
         };
@@ -155,6 +157,19 @@ impl MountClient {
         let (sequence, text) = text.trim_end().split_once(' ')?;
         let sentence = text.strip_prefix(file)?.strip_prefix(": ")?;
         Some((sequence.parse().ok()?, sentence.to_owned()))
+    }
+}
+
+/// Looks at the server without asking the mount, which would not answer.
+fn check_not_stopped(point: &Path) -> Result<(), ClientError> {
+    let absolute = std::path::absolute(point).map_err(ClientError::io(point))?;
+    let mount = mounts::find(&absolute).ok().flatten();
+    match mount.and_then(|mount| mount.stopped_server()) {
+        Some(server) => Err(ClientError::Stopped {
+            mount: point.to_owned(),
+            server,
+        }),
+        None => Ok(()),
     }
 }
 

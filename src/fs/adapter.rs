@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -90,11 +91,19 @@ impl Provium {
         }
     }
 
+    /// The same, without a share in the disk.
+    fn glance(&self, ino: INodeNo) -> Result<impl Deref<Target = Arc<Disk>>, Errno> {
+        match Inode::of(ino) {
+            Some(Inode::Data(disk)) => self.tree.disks.glance(disk).ok_or(Errno::ENODEV),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
     /// Has `disk` serve a request, here or on the pool. Data is copied only if it has to leave this
     /// thread.
     fn submit(
         &self,
-        disk: &Arc<Disk>,
+        disk: impl Deref<Target = Arc<Disk>>,
         fh: FileHandle,
         request: DiskRequest<'_>,
         reply: impl Reply,
@@ -102,10 +111,12 @@ impl Provium {
         match self.tree.loops.enter() {
             Some(_busy) => disk.submit(request, fh.0, reply),
             None => {
-                let (disk, request) = (Arc::clone(disk), request.into_owned());
+                let (disk, request) = (Arc::clone(&disk), request.into_owned());
                 self.run_on_pool(move |_| disk.submit(request, fh.0, reply));
             }
         }
+        // A thread that rests for long must not keep the image of a disk that is detached meanwhile.
+        drop(disk);
         self.tree.loops.rest();
     }
 
@@ -117,8 +128,8 @@ impl Provium {
         request: DiskRequest<'static>,
         reply: ReplyEmpty,
     ) {
-        match self.data(ino) {
-            Ok(disk) => self.submit(&disk, fh, request, EmptyReply(reply)),
+        match self.glance(ino) {
+            Ok(disk) => self.submit(disk, fh, request, EmptyReply(reply)),
             Err(errno) => reply.error(errno),
         }
     }
@@ -292,7 +303,7 @@ impl Filesystem for Provium {
                 return reply.error(errno);
             }
             let request = DiskRequest::Read { offset, len: size };
-            return self.submit(&disk, fh, request, ReadReply(reply));
+            return self.submit(disk, fh, request, ReadReply(reply));
         }
         if let Some(listener) = self.tree.handles.stream(fh.0) {
             let reader = Reader {
@@ -342,7 +353,7 @@ impl Filesystem for Provium {
             }
             let data = Cow::Borrowed(data);
             let request = DiskRequest::Write { offset, data };
-            return self.submit(&disk, fh, request, WriteReply(reply, len as u32));
+            return self.submit(disk, fh, request, WriteReply(reply, len as u32));
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);

@@ -1,5 +1,6 @@
 //! A mount from its beginning to its one documented end.
 
+use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
@@ -24,6 +25,9 @@ use crate::names::FS_TYPE;
 const CLOSING: Duration = Duration::from_millis(500);
 /// How long the end waits for the loop threads; a client that keeps a file open keeps them.
 const LOOPS_END: Duration = Duration::from_millis(500);
+
+/// Descriptors that the end needs: it reads the list of mounts, and may have to start fusermount3.
+const FOR_THE_END: usize = 8;
 
 /// How to mount.
 #[derive(Clone, Debug)]
@@ -106,20 +110,22 @@ pub struct Server {
     /// Never dropped: fuser would unmount whatever lies at the mount point by then, ours or not.
     session: ManuallyDrop<BackgroundSession>,
     unmounted: Receiver<()>,
+    /// Kept from the disks and the clients, who may use up all others.
+    for_the_end: Vec<File>,
 }
 
 impl Server {
     /// Mounts and starts to serve `disks`.
     pub fn start(options: &Options, disks: Arc<Disks>) -> Result<Self, MountError> {
-        std::fs::File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/fuse")
-            .map_err(MountError::NoFuse)?;
+        let fuse = File::options().read(true).write(true).open("/dev/fuse");
+        let fuse = fuse.map_err(MountError::NoFuse)?;
         let failed = |cause| MountError::Io {
             path: options.mount_point.clone(),
             cause,
         };
+        let copies = (0..FOR_THE_END).map(|_| fuse.try_clone());
+        let for_the_end = copies.collect::<io::Result<_>>().map_err(failed)?;
+        drop(fuse);
         let loops = Loops::start().map_err(failed)?;
         let threads = loops.threads();
         let tree = Tree {
@@ -141,6 +147,7 @@ impl Server {
             mount_point: options.mount_point.clone(),
             session: ManuallyDrop::new(session.spawn().map_err(failed)?),
             unmounted,
+            for_the_end,
         })
     }
 
@@ -155,6 +162,7 @@ impl Server {
     /// When it returns, all data that was ever acknowledged is with the host's storage. Clients
     /// that still have files open get errors once this process is gone.
     pub fn end(self) {
+        drop(self.for_the_end);
         self.disks.end_traces();
         self.disks.clear();
         unmount(&self.mount_point);

@@ -115,7 +115,7 @@ pub fn remove_leftovers() -> io::Result<()> {
         let pid = name
             .strip_prefix(PREFIX)
             .and_then(|rest| rest.split('-').next()?.parse().ok());
-        if pid.is_some_and(|pid| Process::open(pid).is_err()) {
+        if pid.is_some_and(|pid| !Process::is_running(pid)) {
             remove(&entry.path());
         }
     }

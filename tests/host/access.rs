@@ -8,8 +8,8 @@ use crate::harness::*;
 /// An ordinary user, and its group.
 const USER: &str = "65534";
 
-/// Runs a shell script as an ordinary user; None, said aloud, where this one may not become another.
-fn as_user(script: &str) -> Option<Output> {
+/// Runs a shell script as another, ordinary user; None, said aloud, where this one may not become it.
+fn as_another(script: &str) -> Option<Output> {
     let mut setpriv = Command::new("setpriv");
     setpriv.args([
         "--reuid",
@@ -28,7 +28,7 @@ fn as_user(script: &str) -> Option<Output> {
 }
 
 fn denied(script: &str) -> bool {
-    as_user(script)
+    as_another(script)
         .is_none_or(|output| !output.status.success() && stderr(&output).contains("denied"))
 }
 
@@ -60,11 +60,14 @@ fn another_user_sees_nothing_of_a_mount() {
 
 #[test]
 fn allow_other_opens_the_data_files_and_never_the_control_files() {
+    if provium::sys::uid() != 0 {
+        eprintln!("skipped: only root may become another user");
+        return;
+    }
     let mount = open_to_others(&["-o", "allow_other"]);
     let point = mount.point().display().to_string();
-    let Some(output) = as_user(&format!("ls {point}; head -c 3 {point}/vda | od -An -tx1")) else {
-        return;
-    };
+    let look = format!("ls {point}; head -c 3 {point}/vda | od -An -tx1");
+    let output = as_another(&look).unwrap();
     assert_eq!(stdout(&output), "ctl\nvda\n 00 00 00\n");
     for script in [
         "ls {}/ctl",
@@ -111,9 +114,6 @@ fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
     let provium = folder.path().join("the-program");
     std::fs::copy(PROVIUM, &provium).unwrap();
     let provium = provium.display();
-    assert_ok(&run(Command::new("chown")
-        .arg(format!("{USER}:{USER}"))
-        .arg(folder.path())));
     let script = format!(
         "set -e; cd {place}; export HOME={place} XDG_RUNTIME_DIR={place}
          truncate -s 1M a.img; mkdir mnt
@@ -126,8 +126,13 @@ fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
          {provium} umount mnt
          ls mnt | wc -l"
     );
-    let Some(output) = as_user(&script) else {
-        return;
+    let output = match provium::sys::uid() {
+        0 => {
+            let owner = format!("{USER}:{USER}");
+            assert_ok(&run(Command::new("chown").arg(owner).arg(folder.path())));
+            as_another(&script).unwrap()
+        }
+        _ => run(Command::new("sh").args(["-c", &script])),
     };
     assert_ok(&output);
     assert_eq!(stdout(&output), "1\n1\n0\n");

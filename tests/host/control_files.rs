@@ -1,6 +1,5 @@
 //! The files under `ctl/`, as a shell uses them.
 
-use std::os::unix::fs::FileExt;
 use std::process::Command;
 
 use crate::harness::*;
@@ -265,54 +264,4 @@ fn what_only_reads_is_not_written_and_what_only_takes_writes_is_not_read() {
     assert_eq!(errno(mount.append("version", "x")), libc::EACCES);
     assert_eq!(errno(mount.append("vda/stats", "x")), libc::EACCES);
     assert_eq!(errno(std::fs::read(mount.ctl("attach"))), libc::EACCES);
-}
-
-#[test]
-fn control_files_answer_while_the_storage_hangs() {
-    // Storage that hangs: a disk of another mount whose server is stopped.
-    let outer = Mount::new();
-    let folder = TempDir::new().unwrap();
-    let disk = format!("vda={}", outer.vda().display());
-    let inner = Mount::serve(folder, &["--disk", &disk]);
-    assert_eq!(
-        open_direct(&inner.vda()).read_at(&mut [0; 512], 0).unwrap(),
-        512
-    );
-    // Opened before: opening asks for the size, and so for the storage.
-    let files: Vec<_> = (0..100).map(|_| open_direct(&inner.vda())).collect();
-    outer.signal(libc::SIGSTOP);
-    std::thread::scope(|scope| {
-        let read = |file: std::fs::File| move || file.read_at(&mut [0; 512], 0);
-        let readers: Vec<_> = files
-            .into_iter()
-            .map(|file| scope.spawn(read(file)))
-            .collect();
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        let in_flight = inner.stat("in_flight");
-        let point = inner.point().display().to_string();
-        let ask = |what: &dyn Fn()| {
-            let time = |_| {
-                let started = std::time::Instant::now();
-                what();
-                started.elapsed()
-            };
-            // The quickest counts: whatever else this machine does is no part of it.
-            (0..5).map(time).min().unwrap()
-        };
-        let times = [
-            ask(&|| drop(inner.read("vda/stats"))),
-            ask(&|| inner.arm("slow")),
-            ask(&|| assert_eq!(inner.read("vda/faults"), "slow\n")),
-            ask(&|| inner.clear()),
-            ask(&|| assert!(inner.read("disks").starts_with("vda 16777216 rw "))),
-            ask(&|| assert!(stdout(&provium(&["status", &point])).contains("16.00 MiB"))),
-        ];
-        outer.signal(libc::SIGCONT);
-        let limit = std::time::Duration::from_millis(100);
-        assert!(times.iter().all(|took| *took < limit), "{times:?}");
-        assert!(in_flight >= 2, "{in_flight}");
-        for reader in readers {
-            assert_eq!(reader.join().unwrap().unwrap(), 512);
-        }
-    });
 }

@@ -60,7 +60,7 @@ fn every_console_session_prints_what_the_page_shows() {
 
 #[test]
 fn every_lua_example_passes() {
-    if !has("qemu-system-x86_64") || !crate::guests::has_guest() {
+    if !has("qemu-system-x86_64") || !crate::run_folder::has_guest() {
         return;
     }
     for page in pages() {

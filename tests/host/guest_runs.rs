@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::process::Output;
 use std::time::Duration;
 
-use crate::guests::{RunFolder, has_guest};
 use crate::harness::*;
+use crate::run_folder::{RunFolder, has_guest};
 use crate::suite::assert_report;
 
 /// A folder of test files; None where this machine cannot run guests.

@@ -31,9 +31,13 @@ impl Mount {
 
     /// A mount with these arguments, kept in `folder`.
     pub fn serve(folder: TempDir, args: &[&str]) -> Self {
+        Self::start(Command::new(PROVIUM), folder, args)
+    }
+
+    /// The same, served by `command`: the binary under test in some environment.
+    pub fn start(mut command: Command, folder: TempDir, args: &[&str]) -> Self {
         let point = folder.path().join("mnt");
         std::fs::create_dir(&point).unwrap();
-        let mut command = Command::new(PROVIUM);
         command
             .args(["mount", "--foreground"])
             .args(args)
@@ -98,17 +102,7 @@ impl Mount {
 
     /// A number of /proc/PID/status of the server, as `VmRSS` (KiB) or `Threads`.
     pub fn server_status(&self, key: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server())).unwrap();
-        let value = status
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-        value
-            .unwrap()
-            .split_whitespace()
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap()
+        status_of(self.server(), key)
     }
 
     pub fn signal(&self, signal: i32) {
@@ -147,6 +141,16 @@ impl Drop for Mount {
                 .arg(self.point()));
         }
     }
+}
+
+/// A number of /proc/PID/status.
+pub fn status_of(pid: u32, key: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let value = status
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let number = value.unwrap().split_whitespace().next();
+    number.unwrap().parse().unwrap()
 }
 
 pub fn stat_in(text: &str, key: &str) -> u64 {

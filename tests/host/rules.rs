@@ -179,6 +179,7 @@ fn ten_thousand_held_requests_hold_up_nobody_else() {
     if !has("fio") {
         return;
     }
+    let most = most_held();
     let mut mount = Mount::of_size(64 * MIB);
     mount.arm("hang op=read tag=all-of-them");
     let fio = || {
@@ -190,18 +191,13 @@ fn ten_thousand_held_requests_hold_up_nobody_else() {
             "--direct=1",
             "--ioengine=libaio",
         ]);
-        fio.args([
-            "--iodepth=1250",
-            "--numjobs=8",
-            "--thread",
-            "--io_size=10m",
-            "--size=64m",
-        ]);
+        fio.args(["--numjobs=8", "--thread", "--io_size=10m", "--size=64m"]);
         fio.args([
             "--group_reporting",
             "--allow_file_create=0",
             "--time_based=0",
         ]);
+        fio.arg(format!("--iodepth={}", most / 8));
         fio.arg(format!("--filename={}", mount.vda().display()));
         fio.stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -210,7 +206,7 @@ fn ten_thousand_held_requests_hold_up_nobody_else() {
     };
     let in_flight = |mount: &Mount| stat_in(&mount.read("vda/stats"), "in_flight");
     let mut clients = fio();
-    eventually("all are held", || in_flight(&mount) == 10_000);
+    eventually("all are held", || in_flight(&mount) == most);
     let started = Instant::now();
     for file in ["vda/faults", "vda/rules", "vda/stats", "disks", "version"] {
         let time = |_| {
@@ -235,7 +231,7 @@ fn ten_thousand_held_requests_hold_up_nobody_else() {
     // And they end with the mount.
     mount.arm("hang op=read");
     let mut clients = fio();
-    eventually("all are held again", || in_flight(&mount) == 10_000);
+    eventually("all are held again", || in_flight(&mount) == most);
     let started = Instant::now();
     mount.signal(libc::SIGTERM);
     mount.wait_for_end();
@@ -245,6 +241,20 @@ fn ten_thousand_held_requests_hold_up_nobody_else() {
         started.elapsed()
     );
     let _ = clients.wait();
+}
+
+/// How many requests of asynchronous clients the kernel lets through at once, in eights: of an ordinary
+/// user's mount not always ten thousand.
+fn most_held() -> u64 {
+    let limit = std::fs::read_to_string("/sys/module/fuse/parameters/max_user_bgreq");
+    let limit = limit.ok().and_then(|text| text.trim().parse::<u64>().ok());
+    match limit {
+        Some(limit) if provium::sys::uid() != 0 && limit < 10_000 => {
+            eprintln!("an ordinary user: {limit} requests, not 10,000");
+            limit / 8 * 8
+        }
+        _ => 10_000,
+    }
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn a_host_without_qemu_or_guest_is_told_what_to_do() {
         1,
         &["the default guest is not built: run `provium guest build`"],
     );
-    if crate::guests::has_guest() {
+    if crate::run_folder::has_guest() {
         let no_qemu = test("PATH", folder.path());
         assert_report(
             &no_qemu,

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::guests::has_guest;
 use crate::harness::*;
+use crate::run_folder::has_guest;
 use crate::suite::{Suite, assert_report};
 use crate::terminal::Terminal;
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use crate::guests::{RunFolder, has_guest};
 use crate::harness::*;
+use crate::run_folder::{RunFolder, has_guest};
 use crate::suite::assert_report;
 
 /// Logs whether the QEMU of this run waited for a saved state.

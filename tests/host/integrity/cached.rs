@@ -1,0 +1,151 @@
+//! Storage with a cache that dies with its owner: a write that was acknowledged before a flush is in the
+//! image when the flush returns.
+//!
+//! The owner is qemu-storage-daemon, which exports a qcow2 image as a file in a FUSE mount: where a cluster
+//! lies it keeps in its memory until it is told to flush. A cluster is a sector here, so that a write to
+//! a new sector is lost with it.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use provium::fault::Random;
+
+use super::stamps::{SECTORS, Stamps, sector_of};
+use super::{seed, setting};
+use crate::harness::*;
+
+/// An empty disk that qemu-storage-daemon serves, until it is killed.
+struct Storage {
+    folder: TempDir,
+    owner: Child,
+}
+
+impl Storage {
+    fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let mut create = Command::new("qemu-img");
+        create.args(["create", "-q", "-f", "qcow2", "-o", "cluster_size=512"]);
+        let size = (SECTORS * 512).to_string();
+        assert_ok(&run(create.args([&path("disk.qcow2"), &size])));
+        File::create(path("disk")).unwrap();
+        let mut owner = Command::new("qemu-storage-daemon");
+        owner.arg("--blockdev");
+        owner.arg(format!(
+            "driver=file,node-name=file,filename={}",
+            path("disk.qcow2")
+        ));
+        owner.args(["--blockdev", "driver=qcow2,node-name=disk,file=file"]);
+        let export = "type=fuse,id=export,node-name=disk,writable=on,allow-other=off,mountpoint=";
+        owner
+            .arg("--export")
+            .arg(format!("{export}{}", path("disk")));
+        let owner = owner.stdin(Stdio::null()).spawn().unwrap();
+        let storage = Self { folder, owner };
+        eventually("the storage answers", || is_mounted(&storage.disk()));
+        storage
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.folder.path().join("disk")
+    }
+
+    /// Ends it at once, and its cache with it.
+    fn kill(&mut self) {
+        self.owner.kill().unwrap();
+        self.owner.wait().unwrap();
+    }
+
+    /// What it has kept, once it is gone.
+    fn content(&self) -> Vec<u8> {
+        let path = |name: &str| self.folder.path().join(name);
+        let mut convert = Command::new("qemu-img");
+        convert.args(["convert", "-f", "qcow2", "-O", "raw"]);
+        convert.args([path("disk.qcow2"), path("disk.raw")]);
+        assert_ok(&run(&mut convert));
+        std::fs::read(path("disk.raw")).unwrap()
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        let _ = self.owner.kill();
+        let _ = self.owner.wait();
+        let _ = provium::mounts::unmount(&self.disk(), true);
+    }
+}
+
+/// A mount of what the storage has, and its disk opened.
+fn serve(storage: &Storage) -> (Mount, File) {
+    let disk = format!("vda={}", storage.disk().display());
+    let mount = Mount::serve(TempDir::new().unwrap(), &["--disk", &disk]);
+    let mut options = File::options();
+    let file = options.read(true).write(true).open(mount.vda()).unwrap();
+    (mount, file)
+}
+
+fn has_storage() -> bool {
+    has("qemu-storage-daemon") && has("qemu-img")
+}
+
+#[test]
+fn a_flush_saves_what_was_written_from_a_cache_that_dies_and_a_lost_flush_does_not() {
+    if !has_storage() {
+        return;
+    }
+    for is_lost in [false, true] {
+        let mut storage = Storage::start();
+        let (mount, file) = serve(&storage);
+        if is_lost {
+            mount.arm("lose op=flush");
+        }
+        for sector in 0..SECTORS {
+            file.write_all_at(&sector_of(sector + 1), sector * 512)
+                .unwrap();
+        }
+        file.sync_data().unwrap();
+        storage.kill();
+        drop((file, mount));
+        let content = storage.content();
+        let kept = content
+            .chunks(512)
+            .zip(1..)
+            .filter(|(bytes, stamp)| sector_of(*stamp) == *bytes);
+        assert_eq!(kept.count() as u64 == SECTORS, !is_lost);
+    }
+}
+
+#[test]
+fn what_was_flushed_is_in_the_image_whether_the_server_or_the_caches_owner_is_killed_when() {
+    if !has_storage() {
+        return;
+    }
+    let (rounds, seed) = (setting("PROVIUM_KILL_ROUNDS", 20), seed());
+    let mut writes = 0;
+    for round in 0..rounds {
+        let mut random = Random::at(seed, round);
+        let mut stamps = Stamps::new(true);
+        let mut storage = Storage::start();
+        let (mut mount, file) = serve(&storage);
+        let (lasts, victim) = (random.below(15_000), random.below(3));
+        stamps.write_until_gone(&file, seed ^ round, || {
+            std::thread::sleep(Duration::from_micros(lasts));
+            if victim != 0 {
+                storage.kill();
+            }
+            if victim != 1 {
+                mount.kill_server();
+            }
+        });
+        drop((file, mount));
+        if victim == 0 {
+            storage.kill();
+        }
+        stamps.check(&storage.content(), &format!("seed {seed}, round {round}"));
+        writes += stamps.writes();
+    }
+    println!("{rounds} kills, {writes} writes, 0 flushed ones lost, 0 unexplained");
+}

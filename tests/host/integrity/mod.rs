@@ -1,0 +1,21 @@
+//! What was acknowledged is there, and nothing else is: against models, at random, whoever is killed.
+
+mod cached;
+mod kills;
+mod random;
+mod stamps;
+
+/// A number from the environment, for a longer run or for the same one again.
+fn setting(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap(),
+        Err(_) => default,
+    }
+}
+
+/// The seed of a random test, said aloud.
+fn seed() -> u64 {
+    let seed = setting("PROVIUM_TEST_SEED", fastrand::u64(..));
+    println!("PROVIUM_TEST_SEED={seed} runs this again");
+    seed
+}

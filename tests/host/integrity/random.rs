@@ -1,0 +1,273 @@
+//! Operations at random, as fsx does them, against a model in memory.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use provium::fault::Random;
+use provium::sys;
+
+use super::{seed, setting};
+use crate::harness::*;
+
+const SIZE: u64 = MIB;
+const LARGEST: u64 = 2 * MIB;
+
+/// A disk that is open twice, with O_DIRECT and without, and what it should hold.
+struct Fsx {
+    mount: Mount,
+    buffered: File,
+    direct: File,
+    model: Vec<u8>,
+    random: Random,
+    /// The latest operations, for the message of a failure.
+    done: VecDeque<String>,
+}
+
+impl Fsx {
+    fn new(random: Random) -> Self {
+        let mount = Mount::of_size(SIZE);
+        Self {
+            buffered: open(&mount),
+            direct: open_direct(&mount.vda()),
+            model: vec![0; SIZE as usize],
+            mount,
+            random,
+            done: VecDeque::new(),
+        }
+    }
+
+    fn note(&mut self, what: String) {
+        self.done.push_back(what);
+        if self.done.len() > 20 {
+            self.done.pop_front();
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.model.len() as u64
+    }
+
+    /// A range of the disk; of whole sectors where `is_direct`.
+    fn range(&mut self, is_direct: bool) -> (u64, usize) {
+        let unit = if is_direct { 512 } else { 1 };
+        let longest = [600, 9000, 300_000][self.random.below(3) as usize];
+        let units = self.size() / unit;
+        let first = self.random.below(units);
+        let count = (1 + self.random.below(longest / unit)).min(units - first);
+        (first * unit, (count * unit) as usize)
+    }
+
+    fn file(&self, is_direct: bool) -> &File {
+        if is_direct {
+            &self.direct
+        } else {
+            &self.buffered
+        }
+    }
+
+    fn write(&mut self, is_direct: bool) {
+        let (offset, len) = self.range(is_direct);
+        let data: Vec<u8> = (0..len).map(|_| self.random.below(256) as u8).collect();
+        self.note(format!("write direct={is_direct} {offset}+{len}"));
+        self.file(is_direct).write_all_at(&data, offset).unwrap();
+        self.model[offset as usize..][..len].copy_from_slice(&data);
+    }
+
+    fn read(&mut self, is_direct: bool) {
+        let (offset, len) = self.range(is_direct);
+        self.note(format!("read direct={is_direct} {offset}+{len}"));
+        let mut found = vec![0; len];
+        self.file(is_direct)
+            .read_exact_at(&mut found, offset)
+            .unwrap();
+        self.compare(&found, offset);
+    }
+
+    /// A read that begins before the end and ends behind it.
+    fn read_past_the_end(&mut self) {
+        let left = 1 + self.random.below(5000);
+        let offset = self.size() - left;
+        self.note(format!("read {offset}+10000"));
+        let mut found = vec![0; 10_000];
+        let len = self.buffered.read_at(&mut found, offset).unwrap();
+        assert_eq!(len as u64, left);
+        self.compare(&found[..len], offset);
+    }
+
+    fn fallocate(&mut self) {
+        const KEEP: i32 = libc::FALLOC_FL_KEEP_SIZE;
+        let (mut offset, len) = self.range(false);
+        let modes = [
+            ("punch", libc::FALLOC_FL_PUNCH_HOLE | KEEP),
+            ("zero", libc::FALLOC_FL_ZERO_RANGE | KEEP),
+            ("zero and extend", libc::FALLOC_FL_ZERO_RANGE),
+            ("allocate", 0),
+        ];
+        let (name, mode) = modes[self.random.below(4) as usize];
+        // Those that extend do so now and then.
+        if mode & KEEP == 0 && self.size() + len as u64 <= LARGEST && self.random.below(4) == 0 {
+            offset = self.size();
+        }
+        self.note(format!("{name} {offset}+{len}"));
+        sys::fallocate(&self.buffered, mode, offset, len as u64).unwrap();
+        let end = offset as usize + len;
+        self.model.resize(end.max(self.model.len()), 0);
+        if name != "allocate" {
+            self.model[offset as usize..end].fill(0);
+        }
+    }
+
+    fn truncate(&mut self) {
+        let size = 512 * (64 + self.random.below(LARGEST / 512 - 64));
+        self.note(format!("truncate to {size}"));
+        self.buffered.set_len(size).unwrap();
+        self.model.resize(size as usize, 0);
+    }
+
+    fn seek(&mut self) {
+        let from = self.random.below(self.size());
+        self.note(format!("seek from {from}"));
+        let data = sys::seek_extent(&self.buffered, from, libc::SEEK_DATA);
+        let data = data.unwrap_or(self.size());
+        let skipped = &self.model[from as usize..data as usize];
+        assert!(skipped.iter().all(|byte| *byte == 0), "data in a hole");
+        let hole = sys::seek_extent(&self.buffered, from, libc::SEEK_HOLE).unwrap();
+        assert!((from..=self.size()).contains(&hole));
+    }
+
+    /// Rules that change nothing have requests go other ways: through the delays, and on the pool.
+    fn arm(&mut self) {
+        let rules = [
+            "",
+            "delay by=50us",
+            "delay op=write by=100us..1ms",
+            "hang max=1ms then=ok",
+        ];
+        let rule = rules[self.random.below(4) as usize];
+        self.note(format!("arm `{rule}`"));
+        std::fs::write(self.mount.ctl("vda/faults"), format!("{rule}\n")).unwrap();
+    }
+
+    fn reopen(&mut self, attach: bool) {
+        self.note(format!("reopen, attached anew: {attach}"));
+        let nothing = || File::open("/dev/null").unwrap();
+        (self.buffered, self.direct) = (nothing(), nothing());
+        if attach {
+            self.mount.append("detach", "vda").unwrap();
+            let line = format!("vda {}", self.mount.image().display());
+            self.mount.append("attach", &line).unwrap();
+        }
+        self.buffered = open(&self.mount);
+        self.direct = open_direct(&self.mount.vda());
+    }
+
+    fn erase(&mut self) {
+        self.note("open with truncation".into());
+        File::create(self.mount.vda()).unwrap();
+        self.model.fill(0);
+    }
+
+    fn compare_image(&mut self) {
+        self.note("compare the image".into());
+        let image = std::fs::read(self.mount.image()).unwrap();
+        assert_eq!(image.len(), self.model.len());
+        self.compare(&image, 0);
+    }
+
+    fn compare(&self, found: &[u8], offset: u64) {
+        let expected = &self.model[offset as usize..][..found.len()];
+        let mut pairs = found.iter().zip(expected);
+        if let Some(at) = pairs.position(|(found, expected)| found != expected) {
+            panic!(
+                "byte {} is {}, not {}",
+                offset as usize + at,
+                found[at],
+                expected[at]
+            );
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.below(100) {
+            0..20 => self.write(false),
+            20..40 => self.write(true),
+            40..55 => self.read(false),
+            55..70 => self.read(true),
+            70..73 => self.read_past_the_end(),
+            73..83 => self.fallocate(),
+            83..86 => self.truncate(),
+            86..89 => self.seek(),
+            89..92 => self.buffered.sync_all().unwrap(),
+            92..94 => self.arm(),
+            94..96 => self.reopen(false),
+            96 => self.reopen(true),
+            97 => self.erase(),
+            _ => self.compare_image(),
+        }
+    }
+}
+
+/// A failure is told with what was done before it.
+impl Drop for Fsx {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the latest operations:\n{:#?}", self.done);
+        }
+    }
+}
+
+fn open(mount: &Mount) -> File {
+    let mut options = File::options();
+    options.read(true).write(true).open(mount.vda()).unwrap()
+}
+
+#[test]
+fn operations_at_random_leave_what_a_model_says() {
+    let (steps, seed) = (setting("PROVIUM_FSX_STEPS", 1000), seed());
+    std::thread::scope(|scope| {
+        for disk in 0..3 {
+            scope.spawn(move || {
+                let mut fsx = Fsx::new(Random::at(seed, disk));
+                (0..steps).for_each(|_| fsx.step());
+                fsx.compare_image();
+            });
+        }
+    });
+    println!("3 disks, {steps} operations each");
+}
+
+#[test]
+fn writers_of_one_sector_keep_out_of_each_others_bytes() {
+    const WRITERS: usize = 8;
+    let seed = seed();
+    let mount = Mount::of_size(64 * 512);
+    let file = open(&mount);
+    let models: Vec<Vec<u8>> = std::thread::scope(|scope| {
+        let write = |writer: usize| {
+            let file = &file;
+            scope.spawn(move || {
+                let mut random = Random::at(seed, writer as u64);
+                // Each has every eighth piece of 64 bytes.
+                let mut model = vec![0; 64 * 512];
+                for _ in 0..500 {
+                    let at = (random.below(64) as usize * WRITERS + writer) * 64;
+                    let piece = [random.below(256) as u8; 64];
+                    file.write_all_at(&piece, at as u64).unwrap();
+                    model[at..at + 64].copy_from_slice(&piece);
+                }
+                model
+            })
+        };
+        let writers: Vec<_> = (0..WRITERS).map(write).collect();
+        writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .collect()
+    });
+    let image = std::fs::read(mount.image()).unwrap();
+    for (number, piece) in image.chunks(64).enumerate() {
+        let expected = &models[number % WRITERS][number * 64..][..64];
+        assert_eq!(piece, expected, "piece {number}");
+    }
+}

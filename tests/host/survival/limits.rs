@@ -1,0 +1,101 @@
+//! A server that has no more of what it needs: descriptors, memory for what it holds.
+
+use std::os::unix::fs::FileExt;
+
+use super::scene::Scene;
+use crate::harness::*;
+
+#[test]
+fn a_server_that_has_no_descriptor_left_says_so_and_serves_what_it_has() {
+    let scene = Scene::begin();
+    let image = scene.image("vda.img", MIB);
+    let point = scene.path("mnt");
+    std::fs::create_dir(&point).unwrap();
+    let script = format!(
+        "ulimit -n 32; exec {PROVIUM} mount -f {} --disk vda={}",
+        point.display(),
+        image.display()
+    );
+    let mut server = scene.command("bash").args(["-c", &script]).spawn().unwrap();
+    eventually("the mount answers", || point.join("ctl/version").exists());
+    let attach = |n: usize| {
+        let image = scene.image(&format!("{n}.img"), 4096);
+        let line = format!("d{n} {}", image.display());
+        std::fs::write(point.join("ctl/attach"), line)
+    };
+    let refused = (0..32)
+        .find_map(|n| attach(n).err())
+        .expect("there are 32 descriptors in all");
+    scene.did("attached disks to a server with 32 descriptors until it refused one");
+    assert_eq!(refused.raw_os_error(), Some(libc::EMFILE));
+    let error = std::fs::read_to_string(point.join("ctl/error")).unwrap();
+    assert!(error.contains("Too many open files"), "{error}");
+    assert_eq!(std::fs::read(point.join("vda")).unwrap().len() as u64, MIB);
+    scene.found(&format!("{}; the others are served", error.trim_end()));
+    send(server.id(), libc::SIGTERM);
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
+fn held_writes_beyond_the_limit_are_enomem_and_the_held_ones_are_done_when_they_are_let_go() {
+    let scene = Scene::begin();
+    let image = scene.image("vda.img", 1200 * MIB);
+    let mount = scene.serve_image(&image);
+    mount.arm("hang op=write");
+    let file = open_direct(&mount.vda());
+    let limit = mount.stat("held_bytes_limit");
+    let (fitting, beyond) = (limit / MIB, 20);
+    let data = Pages(vec![7; MIB as usize + 4096]);
+    let write = |n: u64| file.write_all_at(data.aligned(), n * MIB);
+    let refused = std::thread::scope(|scope| {
+        let spawn = |n| {
+            let thread = std::thread::Builder::new().stack_size(64 << 10);
+            thread.spawn_scoped(scope, move || write(n)).unwrap()
+        };
+        let held: Vec<_> = (0..fitting).map(spawn).collect();
+        eventually("the limit is reached", || {
+            mount.stat("held_bytes_of_all_disks") == limit
+        });
+        scene.did(&format!(
+            "{fitting} writes of 1 MiB are held; {beyond} more came"
+        ));
+        let more: Vec<_> = (fitting..fitting + beyond)
+            .map(|n| errno(write(n)))
+            .collect();
+        assert!(
+            more.iter().all(|number| *number == libc::ENOMEM),
+            "{more:?}"
+        );
+        let refused = mount.stat("write_errors_host");
+        mount.clear();
+        for thread in held {
+            thread.join().unwrap().unwrap();
+        }
+        refused
+    });
+    assert_eq!(refused, beyond);
+    eventually("the memory is given back", || {
+        mount.stat("held_bytes_of_all_disks") == 0
+    });
+    let image = std::fs::File::open(image).unwrap();
+    let is_done = |n: u64, byte: u8| {
+        let mut found = vec![1; MIB as usize];
+        image.read_exact_at(&mut found, n * MIB).unwrap();
+        found.iter().all(|b| *b == byte)
+    };
+    assert!((0..fitting).all(|n| is_done(n, 7)));
+    assert!((fitting..fitting + beyond).all(|n| is_done(n, 0)));
+    scene.found(&format!(
+        "{refused} were ENOMEM and counted; the held ones are in the image"
+    ));
+}
+
+/// Memory of which a part begins at a page: the kernel splits requests at pages.
+struct Pages(Vec<u8>);
+
+impl Pages {
+    fn aligned(&self) -> &[u8] {
+        let skip = self.0.as_ptr().align_offset(4096);
+        &self.0[skip..][..MIB as usize]
+    }
+}

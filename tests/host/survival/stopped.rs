@@ -1,0 +1,119 @@
+//! A server that is suspended, and comes back or does not.
+
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use super::scene::Scene;
+use crate::harness::*;
+
+#[test]
+fn a_stopped_server_goes_on_where_it_was() {
+    let scene = Scene::begin();
+    let mount = scene.mount();
+    let file = open_direct(&mount.vda());
+    scene.did(&format!("stopped server {}", mount.server()));
+    mount.signal(libc::SIGSTOP);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| file.write_at(&[4; 512], 0));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!writer.is_finished());
+        mount.signal(libc::SIGCONT);
+        assert_eq!(writer.join().unwrap().unwrap(), 512);
+    });
+    scene.found("a write waited, and was done when it went on");
+}
+
+#[test]
+fn what_was_delayed_while_the_server_was_stopped_is_answered_when_it_returns() {
+    let scene = Scene::begin();
+    let mount = scene.mount();
+    mount.arm("delay op=read by=100ms");
+    let file = open_direct(&mount.vda());
+    std::thread::scope(|scope| {
+        let read = || scope.spawn(|| file.read_at(&mut [0; 512], 0).unwrap());
+        let readers: Vec<_> = (0..50).map(|_| read()).collect();
+        eventually("they wait", || mount.stat("in_flight") == 50);
+        scene.did("stopped the server with 50 reads delayed by 100 ms, for 200 ms");
+        mount.signal(libc::SIGSTOP);
+        std::thread::sleep(Duration::from_millis(200));
+        mount.signal(libc::SIGCONT);
+        assert!(
+            readers
+                .into_iter()
+                .all(|reader| reader.join().unwrap() == 512)
+        );
+    });
+    scene.found("all 50 were answered");
+}
+
+#[test]
+fn whoever_asks_a_stopped_server_is_told_so_and_does_not_wait() {
+    let scene = Scene::begin();
+    let mount = scene.mount();
+    let (point, disk) = (
+        mount.point().display().to_string(),
+        mount.vda().display().to_string(),
+    );
+    scene.did(&format!("stopped server {}", mount.server()));
+    mount.signal(libc::SIGSTOP);
+    let asked = Instant::now();
+    let advice = format!("kill -CONT {}", mount.server());
+    let status = scene.provium(&["status", &point]);
+    assert!(stdout(&status).contains(&advice), "{}", stdout(&status));
+    assert_fails(
+        &scene.provium(&["fault", &disk]),
+        1,
+        &["is stopped", &advice],
+    );
+    assert_fails(
+        &scene.provium(&["detach", &point, "vda"]),
+        1,
+        &["is stopped", &advice],
+    );
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    mount.signal(libc::SIGCONT);
+    assert_ok(&scene.provium(&["fault", &disk]));
+    scene.found(&format!(
+        "{advice}; three commands said so in {} ms",
+        took.as_millis()
+    ));
+}
+
+#[test]
+fn unmounting_from_a_stopped_server_says_what_it_waits_for() {
+    let scene = Scene::begin();
+    let mut mount = scene.mount();
+    let point = mount.point().display().to_string();
+    scene.did(&format!("stopped server {} and unmounted", mount.server()));
+    mount.signal(libc::SIGSTOP);
+    let advice = format!("kill -CONT {}", mount.server());
+    assert_fails(
+        &scene.provium(&["umount", &point]),
+        1,
+        &["is unmounted", &advice],
+    );
+    assert!(!is_mounted(&mount.point()));
+    mount.signal(libc::SIGCONT);
+    assert!(mount.wait_for_end().success());
+    scene.found("the mount was gone at once, the server when it went on");
+}
+
+#[test]
+fn a_server_killed_while_it_is_stopped_frees_its_clients() {
+    let scene = Scene::begin();
+    let mut mount = scene.mount();
+    let file = open_direct(&mount.vda());
+    mount.signal(libc::SIGSTOP);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| file.read_at(&mut [0; 512], 0));
+        std::thread::sleep(Duration::from_millis(20));
+        scene.did(&format!(
+            "killed server {} while it was stopped, with a read waiting",
+            mount.server()
+        ));
+        mount.kill_server();
+        let error = reader.join().unwrap().unwrap_err();
+        scene.found(&format!("the read failed: {error}"));
+    });
+}

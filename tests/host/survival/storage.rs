@@ -1,0 +1,402 @@
+//! Storage that misbehaves under a served disk: full, failing, read-only, cut, replaced, gone, stuck.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use super::host::{LoopDevice, Tmpfs};
+use super::scene::Scene;
+use crate::harness::*;
+
+/// A mount whose disk lies in another mount: storage that fails when it is told to.
+fn on_failing_storage(scene: &Scene) -> (Mount, Mount) {
+    let storage = scene.mount();
+    let mount = scene.serve_image(&storage.vda());
+    (storage, mount)
+}
+
+fn writable(mount: &Mount) -> File {
+    let mut options = File::options();
+    options.read(true).write(true).open(mount.vda()).unwrap()
+}
+
+#[test]
+fn an_error_of_the_storage_is_passed_on_counted_apart_and_over_when_it_is_over() {
+    let scene = Scene::begin();
+    for (name, number) in [
+        ("ENOSPC", libc::ENOSPC),
+        ("EROFS", libc::EROFS),
+        ("EIO", libc::EIO),
+    ] {
+        let (storage, mount) = on_failing_storage(&scene);
+        let disk = writable(&mount);
+        disk.write_all_at(&[1; 512], 0).unwrap();
+        scene.did(&format!("the storage fails with {name}"));
+        storage.arm(&format!("error op=write,flush errno={name}"));
+        assert_eq!(errno(disk.write_all_at(&[2; 512], 0)), number);
+        assert_eq!(errno(disk.sync_all()), number);
+        let mut found = [0; 512];
+        disk.read_exact_at(&mut found, 0).unwrap();
+        assert_eq!(found, [1; 512], "what failed was not done");
+        assert_eq!(mount.stat("write_errors_host"), 1);
+        assert_eq!(mount.stat("write_errors_injected"), 0);
+        storage.clear();
+        disk.write_all_at(&[2; 512], 0).unwrap();
+        disk.sync_all().unwrap();
+        scene.found(&format!(
+            "the client got {name}, counted as the host's; well afterwards"
+        ));
+    }
+}
+
+#[test]
+fn a_full_file_system_is_enospc_until_there_is_room() {
+    let scene = Scene::begin();
+    let place = scene.path("small");
+    std::fs::create_dir(&place).unwrap();
+    let Some(_small) = Tmpfs::at(&place, "size=1m") else {
+        return;
+    };
+    let ballast = place.join("ballast");
+    std::fs::write(&ballast, vec![0; 512 << 10]).unwrap();
+    let image = new_image(&place.join("vda.img"), 4 * MIB);
+    let mount = scene.serve_image(&image);
+    let disk = writable(&mount);
+    let write = |n: u64| disk.write_all_at(&[n as u8 + 1; 4096], n * 4096);
+    let full = (0..1024).find(|n| write(*n).is_err()).unwrap();
+    scene.did(&format!(
+        "filled the file system with {full} blocks of 4 KiB"
+    ));
+    assert_eq!(errno(write(full)), libc::ENOSPC);
+    write(0).unwrap();
+    disk.sync_all().unwrap();
+    let has = |n: u64| {
+        let mut found = [0; 4096];
+        disk.read_exact_at(&mut found, n * 4096).unwrap();
+        found == [n as u8 + 1; 4096]
+    };
+    assert!((0..full).all(has));
+    std::fs::remove_file(ballast).unwrap();
+    write(full).unwrap();
+    assert!((0..=full).all(has));
+    scene.found("ENOSPC; what was written is there and can be written again; well with room");
+}
+
+#[test]
+fn a_read_only_file_system_is_a_sentence_and_a_disk_that_can_be_read() {
+    let scene = Scene::begin();
+    let place = scene.path("fixed");
+    std::fs::create_dir(&place).unwrap();
+    let Some(fixed) = Tmpfs::at(&place, "size=1m") else {
+        return;
+    };
+    let image = new_image(&place.join("vda.img"), 4096);
+    fixed.change("ro");
+    scene.did("the file system of an image became read-only");
+    let mount = scene.mount();
+    let line = format!("vdb {}", image.display());
+    assert_eq!(errno(mount.append("attach", &line)), libc::EROFS);
+    let error = mount.read("error");
+    assert!(
+        error.contains("serve it with `ro` to only read it"),
+        "{error}"
+    );
+    mount.append("attach", &format!("{line} ro")).unwrap();
+    assert_eq!(std::fs::read(mount.path("vdb")).unwrap().len(), 4096);
+    scene.found(error.trim_end());
+}
+
+#[test]
+fn a_file_system_that_is_taken_away_takes_no_disk_with_it() {
+    let scene = Scene::begin();
+    let place = scene.path("gone");
+    std::fs::create_dir(&place).unwrap();
+    let Some(there) = Tmpfs::at(&place, "size=1m") else {
+        return;
+    };
+    let image = new_image(&place.join("vda.img"), 4096);
+    let mount = scene.serve_image(&image);
+    let disk = writable(&mount);
+    disk.write_all_at(&[1; 512], 0).unwrap();
+    scene.did("unmounted the image's file system lazily");
+    drop(there);
+    disk.write_all_at(&[2; 512], 512).unwrap();
+    disk.sync_all().unwrap();
+    let mut found = [0; 1024];
+    disk.read_exact_at(&mut found, 0).unwrap();
+    assert_eq!(found, [[1; 512], [2; 512]].concat()[..]);
+    drop(disk);
+    mount.append("detach", "vda").unwrap();
+    let again = mount.append("attach", &format!("vda {}", image.display()));
+    assert_eq!(errno(again), libc::ENOENT);
+    scene.found("the disk was served to its detaching, then there was no image");
+}
+
+#[test]
+fn a_failing_device_of_the_kernel_is_an_error_of_the_read_or_of_the_flush() {
+    let scene = Scene::begin();
+    let storage = scene.mount();
+    let Some(device) = LoopDevice::on(&storage.vda()) else {
+        return;
+    };
+    let mount = scene.serve_image(device.path());
+    let disk = writable(&mount);
+    disk.write_all_at(&[1; 4096], 0).unwrap();
+    disk.sync_all().unwrap();
+    scene.did(&format!("{} fails", device.path().display()));
+    storage.arm("error op=read,write errno=EIO");
+    let far = 8 * MIB;
+    assert_eq!(errno(disk.read_at(&mut [0; 4096], far)), libc::EIO);
+    // The page cache takes a write, so that the device's error is one of the flush.
+    disk.write_all_at(&[2; 4096], 4096).unwrap();
+    assert_eq!(errno(disk.sync_all()), libc::EIO);
+    storage.clear();
+    let errors = (
+        mount.stat("read_errors_host"),
+        mount.stat("flush_errors_host"),
+    );
+    assert_eq!(errors, (1, 1));
+    disk.write_all_at(&[3; 4096], 4096).unwrap();
+    disk.sync_all().unwrap();
+    let lies = std::fs::read(storage.image()).unwrap();
+    assert_eq!(lies[..8192], [[1; 4096], [3; 4096]].concat());
+    scene.found("EIO of the read, EIO of the flush; well afterwards, with what was flushed");
+}
+
+#[test]
+fn a_write_beyond_the_hosts_limit_for_files_is_efbig_and_not_the_servers_end() {
+    let scene = Scene::begin();
+    let folder = TempDir::new_in(scene.path("")).unwrap();
+    let image = new_image(&folder.path().join("vda.img"), MIB);
+    let disk = format!("vda={}", image.display());
+    let mut limited = scene.command("prlimit");
+    limited.args(["--fsize=1048576", PROVIUM]);
+    let mount = Mount::start(limited, folder, &["--disk", &disk]);
+    scene.did("wrote past the limit for the size of files");
+    let disk = writable(&mount);
+    assert_eq!(errno(disk.write_all_at(&[1; 512], MIB)), libc::EFBIG);
+    disk.write_all_at(&[1; 512], 0).unwrap();
+    scene.found("EFBIG; what lies within is written");
+}
+
+#[test]
+fn storage_that_is_killed_under_a_disk_is_an_error_and_the_server_stays_well() {
+    let scene = Scene::begin();
+    let (mut storage, mount) = on_failing_storage(&scene);
+    let disk = writable(&mount);
+    disk.write_all_at(&[1; 512], 0).unwrap();
+    scene.did(&format!(
+        "killed {}, which serves the image",
+        storage.server()
+    ));
+    storage.kill_server();
+    let error = disk.write_all_at(&[2; 512], 0).unwrap_err();
+    assert_eq!(mount.stat("write_errors_host"), 1);
+    mount.arm("slow");
+    mount.clear();
+    assert_eq!(std::fs::read(storage.image()).unwrap()[..512], [1; 512]);
+    scene.found(&format!(
+        "the client got `{error}`; the control files answer"
+    ));
+}
+
+#[test]
+fn storage_and_server_killed_together_free_whoever_waits() {
+    let scene = Scene::begin();
+    for storage_first in [true, false] {
+        let (mut storage, mut mount) = on_failing_storage(&scene);
+        let disk = writable(&mount);
+        storage.arm("hang op=read");
+        std::thread::scope(|scope| {
+            let read = || scope.spawn(|| disk.read_at(&mut [0; 512], 0).is_err());
+            let readers: Vec<_> = (0..10).map(|_| read()).collect();
+            eventually("they wait in the storage", || {
+                storage.stat("in_flight") >= 2
+            });
+            scene.did(&format!(
+                "killed storage {} and server {}, the storage first: {storage_first}",
+                storage.server(),
+                mount.server()
+            ));
+            if storage_first {
+                storage.kill_server();
+                mount.kill_server();
+            } else {
+                send(mount.server(), libc::SIGKILL);
+                storage.kill_server();
+                mount.kill_server();
+            }
+            assert!(readers.into_iter().all(|reader| reader.join().unwrap()));
+        });
+        scene.found("all ten reads failed, both are gone");
+    }
+}
+
+#[test]
+fn an_image_that_is_cut_or_extended_is_a_disk_of_that_size() {
+    let scene = Scene::begin();
+    let path = scene.image("vda.img", MIB);
+    let mount = scene.serve_image(&path);
+    let image = File::options().write(true).open(&path).unwrap();
+    let disk = writable(&mount);
+    scene.did("cut the image to 4 KiB, and extended it to 2 MiB");
+    image.set_len(4096).unwrap();
+    assert_eq!(mount.vda().metadata().unwrap().len(), 4096);
+    assert_eq!(
+        disk.read_at(&mut [0; 512], 4096).unwrap(),
+        0,
+        "the end of the disk"
+    );
+    assert_eq!(disk.read_at(&mut [0; 1024], 3584).unwrap(), 512);
+    image.set_len(2 * MIB).unwrap();
+    assert_eq!(disk.read_at(&mut [0; 512], 2 * MIB - 512).unwrap(), 512);
+    assert_eq!(mount.read("vda/size"), format!("{}\n", 2 * MIB));
+    scene.found("the disk had that size, and its end there");
+}
+
+#[test]
+fn an_image_that_is_replaced_or_deleted_stays_what_it_was_until_it_is_detached() {
+    let scene = Scene::begin();
+    let image = scene.image("vda.img", MIB);
+    let mount = scene.serve_image(&image);
+    let disk = writable(&mount);
+    disk.write_all_at(&[1; 512], 0).unwrap();
+    scene.did("replaced the image, then deleted it");
+    std::fs::rename(scene.image("other.img", 4096), &image).unwrap();
+    let mut found = [0; 512];
+    disk.read_exact_at(&mut found, 0).unwrap();
+    assert_eq!(found, [1; 512]);
+    std::fs::remove_file(&image).unwrap();
+    disk.write_all_at(&[2; 512], 512).unwrap();
+    disk.sync_all().unwrap();
+    drop(disk);
+    mount.append("detach", "vda").unwrap();
+    let line = format!("vda {}", image.display());
+    assert_eq!(errno(mount.append("attach", &line)), libc::ENOENT);
+    scene.found("the disk was the first image until it was detached, then there was none");
+}
+
+#[test]
+fn the_control_files_answer_while_the_storage_is_stuck_and_what_waits_is_done_when_it_returns() {
+    let scene = Scene::begin();
+    let (storage, mount) = on_failing_storage(&scene);
+    // Opened before: opening asks for the size, and so for the storage.
+    let files: Vec<_> = (0..100).map(|_| writable(&mount)).collect();
+    scene.did(&format!(
+        "stopped {}, which serves the image",
+        storage.server()
+    ));
+    storage.signal(libc::SIGSTOP);
+    std::thread::scope(|scope| {
+        let request = |(n, file): (usize, File)| {
+            scope.spawn(move || match n % 2 {
+                0 => file.read_at(&mut [0; 512], 0).unwrap(),
+                _ => file.write_at(&[n as u8; 512], n as u64 * 512).unwrap(),
+            })
+        };
+        let requests: Vec<_> = files.into_iter().enumerate().map(request).collect();
+        std::thread::sleep(Duration::from_millis(200));
+        let in_flight = mount.stat("in_flight");
+        assert!(in_flight >= 2, "{in_flight}");
+        let point = mount.point().display().to_string();
+        let ask = |what: &dyn Fn()| {
+            let time = |_| {
+                let asked = Instant::now();
+                what();
+                asked.elapsed()
+            };
+            // The quickest counts: whatever else this machine does is no part of it.
+            (0..5).map(time).min().unwrap()
+        };
+        let times = [
+            ("stats", ask(&|| drop(mount.read("vda/stats")))),
+            ("arm", ask(&|| mount.arm("slow"))),
+            (
+                "faults",
+                ask(&|| assert_eq!(mount.read("vda/faults"), "slow\n")),
+            ),
+            ("clear", ask(&|| mount.clear())),
+            (
+                "disks",
+                ask(&|| assert!(mount.read("disks").starts_with("vda 16777216 rw "))),
+            ),
+            (
+                "status",
+                ask(&|| assert!(stdout(&scene.provium(&["status", &point])).contains("16.00 MiB"))),
+            ),
+        ];
+        storage.signal(libc::SIGCONT);
+        let limit = Duration::from_millis(100);
+        assert!(times.iter().all(|(_, took)| *took < limit), "{times:?}");
+        let done = requests
+            .into_iter()
+            .filter_map(|request| (request.join().unwrap() == 512).then_some(()));
+        assert_eq!(done.count(), 100);
+        let times = times.map(|(what, took)| format!("{what} {:.1} ms", took.as_secs_f64() * 1e3));
+        scene.found(&format!(
+            "{}; all 100 requests were done when it went on",
+            times.join(", ")
+        ));
+    });
+    let image = std::fs::read(storage.image()).unwrap();
+    assert!(
+        (1..100)
+            .step_by(2)
+            .all(|n| image[n * 512..][..512] == [n as u8; 512])
+    );
+    assert_eq!(
+        mount.stat("read_errors_host") + mount.stat("write_errors_host"),
+        0
+    );
+}
+
+#[test]
+fn a_disk_whose_storage_was_stuck_is_free_when_it_is_detached() {
+    let scene = Scene::begin();
+    let (storage, mount) = on_failing_storage(&scene);
+    let disk = writable(&mount);
+    scene.did(&format!(
+        "stopped {}, which serves the image, with 20 clients reading, and let it go on",
+        storage.server()
+    ));
+    storage.signal(libc::SIGSTOP);
+    std::thread::scope(|scope| {
+        for n in 0..20 {
+            let disk = &disk;
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    disk.read_exact_at(&mut [0; 512], n * 512).unwrap();
+                }
+            });
+        }
+        eventually("they are on the pool", || mount.stat("in_flight") >= 10);
+        storage.signal(libc::SIGCONT);
+    });
+    drop(disk);
+    mount.append("detach", "vda").unwrap();
+    let line = format!("vda {}", storage.vda().display());
+    mount.append("attach", &line).unwrap();
+    scene.found("its image was unlocked when it was detached, and served again");
+}
+
+#[test]
+fn a_server_told_to_end_while_its_storage_is_stuck_ends_when_that_returns() {
+    let scene = Scene::begin();
+    let (storage, mut mount) = on_failing_storage(&scene);
+    let disk = writable(&mount);
+    disk.write_all_at(&[1; 512], 0).unwrap();
+    storage.signal(libc::SIGSTOP);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| disk.write_all_at(&[2; 512], 512));
+        eventually("it is in the storage", || mount.stat("in_flight") == 1);
+        scene.did("sent TERM to the server while its storage is stopped");
+        mount.signal(libc::SIGTERM);
+        eventually("the mount is gone", || !is_mounted(&mount.point()));
+        storage.signal(libc::SIGCONT);
+        writer.join().unwrap().unwrap();
+    });
+    assert!(mount.wait_for_end().success());
+    let image = std::fs::read(storage.image()).unwrap();
+    assert_eq!(image[..1024], [[1; 512], [2; 512]].concat());
+    scene.found("the mount was gone at once; the write was done, the server ended well");
+}

@@ -9,6 +9,7 @@ mod data;
 mod docs;
 mod equivalents;
 mod faults;
+mod garbage;
 mod guest_runs;
 mod guests;
 mod harness;

@@ -23,6 +23,7 @@ mod selection;
 mod start;
 mod storage;
 mod suite;
+mod supply;
 mod survival;
 mod terminal;
 mod trying;

@@ -150,7 +150,12 @@ impl Config {
             path: path.to_owned(),
             cause,
         })?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
+        Self::parse(&text, path)
+    }
+
+    /// What `text`, which stands in the file `path`, says.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
             text: error.to_string().trim_end().to_owned(),
         })?;

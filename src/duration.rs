@@ -10,7 +10,10 @@ const UNITS: [(&str, u64); 4] = [
     ("m", 60_000_000),
 ];
 
-/// The duration that `text` means: a number and a unit.
+/// More microseconds than this, as a number with a fraction, are no duration.
+const MOST: f64 = 1e18;
+
+/// The duration that `text` means: a number and a unit. A fraction is rounded to the microsecond.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let split = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(split);
@@ -18,8 +21,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     if let Ok(whole) = number.parse::<u64>() {
         return whole.checked_mul(*micros).map(Duration::from_micros);
     }
-    let seconds = number.parse::<f64>().ok()? * (*micros as f64 / 1e6);
-    Duration::try_from_secs_f64(seconds).ok()
+    let micros = number.parse::<f64>().ok()? * *micros as f64;
+    let is_duration = (0.0..=MOST).contains(&micros);
+    is_duration.then(|| Duration::from_micros(micros.round() as u64))
 }
 
 /// The shortest text that means `duration`, to the microsecond.
@@ -40,7 +44,7 @@ mod tests {
         assert_eq!(parse_duration("200us"), Some(Duration::from_micros(200)));
         assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
         assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
-        for bad in ["", "5", "ms", "-1s", "5 h", "1e400s", "NaNs"] {
+        for bad in ["", "5", "ms", "-1s", "5 h", "1e18s", "1e400s", "NaNs"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }
@@ -49,6 +53,15 @@ mod tests {
         #[test]
         fn what_is_shown_means_the_same(micros in 0_u64..1 << 50) {
             let duration = Duration::from_micros(micros);
+            prop_assert_eq!(parse_duration(&show_duration(duration)), Some(duration));
+        }
+
+        #[test]
+        fn what_was_written_with_a_fraction_is_shown_as_what_it_means(
+            number in "[0-9]{1,9}\\.[0-9]{1,9}",
+            unit in "us|ms|s|m",
+        ) {
+            let duration = parse_duration(&format!("{number}{unit}")).unwrap();
             prop_assert_eq!(parse_duration(&show_duration(duration)), Some(duration));
         }
     }

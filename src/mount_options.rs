@@ -47,17 +47,18 @@ pub fn parse_options(texts: &[String]) -> Result<MountOptions, String> {
 
 /// Parses `ID=IMAGE[,ro]`.
 pub fn parse_disk(text: &str) -> Result<DiskSpec, String> {
-    let (id, image) = text
-        .split_once('=')
-        .filter(|(_, image)| !image.is_empty())
-        .ok_or_else(|| format!("`{text}` is not ID=IMAGE[,ro], as in `vda=disk.img`"))?;
-    if !valid_id(id) {
-        return Err(BadId(id.to_owned()).to_string());
-    }
+    let wrong = || format!("`{text}` is not ID=IMAGE[,ro], as in `vda=disk.img`");
+    let (id, image) = text.split_once('=').ok_or_else(wrong)?;
     let (image, read_only) = match image.strip_suffix(",ro") {
         Some(image) => (image, true),
         None => (image, false),
     };
+    if image.is_empty() {
+        return Err(wrong());
+    }
+    if !valid_id(id) {
+        return Err(BadId(id.to_owned()).to_string());
+    }
     Ok(DiskSpec {
         id: id.to_owned(),
         image: PathBuf::from(image),
@@ -84,7 +85,7 @@ mod tests {
             Ok(disk("vda", "a,b=c.img", false))
         );
         assert_eq!(parse_disk("vda=a.img,ro"), Ok(disk("vda", "a.img", true)));
-        for bad in ["vda", "vda=", "=a.img", "ctl=a.img", "1=a.img"] {
+        for bad in ["vda", "vda=", "vda=,ro", "=a.img", "ctl=a.img", "1=a.img"] {
             assert!(parse_disk(bad).is_err(), "{bad}");
         }
     }

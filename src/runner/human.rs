@@ -58,8 +58,13 @@ impl HumanReporter {
         })
     }
 
-    /// One line that begins with `word`, and a text below it.
+    /// One line that begins with `word`, and a text below it, which may be a guest's.
     fn entry(&self, word: &str, style: Style, line: &str, text: &str) -> io::Result<()> {
+        self.block(word, style, line, &harmless(text))
+    }
+
+    /// The same with a text that may do to the terminal what it likes.
+    fn block(&self, word: &str, style: Style, line: &str, text: &str) -> io::Result<()> {
         let word = self.paint(&format!("{word:<5}"), style);
         let text = match text {
             "" => String::new(),
@@ -218,7 +223,7 @@ impl Reporter for HumanReporter {
             Report::Event(file, round, event) => self.event(file, *round, event),
             Report::Output(file, _, text) => {
                 let line = format!("{} printed:", file.display());
-                self.entry("----", Style::new(), &line, text)
+                self.block("----", Style::new(), &line, text)
             }
             Report::Ended(summary) => self.ended(summary),
         }
@@ -228,4 +233,28 @@ impl Reporter for HumanReporter {
 fn indented(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(|line| format!("      {line}")).collect();
     lines.join("\n")
+}
+
+/// `text` with its lines and tabs, without carriage returns, which consoles are full of, and whatever
+/// else would do something to a terminal escaped.
+fn harmless(text: &str) -> String {
+    let text = text.replace('\r', "");
+    let line = |line: &str| {
+        line.split('\t')
+            .map(printable)
+            .collect::<Vec<_>>()
+            .join("\t")
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_says_does_nothing_to_the_terminal() {
+        let text = harmless("no:\t\x1b]0;title\x07\rpassed\r\nsecond\u{9b}2J\n");
+        assert_eq!(text, "no:\t\\u{1b}]0;title\\u{7}passed\nsecond\\u{9b}2J");
+    }
 }

@@ -101,3 +101,24 @@ fn at(path: &[String], what: &str) -> String {
         path => format!("at {}: {what}", path.concat()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_the_nearest_that_there_is() {
+        let lua = Lua::new();
+        for text in [
+            "18446744071727425000.0",
+            "18446741844674407315.0",
+            "1e23",
+            "5e-324",
+        ] {
+            let value = decode(&lua, text.into()).unwrap();
+            assert_eq!(value, Value::Number(text.parse().unwrap()), "{text}");
+            let again = encode(&lua, value.clone()).unwrap();
+            assert_eq!(decode(&lua, again).unwrap(), value, "{text}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use qapi::qga::{GuestShutdownMode, guest_exec, guest_exec_status, guest_shutdown};
 use qapi::{ExecuteError, Qga, Stream};
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::channel::{Channel, is_gone};
 use super::raw::Raw;
@@ -21,7 +21,15 @@ const TICK: Duration = Duration::from_millis(50);
 /// What the agent sends before the answer to a `guest-sync-delimited`.
 const SENTINEL: u8 = 0xff;
 
-/// Says whether to wait any longer; asked now and then while the agent is silent.
+/// The answer to a `guest-sync-delimited`.
+#[derive(Deserialize)]
+struct Synced {
+    #[serde(rename = "return")]
+    id: u64,
+}
+
+/// Says whether to wait any longer; asked before each command, and now and then while the agent is
+/// silent.
 pub(super) type Well<'a> = &'a mut dyn FnMut() -> Result<(), VmError>;
 
 /// A session with the agent.
@@ -68,12 +76,13 @@ impl Agent {
         let stream = self.protocol.inner_mut();
         // The leading sentinel makes the agent forget half a command that it may have.
         stream.write_all(&[&[SENTINEL], command.as_bytes(), b"\n"].concat())?;
+        stream.flush()?;
         loop {
             let mut line = Vec::new();
             stream.read_until(SENTINEL, &mut Vec::new())?;
             stream.read_until(b'\n', &mut line)?;
-            let answer: Option<Value> = serde_json::from_slice(&line).ok();
-            if answer.is_some_and(|answer| answer["return"] == id) {
+            let answer: Option<Synced> = serde_json::from_slice(&line).ok();
+            if answer.is_some_and(|answer| answer.id == id) {
                 return Ok(());
             }
         }
@@ -128,6 +137,7 @@ impl Agent {
         command: &C,
         well: Well<'_>,
     ) -> Result<C::Ok, VmError> {
+        well()?;
         let deadline = Instant::now() + ANSWER;
         if self.owes_an_answer {
             self.sync(deadline)?;
@@ -190,10 +200,41 @@ mod tests {
 
     #[test]
     fn gigabytes_without_an_end_are_an_error_and_not_our_memory() {
-        for piece in [b"x", b"\""] {
+        let endless = [
+            (&b"x"[..], "more than 64 MiB"),
+            (b"\"", "more than 64 MiB"),
+            (b"0,", "more than a million values"),
+            (b"[", "more than a million values"),
+        ];
+        for (piece, expected) in endless {
             let error = ping(piece.repeat(1 << 20), 4096).unwrap_err();
-            assert!(error.to_string().contains("more than 64 MiB"), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn half_an_answer_is_no_sign_that_qemu_is_gone() {
+        let error = ping(b"{\"return\":\n".to_vec(), 1).unwrap_err();
+        assert!(matches!(error, VmError::Agent(_)), "{error}");
+        let error = ping(b"{\"return\":".to_vec(), 1).unwrap_err();
+        assert!(matches!(error, VmError::AgentGone), "{error}");
+    }
+
+    #[test]
+    fn an_agent_that_answers_for_ever_is_asked_only_while_it_makes_sense() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs
+            .write_all(&b"{\"return\":{}}\n".repeat(1000))
+            .unwrap();
+        let mut agent = Agent::new(ours);
+        let mut asked = 0;
+        let mut well = || {
+            asked += 1;
+            (asked < 10).then_some(()).ok_or(VmError::TimeIsUp)
+        };
+        let error = std::iter::repeat_with(|| agent.execute(&guest_ping {}, &mut well))
+            .find_map(Result::err);
+        assert!(matches!(error, Some(VmError::TimeIsUp)), "{error:?}");
     }
 
     proptest! {

@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 const PANIC: &str = "Kernel panic - not syncing";
 /// Lines of the console that a message shows.
 const END_LINES: usize = 20;
+/// Characters at the beginning of a line that say whether it is a panic. The kernel's are shorter.
+const LONGEST_LINE: usize = 4096;
+/// Most bytes that are searched at a time: of a guest that prints faster, the last ones.
+const MOST_SEARCHED: u64 = 16 << 20;
 
 /// The console log of one VM, over all its boots.
 #[derive(Debug)]
@@ -65,15 +69,20 @@ impl Console {
     /// The line of a kernel panic, if one came since the last call.
     pub(super) fn new_panic(&mut self) -> Option<String> {
         let mut file = File::open(&self.path).ok()?;
-        if file.metadata().ok()?.len() <= self.searched {
+        let len = file.metadata().ok()?.len();
+        if len <= self.searched {
             return None;
+        }
+        if len - self.searched > MOST_SEARCHED {
+            self.searched = len - MOST_SEARCHED;
+            self.unfinished.clear();
         }
         let mut new = Vec::new();
         file.seek(SeekFrom::Start(self.searched)).ok()?;
         self.searched += file.read_to_end(&mut new).ok()? as u64;
         let text = std::mem::take(&mut self.unfinished) + &String::from_utf8_lossy(&new);
         let (lines, rest) = text.rsplit_once('\n').unwrap_or(("", &text));
-        self.unfinished = rest.to_owned();
+        self.unfinished = rest.chars().take(LONGEST_LINE).collect();
         let panic = lines.lines().find(|line| is_panic(line))?;
         Some(panic.trim().to_owned())
     }
@@ -130,6 +139,22 @@ mod tests {
         let panic = console.new_panic().unwrap();
         assert_eq!(panic, "[1.0] Kernel panic - not syncing: Attempted");
         assert_eq!(console.new_panic(), None);
+    }
+
+    #[test]
+    fn gigabytes_without_a_line_take_no_memory_and_hide_no_panic_after_them() {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        let mut console = Console::new(log.path());
+        for _ in 0..3 {
+            log.write_all(&vec![b'x'; 1 << 20]).unwrap();
+            assert_eq!(console.new_panic(), None);
+            assert!(console.unfinished.len() <= LONGEST_LINE);
+        }
+        log.as_file().set_len(4 << 30).unwrap();
+        log.seek(SeekFrom::End(0)).unwrap();
+        write!(log, "\n[1.0] Kernel panic - not syncing: Attempted\n").unwrap();
+        let panic = console.new_panic().unwrap();
+        assert_eq!(panic, "[1.0] Kernel panic - not syncing: Attempted");
     }
 
     #[test]

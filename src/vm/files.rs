@@ -8,6 +8,8 @@ use super::{Command, Exit, Vm, VmError};
 
 /// Bytes that one message to or from the agent carries.
 const PIECE: usize = 256 * 1024;
+/// Most bytes of a file that is read whole. A guest can say for ever that there is more.
+const LONGEST_FILE: usize = 256 << 20;
 
 /// What `stat` says of a file in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Vm {
     /// The content of the file at `path` in the guest.
     pub fn read_file(&mut self, path: &str) -> Result<Vec<u8>, VmError> {
         self.with_machine("vm:read_file", |machine| {
-            machine.agent(|agent, well| with_file(agent, well, path, "r", read_all))
+            machine.agent(|agent, well| read_file(agent, well, path))
         })
     }
 
@@ -115,10 +117,26 @@ impl Vm {
 impl Machine {
     /// Makes `data` the content of the file at `path` in the guest.
     pub(super) fn write_file(&mut self, path: &str, data: &[u8]) -> Result<(), VmError> {
-        let write =
-            |agent: &mut Agent, handle, well: Well<'_>| write_all(agent, handle, well, data);
-        self.agent(|agent, well| with_file(agent, well, path, "w", write))
+        self.agent(|agent, well| write_file(agent, well, path, data))
     }
+}
+
+/// The content of the file at `path`.
+pub(super) fn read_file(agent: &mut Agent, well: Well<'_>, path: &str) -> Result<Vec<u8>, VmError> {
+    let read =
+        |agent: &mut Agent, handle, well: Well<'_>| read_all(agent, handle, well, LONGEST_FILE);
+    with_file(agent, well, path, "r", read)
+}
+
+/// Makes `data` the content of the file at `path`.
+pub(super) fn write_file(
+    agent: &mut Agent,
+    well: Well<'_>,
+    path: &str,
+    data: &[u8],
+) -> Result<(), VmError> {
+    let write = |agent: &mut Agent, handle, well: Well<'_>| write_all(agent, handle, well, data);
+    with_file(agent, well, path, "w", write)
 }
 
 fn with_file<T>(
@@ -140,12 +158,22 @@ fn with_file<T>(
     Ok(value)
 }
 
-fn read_all(agent: &mut Agent, handle: i64, well: Well<'_>) -> Result<Vec<u8>, VmError> {
+fn read_all(
+    agent: &mut Agent,
+    handle: i64,
+    well: Well<'_>,
+    most: usize,
+) -> Result<Vec<u8>, VmError> {
     let mut content = Vec::new();
     loop {
         let count = Some(PIECE as i64);
         let piece = agent.execute(&guest_file_read { handle, count }, well)?;
         content.extend_from_slice(&piece.buf_b64);
+        if content.len() > most {
+            let mebibytes = most >> 20;
+            let text = format!("the file has more than {mebibytes} MiB, the most that is read");
+            return Err(VmError::Guest(text));
+        }
         if piece.eof || piece.buf_b64.is_empty() {
             return Ok(content);
         }
@@ -197,7 +225,31 @@ fn parse_stat(words: &[&str]) -> Option<FileStat> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+
     use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_an_error_and_not_our_memory() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let liar = std::thread::spawn(move || {
+            let answer = r#"{"return":{"count":3,"buf-b64":"AAAA","eof":false}}"#;
+            for line in BufReader::new(&theirs).lines() {
+                if line.is_err() || writeln!(&theirs, "{answer}").is_err() {
+                    return;
+                }
+            }
+        });
+        let mut agent = Agent::new(ours);
+        let error = read_all(&mut agent, 1, &mut || Ok(()), 1000).unwrap_err();
+        assert!(
+            error.to_string().contains("the most that is read"),
+            "{error}"
+        );
+        drop(agent);
+        liar.join().unwrap();
+    }
 
     #[test]
     fn a_stat_line_is_read_by_its_columns() {

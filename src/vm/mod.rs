@@ -2,6 +2,7 @@
 
 mod accel;
 mod agent;
+pub mod answers;
 mod arguments;
 mod attach;
 mod boot;

@@ -1,16 +1,4 @@
-//! What `--disk` and `-o` take: anything is understood or refused, and a disk that is understood has
-//! a name that is valid.
+//! Fuzzes `provium_fuzz::options`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use provium::mount_options::{parse_disk, parse_options};
-use provium::names::valid_id;
-
-fuzz_target!(|text: &str| {
-    if let Ok(disk) = parse_disk(text) {
-        assert!(valid_id(&disk.id) && !disk.image.as_os_str().is_empty());
-    }
-    if let Ok(options) = parse_options(&[text.to_owned()]) {
-        assert!(options.disks.iter().all(|disk| valid_id(&disk.id)));
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| provium_fuzz::options::run(data));

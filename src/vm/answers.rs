@@ -1,0 +1,68 @@
+//! All that is made of what a guest's agent and QEMU answer, on a socket whose other end may be hostile.
+//! No VM needs it: it is for whoever wants to see that such an end gets no further.
+
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use qapi::qga::guest_get_time;
+use qapi::qmp;
+
+use super::agent::Agent;
+use super::files::{read_file, write_file};
+use super::qmp::{Qmp, QmpError};
+use super::{Command, VmError};
+
+/// What became of each question.
+pub type Answers = Vec<Result<(), VmError>>;
+
+/// How long to wait for a greeting, and for an agent that was out of step.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks the agent at the other end of `socket` all that a VM would.
+pub fn of_agent(socket: UnixStream) -> Answers {
+    let mut agent = Agent::new(socket);
+    let well = &mut || Ok(());
+    let started = agent.start(&Command::shell("true"), well);
+    let result = agent.result(started.as_ref().copied().unwrap_or(1), well);
+    vec![
+        started.map(drop),
+        result.map(drop),
+        read_file(&mut agent, well, "/etc/passwd").map(drop),
+        write_file(&mut agent, well, "/tmp/file", b"content"),
+        agent.execute(&guest_get_time {}, well).map(drop),
+        agent.sync(Instant::now() + PATIENCE),
+        agent.shut_down(),
+    ]
+}
+
+/// Lets the QEMU at the other end of `socket` greet, and asks it what a VM would.
+pub fn of_qemu(socket: UnixStream) -> Answers {
+    let mut qmp = match Qmp::connect(socket, Instant::now() + PATIENCE) {
+        Ok(qmp) => qmp,
+        Err(error) => return vec![Err(said(error))],
+    };
+    let policy = qmp::qom_get {
+        path: "/machine/peripheral/vda".to_owned(),
+        property: "werror".to_owned(),
+    };
+    let nodes = qmp::query_named_block_nodes { flat: Some(true) };
+    let answers = [
+        qmp.execute(&policy).map(drop),
+        qmp.events(Duration::ZERO).map(drop),
+        qmp.execute(&nodes).map(drop),
+        qmp.execute(&qmp::query_migrate {}).map(drop),
+        qmp.execute(&qmp::system_reset {}).map(drop),
+        qmp.events(Duration::ZERO).map(drop),
+    ];
+    answers.map(|answer| answer.map_err(said)).into()
+}
+
+fn said(error: QmpError) -> VmError {
+    match error {
+        QmpError::Gone => VmError::Refused {
+            command: "QMP".to_owned(),
+            text: "QEMU is gone".to_owned(),
+        },
+        QmpError::Failed(error) => error,
+    }
+}

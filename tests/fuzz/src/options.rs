@@ -1,0 +1,17 @@
+//! What `--disk` and `-o` take: anything is understood or refused, and a disk that is understood has
+//! a name that is valid.
+
+use provium::mount_options::{parse_disk, parse_options};
+use provium::names::valid_id;
+
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(disk) = parse_disk(text) {
+        assert!(valid_id(&disk.id) && !disk.image.as_os_str().is_empty());
+    }
+    if let Ok(options) = parse_options(&[text.to_owned()]) {
+        assert!(options.disks.iter().all(|disk| valid_id(&disk.id)));
+    }
+}

@@ -1,0 +1,127 @@
+//! What provium is made of: crates from one place, under licences that deny.toml allows, none newer than
+//! the Rust that it promises to be built with. A stand-in for cargo-deny where that is not installed.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::*;
+
+/// The crates that are built here, as cargo knows them.
+fn packages() -> Vec<Value> {
+    let host = stdout(&run(Command::new("rustc").arg("-vV")));
+    let host = host.lines().find_map(|line| line.strip_prefix("host: "));
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["metadata", "--locked", "--format-version", "1"])
+        .args(["--filter-platform", host.unwrap()])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = run(&mut cargo);
+    assert_ok(&output);
+    let mut all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    serde_json::from_value(all["packages"].take()).unwrap()
+}
+
+fn text<'a>(package: &'a Value, key: &str) -> &'a str {
+    package[key].as_str().unwrap_or_default()
+}
+
+/// A file of the repository.
+fn file(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// The parts of a licence expression between `word`, where that stands outside of parentheses.
+fn parts<'a>(expression: &'a str, word: &str) -> Vec<&'a str> {
+    let mut parts = Vec::new();
+    let (mut depth, mut from) = (0, 0);
+    for (at, sign) in expression.char_indices() {
+        match sign {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ if depth == 0 && at >= from && expression[at..].starts_with(word) => {
+                parts.push(&expression[from..at]);
+                from = at + word.len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&expression[from..]);
+    parts
+}
+
+/// Whether a licence expression can be met with licences from a list.
+fn is_allowed(expression: &str, list: &[String]) -> bool {
+    let atom = |text: &str| match text
+        .strip_prefix('(')
+        .and_then(|text| text.strip_suffix(')'))
+    {
+        Some(inner) => is_allowed(inner, list),
+        None => list.iter().any(|licence| licence == text),
+    };
+    // Old crates write a slash.
+    parts(&expression.replace('/', " OR "), " OR ")
+        .iter()
+        .any(|choice| parts(choice, " AND ").into_iter().all(atom))
+}
+
+#[test]
+fn licence_expressions_are_read_as_they_are_meant() {
+    let list = ["MIT".to_owned(), "Unicode-3.0".to_owned()];
+    for good in ["MIT", "GPL-3.0/MIT", "(GPL-3.0 OR MIT) AND Unicode-3.0"] {
+        assert!(is_allowed(good, &list), "{good}");
+    }
+    for bad in [
+        "",
+        "GPL-3.0",
+        "MIT AND GPL-3.0",
+        "MIT WITH x",
+        "(MIT OR Unicode-3.0) AND GPL-3.0",
+    ] {
+        assert!(!is_allowed(bad, &list), "{bad}");
+    }
+}
+
+#[test]
+fn every_crate_has_a_licence_that_is_allowed() {
+    let rules: toml::Table = toml::from_str(&file("deny.toml")).unwrap();
+    let list: Vec<String> = rules["licenses"]["allow"].clone().try_into().unwrap();
+    for package in packages() {
+        let licence = text(&package, "license");
+        let name = text(&package, "name");
+        assert!(is_allowed(licence, &list), "{name}: {licence}");
+    }
+}
+
+#[test]
+fn every_crate_comes_from_one_place_and_has_a_checksum() {
+    for lock in ["Cargo.lock", "tests/fuzz/Cargo.lock"] {
+        let lock: toml::Table = toml::from_str(&file(lock)).unwrap();
+        for package in lock["package"].as_array().unwrap() {
+            let name = package["name"].as_str().unwrap();
+            if name.starts_with("provium") {
+                continue;
+            }
+            let source = package["source"].as_str().unwrap();
+            let crates_io = "registry+https://github.com/rust-lang/crates.io-index";
+            assert_eq!(source, crates_io, "{name}");
+            assert!(package.get("checksum").is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn no_crate_needs_a_newer_rust_than_is_promised() {
+    let number = |version: &str| {
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap());
+        (parts.next().unwrap(), parts.next().unwrap_or(0))
+    };
+    let promised = env!("CARGO_PKG_RUST_VERSION");
+    for package in packages() {
+        let wanted = text(&package, "rust_version");
+        let fits = wanted.is_empty() || number(wanted) <= number(promised);
+        assert!(fits, "{} wants Rust {wanted}", text(&package, "name"));
+    }
+    assert!(file("README.md").contains(&format!("Rust {promised} or later")));
+}

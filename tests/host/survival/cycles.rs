@@ -71,10 +71,14 @@ fn a_test_that_makes_mount_after_mount_has_not_grown_by_them() {
     let image = scene.image("a.img", MIB);
     let lua = format!(
         "test('mounts', {{timeout = '60m'}}, function(t)
-          local me = io.open('/proc/self/stat'):read('n')
+          local function read(path, what)
+            local file <close> = io.open(path)
+            return file:read(what)
+          end
+          local me = read('/proc/self/stat', 'n')
           local function size()
             collectgarbage()
-            local status = io.open('/proc/self/status'):read('a')
+            local status = read('/proc/self/status', 'a')
             local pipe <close> = io.popen('ls /proc/' .. me .. '/fd | wc -l')
             return {{
               descriptors = pipe:read('n'),

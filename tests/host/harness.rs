@@ -105,8 +105,19 @@ impl Mount {
         status_of(self.server(), key)
     }
 
+    /// Sends the server a signal. Once this returns, a SIGSTOP has stopped each of its threads.
     pub fn signal(&self, signal: i32) {
         send(self.server.id(), signal);
+        if signal == libc::SIGSTOP {
+            let tasks = format!("/proc/{}/task", self.server.id());
+            eventually("all its threads are stopped", || {
+                let mut threads = std::fs::read_dir(&tasks).unwrap();
+                threads.all(|thread| {
+                    let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+                    stat.is_ok_and(|stat| stat.contains(") T "))
+                })
+            });
+        }
     }
 
     /// Kills the server and waits until it is gone.

@@ -102,8 +102,8 @@ fn a_test_that_makes_mount_after_mount_has_not_grown_by_them() {
           local last = size()
           print(('SIZES descriptors %d and %d, threads %d and %d, KiB %d and %d'):format(first.descriptors,
             last.descriptors, first.threads, last.threads, first.kib, last.kib))
-          t:assert_eq(last.descriptors, first.descriptors)
-          t:assert_eq(last.threads, first.threads)
+          t:assert(last.descriptors <= first.descriptors, 'more descriptors')
+          t:assert(last.threads <= first.threads, 'more threads')
           t:assert(last.kib < first.kib + 4096, 'it has grown')
           error('to see what was printed')
         end)",

@@ -82,10 +82,11 @@ test("guests, faults, kills and hot-plugs at random leave what a model says", { 
 
   local function dev(id) return "/dev/disk/by-id/virtio-" .. id end
 
-  -- A write of the guest: whether it was told that all is well.
+  -- A write of the guest: whether it was told that all is well, and what it was told.
   local function write(id, sector, count, letter)
-    return vm:run(("head -c %d /dev/zero | tr '\\0' %s | dd of=%s bs=%d count=1 seek=%d oflag=direct,seek_bytes iflag=fullblock 2>&1")
-      :format(count * 512, letter, dev(id), count * 512, sector * 512)):ok()
+    local done = vm:run(("head -c %d /dev/zero | tr '\\0' %s | dd of=%s bs=%d count=1 seek=%d oflag=direct,seek_bytes iflag=fullblock 2>&1")
+      :format(count * 512, letter, dev(id), count * 512, sector * 512))
+    return done:ok(), done.stdout
   end
 
   local function read(id, sector)
@@ -167,7 +168,8 @@ test("guests, faults, kills and hot-plugs at random leave what a model says", { 
     plug = function(sector, n, letter)
       other = vm:attach_disk({ id = "vdb", image = vdb.path })
       disk:fault_inject("eio_write")
-      t:assert(write("vdb", sector, n, letter), "a fault of one disk is felt on another")
+      local ok, told = write("vdb", sector, n, letter)
+      t:assert(ok, "a fault of one disk is felt on another: " .. told)
       vdb:set(sector, n, letter)
       other:detach()
       other = nil

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use provium::proc::is_stopped;
 pub use tempfile::TempDir;
 
 /// The binary under test.
@@ -111,11 +112,9 @@ impl Mount {
         if signal == libc::SIGSTOP {
             let tasks = format!("/proc/{}/task", self.server.id());
             eventually("all its threads are stopped", || {
-                let mut threads = std::fs::read_dir(&tasks).unwrap();
-                threads.all(|thread| {
-                    let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
-                    stat.is_ok_and(|stat| stat.contains(") T "))
-                })
+                let threads = std::fs::read_dir(&tasks).unwrap();
+                let mut threads = threads.map(|thread| thread.unwrap().file_name());
+                threads.all(|id| is_stopped(id.to_str().unwrap().parse().unwrap()))
             });
         }
     }

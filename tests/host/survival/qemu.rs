@@ -2,32 +2,29 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use provium::sys::Process;
 
 use super::scene::Scene;
 use crate::harness::*;
 
-/// A QEMU that runs no guest, with `disk` as the drive of a device; returns once it is there.
-fn qemu(scene: &Scene, disk: &Path) -> Child {
+/// A QEMU that runs no guest and is told what to do by QMP, with `disk` as its block node `n`.
+fn idle_qemu(scene: &Scene, disk: &Path) -> Command {
     let drive = format!(
         "driver=file,node-name=n,filename={},cache.direct=on",
         disk.display()
     );
     let mut qemu = scene.command("qemu-system-x86_64");
-    qemu.args([
-        "-S",
-        "-nodefaults",
-        "-display",
-        "none",
-        "-m",
-        "16",
-        "-qmp",
-        "stdio",
-    ]);
-    qemu.args(["-blockdev", &drive, "-device", "virtio-blk-pci,drive=n"]);
-    let mut qemu = qemu
+    qemu.args(["-S", "-nodefaults", "-display", "none"]);
+    qemu.args(["-qmp", "stdio", "-blockdev", &drive]);
+    qemu
+}
+
+/// One that has the disk as the drive of a device; returns once it is there.
+fn qemu(scene: &Scene, disk: &Path) -> Child {
+    let mut qemu = idle_qemu(scene, disk)
+        .args(["-m", "16", "-device", "virtio-blk-pci,drive=n"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -224,10 +221,6 @@ fn qemu_finds_the_new_size_after_block_resize() {
     let scene = Scene::begin();
     let image = scene.image("vda.img", MIB);
     let mount = scene.serve_image(&image);
-    let drive = format!(
-        "driver=file,node-name=n,filename={},cache.direct=on",
-        mount.vda().display()
-    );
     let qmp = |size: u64| {
         format!(
             r#"{{"execute":"qmp_capabilities"}}
@@ -239,18 +232,7 @@ fn qemu_finds_the_new_size_after_block_resize() {
     for size in [2 * MIB, MIB / 2] {
         let commands = scene.path("qmp");
         std::fs::write(&commands, qmp(size)).unwrap();
-        let mut qemu = scene.command("qemu-system-x86_64");
-        qemu.args([
-            "-S",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-qmp",
-            "stdio",
-            "-blockdev",
-            &drive,
-        ]);
-        let output = qemu
+        let output = idle_qemu(&scene, &mount.vda())
             .stdin(std::fs::File::open(commands).unwrap())
             .output()
             .unwrap();

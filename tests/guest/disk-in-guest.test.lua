@@ -92,6 +92,22 @@ test("a disk is found in the guest by its id", function(t)
   os.remove(path)
 end)
 
+test("a disk that comes back is found by its id however late the guest's links are", function(t)
+  local path = image.new(2048)
+  local mdev = vm:run("pidof mdev").stdout:match("%d+")
+  local d = vm:attach_disk({ id = "back", image = path })
+  vm:run("kill -STOP " .. mdev):assert_ok()
+  d:detach()
+  d = vm:attach_disk({ id = "back", image = path })
+  -- The guest hears only now that the disk went and came.
+  vm:run("kill -CONT " .. mdev .. [[; n=0; while [ $n -lt 20000 ]; do
+    [ -e /dev/disk/by-id/virtio-back ] || exit 1
+    n=$((n + 1))
+  done]]):assert_ok()
+  d:detach()
+  os.remove(path)
+end)
+
 test("run gives what the command gave", function(t)
   local r = vm:run("echo out; echo err >&2; exit 3")
   t:assert_eq(r.exit_code, 3)

@@ -174,8 +174,8 @@ fn with_path(env: &[String]) -> Vec<String> {
 fn no_answer(error: &std::io::Error) -> VmError {
     match error.kind() {
         _ if is_gone(error) => VmError::AgentGone,
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => VmError::Agent("does not answer".into()),
-        _ => VmError::Agent(error.to_string()),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => VmError::NoAnswer("does not answer".into()),
+        _ => VmError::NoAnswer(error.to_string()),
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn half_an_answer_is_no_sign_that_qemu_is_gone() {
         let error = ping(b"{\"return\":\n".to_vec(), 1).unwrap_err();
-        assert!(matches!(error, VmError::Agent(_)), "{error}");
+        assert!(matches!(error, VmError::NoAnswer(_)), "{error}");
         let error = ping(b"{\"return\":".to_vec(), 1).unwrap_err();
         assert!(matches!(error, VmError::AgentGone), "{error}");
     }

@@ -58,8 +58,12 @@ pub enum VmError {
     Refused { command: String, text: String },
     #[error("device_add: the guest does not see disk `{id}`\n{console}")]
     NotSeen { id: String, console: String },
+    /// What the agent answered.
     #[error("the guest agent: {0}")]
     Agent(String),
+    /// Why it has not answered, or not with anything that is an answer.
+    #[error("the guest agent: {0}")]
+    NoAnswer(String),
     #[error(
         "there is no signal `{0}` (a name with or without SIG, as TERM or SIGINT, or a number)"
     )]

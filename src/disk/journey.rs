@@ -8,8 +8,9 @@ use super::delays::Held;
 use super::faulted::Plan;
 use super::serving::Visible;
 use super::trace::Verdict;
-use super::{Answer, BUFFER, Disk, Reply, Request};
+use super::{Answer, Disk, Reply, Request};
 use crate::fault::{Armed, Ask, Decision, Errno, Op, Seen, Then, Wait};
+use crate::image::with_buffer;
 
 /// Who asked, and what became of it so far.
 pub(super) struct Journey {
@@ -179,18 +180,14 @@ impl Disk {
         journey: Journey,
         reply: impl Reply,
     ) {
-        BUFFER.with_borrow_mut(|buffer| {
-            let len = len as usize;
-            if buffer.len() < len {
-                buffer.resize(len, 0);
-            }
-            let read = self.image.read_at(&mut buffer[..len], plan.place(offset));
+        let ask = Ask {
+            op: Op::Read,
+            offset,
+            len: u64::from(len),
+        };
+        with_buffer(len as usize, |buffer| {
+            let read = self.image.read_at(buffer, plan.place(offset));
             drop(visible);
-            let ask = Ask {
-                op: Op::Read,
-                offset,
-                len: len as u64,
-            };
             if let Ok(n) = read {
                 self.change_read(&mut buffer[..n], offset, plan);
             }

@@ -29,7 +29,6 @@ pub use serving::InFlight;
 pub use table::{AttachError, DetachError, Disks};
 pub use trace::{Listener, Trace, Wake};
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,7 +43,7 @@ use crate::fault::{
     Armed, Arming, Ask, Decision, DiskKind, Edit, Errno, FaultSet, NoSuchTag, Op, RuleState, Seen,
     Then,
 };
-use crate::image::Image;
+use crate::image::{Image, with_buffer};
 use delays::Held;
 use serving::Serving;
 use snapshots::Snapshots;
@@ -53,15 +52,9 @@ use snapshots::Snapshots;
 /// set otherwise.
 pub const LARGEST_REQUEST: u32 = 1 << 20;
 
-thread_local! {
-    /// Where a thread reads to, kept for its next request.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 /// Gets the buffer of this thread ready, so that its first read waits for no memory.
 fn prepare_thread() {
-    // Not zeroes: those the kernel would only promise.
-    BUFFER.with_borrow_mut(|buffer| buffer.resize(LARGEST_REQUEST as usize, 1));
+    with_buffer(LARGEST_REQUEST as usize, |_| ());
 }
 
 /// One served disk.

@@ -1,7 +1,6 @@
 //! A bare passthrough by the same loops as the mount: what the bench compares with, to know what faults,
 //! counters and control files cost. Serves one image as `MNT/vda` and nothing else.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
@@ -19,11 +18,9 @@ use super::adapter::DATA_FILE;
 use super::loops::Loops;
 use super::session::config;
 use crate::disk::LARGEST_REQUEST;
-use crate::image::{FileImage, Image, OpenError};
+use crate::image::{FileImage, Image, OpenError, with_buffer};
 
 const VDA: INodeNo = INodeNo(2);
-
-thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
 
 struct Bare {
     image: FileImage,
@@ -118,9 +115,8 @@ impl Filesystem for Bare {
         reply: ReplyData,
     ) {
         let busy = self.loops.enter();
-        BUFFER.with_borrow_mut(|buffer| {
-            buffer.resize(buffer.len().max(size as usize), 0);
-            match self.image.read_at(&mut buffer[..size as usize], offset) {
+        with_buffer(size as usize, |buffer| {
+            match self.image.read_at(buffer, offset) {
                 Ok(n) => reply.data(&buffer[..n]),
                 Err(error) => reply.error(error.into()),
             }

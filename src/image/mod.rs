@@ -1,8 +1,10 @@
 //! The backing image of a disk: bytes at offsets, and nothing about faults.
 
+mod buffer;
 mod file;
 mod memory;
 
+pub use buffer::with_buffer;
 pub use file::{FileImage, OpenError};
 pub use memory::MemoryImage;
 

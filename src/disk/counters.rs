@@ -1,9 +1,11 @@
 //! What has happened on a disk since it was attached.
 //!
-//! Every request counts. So that serving threads do not wait for each other's processors, they count
-//! in shards, which are added up when somebody looks.
+//! Every request counts. So that serving threads do not wait for each other's processors, each of the
+//! first ones counts in a shard of its own, and all others in one together; the shards are added up
+//! when somebody looks.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,8 +13,8 @@ use super::latency::{Figures, Latency};
 use super::serving::my_place;
 use crate::fault::{Action, Op};
 
-/// As many threads serve at once on a machine of common size.
-const SHARDS: usize = 4;
+/// Shards that one thread alone writes to: as many as serve at once on a machine of common size.
+const OWN_SHARDS: usize = 4;
 
 /// What is counted for each kind of request, with its name in `stats`.
 #[derive(Clone, Copy, Debug)]
@@ -47,18 +49,32 @@ const ALL: [(Count, &str); 11] = [
 /// Counters of one kind of request in one shard. They only grow. On cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct OpCounters {
+struct Shard {
     counts: [AtomicU64; ALL.len()],
     latency: Latency,
 }
 
-impl OpCounters {
-    fn add(&self, what: Count, amount: u64) {
-        self.counts[what as usize].fetch_add(amount, Ordering::Relaxed);
-    }
+/// Counters of one kind of request, for one thread to count in.
+#[derive(Clone, Copy, Debug)]
+pub struct OpCounters<'a> {
+    shard: &'a Shard,
+    /// No other thread writes to the shard.
+    is_own: bool,
+    /// Hence it must not go to another thread.
+    _stays: PhantomData<*const ()>,
+}
 
-    fn get(&self, what: Count) -> u64 {
-        self.counts[what as usize].load(Ordering::Relaxed)
+/// Adds to a counter, which no other thread writes to if it `is_own`.
+pub(super) fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
+    match is_own {
+        true => counter.store(counter.load(Ordering::Relaxed) + amount, Ordering::Relaxed),
+        false => drop(counter.fetch_add(amount, Ordering::Relaxed)),
+    }
+}
+
+impl OpCounters<'_> {
+    fn add(&self, what: Count, amount: u64) {
+        add(&self.shard.counts[what as usize], amount, self.is_own);
     }
 
     /// Counts a request of `bytes` bytes that has arrived.
@@ -69,7 +85,7 @@ impl OpCounters {
 
     /// Counts an answer, well or not, that came so long after its request.
     pub fn answered(&self, after: Duration) {
-        self.latency.record(after);
+        self.shard.latency.record(after, self.is_own);
     }
 
     /// Counts a request that a fault delays, or holds.
@@ -103,18 +119,22 @@ impl OpCounters {
     }
 }
 
-/// Counters of every kind of request; prints as `key value` lines.
+/// Counters of every kind of request; prints as `key value` lines. The last shard is the common one.
 #[derive(Debug, Default)]
-pub struct Counters([[OpCounters; Op::ALL.len()]; SHARDS]);
+pub struct Counters([[Shard; Op::ALL.len()]; OWN_SHARDS + 1]);
 
 impl Counters {
-    /// The counters of one kind, for this thread to count in.
-    pub fn of(&self, op: Op) -> &OpCounters {
-        let shard = my_place().unwrap_or_default() % SHARDS;
-        &self.0[shard][op as usize]
+    /// The counters of one kind, for this thread to count in. Not to be given to another.
+    pub fn of(&self, op: Op) -> OpCounters<'_> {
+        let own = my_place().filter(|place| *place < OWN_SHARDS);
+        OpCounters {
+            shard: &self.0[own.unwrap_or(OWN_SHARDS)][op as usize],
+            is_own: own.is_some(),
+            _stays: PhantomData,
+        }
     }
 
-    fn shards(&self, op: Op) -> impl Iterator<Item = &OpCounters> {
+    fn shards(&self, op: Op) -> impl Iterator<Item = &Shard> {
         self.0.iter().map(move |shard| &shard[op as usize])
     }
 }
@@ -123,7 +143,8 @@ impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for op in Op::ALL {
             for (what, name) in ALL {
-                let sum: u64 = self.shards(op).map(|shard| shard.get(what)).sum();
+                let counts = self.shards(op).map(|shard| &shard.counts[what as usize]);
+                let sum: u64 = counts.map(|count| count.load(Ordering::Relaxed)).sum();
                 writeln!(f, "{op}_{name} {sum}")?;
             }
             let latencies = self.shards(op).map(|shard| &shard.latency);

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use histogram::{AtomicHistogram, Histogram};
 
+use super::counters::add;
+
 /// A bucket is at most a sixteenth wide of what it counts.
 const GROUPING_POWER: u8 = 4;
 /// In nanoseconds, up to 18 minutes; what takes longer counts as that.
@@ -39,12 +41,12 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// Counts an answer that took `time`.
-    pub(super) fn record(&self, time: Duration) {
+    /// Counts an answer that took `time`. No other thread does if it `is_own`.
+    pub(super) fn record(&self, time: Duration, is_own: bool) {
         let nanos = u64::try_from(time.as_nanos()).map_or(LONGEST, |nanos| nanos.min(LONGEST));
         // Cannot fail: the value is in range.
         let _ = self.buckets.increment(nanos);
-        self.sum.fetch_add(nanos, Ordering::Relaxed);
+        add(&self.sum, nanos, is_own);
         // Most answers are no record, and need not write.
         if nanos > self.longest.load(Ordering::Relaxed) {
             self.longest.fetch_max(nanos, Ordering::Relaxed);
@@ -115,7 +117,7 @@ mod tests {
     fn quantiles_are_right_to_a_sixteenth_and_the_longest_to_the_nanosecond() {
         let shards = [Latency::default(), Latency::default()];
         for micros in 1..=1000 {
-            shards[micros as usize % 2].record(Duration::from_micros(micros));
+            shards[micros as usize % 2].record(Duration::from_micros(micros), false);
         }
         let figures: Vec<_> = Figures::of(shards.iter()).lines().collect();
         assert_eq!(figures[0], ("answered", 1000));
@@ -137,7 +139,7 @@ mod tests {
         let latency = Latency::default();
         let figures = || Figures::of([&latency].into_iter());
         assert!(figures().lines().all(|(_, nanos)| nanos == 0));
-        latency.record(Duration::from_secs(1 << 40));
+        latency.record(Duration::from_secs(1 << 40), true);
         assert_eq!(figures().lines().nth(1), Some(("latency_ns_p50", LONGEST)));
     }
 }

@@ -3,6 +3,7 @@
 //! Each serving thread has a place of its own in the table of every disk and is the only one that
 //! writes there. A reader may see a place change under it; the list is a picture, not a ledger.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,7 +98,9 @@ impl Drop for Visible<'_> {
 /// Microseconds from the first call to `now`, plus one: never 0.
 fn micros(now: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    now.saturating_duration_since(*START).as_micros() as u64 + 1
+    let since = now.saturating_duration_since(*START);
+    // Not by `as_micros`, which divides 128 bits.
+    since.as_secs() * 1_000_000 + u64::from(since.subsec_micros()) + 1
 }
 
 static FREE_PLACES: Mutex<[bool; PLACES]> = Mutex::new([true; PLACES]);
@@ -118,15 +121,37 @@ impl MyPlace {
 
 impl Drop for MyPlace {
     fn drop(&mut self) {
+        KNOWN.set(NONE);
         if let Some(place) = self.0 {
             FREE_PLACES.lock()[place] = true;
         }
     }
 }
 
+/// There is no such place: the thread has none, or has not asked for one.
+const NONE: usize = PLACES;
+const UNKNOWN: usize = PLACES + 1;
+
+thread_local! {
+    /// The place of this thread, where it is found quickest.
+    static KNOWN: Cell<usize> = const { Cell::new(UNKNOWN) };
+    static MINE: MyPlace = MyPlace::take();
+}
+
 /// The place of this thread: a small number that no other has while it lives; None when there are
 /// too many threads.
+#[inline]
 pub(super) fn my_place() -> Option<usize> {
-    thread_local!(static MINE: MyPlace = MyPlace::take());
-    MINE.with(|mine| mine.0)
+    let mut known = KNOWN.get();
+    if known == UNKNOWN {
+        known = find_place();
+    }
+    (known < PLACES).then_some(known)
+}
+
+#[cold]
+fn find_place() -> usize {
+    let place = MINE.with(|mine| mine.0).unwrap_or(NONE);
+    KNOWN.set(place);
+    place
 }

@@ -85,6 +85,7 @@ struct Glance {
 impl Deref for Glance {
     type Target = Arc<Disk>;
 
+    #[inline]
     fn deref(&self) -> &Arc<Disk> {
         let disk = self.list[self.index].as_ref();
         disk.expect("it was there when the snapshot was taken")
@@ -122,6 +123,7 @@ impl Disks {
     }
 
     /// The disk at `index` as of now, without a share in it; None when it was detached.
+    #[inline]
     pub fn glance(&self, index: usize) -> Option<impl Deref<Target = Arc<Disk>>> {
         let list = self.list.load();
         list.get(index)?.is_some().then_some(Glance { list, index })

@@ -105,12 +105,19 @@ impl Turns {
         (turns % 2 == 1).then_some(turns)
     }
 
-    /// Its thread becomes busy or free; returns how often it has.
-    fn next(&self) -> u64 {
+    /// Its thread becomes busy; returns how often it has become that or free.
+    fn begin(&self) -> u64 {
         // Only its own thread writes it.
         let turns = self.0.load(Ordering::Relaxed) + 1;
+        // Before it looks whether the watchdog sleeps.
         self.0.store(turns, Ordering::SeqCst);
         turns
+    }
+
+    /// Its thread becomes free. Who does not see it yet takes it for busy a little longer.
+    fn end(&self) {
+        self.0
+            .store(self.0.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 }
 
@@ -162,7 +169,7 @@ impl Loops {
     pub(super) fn enter(self: &Arc<Self>) -> Option<Busy<'_>> {
         let number = ROLE.with_borrow_mut(|role| self.role(role).number);
         let turns = self.turns.get(number)?;
-        let is_timed = turns.next() / 2 % TIMED == 0;
+        let is_timed = turns.begin() / 2 % TIMED == 0;
         if self.is_asleep.load(Ordering::SeqCst) {
             self.wake_watchdog();
         }
@@ -327,7 +334,7 @@ impl Loops {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.turns.next();
+        self.turns.end();
         if let Some(since) = self.since {
             self.loops.learn(since.elapsed());
         }

@@ -2,7 +2,7 @@
 local scratch = require("scratch")
 
 test("ext4 notices rotten metadata", function(t)
-  local image = scratch.image(16 * 1024 * 1024)
+  local image = scratch.image(2 * 1024 * 1024)
   local vm = provium:vm("v", "peios"):boot()
   local disk = vm:attach_disk({ id = "vda", image = image })
   vm:run("mkfs.ext4 -q -O metadata_csum /dev/vda"):assert_ok()

@@ -1,5 +1,5 @@
--- Writes that lie: acknowledged, and then lost, torn, or somewhere else. The guest is told that all is well, so
--- only what reads back finds out.
+-- Writes that lie: acknowledged, and then lost, torn, somewhere else, or not what is read. The guest is told that
+-- all is well, so only what reads back finds out.
 local scratch = require("scratch")
 
 -- A guest with an empty disk, and a function that has the guest write eight sectors of a letter at its start.
@@ -10,7 +10,7 @@ local function guest_with_disk()
   local function write(letter)
     vm:run(("yes %s | tr -d '\\n' | dd of=/dev/vda bs=4096 count=1 iflag=fullblock oflag=direct"):format(letter)):assert_ok()
   end
-  return disk, write, image
+  return disk, write, image, vm
 end
 
 test("a torn write is new at its start and old at its end", function(t)
@@ -39,5 +39,17 @@ test("a misdirected write hits a neighbour", function(t)
   write("m")
   t:assert_eq(disk:read_sectors(0, 8), ("\0"):rep(8 * 512))
   t:assert_eq(disk:read_sectors(16, 8), ("m"):rep(8 * 512))
+  os.remove(image)
+end)
+
+test("a stale read finds what was there, while the disk has what was written", function(t)
+  local disk, write, image, vm = guest_with_disk()
+  local read = "dd if=/dev/vda bs=512 count=1 iflag=direct 2> /dev/null"
+  write("o")
+  disk:fault_inject("stale")
+  write("n")
+  t:assert_eq(vm:run(read).stdout, ("o"):rep(512))
+  disk:clear_faults()
+  t:assert_eq(vm:run(read).stdout, ("n"):rep(512))
   os.remove(image)
 end)

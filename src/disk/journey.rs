@@ -69,11 +69,11 @@ impl Disk {
     fn look(self: &Arc<Self>, request: Request<'_>, mut journey: Journey, reply: impl Reply) {
         let ask = request.ask();
         let swapped = self.faults_swapped.load(Ordering::SeqCst);
-        if swapped == 0 || !self.faults.load().concerns(ask) {
+        let faults = (swapped != 0).then(|| self.faults.load());
+        let Some(faults) = faults.filter(|faults| faults.concerns(ask)) else {
             journey.unconcerned = Some(swapped);
             return self.serve(&request, &Plan::default(), journey, reply);
-        }
-        let faults = self.faults.load();
+        };
         let now = self.now();
         if let Some(wait) = faults.wait(ask, now, &mut journey.met().seen) {
             drop(faults);

@@ -6,7 +6,7 @@ test("a writer that retries gets through a flaky link", function(t)
   local vm = provium:vm("v", "peios"):boot()
   local disk = vm:attach_disk({ id = "vda", image = image })
 
-  disk:fault_inject("error errno=EIO up=200ms down=200ms tag=link")
+  disk:fault_inject("error errno=EIO up=200ms down=200ms")
   local r = vm:run([[failures=0
     for n in $(seq 0 15); do
       until echo record $n | dd of=/dev/vda bs=512 seek=$n count=1 conv=sync oflag=direct 2> /dev/null; do

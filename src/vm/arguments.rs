@@ -1,5 +1,6 @@
 //! QEMU's arguments: pure functions from what a machine is to words and JSON.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -30,16 +31,29 @@ pub(super) struct MachineSpec<'a> {
     pub(super) accel: Accel,
     pub(super) disks: Vec<DriveSpec<'a>>,
     pub(super) sockets: Sockets,
-    pub(super) start: Start,
+    pub(super) start: Start<'a>,
 }
 
 /// How a machine comes to life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Start<'a> {
     /// Its firmware boots the guest.
     Boot,
-    /// It waits, stopped, for a saved state.
-    Resume,
+    /// The same, with the guest's memory in this file, to be saved.
+    BootIn(BorrowedFd<'a>),
+    /// It waits, stopped, for a saved state. The memory is what this file begins with, and what the
+    /// guest writes stays its own.
+    Resume(BorrowedFd<'a>),
+}
+
+impl<'a> Start<'a> {
+    /// The file with the memory, which QEMU inherits.
+    pub(super) fn memory(self) -> Option<BorrowedFd<'a>> {
+        match self {
+            Self::Boot => None,
+            Self::BootIn(file) | Self::Resume(file) => Some(file),
+        }
+    }
 }
 
 /// The numbers of the sockets that QEMU inherits.
@@ -122,7 +136,20 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     if let Some(initrd) = &spec.guest.initrd {
         words.extend(["-initrd".into(), initrd.to_string_lossy().into_owned()]);
     }
-    if spec.start == Start::Resume {
+    if let Some(file) = spec.start.memory() {
+        let share = match spec.start {
+            Start::Resume(_) => "off",
+            _ => "on",
+        };
+        let memory = format!(
+            "memory-backend-file,id=ram,size={},share={share},mem-path=/proc/self/fd/{}",
+            spec.memory,
+            file.as_raw_fd()
+        );
+        words.extend(["-object".into(), memory]);
+        words.extend(["-machine", "memory-backend=ram"].map(str::to_owned));
+    }
+    if matches!(spec.start, Start::Resume(_)) {
         words.extend(["-S", "-incoming", "defer"].map(str::to_owned));
     }
     for drive in &spec.disks {
@@ -215,6 +242,7 @@ pub(super) fn device_id(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     fn guest() -> Guest {
         Guest {
@@ -295,8 +323,9 @@ mod tests {
             },
             start,
         };
+        let memory = tempfile::tempfile().unwrap();
         let booted = spec(Start::Boot, 3);
-        let resumed = spec(Start::Resume, 4);
+        let resumed = spec(Start::Resume(memory.as_fd()), 4);
         assert_eq!(identity(&booted), identity(&resumed));
         let larger = MachineSpec {
             memory: "1G",

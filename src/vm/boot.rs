@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rustix::fs::{MemfdFlags, memfd_create};
+
 use super::accel::processor;
 use super::arguments::{DriveSpec, MachineSpec, PORTS, Sockets, Start, identity, needs_disks};
 use super::console::Console;
@@ -27,7 +29,7 @@ struct Hardware {
 
 impl Hardware {
     /// The machine without what only this VM has.
-    fn spec(&self, start: Start, sockets: Sockets) -> MachineSpec<'_> {
+    fn spec<'a>(&'a self, start: Start<'a>, sockets: Sockets) -> MachineSpec<'a> {
         MachineSpec {
             guest: &self.guest,
             memory: &self.memory,
@@ -174,10 +176,15 @@ impl Vm {
     }
 
     /// The kernel boots, and finds `drives`.
-    fn boot_with(&self, hardware: &Hardware, drives: &[Drive]) -> Result<Machine, VmError> {
+    fn boot_with(
+        &self,
+        hardware: &Hardware,
+        start: Start<'_>,
+        drives: &[Drive],
+    ) -> Result<Machine, VmError> {
         let deadline = Instant::now() + self.patience;
         let console = Console::new(&self.folder.console());
-        let mut machine = self.launch(hardware, Start::Boot, drives, console, deadline)?;
+        let mut machine = self.launch(hardware, start, drives, console, deadline)?;
         machine.wait_for_agent(deadline, self.patience)?;
         Ok(machine)
     }
@@ -185,7 +192,7 @@ impl Vm {
     fn launch(
         &self,
         hardware: &Hardware,
-        start: Start,
+        start: Start<'_>,
         drives: &[Drive],
         console: Console,
         deadline: Instant,
@@ -198,7 +205,7 @@ impl Vm {
     }
 
     fn boot_cold(&self, hardware: &Hardware) -> Result<Machine, VmError> {
-        self.boot_with(hardware, &self.drives())
+        self.boot_with(hardware, Start::Boot, &self.drives())
     }
 
     /// Goes on from the saved state of such a machine. Without one, boots and saves it. What cannot
@@ -261,14 +268,15 @@ impl Vm {
             // QEMU takes as long to start as the file takes to read.
             let mut machine = std::thread::scope(|scope| {
                 let verified = scope.spawn(|| saved.verify());
-                let machine = self.launch(hardware, Start::Resume, &[], console, deadline)?;
+                let start = Start::Resume(saved.memory().as_fd());
+                let machine = self.launch(hardware, start, &[], console, deadline)?;
                 let verified = verified.join().unwrap_or_else(|_| {
                     Err(io::Error::other("the thread that verifies it panicked"))
                 });
                 verified.map_err(failed())?;
                 Ok::<_, VmError>(machine)
             })?;
-            machine.load(saved.file().as_fd())?;
+            machine.load(saved.stream().map_err(failed())?)?;
             machine.awake(&saved.about().wake)?;
             Ok(machine)
         };
@@ -325,9 +333,12 @@ impl Vm {
         key: &Key,
         slot: Slot,
     ) -> Result<Machine, VmError> {
-        match self.boot_with(hardware, &[]) {
+        let memory = memfd_create("guest memory", MemfdFlags::CLOEXEC);
+        let memory = memory.map_err(|error| VmError::io("the guest's memory")(error.into()))?;
+        let memory = File::from(memory);
+        match self.boot_with(hardware, Start::BootIn(memory.as_fd()), &[]) {
             Ok(mut machine) => {
-                self.save(&mut machine, hardware, slot)?;
+                self.save(&mut machine, hardware, &memory, slot)?;
                 self.plug_all(machine, hardware, store, key)
             }
             // It may be its disks that it misses.
@@ -352,7 +363,8 @@ impl Vm {
         &mut self,
         machine: &mut Machine,
         hardware: &Hardware,
-        slot: Slot,
+        memory: &File,
+        mut slot: Slot,
     ) -> Result<(), VmError> {
         let program = wake_program();
         let mut refusal = String::new();
@@ -368,8 +380,7 @@ impl Vm {
             return Ok(());
         };
         place.clone_into(&mut about.wake);
-        let output = slot.output().map_err(VmError::io("the saved state"));
-        let saved = output.and_then(|output| machine.save(output.as_fd()));
+        let saved = machine.save(|| slot.output(memory));
         machine.health.check()?;
         let finished = saved.and_then(|console| {
             let failed = VmError::io("the saved state");

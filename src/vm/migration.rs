@@ -1,6 +1,8 @@
 //! A machine's state: out to a file and in from one. QEMU calls both migration.
 
-use std::os::fd::BorrowedFd;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use qapi::qmp::{self, MigrationStatus};
@@ -23,20 +25,26 @@ const TICK: Duration = Duration::from_millis(2);
 const BANDWIDTH: u64 = 1 << 40;
 
 impl Machine {
-    /// Writes the state to `file`. The guest stands still meanwhile, and
-    /// goes on in any case. Returns what its console has shown up to there.
-    pub(super) fn save(&mut self, file: BorrowedFd<'_>) -> Result<Vec<u8>, VmError> {
+    /// Writes the state, without the memory, to the file that `output` returns; whoever provides that
+    /// also copies the memory. The guest stands still meanwhile, and goes on in any case. Returns what
+    /// its console has shown up to there.
+    pub(super) fn save(
+        &mut self,
+        output: impl FnOnce() -> io::Result<File>,
+    ) -> Result<Vec<u8>, VmError> {
         self.pause()?;
-        let saved = self.save_stopped(file);
+        let output = output().map_err(VmError::io("the saved state"));
+        let saved = output.and_then(|file| self.save_stopped(&file));
         let console = self.console().news();
         self.resume()?;
         saved.map(|()| console)
     }
 
-    fn save_stopped(&mut self, file: BorrowedFd<'_>) -> Result<(), VmError> {
+    fn save_stopped(&mut self, file: &File) -> Result<(), VmError> {
+        self.leave_out_memory()?;
         let unhurried = json!({ "max-bandwidth": BANDWIDTH });
         self.execute(&Raw::<qmp::migrate_set_parameters>::new(unhurried))?;
-        self.give(FILE, file)?;
+        self.give(FILE, file.as_fd())?;
         let to = json!({ "uri": format!("fd:{FILE}") });
         self.execute(&Raw::<qmp::migrate>::new(to))?;
         let saved = self.transferred("migrate");
@@ -46,13 +54,21 @@ impl Machine {
         saved
     }
 
-    /// Reads the state from the beginning of `file`, which nobody has read from yet. The guest
-    /// stands still afterwards.
-    pub(super) fn load(&mut self, file: BorrowedFd<'_>) -> Result<(), VmError> {
-        self.give(FILE, file)?;
+    /// Reads the state from where `file` stands. The guest stands still afterwards.
+    pub(super) fn load(&mut self, file: &File) -> Result<(), VmError> {
+        self.leave_out_memory()?;
+        self.give(FILE, file.as_fd())?;
         let from = json!({ "uri": format!("fd:{FILE}") });
         self.execute(&Raw::<qmp::migrate_incoming>::new(from))?;
         self.transferred("migrate-incoming")
+    }
+
+    /// The memory is in a file, from which QEMU maps it.
+    fn leave_out_memory(&mut self) -> Result<(), VmError> {
+        let shared = json!({ "capability": "x-ignore-shared", "state": true });
+        let without = json!({ "capabilities": [shared] });
+        self.execute(&Raw::<qmp::migrate_set_capabilities>::new(without))
+            .map(drop)
     }
 
     fn transferred(&mut self, command: &str) -> Result<(), VmError> {

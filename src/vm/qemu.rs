@@ -49,13 +49,15 @@ impl Qemu {
         let (agent, its_agent) = pair()?;
         let (console, its_console) = pair()?;
         let mut command = Command::new(PROGRAM);
-        command.args(arguments(&spec(Sockets {
+        let spec = spec(Sockets {
             qmp: its_qmp.as_raw_fd(),
             agent: its_agent.as_raw_fd(),
             console: its_console.as_raw_fd(),
-        })));
-        for socket in [&its_qmp, &its_agent, &its_console] {
-            sys::inherit(&mut command, socket.as_fd());
+        });
+        command.args(arguments(&spec));
+        let sockets = [&its_qmp, &its_agent, &its_console].map(|socket| socket.as_fd());
+        for file in sockets.into_iter().chain(spec.start.memory()) {
+            sys::inherit(&mut command, file);
         }
         // Out of reach of Ctrl-C at the terminal, which is for the caller.
         command.process_group(0);

@@ -1,6 +1,7 @@
 //! Warm boots: the states of booted guests, kept in the cache, from which later boots go on.
 
 mod key;
+mod pages;
 mod state;
 mod store;
 mod wake;

@@ -1,25 +1,25 @@
-//! The file of a saved state: what QEMU wrote, the console up to there, and what it is about.
+//! The file of a saved state: the guest's memory, what else QEMU wrote, the console up to there, and
+//! what it is about.
 //!
 //! ```text
-//! STREAM CONSOLE LABEL(JSON) LENGTH-OF-LABEL(8 bytes) MAGIC(8 bytes)
+//! MEMORY STREAM CONSOLE LABEL(JSON) LENGTH-OF-LABEL(8 bytes) MAGIC(8 bytes)
 //! ```
 //!
-//! QEMU reads the stream from the file itself, so that it stands at the beginning.
+//! The memory stands at the beginning, with holes for zeros: QEMU maps it, privately, so that all
+//! guests share what none has written to. A finished file is never written to.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::Key;
+use super::{Key, pages};
 
 /// Tells the format, and a file that was finished.
-const MAGIC: &[u8; 8] = b"PROVWRM1";
-/// What is read at a time.
-const PIECE: usize = 1 << 20;
+const MAGIC: &[u8; 8] = b"PROVWRM2";
 
 /// What a state is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +40,26 @@ struct Label {
     /// The text of the key.
     machine: String,
     about: About,
+    /// Bytes of the guest's memory.
+    memory: u64,
     /// Bytes of QEMU's stream.
     stream: u64,
     /// Bytes of the console.
     console: u64,
-    /// CRC-32 of both.
+    /// CRC-32 of all three.
     checksum: u32,
+}
+
+impl Label {
+    /// Where the console begins.
+    fn console_at(&self) -> Option<u64> {
+        self.memory.checked_add(self.stream)
+    }
+
+    /// Where the label begins.
+    fn end(&self) -> Option<u64> {
+        self.console_at()?.checked_add(self.console)
+    }
 }
 
 /// A saved state, open: it stays as it is, whatever becomes of its file's name.
@@ -76,15 +90,21 @@ impl Saved {
         let _ = self.file.set_modified(SystemTime::now());
     }
 
-    /// The file, at the beginning of QEMU's stream. Only one may read it.
-    pub(in crate::vm) fn file(&self) -> &File {
+    /// The file, which begins with the guest's memory.
+    pub(in crate::vm) fn memory(&self) -> &File {
         &self.file
+    }
+
+    /// The file, standing at QEMU's stream. Only one may read it.
+    pub(in crate::vm) fn stream(&self) -> io::Result<&File> {
+        (&self.file).seek(SeekFrom::Start(self.label.memory))?;
+        Ok(&self.file)
     }
 
     /// Reads all of it; an error of the kind `InvalidData` says that it is damaged.
     pub(in crate::vm) fn verify(&self) -> io::Result<()> {
-        let checksum = checksum(&self.file, self.label.stream + self.label.console)?;
-        match checksum == self.label.checksum {
+        let end = self.label.end().unwrap_or_default();
+        match pages::checksum(&self.file, end)? == self.label.checksum {
             true => Ok(()),
             false => Err(damaged("its checksum is wrong")),
         }
@@ -93,7 +113,8 @@ impl Saved {
     /// What the guest's console showed until the state was saved.
     pub(in crate::vm) fn console(&self) -> io::Result<Vec<u8>> {
         let mut console = vec![0; self.label.console as usize];
-        self.file.read_exact_at(&mut console, self.label.stream)?;
+        let at = self.label.console_at().unwrap_or_default();
+        self.file.read_exact_at(&mut console, at)?;
         Ok(console)
     }
 }
@@ -121,43 +142,37 @@ fn read_label(file: &File) -> io::Result<Label> {
     file.read_exact_at(&mut json, at)?;
     let label: Label =
         serde_json::from_slice(&json).map_err(|error| damaged(&error.to_string()))?;
-    match label.stream.checked_add(label.console) {
-        Some(content) if content == at => Ok(label),
-        _ => Err(damaged("it is too short")),
+    match label.end() == Some(at) {
+        true => Ok(label),
+        false => Err(damaged("it is too short")),
     }
 }
 
-/// Finishes `file`, in which QEMU has written its stream: the state of the machine `key`.
-pub(super) fn finish(file: &File, console: &[u8], key: &Key, about: About) -> io::Result<()> {
-    let stream = file.metadata()?.len();
-    file.write_all_at(console, stream)?;
-    let content = stream + console.len() as u64;
+/// Finishes `file`, in which QEMU has written its stream behind `memory` bytes: the state of the
+/// machine `key`.
+pub(super) fn finish(
+    file: &File,
+    memory: u64,
+    console: &[u8],
+    key: &Key,
+    about: About,
+) -> io::Result<()> {
+    let console_at = file.metadata()?.len();
+    file.write_all_at(console, console_at)?;
+    let end = console_at + console.len() as u64;
     let label = Label {
         machine: key.text().to_owned(),
         about,
-        stream,
+        memory,
+        stream: console_at.saturating_sub(memory),
         console: console.len() as u64,
-        checksum: checksum(file, content)?,
+        checksum: pages::checksum(file, end)?,
     };
-    let mut end = serde_json::to_vec(&label)?;
-    let len = end.len() as u64;
-    end.extend(len.to_le_bytes());
-    end.extend(MAGIC);
-    file.write_all_at(&end, content)
-}
-
-/// The CRC-32 of the first `len` bytes.
-fn checksum(file: &File, len: u64) -> io::Result<u32> {
-    let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = vec![0; PIECE];
-    let mut at = 0;
-    while at < len {
-        let piece = &mut buffer[..(len - at).min(PIECE as u64) as usize];
-        file.read_exact_at(piece, at)?;
-        hasher.update(piece);
-        at += piece.len() as u64;
-    }
-    Ok(hasher.finalize())
+    let mut json = serde_json::to_vec(&label)?;
+    let len = json.len() as u64;
+    json.extend(len.to_le_bytes());
+    json.extend(MAGIC);
+    file.write_all_at(&json, end)
 }
 
 #[cfg(test)]
@@ -172,7 +187,7 @@ mod tests {
         let path = folder.join("state");
         std::fs::write(&path, vec![7; 3 << 20]).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
-        finish(&file, b"booting\n", &key(), About::default()).unwrap();
+        finish(&file, 2 << 20, b"booting\n", &key(), About::default()).unwrap();
         path
     }
 
@@ -181,6 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = Saved::open(&saved(folder.path())).unwrap();
         state.verify().unwrap();
+        assert_eq!(state.stream().unwrap().stream_position().unwrap(), 2 << 20);
         assert_eq!(state.console().unwrap(), b"booting\n");
         assert!(state.is_of(&key()));
     }

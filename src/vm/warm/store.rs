@@ -1,13 +1,14 @@
 //! The folder of saved states. Any number of processes use it at once: a state appears under its
 //! name when it is whole, and an open one stays readable when its name goes.
 
-use std::fs::{DirBuilder, DirEntry, File, TryLockError};
-use std::io;
+use std::fs::{DirBuilder, DirEntry, File, Metadata, TryLockError};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::Key;
+use super::pages;
 use super::state::{self, About, Saved};
 use crate::dirs;
 
@@ -124,6 +125,7 @@ impl Store {
             key: key.clone(),
             path,
             file,
+            memory: 0,
         }))
     }
 
@@ -147,7 +149,7 @@ impl Store {
         self.sweep()?;
         let mut freed = 0;
         for file in self.files(STATE)? {
-            freed += file.metadata().map_or(0, |meta| meta.len());
+            freed += file.metadata().map_or(0, |meta| size(&meta));
             std::fs::remove_file(file.path())?;
         }
         Ok(freed)
@@ -185,6 +187,11 @@ impl Store {
     }
 }
 
+/// Bytes that a file takes, without its holes.
+fn size(meta: &Metadata) -> u64 {
+    meta.blocks() * 512
+}
+
 fn describe(entry: &DirEntry) -> Option<SavedState> {
     let meta = entry.metadata().ok()?;
     let about = Saved::open(&entry.path()).map(|saved| saved.about().clone());
@@ -197,7 +204,7 @@ fn describe(entry: &DirEntry) -> Option<SavedState> {
         memory: about.memory,
         cpus: about.cpus,
         refused: about.refused,
-        size: meta.len(),
+        size: size(&meta),
         used: meta.modified().ok()?,
         path: entry.path(),
     })
@@ -227,17 +234,23 @@ pub(in crate::vm) struct Slot {
     key: Key,
     path: PathBuf,
     file: File,
+    /// Bytes of the guest's memory in the file.
+    memory: u64,
 }
 
 impl Slot {
-    /// The file for QEMU to write to.
-    pub(in crate::vm) fn output(&self) -> io::Result<File> {
-        File::options().write(true).open(&self.path)
+    /// The file for QEMU to write to, behind a copy of the guest's `memory`.
+    pub(in crate::vm) fn output(&mut self, memory: &File) -> io::Result<File> {
+        self.memory = memory.metadata()?.len();
+        pages::copy(memory, &self.file, self.memory)?;
+        let mut output = File::options().write(true).open(&self.path)?;
+        output.seek(SeekFrom::End(0))?;
+        Ok(output)
     }
 
     /// Makes what QEMU has written a state, under the name where others find it.
     pub(in crate::vm) fn finish(self, console: &[u8], about: About) -> io::Result<()> {
-        state::finish(&self.file, console, &self.key, about)?;
+        state::finish(&self.file, self.memory, console, &self.key, about)?;
         let path = self.store.path(&self.key, STATE);
         std::fs::rename(&self.path, &path)?;
         self.store.sweep()?;
@@ -245,8 +258,9 @@ impl Slot {
     }
 
     /// Notes that there will never be a state.
-    pub(in crate::vm) fn refuse(self, reason: &str, about: About) -> io::Result<()> {
+    pub(in crate::vm) fn refuse(mut self, reason: &str, about: About) -> io::Result<()> {
         self.file.set_len(0)?;
+        self.memory = 0;
         let about = About {
             refused: Some(reason.to_owned()),
             ..about
@@ -266,6 +280,7 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::time::Duration;
 
     fn key(text: &str) -> Key {
@@ -278,9 +293,11 @@ mod tests {
         (folder, store)
     }
 
-    fn save(store: &Store, text: &str, len: u64) {
-        let slot = store.reserve(&key(text)).unwrap().unwrap();
-        slot.output().unwrap().set_len(len).unwrap();
+    fn save(store: &Store, text: &str, len: usize) {
+        let mut slot = store.reserve(&key(text)).unwrap().unwrap();
+        let mut memory = tempfile::tempfile().unwrap();
+        memory.write_all(&vec![1; len]).unwrap();
+        slot.output(&memory).unwrap();
         slot.finish(b"", About::default()).unwrap();
     }
 

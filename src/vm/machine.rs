@@ -28,8 +28,11 @@ const POWER_DOWN: Duration = Duration::from_secs(20);
 const KILLED: Duration = Duration::from_secs(5);
 /// How long a guest may take for the link to a new disk before it is looked for in other ways.
 const LINKED: Duration = Duration::from_millis(500);
-/// Between two looks for the link.
+/// Between two looks for the link, at least.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
+/// How much longer than it takes to look for the link the guest is left alone: under emulation it has
+/// its hands full with the new disk.
+const LEFT_ALONE: u32 = 8;
 /// Between two looks at a guest from which nothing comes by itself.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -180,7 +183,10 @@ impl Machine {
 
     /// Runs `command` to its end.
     pub(super) fn run(&mut self, command: &Command) -> Result<RunResult, VmError> {
+        let asked = Instant::now();
         let mut process = self.start(command)?;
+        // It hardly ends sooner than it took the guest to start it, and asking would slow it down.
+        std::thread::sleep(self.health.limit.cut(asked.elapsed().min(TICK)));
         self.wait(&mut process, command.timeout)
     }
 
@@ -313,11 +319,14 @@ impl Machine {
     /// a link to it; a guest whose kernel does not hot-plug is told apart by the deadline.
     fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
         let deadline = Instant::now() + LINKED;
-        while Instant::now() < deadline {
+        let mut now = Instant::now();
+        while now < deadline {
             if self.has_link(id)? {
                 return Ok(());
             }
-            std::thread::sleep(self.health.limit.cut(LOOK_AGAIN));
+            let pause = (now.elapsed() * LEFT_ALONE).clamp(LOOK_AGAIN, TICK);
+            std::thread::sleep(self.health.limit.cut(pause));
+            now = Instant::now();
         }
         self.look_for_disk(id)
     }

@@ -84,7 +84,10 @@ fn the_second_boot_goes_on_from_the_state_of_the_first() {
     let Some(cache) = Cache::new() else { return };
     let test = ["test", "one.test.lua"];
     assert_report(&cache.run(&test), 0, &["it has booted"]);
+    let state = std::fs::read(cache.state()).unwrap();
     assert_report(&cache.run(&test), 0, &["it was resumed"]);
+    // What a guest writes to its memory stays its own.
+    assert!(std::fs::read(cache.state()).unwrap() == state);
     assert_report(
         &cache.run(&[&test[..], &["--cold"]].concat()),
         0,

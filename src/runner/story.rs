@@ -1,5 +1,6 @@
 //! What is known of a test file while its process runs, and what becomes of tests without an end.
 
+use std::cmp::Reverse;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -10,6 +11,9 @@ use crate::vm;
 
 /// What a process may take beyond a test's own time, to end by itself and close its VMs.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Of how many VMs a warning shows the console.
+const MOST_CONSOLES: usize = 4;
 
 /// Why no more events come.
 pub(super) enum Verdict {
@@ -138,11 +142,19 @@ impl Story {
         })
     }
 
-    /// The ends of the consoles of all VMs that there are.
+    /// The ends of the consoles that showed something last.
     pub(super) fn console_ends(&self) -> String {
-        let logs = self.consoles.iter().filter(|(_, console)| console.exists());
-        let ends = logs.map(|(name, log)| format!("vm `{name}`: {}", vm::console_end(log)));
-        ends.collect::<Vec<_>>().join("\n")
+        let shown = |log: &PathBuf| log.metadata().and_then(|log| log.modified()).ok();
+        let logs = self.consoles.iter();
+        let mut logs: Vec<_> = logs
+            .filter_map(|(name, log)| Some((shown(log)?, name, log)))
+            .collect();
+        logs.sort_by_key(|(shown, ..)| Reverse(*shown));
+        let others = logs.len().saturating_sub(MOST_CONSOLES);
+        let others = (others > 0).then(|| format!("and {others} more, silent for longer"));
+        let ends = logs.iter().take(MOST_CONSOLES);
+        let ends = ends.map(|(_, name, log)| format!("vm `{name}`: {}", vm::console_end(log)));
+        ends.chain(others).collect::<Vec<_>>().join("\n")
     }
 
     /// Whether the file has been read and no test runs.
@@ -214,5 +226,51 @@ fn how(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => format!("by signal {signal}"),
         (None, code) => format!("with exit code {}", code.unwrap_or(0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    fn story() -> Story {
+        let options = RunOptions {
+            config: None,
+            timeout: Duration::from_secs(60),
+            file_timeout: None,
+            slow_after: Duration::from_secs(15),
+            jobs: 1,
+            memory: 0,
+            max_fail: None,
+            retries: 0,
+            include_slow: false,
+            keep: false,
+            cold: false,
+        };
+        Story::new(&options, Instant::now())
+    }
+
+    #[test]
+    fn of_many_consoles_those_that_showed_something_last_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut story = story();
+        for (age, name) in (1..).zip(["a", "b", "c", "d", "e", "f"]) {
+            let console = folder.path().join(name);
+            let log = File::create(&console).unwrap();
+            log.set_modified(SystemTime::now() - Duration::from_secs(age))
+                .unwrap();
+            let name = name.to_owned();
+            story.note(&Event::Vm { name, console }, Instant::now());
+        }
+        std::fs::remove_file(folder.path().join("b")).unwrap();
+        let ends = story.console_ends();
+        let told = |name: &str| ends.contains(&format!("vm `{name}`"));
+        assert_eq!(
+            ["a", "b", "c", "d", "e", "f"].map(told),
+            [true, false, true, true, true, false]
+        );
+        assert!(ends.ends_with("and 1 more, silent for longer"), "{ends}");
     }
 }

@@ -319,14 +319,13 @@ impl Machine {
     /// a link to it; a guest whose kernel does not hot-plug is told apart by the deadline.
     fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
         let deadline = Instant::now() + LINKED;
-        let mut now = Instant::now();
-        while now < deadline {
+        while Instant::now() < deadline {
+            let asked = Instant::now();
             if self.has_link(id)? {
                 return Ok(());
             }
-            let pause = (now.elapsed() * LEFT_ALONE).clamp(LOOK_AGAIN, TICK);
+            let pause = (asked.elapsed() * LEFT_ALONE).clamp(LOOK_AGAIN, TICK);
             std::thread::sleep(self.health.limit.cut(pause));
-            now = Instant::now();
         }
         self.look_for_disk(id)
     }

@@ -50,18 +50,6 @@ struct Label {
     checksum: u32,
 }
 
-impl Label {
-    /// Where the console begins.
-    fn console_at(&self) -> Option<u64> {
-        self.memory.checked_add(self.stream)
-    }
-
-    /// Where the label begins.
-    fn end(&self) -> Option<u64> {
-        self.console_at()?.checked_add(self.console)
-    }
-}
-
 /// A saved state, open: it stays as it is, whatever becomes of its file's name.
 #[derive(Debug)]
 pub(in crate::vm) struct Saved {
@@ -103,8 +91,9 @@ impl Saved {
 
     /// Reads all of it; an error of the kind `InvalidData` says that it is damaged.
     pub(in crate::vm) fn verify(&self) -> io::Result<()> {
-        let end = self.label.end().unwrap_or_default();
-        match pages::checksum(&self.file, end)? == self.label.checksum {
+        let label = &self.label;
+        let content = label.memory + label.stream + label.console;
+        match pages::checksum(&self.file, content)? == label.checksum {
             true => Ok(()),
             false => Err(damaged("its checksum is wrong")),
         }
@@ -113,7 +102,7 @@ impl Saved {
     /// What the guest's console showed until the state was saved.
     pub(in crate::vm) fn console(&self) -> io::Result<Vec<u8>> {
         let mut console = vec![0; self.label.console as usize];
-        let at = self.label.console_at().unwrap_or_default();
+        let at = self.label.memory + self.label.stream;
         self.file.read_exact_at(&mut console, at)?;
         Ok(console)
     }
@@ -142,7 +131,8 @@ fn read_label(file: &File) -> io::Result<Label> {
     file.read_exact_at(&mut json, at)?;
     let label: Label =
         serde_json::from_slice(&json).map_err(|error| damaged(&error.to_string()))?;
-    match label.end() == Some(at) {
+    let parts = [label.memory, label.stream, label.console];
+    match parts.into_iter().try_fold(0, u64::checked_add) == Some(at) {
         true => Ok(label),
         false => Err(damaged("it is too short")),
     }

@@ -1,10 +1,49 @@
 //! One disk and its control files.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::mount::WriteMode;
 use super::{ClientError, DataError, DataFile, MountClient, Stats};
+use crate::duration::parse_duration;
 use crate::fault::{RuleState, parse_rule};
+
+/// How long the server may take to hear that a file was closed.
+const CLOSING: Duration = Duration::from_secs(1);
+/// Between two tries meanwhile.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
+
+/// A request that waits for a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its kind, its first sector, and how many.
+    pub request: String,
+    /// How long it has been on its way.
+    pub age: Duration,
+    /// The rules that it waits for.
+    pub rules: String,
+}
+
+impl Waiting {
+    /// Reads a line of `inflight`; None for a request that is being served.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.splitn(5, ' ');
+        let mut word = || words.next();
+        let request = [word()?, word()?, word()?].join(" ");
+        let age = parse_duration(word()?)?;
+        let rules = word().filter(|rules| *rules != "-")?.to_owned();
+        Some(Self {
+            request,
+            age,
+            rules,
+        })
+    }
+
+    /// Whether nothing but a release, or its own end, lets it go.
+    pub fn is_hang(&self) -> bool {
+        self.rules.starts_with("hang")
+    }
+}
 
 /// The control files of a disk.
 #[derive(Clone, Debug)]
@@ -91,6 +130,37 @@ impl DiskControl {
         let line = format!("{tag} {}\n", errno.unwrap_or_default());
         self.mount
             .write(&format!("{}/release", self.id), &line, WriteMode::Append)
+    }
+
+    /// Drops what a rule holds or delays: it fails with EIO and is not done.
+    pub fn drop_waiting(&self) -> Result<(), ClientError> {
+        self.release("all", Some("drop"))
+    }
+
+    /// The requests that wait for a rule, as `inflight` has them.
+    pub fn waiting(&self) -> Result<Vec<Waiting>, ClientError> {
+        let text = self.in_flight()?;
+        Ok(text.lines().filter_map(Waiting::parse).collect())
+    }
+
+    /// Has rules neither act nor count, until they are switched on again.
+    pub fn switch_rules(&self, on: bool) -> Result<(), ClientError> {
+        let word = if on { "on\n" } else { "off\n" };
+        let file = format!("{}/rules", self.id);
+        self.mount.write(&file, word, WriteMode::Append)
+    }
+
+    /// Leaves the image to others until somebody opens the disk again. The server hears of a close
+    /// only after it: it is given a moment for that.
+    pub fn unlock_image(&self) -> Result<(), ClientError> {
+        let deadline = Instant::now() + CLOSING;
+        let file = format!("{}/image", self.id);
+        loop {
+            match self.mount.write(&file, "unlock\n", WriteMode::Append) {
+                Err(_) if Instant::now() < deadline => std::thread::sleep(TRY_AGAIN),
+                result => return result,
+            }
+        }
     }
 
     /// The size now, in bytes.

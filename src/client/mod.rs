@@ -7,7 +7,7 @@ mod mount;
 mod stats;
 
 pub use data::{DataError, DataFile};
-pub use disk::DiskControl;
+pub use disk::{DiskControl, Waiting};
 pub use error::ClientError;
 pub use mount::{DiskLine, MountClient};
 pub use stats::Stats;

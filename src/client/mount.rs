@@ -121,6 +121,12 @@ impl MountClient {
         })
     }
 
+    /// All its disks, in the order in which they were attached.
+    pub fn all(&self) -> Result<Vec<DiskControl>, ClientError> {
+        let named = |id: String| DiskControl::new(self.clone(), &id);
+        Ok(self.ids()?.into_iter().map(named).collect())
+    }
+
     fn ctl(&self, file: &str) -> PathBuf {
         self.point.join(CTL).join(file)
     }

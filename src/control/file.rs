@@ -97,7 +97,7 @@ impl DiskFile {
     /// The permissions of its owner.
     pub fn permissions(self) -> u16 {
         match self {
-            Self::Faults | Self::Seed => 0o600,
+            Self::Faults | Self::Seed | Self::Rules | Self::Image => 0o600,
             Self::Release => 0o200,
             _ => 0o400,
         }

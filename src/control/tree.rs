@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{ControlFile, DiskFile};
-use crate::disk::{AttachError, DetachError, Disk, Disks, MOST_HELD};
+use crate::disk::{AttachError, DetachError, Disk, Disks, MOST_HELD, Switch};
 use crate::fault::{Edit, Errno, GrammarError, NoSuchTag, Then, parse_edits};
 use crate::image::OpenError;
 use crate::names::{LONGEST_CONTROL_WRITE, VERSION};
@@ -45,6 +45,10 @@ enum WriteError {
     Attach(#[from] AttachError),
     #[error(transparent)]
     Detach(#[from] DetachError),
+    #[error("the image stays locked: {0} file(s) of the disk are open")]
+    InUse(usize),
+    #[error("the image cannot be unlocked: {0}")]
+    Unlock(Errno),
 }
 
 impl WriteError {
@@ -52,6 +56,8 @@ impl WriteError {
         Errno(match self {
             Self::Attach(error) => error.errno(),
             Self::Detach(error) => error.errno(),
+            Self::InUse(_) => libc::EBUSY,
+            Self::Unlock(errno) => errno.0,
             _ => libc::EINVAL,
         })
     }
@@ -59,8 +65,10 @@ impl WriteError {
 
 const ATTACH_USAGE: &str =
     "attach wants one line `ID IMAGE [ro]`, quoted as in a shell, as in `vda /srv/a.img ro`";
-const RELEASE_USAGE: &str =
-    "release wants `all` or a tag, and an error if what is held is to fail, as in `all EIO`";
+const RELEASE_USAGE: &str = "release wants `all` or a tag, and an error if what is held is to fail, as in `all EIO`, or `drop`";
+const RULES_USAGE: &str = "rules wants `off`, and `on` to have them act again";
+const IMAGE_USAGE: &str =
+    "image wants `unlock`, which leaves it to others until somebody opens the disk";
 const SEED_USAGE: &str = "seed wants a whole number, 0 or more";
 const DETACH_USAGE: &str = "detach wants one disk ID";
 
@@ -90,7 +98,7 @@ impl Control {
     pub fn read_disk(&self, disk: &Disk, file: DiskFile) -> Result<String, Errno> {
         Ok(match file {
             DiskFile::Faults => lines(disk.faults().rules()),
-            DiskFile::Rules => lines(disk.rules()),
+            DiskFile::Rules => rules(disk),
             DiskFile::Damage => disk.damage().to_string(),
             DiskFile::Seed => format!("{}\n", disk.seed()),
             // A stream has no text that could be read as a whole.
@@ -133,6 +141,8 @@ impl Control {
             DiskFile::Faults => edit_faults(disk, data, replace),
             DiskFile::Release => release(disk, data),
             DiskFile::Seed => set_seed(disk, data),
+            DiskFile::Rules => switch_rules(disk, data),
+            DiskFile::Image => unlock_image(disk, data),
             _ => return Err(Errno(libc::EACCES)),
         };
         done.map_err(|error| self.reject(&format!("{}/{}", disk.id(), file.name()), &error))
@@ -219,22 +229,47 @@ fn edit_faults(disk: &Disk, data: &[u8], replace: bool) -> Result<(), WriteError
     Ok(disk.arm(&edits, replace)?)
 }
 
-/// `all` or a tag, and how what is held goes on: well, or with an error.
+/// `all` or a tag, and how what is held goes on: well, with an error, or, with all that is delayed,
+/// not at all.
 fn release(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
     let words = words(data, RELEASE_USAGE)?;
-    let (tag, then) = match words.as_slice() {
-        [tag] => (tag, Then::Ok),
-        [tag, errno] => {
-            let errno = Errno::parse(errno).ok_or(WriteError::Usage(RELEASE_USAGE))?;
-            (tag, Then::Error(errno))
-        }
+    let (tag, how) = match words.as_slice() {
+        [tag] => (tag, None),
+        [tag, how] => (tag, Some(how.as_str())),
         _ => return Err(WriteError::Usage(RELEASE_USAGE)),
     };
     let tag = Some(tag.as_str()).filter(|tag| *tag != "all");
-    match disk.release(tag, then) {
+    let released = match how {
+        None => disk.release(tag, Then::Ok),
+        Some("drop") => disk.drop_waiting(tag),
+        Some(errno) => {
+            let errno = Errno::parse(errno).ok_or(WriteError::Usage(RELEASE_USAGE))?;
+            disk.release(tag, Then::Error(errno))
+        }
+    };
+    match released {
         Some(_) => Ok(()),
         None => Err(NoSuchTag(tag.unwrap_or_default().to_owned()).into()),
     }
+}
+
+fn switch_rules(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
+    disk.switch_rules(match data.trim_ascii() {
+        b"off" => Switch::Off,
+        b"on" => Switch::On,
+        _ => return Err(WriteError::Usage(RULES_USAGE)),
+    });
+    Ok(())
+}
+
+fn unlock_image(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
+    if data.trim_ascii() != b"unlock" {
+        return Err(WriteError::Usage(IMAGE_USAGE));
+    }
+    disk.unlock_image().map_err(|errno| match errno.0 {
+        libc::EBUSY => WriteError::InUse(disk.open_count()),
+        _ => WriteError::Unlock(errno),
+    })
 }
 
 fn set_seed(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
@@ -264,6 +299,15 @@ fn must_be_short(data: &[u8]) -> Result<(), WriteError> {
 
 fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| format!("{item}\n")).collect()
+}
+
+/// The rules, after a line `off` while they are.
+fn rules(disk: &Disk) -> String {
+    let off = match disk.rules_switch() {
+        Switch::On => "",
+        Switch::Off => "off\n",
+    };
+    format!("{off}{}", lines(disk.rules()))
 }
 
 fn stats(disk: &Disk) -> String {
@@ -359,6 +403,43 @@ mod tests {
             control.read(ControlFile::Error).unwrap(),
             "1 detach: no disk `two\\nlines\\u{1b}` (attached: vda)\n"
         );
+    }
+
+    fn write_vda(control: &Control, file: DiskFile, text: &str) -> Result<(), Errno> {
+        control.write_disk(&vda(control), file, text.as_bytes(), false)
+    }
+
+    #[test]
+    fn rules_that_are_off_stay_armed_and_say_so() {
+        let (_image, control) = control();
+        write_faults(&control, "eio_read", false).unwrap();
+        let rules = || control.read_disk(&vda(&control), DiskFile::Rules).unwrap();
+        write_vda(&control, DiskFile::Rules, "off\n").unwrap();
+        assert!(rules().starts_with("off\neio_read "), "{}", rules());
+        assert_eq!(faults(&control), "eio_read\n");
+        write_vda(&control, DiskFile::Rules, "on").unwrap();
+        assert!(rules().starts_with("eio_read "), "{}", rules());
+        let wrong = write_vda(&control, DiskFile::Rules, "of");
+        assert_eq!(wrong, Err(Errno(libc::EINVAL)));
+    }
+
+    #[test]
+    fn an_image_is_unlocked_while_nobody_has_the_disk_open_and_locked_by_who_opens_it() {
+        let (image, control) = control();
+        let disk = vda(&control);
+        let open = || crate::image::FileImage::open(image.path(), false);
+        let client = disk.open().unwrap();
+        let unlock = || write_vda(&control, DiskFile::Image, "unlock");
+        assert_eq!(unlock(), Err(Errno(libc::EBUSY)));
+        disk.close(client);
+        assert!(open().is_err());
+        unlock().unwrap();
+        let other = open().unwrap();
+        assert_eq!(disk.open(), Err(Errno(libc::EBUSY)));
+        assert!(disk.set_len(0).is_err() && disk.erase().is_err());
+        drop(other);
+        disk.open().unwrap();
+        assert!(open().is_err());
     }
 
     #[test]

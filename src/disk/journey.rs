@@ -69,7 +69,7 @@ impl Disk {
     fn look(self: &Arc<Self>, request: Request<'_>, mut journey: Journey, reply: impl Reply) {
         let ask = request.ask();
         let swapped = self.faults_swapped.load(Ordering::SeqCst);
-        let faults = (swapped != 0).then(|| self.faults.load());
+        let faults = (swapped != 0).then(|| self.acting.load());
         let Some(faults) = faults.filter(|faults| faults.concerns(ask)) else {
             journey.unconcerned = Some(swapped);
             return self.serve(&request, &Plan::default(), journey, reply);
@@ -221,7 +221,7 @@ impl Disk {
         if journey.unconcerned == Some(self.faults_swapped.load(Ordering::SeqCst)) {
             return None;
         }
-        let faults = self.faults.load();
+        let faults = self.acting.load();
         faults.late_error(ask, self.now(), &mut journey.met().seen)
     }
 

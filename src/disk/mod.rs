@@ -59,18 +59,21 @@ fn prepare_thread() {
 
 /// One served disk.
 ///
-/// Owners: the fault set belongs to whoever holds `arming` and is read by all through the
+/// Owners: both fault sets belong to whoever holds `arming` and are read by all through the
 /// snapshot; `clients` is the open handles; everything else is atomic or fixed.
 pub struct Disk {
     id: String,
     path: PathBuf,
     image: Arc<dyn Image>,
+    /// What is armed.
     faults: ArcSwap<FaultSet>,
-    /// Changes with `faults`, after it: who finds it as it was need not look at them again. 0 while
+    /// What requests meet: `faults`, or nothing while the rules are off.
+    acting: ArcSwap<FaultSet>,
+    /// Changes with `acting`, after it: who finds it as it was need not look at them again. 0 while
     /// nothing is armed and never was.
     faults_swapped: AtomicU64,
     /// Held while a new fault set is computed and swapped in, so that no edit is lost.
-    arming: Mutex<()>,
+    arming: Mutex<Switch>,
     clients: Mutex<Clients>,
     counters: Counters,
     serving: Serving,
@@ -87,12 +90,35 @@ pub struct Disk {
     born: Instant,
 }
 
+/// Whether armed rules act on requests and count them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Switch {
+    /// They do.
+    #[default]
+    On,
+    /// They let everything pass: for who probes a disk before its user has it.
+    Off,
+}
+
 /// The open handles of a disk, each with the number of errors that were injected through it.
 #[derive(Default)]
 struct Clients {
     injected: HashMap<u64, u64>,
     last: u64,
     detached: bool,
+    /// The image was left to others, until somebody opens the disk again.
+    unlocked: bool,
+}
+
+impl Clients {
+    /// Locks the image again if it was left to others.
+    fn claim(&mut self, image: &dyn Image) -> Result<(), Errno> {
+        if self.unlocked && !image.lock().map_err(|error| Errno::of(&error))? {
+            return Err(Errno(libc::EBUSY));
+        }
+        self.unlocked = false;
+        Ok(())
+    }
 }
 
 impl Disk {
@@ -102,6 +128,7 @@ impl Disk {
             id: id.to_owned(),
             path: path.to_owned(),
             faults: ArcSwap::default(),
+            acting: ArcSwap::default(),
             faults_swapped: AtomicU64::new(0),
             arming: Mutex::default(),
             clients: Mutex::default(),
@@ -194,7 +221,7 @@ impl Disk {
     /// Edits the armed set, or with `replace` an empty one. Requests that arrive after this
     /// returns see the result; those that wait for a rule that is no more go on.
     pub fn arm(&self, edits: &[Edit], replace: bool) -> Result<(), NoSuchTag> {
-        let one_at_a_time = self.arming.lock();
+        let switch = self.arming.lock();
         let old = self.faults.load_full();
         let empty = FaultSet::default();
         let base = if replace { &empty } else { &*old };
@@ -209,10 +236,31 @@ impl Disk {
         // Before any read is told to find it: what is overwritten from now on is kept.
         self.snapshots.keep_for(&new);
         self.faults.store(new);
-        self.faults_swapped.fetch_add(1, Ordering::SeqCst);
-        drop(one_at_a_time);
+        self.have_act(*switch);
+        drop(switch);
         self.release_unarmed();
         Ok(())
+    }
+
+    fn have_act(&self, switch: Switch) {
+        self.acting.store(match switch {
+            Switch::On => self.faults.load_full(),
+            Switch::Off => Arc::default(),
+        });
+        self.faults_swapped.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Switches all rules off, those that are armed later included, or on again. What waits goes on
+    /// waiting.
+    pub fn switch_rules(&self, to: Switch) {
+        let mut switch = self.arming.lock();
+        *switch = to;
+        self.have_act(to);
+    }
+
+    /// Whether the rules are on.
+    pub fn rules_switch(&self) -> Switch {
+        *self.arming.lock()
     }
 
     /// Lets go on what waits for rules of which none is armed any more.
@@ -226,8 +274,23 @@ impl Disk {
     /// Lets the requests go on that a `hang` holds: all, or those that wait for a rule with this
     /// tag. Returns how many; None when nothing has the tag.
     pub fn release(&self, tag: Option<&str>, then: Then) -> Option<usize> {
+        self.let_go(tag, then, |held| held.is_hang)
+    }
+
+    /// Drops the requests that wait, delayed ones too: they fail with EIO and are not done. For all,
+    /// or those that wait for a rule with this tag. Returns as [`release`](Self::release).
+    pub fn drop_waiting(&self, tag: Option<&str>) -> Option<usize> {
+        self.let_go(tag, Then::Error(Errno(libc::EIO)), |_| true)
+    }
+
+    fn let_go(
+        &self,
+        tag: Option<&str>,
+        then: Then,
+        chosen: impl Fn(&Held) -> bool,
+    ) -> Option<usize> {
         let has_tag = |armed: &Armed| tag.is_none() || armed.rule.tag.as_deref() == tag;
-        let held = |held: &Held| held.is_hang && held.rules.iter().any(|armed| has_tag(armed));
+        let held = |held: &Held| chosen(held) && held.rules.iter().any(|armed| has_tag(armed));
         let released = self.delays.release(&self.id, then, held);
         let known = self
             .faults
@@ -269,19 +332,21 @@ impl Disk {
         if self.image.read_only() {
             return Err(Errno(libc::EROFS).into());
         }
+        self.clients.lock().claim(&*self.image)?;
         self.image.set_len(len)
     }
 
     /// Makes every sector read as zeros; the size stays, as a disk does not shrink. What opening
     /// with truncation does: cp relies on it and leaves out what is zero in its source.
     pub fn erase(&self) -> std::io::Result<()> {
+        self.clients.lock().claim(&*self.image)?;
         let size = self.size()?;
         let ask = Ask {
             op: Op::Zero,
             offset: 0,
             len: size,
         };
-        let faults = self.faults.load_full();
+        let faults = self.acting.load_full();
         match faults
             .outcome(ask, self.now(), &mut Seen::default())
             .decision
@@ -304,16 +369,30 @@ impl Disk {
         }
     }
 
-    /// A new client; None when the disk has been detached. Its number is never used again.
-    pub fn open(&self) -> Option<u64> {
+    /// A new client. Its number is never used again. ENOENT when the disk has been detached, EBUSY
+    /// when its image was left to others and somebody has it.
+    pub fn open(&self) -> Result<u64, Errno> {
         let mut clients = self.clients.lock();
         if clients.detached {
-            return None;
+            return Err(Errno(libc::ENOENT));
         }
+        clients.claim(&*self.image)?;
         clients.last += 1;
         let client = clients.last;
         clients.injected.insert(client, 0);
-        Some(client)
+        Ok(client)
+    }
+
+    /// Leaves the image to others until somebody opens the disk again; EBUSY while somebody has it
+    /// open.
+    pub fn unlock_image(&self) -> Result<(), Errno> {
+        let mut clients = self.clients.lock();
+        if !clients.injected.is_empty() {
+            return Err(Errno(libc::EBUSY));
+        }
+        self.image.unlock().map_err(|error| Errno::of(&error))?;
+        clients.unlocked = true;
+        Ok(())
     }
 
     /// Ends what [`open`](Self::open) began.

@@ -305,6 +305,7 @@ mod tests {
         assert!(error.to_string().contains("1 open file"), "{error}");
         disk.close(client);
         disks.detach("vda").unwrap();
-        assert_eq!(disk.open(), None, "nobody opens a detached disk");
+        let refused = disk.open().unwrap_err();
+        assert_eq!(refused.0, libc::ENOENT, "nobody opens a detached disk");
     }
 }

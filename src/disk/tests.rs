@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::{Answer, Delays, Disk, Pool, Reply, Request};
-use crate::fault::{Edit, Errno, Mode, parse_rule};
+use super::{Answer, Delays, Disk, Pool, Reply, Request, Switch};
+use crate::fault::{Edit, Errno, Mode, Then, parse_rule};
 use crate::image::MemoryImage;
 
 pub(super) type Result = std::result::Result<Vec<u8>, Errno>;
@@ -268,4 +268,40 @@ fn requests_and_bytes_are_counted_by_kind() {
     assert_eq!(bench.stat("read_bytes"), 1024);
     assert_eq!(bench.stat("write_requests"), 1);
     assert_eq!(bench.stat("flush_requests"), 0);
+}
+
+#[test]
+fn what_is_dropped_fails_and_is_not_done_whether_it_was_held_or_delayed() {
+    let bench = Bench::new();
+    for rule in ["hang op=write tag=a", "delay op=write by=5m"] {
+        let rule = parse_rule(rule, 1).unwrap();
+        bench.disk.arm(&[Edit::Add(rule)], true).unwrap();
+        let waiting = bench.write(7);
+        assert_eq!(bench.disk.drop_waiting(Some("b")), None);
+        assert_eq!(bench.disk.drop_waiting(None), Some(1));
+        assert_eq!(answer(&waiting), EIO);
+    }
+    assert_eq!(bench.image.touched(), 0);
+}
+
+#[test]
+fn rules_that_are_off_neither_act_nor_count_and_what_waits_for_them_waits_on() {
+    let bench = Bench::new();
+    let rule = parse_rule("hang op=read tag=a times=1", 1).unwrap();
+    bench.disk.arm(&[Edit::Add(rule)], false).unwrap();
+    let waiting = bench.read();
+    bench.disk.switch_rules(Switch::Off);
+    bench.arm(Mode::EioRead);
+    assert_eq!(answer(&bench.read()), Ok(vec![0; 512]));
+    assert!(waiting.is_empty());
+    let counts = |bench: &Bench| {
+        let rules = bench.disk.rules();
+        rules.iter().map(|rule| rule.considered).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(&bench), [1, 0]);
+    bench.disk.switch_rules(Switch::On);
+    assert_eq!(answer(&bench.read()), EIO);
+    assert_eq!(counts(&bench), [2, 1]);
+    assert_eq!(bench.disk.release(Some("a"), Then::Ok), Some(1));
+    assert_eq!(answer(&waiting), EIO, "`eio_read` meets it now");
 }

@@ -137,8 +137,8 @@ impl Provium {
 
 fn opened(disk: &Disk, reply: ReplyOpen) {
     match disk.open() {
-        Some(client) => reply.opened(FileHandle(client), DATA_FILE),
-        None => reply.error(Errno::ENOENT),
+        Ok(client) => reply.opened(FileHandle(client), DATA_FILE),
+        Err(errno) => reply.error(kernel(errno)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Extent, Image};
 use crate::sys;
 
-/// A backing file, open and locked for as long as this lives.
+/// A backing file, open for as long as this lives, and locked unless it was unlocked.
 ///
 /// The lock is `flock(2)`: exclusive for a writable image, shared for a read-only one, so that
 /// any number of servers may read an image or one may write it.
@@ -78,20 +78,16 @@ impl FileImage {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(!read_only).open(path);
         let file = file.map_err(failed)?;
-        let locked = if read_only {
-            file.try_lock_shared()
-        } else {
-            file.try_lock()
-        };
-        locked.map_err(|error| match error {
-            TryLockError::WouldBlock => OpenError::Locked(path.to_owned()),
-            TryLockError::Error(cause) => failed(cause),
-        })?;
-        Ok(Self {
+        let image = Self {
             file,
             read_only,
             is_block_device: kind.is_block_device(),
-        })
+        };
+        match image.lock() {
+            Ok(true) => Ok(image),
+            Ok(false) => Err(OpenError::Locked(path.to_owned())),
+            Err(cause) => Err(failed(cause)),
+        }
     }
 }
 
@@ -196,6 +192,22 @@ impl Image for FileImage {
     fn read_only(&self) -> bool {
         self.read_only
     }
+
+    fn lock(&self) -> io::Result<bool> {
+        let locked = match self.read_only {
+            true => self.file.try_lock_shared(),
+            false => self.file.try_lock(),
+        };
+        match locked {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(cause)) => Err(cause),
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.file.unlock()
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +270,17 @@ mod tests {
         drop(writer);
         let _one = FileImage::open(file.path(), true).unwrap();
         let _two = FileImage::open(file.path(), true).unwrap();
+    }
+
+    #[test]
+    fn an_unlocked_image_is_free_until_it_is_locked_again() {
+        let (file, image) = image_of(&[0; 512]);
+        image.unlock().unwrap();
+        let other = FileImage::open(file.path(), false).unwrap();
+        assert!(!image.lock().unwrap());
+        drop(other);
+        assert!(image.lock().unwrap());
+        assert!(FileImage::open(file.path(), false).is_err());
     }
 
     #[test]

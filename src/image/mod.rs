@@ -46,4 +46,12 @@ pub trait Image: Send + Sync {
     fn blocks(&self) -> io::Result<u64>;
     /// Whether it can only be read.
     fn read_only(&self) -> bool;
+    /// Keeps others from it, where it can be shared at all; false when somebody else has it.
+    fn lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+    /// Leaves it to others, until [`lock`](Self::lock).
+    fn unlock(&self) -> io::Result<()> {
+        Ok(())
+    }
 }

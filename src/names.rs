@@ -1,4 +1,4 @@
-//! What both sides of a mount agree on: the names in it, and one ioctl.
+//! What both sides of a mount agree on: the names in it, and the ioctls.
 
 /// The control folder, at the top of the mount.
 pub const CTL: &str = "ctl";
@@ -32,6 +32,10 @@ pub const LONGEST_CONTROL_WRITE: usize = 64 * 1024;
 /// An ioctl on an open data file, `_IOR('P', 1, u64)`: how many errors were injected into requests
 /// of this open file. It tells an injected EIO from one of the host.
 pub const IOCTL_INJECTED_ERRORS: u32 = 0x8008_5001;
+
+/// An ioctl on an open data file, `_IOR('P', 2, u64)`: from now on requests of this open file are a
+/// test's own, and rules with `from=guest` pass them by. It answers 1.
+pub const IOCTL_OWN_CALLS: u32 = 0x8008_5002;
 
 #[cfg(test)]
 mod tests {

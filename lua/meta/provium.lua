@@ -77,6 +77,7 @@
 ---@field op? string|string[] Of `read`, `write`, `flush`, `discard`, `zero`; or `"all"`.
 ---@field at? string|string[] Ranges of sectors: `"2048+8"`.
 ---@field size? string Bytes of the request: `"4K..1M"`.
+---@field from? "guest" Not the sector calls of a test.
 ---@field skip? integer So many matching requests are passed over first.
 ---@field every? integer Of the rest each so-manieth is taken.
 ---@field times? integer It acts so often and no more.
@@ -108,6 +109,15 @@
 ---@field fired integer How often it acted.
 ---@field left? integer How often it may still act, if that is limited.
 ---@field never? string Why it can never act, if it cannot.
+
+---What the guest's requests meet; what is not set is nil.
+---@class provium.Policy
+---@field fail_reads boolean
+---@field fail_writes boolean
+---@field fail_after? integer
+---@field fail_range_sector? integer
+---@field fail_range_count? integer
+---@field delay_ms? integer
 
 ---A request that is not answered yet.
 ---@class provium.InFlight
@@ -342,36 +352,45 @@ function Disk:wait_fired(name, times, timeout) end
 ---@param errno? string How it fails; it goes on well without.
 function Disk:release(tag, errno) end
 
----Arms `eio_read`.
+---Fails the guest's reads with EIO; the test's own sector calls pass a policy by.
 function Disk:fail_reads() end
 
----Arms `eio_write`.
+---Fails the guest's writes, write zeroes included, with EIO.
 function Disk:fail_writes() end
 
----Lets `n` more reads and writes through and fails the rest.
----@param n integer
+---Fails the guest's nth request and all later ones with EIO; flushes count, from the latest call that changes the policy.
+---@param n integer 1 or more.
 function Disk:fail_after(n) end
 
----Fails what touches these sectors.
+---Fails the guest's reads and writes that touch these sectors with EIO; replaces the range before.
 ---@param sector integer
----@param count integer
+---@param count integer 1 or more.
 function Disk:fail_range(sector, count) end
 
----Has reads and writes wait.
+---Has every request of the guest wait, flushes too; replaces the delay before.
 ---@param ms integer Milliseconds.
 function Disk:delay(ms) end
 
----Takes all faults away.
+---Takes the policy away, and leaves faults.
 function Disk:clear_policy() end
 
----Returns the armed faults, as `active_faults` does.
----@return string[]
+---Returns what is set of the policy.
+---@return provium.Policy
 function Disk:fault_policy() end
 
----Takes all faults away.
+---Raises: it takes a volatile write cache, which this version does not have.
+function Disk:power_cut() end
+
+---Raises, as `power_cut` does.
+function Disk:flushes() end
+
+---Raises, as `power_cut` does.
+function Disk:unflushed_sectors() end
+
+---Takes all faults away, and leaves the policy.
 function Disk:clear_faults() end
 
----Returns the armed faults, oldest first: mode names, and the texts of other rules.
+---Returns the armed faults, oldest first, without the policy: mode names, and the texts of other rules.
 ---@return string[]
 function Disk:active_faults() end
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::names::IOCTL_INJECTED_ERRORS;
+use crate::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
 use crate::sys;
 
 /// The kernel passes on up to 256 pages of memory as one request. This much is one request wherever
@@ -66,6 +66,12 @@ impl DataFile {
         })
     }
 
+    /// Lets rules with `from=guest` pass this file's requests by.
+    pub fn pass_by_rules_for_guests(&self) -> Result<(), DataError> {
+        let told = sys::ioctl_read_u64(&self.file, u64::from(IOCTL_OWN_CALLS));
+        told.map(drop).map_err(|cause| self.host_error(cause))
+    }
+
     /// Reads `len` bytes at `offset`, or fewer at the end of the disk.
     pub fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, DataError> {
         self.check_range(offset, len)?;
@@ -82,7 +88,7 @@ impl DataFile {
     pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), DataError> {
         self.check_range(offset, data.len())?;
         if !self.is_writable {
-            return Err(self.host_error(libc::EROFS));
+            return Err(self.host_error(io::Error::from_raw_os_error(libc::EROFS)));
         }
         let pieces = data.chunks(PIECE).enumerate().collect();
         let write = |(at, piece): (usize, &[u8])| {
@@ -98,13 +104,13 @@ impl DataFile {
         if end.is_some_and(|end| i64::try_from(end).is_ok()) {
             return Ok(());
         }
-        Err(self.host_error(libc::EINVAL))
+        Err(self.host_error(io::Error::from_raw_os_error(libc::EINVAL)))
     }
 
-    fn host_error(&self, errno: i32) -> DataError {
+    fn host_error(&self, cause: io::Error) -> DataError {
         DataError::Host {
             path: self.path.clone(),
-            cause: io::Error::from_raw_os_error(errno),
+            cause,
         }
     }
 

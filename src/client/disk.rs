@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::mount::WriteMode;
 use super::{ClientError, DataError, DataFile, MountClient, Stats};
 use crate::duration::parse_duration;
-use crate::fault::{RuleState, parse_rule};
+use crate::fault::{Edit, RuleState, parse_rule};
 
 /// How long the server may take to hear that a file was closed.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -79,6 +79,16 @@ impl DiskControl {
     /// Arms `rules` beside what is armed; all of them, or none.
     pub fn add_faults(&self, rules: &[impl AsRef<str>]) -> Result<(), ClientError> {
         self.write_faults(&joined("", rules), WriteMode::Append)
+    }
+
+    /// Carries out all `edits`, or none.
+    pub fn edit_faults(&self, edits: &[Edit]) -> Result<(), ClientError> {
+        let lines = edits.iter().map(|edit| match edit {
+            Edit::Add(rule) => format!("{rule}\n"),
+            Edit::Remove(rule) => format!("!{rule}\n"),
+            Edit::RemoveTag(tag) => format!("!{tag}\n"),
+        });
+        self.write_faults(&lines.collect::<String>(), WriteMode::Append)
     }
 
     /// Arms exactly `rules`.

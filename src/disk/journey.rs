@@ -9,7 +9,7 @@ use super::faulted::Plan;
 use super::serving::Visible;
 use super::trace::Verdict;
 use super::{Answer, Disk, Reply, Request};
-use crate::fault::{Armed, Ask, Decision, Errno, Op, Seen, Then, Wait};
+use crate::fault::{Armed, Ask, Decision, Errno, FaultSet, Op, Seen, Then, Wait};
 use crate::image::with_buffer;
 
 /// Who asked, and what became of it so far.
@@ -33,6 +33,15 @@ struct Met {
 impl Journey {
     fn met(&mut self) -> &mut Met {
         self.met.get_or_insert_default()
+    }
+
+    /// What rules have seen of the request so far.
+    fn seen(&mut self, disk: &Disk, faults: &FaultSet) -> &mut Seen {
+        let client = self.client;
+        let seen = &mut self.met().seen;
+        // Asked only where it matters: it takes a lock.
+        seen.of_test = faults.tells_guests_apart() && disk.is_test(client);
+        seen
     }
 
     fn acted(self) -> Vec<Arc<Armed>> {
@@ -75,11 +84,11 @@ impl Disk {
             return self.serve(&request, &Plan::default(), journey, reply);
         };
         let now = self.now();
-        if let Some(wait) = faults.wait(ask, now, &mut journey.met().seen) {
+        if let Some(wait) = faults.wait(ask, now, journey.seen(self, &faults)) {
             drop(faults);
             return self.hold(request, wait, journey, reply);
         }
-        let outcome = faults.outcome(ask, now, &mut journey.met().seen);
+        let outcome = faults.outcome(ask, now, journey.seen(self, &faults));
         drop(faults);
         journey.met().acted.extend(outcome.rules().cloned());
         match outcome.decision {
@@ -222,7 +231,7 @@ impl Disk {
             return None;
         }
         let faults = self.acting.load();
-        faults.late_error(ask, self.now(), &mut journey.met().seen)
+        faults.late_error(ask, self.now(), journey.seen(self, &faults))
     }
 
     /// Answers with an error of the host.

@@ -104,6 +104,8 @@ pub enum Switch {
 #[derive(Default)]
 struct Clients {
     injected: HashMap<u64, u64>,
+    /// Those whose requests are a test's own.
+    tests: HashSet<u64>,
     last: u64,
     detached: bool,
     /// The image was left to others, until somebody opens the disk again.
@@ -397,7 +399,18 @@ impl Disk {
 
     /// Ends what [`open`](Self::open) began.
     pub fn close(&self, client: u64) {
-        self.clients.lock().injected.remove(&client);
+        let mut clients = self.clients.lock();
+        clients.injected.remove(&client);
+        clients.tests.remove(&client);
+    }
+
+    /// Rules with `from=guest` pass the requests of `client` by from now on: they are a test's own.
+    pub fn set_test(&self, client: u64) {
+        self.clients.lock().tests.insert(client);
+    }
+
+    fn is_test(&self, client: u64) -> bool {
+        self.clients.lock().tests.contains(&client)
     }
 
     /// How many clients hold the disk open.

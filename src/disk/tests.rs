@@ -305,3 +305,53 @@ fn rules_that_are_off_neither_act_nor_count_and_what_waits_for_them_waits_on() {
     assert_eq!(bench.disk.release(Some("a"), Then::Ok), Some(1));
     assert_eq!(answer(&waiting), EIO, "`eio_read` meets it now");
 }
+
+#[test]
+fn a_rule_for_guests_passes_the_requests_of_a_test_by() {
+    let bench = Bench::new();
+    let test = Bench {
+        client: bench.disk.open().unwrap(),
+        disk: Arc::clone(&bench.disk),
+        image: Arc::clone(&bench.image),
+        delays: Arc::clone(&bench.delays),
+    };
+    test.disk.set_test(test.client);
+    let rules = [
+        "error op=read errno=EIO from=guest skip=1",
+        "hang op=write from=guest",
+    ];
+    let edits = rules.map(|rule| Edit::Add(parse_rule(rule, 1).unwrap()));
+    bench.disk.arm(&edits, false).unwrap();
+    for _ in 0..3 {
+        assert_eq!(answer(&test.read()), Ok(vec![0; 512]));
+    }
+    assert_eq!(answer(&test.write(7)), Ok(vec![]));
+    assert_eq!(
+        bench.disk.rules()[0].considered,
+        0,
+        "nor does it count them"
+    );
+    assert_eq!(answer(&bench.read()), Ok(vec![7; 512]));
+    assert_eq!(answer(&bench.read()), EIO);
+    let held = bench.write(8);
+    assert_eq!(bench.disk.in_flight_count(), 1);
+    bench.disk.clear();
+    assert_eq!(answer(&held), Ok(vec![]));
+}
+
+#[test]
+fn a_rule_for_guests_that_is_armed_during_a_tests_io_passes_it_by() {
+    let bench = Bench::new();
+    bench.disk.set_test(bench.client);
+    bench.image.set_stuck(true);
+    std::thread::scope(|scope| {
+        let read = scope.spawn(|| answer(&bench.read()));
+        while bench.image.touched() == 0 {
+            std::thread::yield_now();
+        }
+        let rule = parse_rule("eio_read from=guest", 1).unwrap();
+        bench.disk.arm(&[Edit::Add(rule)], false).unwrap();
+        bench.image.set_stuck(false);
+        assert_eq!(read.join().unwrap(), Ok(vec![0; 512]));
+    });
+}

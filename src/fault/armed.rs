@@ -61,6 +61,8 @@ pub enum Why {
     Op(String),
     #[error("the request touches none of its sectors")]
     At,
+    #[error("it is for the requests of guests alone")]
+    NotFromGuest,
     #[error("the request has {0} bytes")]
     Size(u64),
     #[error("it begins {} from now", show_duration(*.0))]

@@ -44,9 +44,9 @@ pub enum GrammarError {
 }
 
 /// The keys of all rules, in the order in which they are printed.
-const SELECTORS: [&str; 14] = [
-    "op", "at", "size", "skip", "every", "p", "seed", "times", "after", "for", "up", "down",
-    "when", "tag",
+const SELECTORS: [&str; 15] = [
+    "op", "at", "size", "from", "skip", "every", "p", "seed", "times", "after", "for", "up",
+    "down", "when", "tag",
 ];
 
 /// The keys of an action.
@@ -295,6 +295,8 @@ impl<'a> Line<'a> {
                 let what = "bytes as MIN..MAX, either of them left out if need be, as in size=4K..";
                 rule.size = Some(size_range(pair.value).ok_or_else(|| self.bad(pair, what))?);
             }
+            "from" if pair.value == "guest" => rule.from_guest = true,
+            "from" => return Err(self.bad(pair, "`guest`, the only one that can be told apart")),
             "skip" => rule.skip = self.number(pair, "a number of requests")?,
             "every" => {
                 rule.every = self.number(pair, "a number from 1 on")?;

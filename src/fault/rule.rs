@@ -18,6 +18,8 @@ pub struct Rule {
     pub at: Vec<Sectors>,
     /// How many bytes a request has.
     pub size: Option<SizeRange>,
+    /// Only requests of guests: a test's own sector calls pass it by.
+    pub from_guest: bool,
     /// So many of the matching requests are passed over first.
     pub skip: u64,
     /// Of the rest each so-manieth is taken.
@@ -122,6 +124,7 @@ impl Rule {
             action,
             at: Vec::new(),
             size: None,
+            from_guest: false,
             skip: 0,
             every: 1,
             probability: None,
@@ -179,6 +182,9 @@ impl Rule {
                 max.to_string()
             };
             words.push(format!("size={min}..{max}"));
+        }
+        if self.from_guest {
+            words.push("from=guest".into());
         }
         if self.skip > 0 {
             words.push(format!("skip={}", self.skip));

@@ -13,6 +13,8 @@ use super::{Action, Armed, Ask, Edit, Errno, Fired, Rule, Then, Why};
 pub struct FaultSet {
     armed: Vec<Arc<Armed>>,
     index: Index,
+    /// There is one for the requests of guests alone.
+    tells_guests_apart: bool,
 }
 
 /// What arming takes from the disk.
@@ -35,6 +37,8 @@ pub struct NoSuchTag(pub String);
 /// counted once.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
+    /// The request is a sector call of a test: rules for guests alone pass it by.
+    pub of_test: bool,
     considered: Vec<u64>,
     matched: Vec<u64>,
 }
@@ -83,8 +87,11 @@ pub enum Decision {
 impl FaultSet {
     /// The set of these rules, in this order.
     pub fn of(armed: Vec<Arc<Armed>>) -> Self {
-        let index = Index::of(&armed);
-        Self { armed, index }
+        Self {
+            index: Index::of(&armed),
+            tells_guests_apart: armed.iter().any(|armed| armed.rule.from_guest),
+            armed,
+        }
     }
 
     /// The armed rules, oldest first.
@@ -100,6 +107,11 @@ impl FaultSet {
     /// Whether nothing is armed.
     pub fn is_empty(&self) -> bool {
         self.armed.is_empty()
+    }
+
+    /// Whether it matters who a request is from.
+    pub fn tells_guests_apart(&self) -> bool {
+        self.tells_guests_apart
     }
 
     /// Whether there is a rule for such a request. Most requests meet none, and need no clock.
@@ -273,6 +285,9 @@ impl FaultSet {
     fn fire(&self, armed: &Armed, ask: Ask, now: Duration, seen: &mut Seen) -> Result<Fired, Why> {
         if seen.matched.contains(&armed.id) {
             return Err(Why::Later);
+        }
+        if armed.rule.from_guest && seen.of_test {
+            return Err(Why::NotFromGuest);
         }
         if !seen.considered.contains(&armed.id) {
             seen.considered.push(armed.id);

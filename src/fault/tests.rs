@@ -304,6 +304,10 @@ fn errors_name_the_place_and_the_nearest_word() {
             "misdirect by=8",
             "line 1, column 11: `by=8` wants a number of sectors with its sign",
         ),
+        (
+            "slow from=host",
+            "line 1, column 6: `from=host` wants `guest`, the only one that can be told apart",
+        ),
         ("slow now", "line 1, column 6: `now` is no key=value"),
         ("slow tag=all", "line 1, column 6: `tag=all` wants a name"),
         (
@@ -377,6 +381,7 @@ prop_compose! {
     fn rule()(
         action in action(),
         bits in 1_u8..32,
+        from_guest: bool,
         at in proptest::collection::vec((any::<u64>(), 1..=u64::MAX), 0..4),
         size in proptest::option::of((any::<u64>(), any::<u64>())),
         (skip, every, times, seed, probability) in counting(),
@@ -391,7 +396,7 @@ prop_compose! {
             ops: if ops.is_empty() { action.ops() } else { ops },
             at: at.into_iter().map(|(start, count)| Sectors { start, count }).collect(),
             size: size.map(|(a, b)| SizeRange { min: a.min(b), max: a.max(b) }),
-            skip, every, probability, seed, times, after, lasts, cycle,
+            from_guest, skip, every, probability, seed, times, after, lasts, cycle,
             when: when.filter(|tag| !reserved(tag)),
             tag: tag.filter(|tag| !reserved(tag)),
             ..Rule::new(action)

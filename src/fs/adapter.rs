@@ -22,7 +22,7 @@ use super::tree::{Tree, asks_storage};
 use crate::control::{ControlFile, DiskFile};
 use crate::disk::{Disk, LARGEST_REQUEST, Reply, Request as DiskRequest};
 use crate::image::Extent;
-use crate::names::{IOCTL_INJECTED_ERRORS, SECTOR};
+use crate::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS, SECTOR};
 
 /// Nothing is cached: an image may change size, and disks come and go.
 const TTL: Duration = Duration::ZERO;
@@ -496,6 +496,10 @@ impl Filesystem for Provium {
         match self.data(ino) {
             Ok(disk) if cmd == IOCTL_INJECTED_ERRORS => {
                 reply.ioctl(0, &disk.injected_errors(fh.0).to_ne_bytes());
+            }
+            Ok(disk) if cmd == IOCTL_OWN_CALLS => {
+                disk.set_test(fh.0);
+                reply.ioctl(0, &1_u64.to_ne_bytes());
             }
             _ => reply.error(Errno::ENOTTY),
         }

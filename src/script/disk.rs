@@ -101,6 +101,7 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
         Ok::<_, SectorError>(path.to_string_lossy().into_owned())
     })?;
     super::disk_faults::add(&methods, context)?;
+    super::disk_policy::add(&methods)?;
     methods.register()
 }
 

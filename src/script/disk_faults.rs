@@ -108,37 +108,7 @@ pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> 
             }
         },
     )?;
-    add_names(methods)
-}
-
-/// Newer names for common rules.
-fn add_names(methods: &Methods<'_>) -> mlua::Result<()> {
-    methods.add("disk:fail_reads", |_, disk: &Disk, ()| {
-        inject(disk, "eio_read").map(drop)
-    })?;
-    methods.add("disk:fail_writes", |_, disk: &Disk, ()| {
-        inject(disk, "eio_write").map(drop)
-    })?;
-    methods.add("disk:fail_after", |_, disk: &Disk, n: u64| {
-        let rule = format!("error op=read,write,zero errno=EIO skip={n}");
-        inject(disk, &rule).map(drop)
-    })?;
-    methods.add(
-        "disk:fail_range",
-        |_, disk: &Disk, (sector, count): (u64, u64)| {
-            let rule = format!("error op=read,write,zero errno=EIO at={sector}+{count}");
-            inject(disk, &rule).map(drop)
-        },
-    )?;
-    methods.add("disk:delay", |_, disk: &Disk, ms: u64| {
-        inject(disk, &format!("delay op=read,write,zero by={ms}ms")).map(drop)
-    })?;
-    methods.add("disk:clear_policy", |_, disk: &Disk, ()| {
-        disk.record.borrow_mut().clear_faults()
-    })?;
-    methods.add("disk:fault_policy", |_, disk: &Disk, ()| {
-        disk.record.borrow().faults()
-    })
+    Ok(())
 }
 
 /// Arms a rule, and returns how it prints.

@@ -5,6 +5,7 @@ mod bind;
 mod context;
 mod disk;
 mod disk_faults;
+mod disk_policy;
 mod duration;
 mod file;
 mod files;

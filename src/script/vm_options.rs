@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use mlua::{LuaString, Value};
 
 use super::arguments::Options;
+use super::disk_policy::NO_CACHE;
 use crate::config::{CPUS, MEMORY, cpus, memory};
 use crate::size::parse_size;
 use crate::vm::{AttachOptions, BootDisk, BootFile, BootImage, BootOptions};
@@ -74,8 +75,17 @@ fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
     })
 }
 
+/// `mediated = true` asks for what there is not yet.
+fn refuse_mediated(options: &Options) -> Result<(), String> {
+    match options.flag("mediated")? {
+        true => Err(format!("`mediated`: {NO_CACHE}")),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String> {
-    options.only(&["id", "size", "image"])?;
+    options.only(&["id", "size", "image", "mediated"])?;
+    refuse_mediated(options)?;
     let image: Option<String> = options.get("image", "a path")?;
     Ok(AttachOptions {
         id: options.get("id", "a string")?,

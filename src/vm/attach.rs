@@ -139,7 +139,7 @@ impl Vm {
         self.disks.remove(at);
         let id = record.borrow().id.clone();
         // A guest that waits for a held request would not let go of the disk.
-        let _ = record.borrow_mut().clear_faults();
+        let _ = record.borrow_mut().clear();
         let drive = record
             .borrow()
             .mounted()

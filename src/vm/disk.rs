@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::VmError;
+use super::{Policy, VmError};
 use crate::client::{ClientError, DataFile, DiskControl};
-use crate::fault::{Arming, Edit, FaultSet, Rule};
+use crate::fault::{Arming, Edit, FaultSet, Rule, parse_rule};
 
 /// What a disk without an image says it is: 4 GiB.
 pub const DEFAULT_DISK_SIZE: u64 = 4 << 30;
@@ -92,19 +92,24 @@ impl DiskRecord {
             return Ok(None);
         };
         if mounted.data.is_none() {
-            mounted.data = Some(mounted.control.open()?);
+            let data = mounted.control.open()?;
+            data.pass_by_rules_for_guests()?;
+            mounted.data = Some(data);
         }
         Ok(mounted.data.as_ref())
     }
 
     /// Arms `rule`.
     pub fn arm(&mut self, rule: &Rule) -> Result<(), VmError> {
+        self.edit(&[Edit::Add(rule.clone())])
+    }
+
+    fn edit(&mut self, edits: &[Edit]) -> Result<(), VmError> {
         match &mut self.backing {
             Backing::Mount(_) if self.detached => {}
-            Backing::Mount(mounted) => mounted.control.add_faults(&[rule.to_string()])?,
+            Backing::Mount(mounted) => mounted.control.edit_faults(edits)?,
             Backing::None(faults) => {
-                let edit = Edit::Add(rule.clone());
-                if let Ok(edited) = faults.edited(&[edit], Arming::default()) {
+                if let Ok(edited) = faults.edited(edits, Arming::default()) {
                     *faults = edited;
                 }
             }
@@ -112,8 +117,8 @@ impl DiskRecord {
         Ok(())
     }
 
-    /// Takes all faults away.
-    pub fn clear_faults(&mut self) -> Result<(), VmError> {
+    /// Takes all rules away, the policy too.
+    pub(super) fn clear(&mut self) -> Result<(), VmError> {
         match &mut self.backing {
             Backing::Mount(_) if self.detached => {}
             Backing::Mount(mounted) => mounted.control.clear_faults()?,
@@ -122,12 +127,56 @@ impl DiskRecord {
         Ok(())
     }
 
-    /// The armed faults, oldest first.
+    /// Takes all faults away, and leaves what concerns guests alone.
+    pub fn clear_faults(&mut self) -> Result<(), VmError> {
+        if self.rules()?.iter().any(|rule| rule.from_guest) {
+            return self.remove(|rule| !rule.from_guest);
+        }
+        self.clear()
+    }
+
+    /// Takes away what concerns guests alone: the policy, and other rules of the kind.
+    pub fn clear_policy(&mut self) -> Result<(), VmError> {
+        self.remove(|rule| rule.from_guest)
+    }
+
+    fn remove(&mut self, is_meant: impl Fn(&Rule) -> bool) -> Result<(), VmError> {
+        let meant = self.rules()?.into_iter().filter(is_meant);
+        // One by one: all of them could be longer than one write may be.
+        for rule in meant {
+            self.edit(&[Edit::Remove(rule)])?;
+        }
+        Ok(())
+    }
+
+    /// The armed faults, oldest first, without what concerns guests alone.
     pub fn faults(&self) -> Result<Vec<String>, VmError> {
+        let rules = self.rules()?.into_iter().filter(|rule| !rule.from_guest);
+        Ok(rules.map(|rule| rule.to_string()).collect())
+    }
+
+    /// What the guest's requests meet.
+    pub fn policy(&self) -> Result<Policy, VmError> {
+        Ok(Policy::of(&self.rules()?))
+    }
+
+    /// Changes what the guest's requests meet; its count begins anew.
+    pub fn set_policy(&mut self, change: impl FnOnce(&mut Policy)) -> Result<(), VmError> {
+        let old = self.policy()?;
+        let mut new = old.clone();
+        change(&mut new);
+        self.edit(&new.edits_from(&old))
+    }
+
+    fn rules(&self) -> Result<Vec<Rule>, VmError> {
         match &self.backing {
             Backing::Mount(_) if self.detached => Ok(Vec::new()),
-            Backing::Mount(mounted) => Ok(mounted.control.faults()?),
-            Backing::None(faults) => Ok(faults.rules().map(ToString::to_string).collect()),
+            Backing::Mount(mounted) => {
+                let texts = mounted.control.faults()?;
+                let rules = texts.iter().filter_map(|text| parse_rule(text, 1).ok());
+                Ok(rules.collect())
+            }
+            Backing::None(faults) => Ok(faults.rules().cloned().collect()),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod dirs;
 pub mod disk;
+pub mod disk_options;
 pub mod duration;
 pub mod fault;
 pub mod fs;

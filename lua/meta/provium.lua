@@ -48,11 +48,13 @@
 ---@field scratch? string The size of an empty image that goes with the VM: `"256M"`.
 ---@field id? string Its name. Default: `attached-VM`, so give one to all disks but one.
 ---@field readonly? boolean Whether writes are refused, in the guest and on the host. Default: false.
+---@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
 
 ---@class provium.AttachOptions
 ---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. Default: `attached-VM`.
 ---@field image? string The backing image; a relative path starts at the working folder of the run. Without one the disk is a record on the host.
 ---@field size? integer The modelled size in bytes, of a disk without an image. Default: 4 GiB.
+---@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
 
 ---@class provium.RunOptions
 ---@field args? string[] The arguments.

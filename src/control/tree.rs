@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::{ControlFile, DiskFile};
 use crate::disk::{AttachError, DetachError, Disk, Disks, MOST_HELD, Switch};
+use crate::disk_options::DiskOptions;
 use crate::fault::{Edit, Errno, GrammarError, NoSuchTag, Then, parse_edits};
 use crate::image::OpenError;
 use crate::names::{LONGEST_CONTROL_WRITE, VERSION};
@@ -63,8 +64,7 @@ impl WriteError {
     }
 }
 
-const ATTACH_USAGE: &str =
-    "attach wants one line `ID IMAGE [ro]`, quoted as in a shell, as in `vda /srv/a.img ro`";
+const ATTACH_USAGE: &str = "attach wants one line `ID IMAGE [ro] [fixed]`, quoted as in a shell, as in `vda /srv/a.img ro`";
 const RELEASE_USAGE: &str = "release wants `all` or a tag, and an error if what is held is to fail, as in `all EIO`, or `drop`";
 const RULES_USAGE: &str = "rules wants `off`, and `on` to have them act again";
 const IMAGE_USAGE: &str =
@@ -150,16 +150,18 @@ impl Control {
 
     fn attach(&self, data: &[u8]) -> Result<(), WriteError> {
         let words = words(data, ATTACH_USAGE)?;
-        let (id, image, read_only) = match words.as_slice() {
-            [id, image] => (id, image, false),
-            [id, image, mode] if mode == "ro" => (id, image, true),
-            _ => return Err(WriteError::Usage(ATTACH_USAGE)),
+        let [id, image, said @ ..] = words.as_slice() else {
+            return Err(WriteError::Usage(ATTACH_USAGE));
         };
+        let mut options = DiskOptions::default();
+        if !said.iter().all(|word| options.set(word)) {
+            return Err(WriteError::Usage(ATTACH_USAGE));
+        }
         let path = Path::new(image);
         if !path.is_absolute() {
             return Err(WriteError::RelativeImage(image.clone()));
         }
-        Ok(self.disks.attach(id, &self.resolved(path)?, read_only)?)
+        Ok(self.disks.attach(id, &self.resolved(path)?, options)?)
     }
 
     /// `path` without links. A file in this mount is refused: this process would wait for itself.
@@ -204,7 +206,8 @@ impl Control {
             let size = size.map_or_else(|| "-".into(), |size| size.to_string());
             let image = disk.path().to_string_lossy();
             let image = shlex::try_quote(&image).unwrap_or_else(|_| image.clone());
-            let _ = writeln!(text, "{} {size} {} {image}", disk.id(), mode(&disk));
+            let fixed = if disk.is_fixed() { " fixed" } else { "" };
+            let _ = writeln!(text, "{} {size} {} {image}{fixed}", disk.id(), mode(&disk));
         }
         text
     }
@@ -338,7 +341,9 @@ mod tests {
         let image = NamedTempFile::new().unwrap();
         image.as_file().set_len(1 << 20).unwrap();
         let disks = Arc::new(Disks::start().unwrap());
-        disks.attach("vda", image.path(), false).unwrap();
+        disks
+            .attach("vda", image.path(), DiskOptions::default())
+            .unwrap();
         (image, Control::new(disks, Path::new("/mnt/own")))
     }
 
@@ -436,7 +441,7 @@ mod tests {
         unlock().unwrap();
         let other = open().unwrap();
         assert_eq!(disk.open(), Err(Errno(libc::EBUSY)));
-        assert!(disk.set_len(0).is_err() && disk.erase().is_err());
+        assert!(disk.claim_image().is_err());
         drop(other);
         disk.open().unwrap();
         assert!(open().is_err());

@@ -10,7 +10,7 @@ use super::serving::Visible;
 use super::trace::Verdict;
 use super::{Answer, Disk, Reply, Request};
 use crate::fault::{Armed, Ask, Decision, Errno, FaultSet, Op, Seen, Then, Wait};
-use crate::image::with_buffer;
+use crate::image::{Image, with_buffer};
 
 /// Who asked, and what became of it so far.
 pub(super) struct Journey {
@@ -63,14 +63,23 @@ impl Disk {
     /// Takes in a request of `client` and answers it through `reply`: on this thread, or later on
     /// one of the pool when a fault delays it. Never sleeps.
     pub fn submit(self: &Arc<Self>, request: Request<'_>, client: u64, reply: impl Reply) {
-        self.counters.of(request.op()).arrived(request.len());
         let journey = Journey {
             client,
             arrived: Instant::now(),
             unconcerned: None,
             met: None,
         };
-        self.look(request, journey, reply);
+        let ask = request.ask();
+        match self.admit(request) {
+            Ok(request) => {
+                self.counters.of(ask.op).arrived(request.len());
+                self.look(request, journey, reply);
+            }
+            Err(errno) => {
+                self.counters.of(ask.op).arrived(ask.len);
+                self.fail(ask, errno, journey, reply);
+            }
+        }
     }
 
     /// The first look, and the second: the one after a wait. Rules that were counted are not asked
@@ -96,7 +105,7 @@ impl Disk {
             Some((Decision::Lose, rule)) => {
                 self.counters.of(ask.op).not_done(false);
                 self.damage.record(ask.offset, ask.len, "lost", &rule);
-                self.answer(ask, Ok(Answer::Done), journey, reply);
+                self.answer(ask, Ok(Answer::Done(ask.len)), journey, reply);
             }
             _ => match Plan::new(self, ask, outcome) {
                 Ok(plan) => self.serve(&request, &plan, journey, reply),
@@ -172,11 +181,15 @@ impl Disk {
                 let kept = self.snapshots.preserve(image, offset, len);
                 kept.and_then(|()| image.write_zeroes(offset, len, keep_size))
             }
+            Request::Erase { offset, len } => {
+                let kept = self.snapshots.preserve(image, offset, len);
+                kept.and_then(|()| erase(image, offset, len))
+            }
         };
         drop(visible);
         match (result, plan.afterwards()) {
             (Ok(()), Some(errno)) => self.refuse(ask, errno, journey, reply),
-            (result, _) => self.answer(ask, result.map(|()| Answer::Done), journey, reply),
+            (result, _) => self.answer(ask, result.map(|()| Answer::Done(ask.len)), journey, reply),
         }
     }
 
@@ -258,5 +271,15 @@ impl Disk {
         if self.trace.is_on() {
             self.trace.tell(ask, verdict, latency, journey.acted());
         }
+    }
+}
+
+/// Makes the range read as zeros in the way that takes the least room.
+fn erase(image: &dyn Image, offset: u64, len: u64) -> std::io::Result<()> {
+    match image.discard(offset, len) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            image.write_zeroes(offset, len, true)
+        }
+        result => result,
     }
 }

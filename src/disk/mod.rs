@@ -8,13 +8,16 @@ mod damage;
 #[cfg(test)]
 mod data_tests;
 mod delays;
+mod extents;
 mod faulted;
+mod fixed;
 mod journey;
 mod latency;
 mod pool;
 mod request;
 mod serving;
 mod snapshots;
+mod synced;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,7 @@ pub use delays::{Delays, MOST_HELD};
 pub use pool::Pool;
 pub use request::{Answer, Reply, Request};
 pub use serving::InFlight;
+pub use synced::Synced;
 pub use table::{AttachError, DetachError, Disks};
 pub use trace::{Listener, Trace, Wake};
 
@@ -39,10 +43,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, bounded};
 use parking_lot::Mutex;
 
-use crate::fault::{
-    Armed, Arming, Ask, Decision, DiskKind, Edit, Errno, FaultSet, NoSuchTag, Op, RuleState, Seen,
-    Then,
-};
+use crate::fault::{Armed, Arming, DiskKind, Edit, Errno, FaultSet, NoSuchTag, RuleState, Then};
 use crate::image::{Image, with_buffer};
 use delays::Held;
 use serving::Serving;
@@ -65,6 +66,8 @@ pub struct Disk {
     id: String,
     path: PathBuf,
     image: Arc<dyn Image>,
+    /// It does not grow.
+    fixed: bool,
     /// What is armed.
     faults: ArcSwap<FaultSet>,
     /// What requests meet: `faults`, or nothing while the rules are off.
@@ -129,6 +132,7 @@ impl Disk {
         Self {
             id: id.to_owned(),
             path: path.to_owned(),
+            fixed: false,
             faults: ArcSwap::default(),
             acting: ArcSwap::default(),
             faults_swapped: AtomicU64::new(0),
@@ -147,6 +151,17 @@ impl Disk {
             image,
             born: Instant::now(),
         }
+    }
+
+    /// The same disk, which does not grow if it is `fixed`.
+    #[must_use]
+    pub fn of_fixed_size(self, fixed: bool) -> Self {
+        Self { fixed, ..self }
+    }
+
+    /// Whether it does not grow.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed
     }
 
     /// The name under which it is served.
@@ -329,48 +344,6 @@ impl Disk {
         let _ = self.arm(&[], true);
     }
 
-    /// Cuts or extends the image.
-    pub fn set_len(&self, len: u64) -> std::io::Result<()> {
-        if self.image.read_only() {
-            return Err(Errno(libc::EROFS).into());
-        }
-        self.clients.lock().claim(&*self.image)?;
-        self.image.set_len(len)
-    }
-
-    /// Makes every sector read as zeros; the size stays, as a disk does not shrink. What opening
-    /// with truncation does: cp relies on it and leaves out what is zero in its source.
-    pub fn erase(&self) -> std::io::Result<()> {
-        self.clients.lock().claim(&*self.image)?;
-        let size = self.size()?;
-        let ask = Ask {
-            op: Op::Zero,
-            offset: 0,
-            len: size,
-        };
-        let faults = self.acting.load_full();
-        match faults
-            .outcome(ask, self.now(), &mut Seen::default())
-            .decision
-        {
-            Some((Decision::Error(errno), _)) => return Err(errno.into()),
-            Some((Decision::Lose, rule)) => {
-                self.counters.of(Op::Zero).not_done(false);
-                self.damage.record(0, size, "lost", &rule);
-                return Ok(());
-            }
-            _ => {}
-        }
-        self.snapshots.preserve(&*self.image, 0, size)?;
-        match self.image.discard(0, size) {
-            _ if size == 0 => Ok(()),
-            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                self.image.write_zeroes(0, size, true)
-            }
-            result => result,
-        }
-    }
-
     /// A new client. Its number is never used again. ENOENT when the disk has been detached, EBUSY
     /// when its image was left to others and somebody has it.
     pub fn open(&self) -> Result<u64, Errno> {
@@ -383,6 +356,11 @@ impl Disk {
         let client = clients.last;
         clients.injected.insert(client, 0);
         Ok(client)
+    }
+
+    /// Locks the image again if it was left to others; EBUSY when somebody has it.
+    pub fn claim_image(&self) -> Result<(), Errno> {
+        self.clients.lock().claim(&*self.image)
     }
 
     /// Leaves the image to others until somebody opens the disk again; EBUSY while somebody has it

@@ -11,6 +11,7 @@ use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
 use super::{Delays, Disk, Pool};
+use crate::disk_options::DiskOptions;
 use crate::image::{FileImage, OpenError};
 use crate::names::{BadId, valid_id};
 
@@ -149,7 +150,7 @@ impl Disks {
     }
 
     /// Serves the image at `path` as `id`.
-    pub fn attach(&self, id: &str, path: &Path, read_only: bool) -> Result<(), AttachError> {
+    pub fn attach(&self, id: &str, path: &Path, options: DiskOptions) -> Result<(), AttachError> {
         if !valid_id(id) {
             return Err(BadId(id.to_owned()).into());
         }
@@ -158,8 +159,9 @@ impl Disks {
         }
         self.must_be_free(id)?;
         // Opened before the list is locked: storage may take its time.
-        let image = Arc::new(FileImage::open(path, read_only)?);
-        let disk = Arc::new(Disk::new(id, path, image, Arc::clone(&self.delays)));
+        let image = Arc::new(FileImage::open(path, options.read_only)?);
+        let disk = Disk::new(id, path, image, Arc::clone(&self.delays));
+        let disk = Arc::new(disk.of_fixed_size(options.fixed));
         let _one_at_a_time = self.changing.lock();
         self.must_be_free(id)?;
         let mut list = Vec::clone(&self.list.load());
@@ -286,11 +288,15 @@ mod tests {
     fn a_disk_comes_and_goes_and_its_index_is_not_reused() {
         let image = tempfile::NamedTempFile::new().unwrap();
         let disks = Disks::start().unwrap();
-        disks.attach("vda", image.path(), false).unwrap();
+        disks
+            .attach("vda", image.path(), DiskOptions::default())
+            .unwrap();
         assert_eq!(disks.find("vda").unwrap().0, 0);
         disks.detach("vda").unwrap();
         assert!(disks.at(0).is_none());
-        disks.attach("vda", image.path(), false).unwrap();
+        disks
+            .attach("vda", image.path(), DiskOptions::default())
+            .unwrap();
         assert_eq!(disks.find("vda").unwrap().0, 1);
     }
 
@@ -298,7 +304,9 @@ mod tests {
     fn an_open_disk_stays_and_says_how_many_hold_it() {
         let image = tempfile::NamedTempFile::new().unwrap();
         let disks = Disks::start().unwrap();
-        disks.attach("vda", image.path(), false).unwrap();
+        disks
+            .attach("vda", image.path(), DiskOptions::default())
+            .unwrap();
         let (_, disk) = disks.find("vda").unwrap();
         let client = disk.open().unwrap();
         let error = disks.detach("vda").unwrap_err();

@@ -18,7 +18,7 @@ impl Reply for TestReply {
     fn send(mut self, result: std::result::Result<Answer<'_>, Errno>) {
         let result = result.map(|answer| match answer {
             Answer::Data(data) => data.to_vec(),
-            Answer::Done => Vec::new(),
+            Answer::Done(_) => Vec::new(),
         });
         self.0.take().unwrap().send(result).unwrap();
     }

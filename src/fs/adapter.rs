@@ -16,16 +16,19 @@ use fuser::{
 
 use super::closing::may_be_open;
 use super::inode::Inode;
-use super::reply::{EmptyReply, ReadReply, WriteReply, kernel};
+use super::reply::{AttrReply, EmptyReply, OpenReply, ReadReply, WriteReply, kernel};
 use super::stream::{self, Reader};
 use super::tree::{Tree, asks_storage};
 use crate::control::{ControlFile, DiskFile};
-use crate::disk::{Disk, LARGEST_REQUEST, Reply, Request as DiskRequest};
+use crate::disk::{Answer, Disk, LARGEST_REQUEST, Reply, Request as DiskRequest, Synced};
+use crate::fault;
 use crate::image::Extent;
 use crate::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS, SECTOR};
 
 /// Nothing is cached: an image may change size, and disks come and go.
-const TTL: Duration = Duration::ZERO;
+pub(super) const TTL: Duration = Duration::ZERO;
+/// The client of a request that comes from no open file. Real ones count from 1.
+const NOBODY: u64 = 0;
 /// Requests of asynchronous clients that may be under way at once. Delayed ones count.
 const MOST_BACKGROUND: u16 = u16::MAX;
 
@@ -135,11 +138,55 @@ impl Provium {
     }
 }
 
-fn opened(disk: &Disk, reply: ReplyOpen) {
-    match disk.open() {
-        Ok(client) => reply.opened(FileHandle(client), DATA_FILE),
-        Err(errno) => reply.error(kernel(errno)),
+/// Ends the file of a disk at `size`, as far as a disk has that: it grows to it, and where a file would
+/// be cut it reads as zeros from there on, since a disk does not shrink.
+fn truncate(disk: &Arc<Disk>, client: u64, size: u64, reply: impl Reply) {
+    if let Err(errno) = disk.claim_image() {
+        return reply.send(Err(errno));
     }
+    let done = match disk.size() {
+        Ok(now) if size < now => {
+            let erase = DiskRequest::Erase {
+                offset: size,
+                len: now - size,
+            };
+            return disk.submit(erase, client, reply);
+        }
+        Ok(now) if size == now => Ok(()),
+        Ok(_) => disk.grow(size),
+        Err(error) => Err(error),
+    };
+    let done = done.map(|()| Answer::Done(0));
+    reply.send(done.map_err(|error| fault::Errno::of(&error)));
+}
+
+/// Writes where the image ends now. The kernel's idea of that may be old: the host may have changed it.
+fn append(disk: &Arc<Disk>, client: u64, data: Vec<u8>, flags: OpenFlags, reply: ReplyWrite) {
+    let offset = match disk.size() {
+        Ok(size) => size,
+        Err(error) => return reply.error(error.into()),
+    };
+    if let Err(errno) = check_alignment(flags, offset, data.len()) {
+        return reply.error(errno);
+    }
+    let data = Cow::Owned(data);
+    let request = DiskRequest::Write { offset, data };
+    let reply = WriteReply(reply);
+    match syncs(flags) {
+        None => disk.submit(request, client, reply),
+        Some(data_only) => {
+            let reply = Synced::new(disk, client, data_only, reply);
+            disk.submit(request, client, reply);
+        }
+    }
+}
+
+/// Whether a write is to be with the storage before it is answered; and, if so, whether its data are
+/// enough.
+fn syncs(flags: OpenFlags) -> Option<bool> {
+    // O_SYNC is O_DSYNC and a bit of its own. The kernel sets them for RWF_SYNC and RWF_DSYNC too.
+    let is_synced = flags.0 & libc::O_DSYNC != 0;
+    is_synced.then_some(flags.0 & libc::O_SYNC != libc::O_SYNC)
 }
 
 /// A real disk takes only whole sectors past the page cache; QEMU finds the sector size by this.
@@ -219,7 +266,7 @@ impl Filesystem for Provium {
         _atime: Option<TimeOrNow>,
         _mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
-        _fh: Option<FileHandle>,
+        fh: Option<FileHandle>,
         _crtime: Option<SystemTime>,
         _chgtime: Option<SystemTime>,
         _bkuptime: Option<SystemTime>,
@@ -232,20 +279,18 @@ impl Filesystem for Provium {
         if mode.is_some() || uid.is_some() || gid.is_some() {
             return reply.error(Errno::EPERM);
         }
+        let reply = AttrReply::new(&self.tree, inode, reply);
+        if let (Ok(disk), Some(size)) = (self.data(ino), size) {
+            let client = fh.map_or(NOBODY, |fh| fh.0);
+            return self.run(move |_| truncate(&disk, client, size, reply));
+        }
         self.run_for(inode, move |tree| {
-            let resized = match (inode, size) {
-                (_, None) => Ok(()),
-                (Inode::Data(disk), Some(size)) => match tree.disks.at(disk) {
-                    Some(disk) => disk.set_len(size).map_err(Errno::from),
-                    None => Err(Errno::ENODEV),
-                },
-                (_, Some(0)) => tree.empty(inode).map_err(kernel),
-                _ => Err(Errno::EINVAL),
+            let emptied = match size {
+                None => Ok(()),
+                Some(0) => tree.empty(inode),
+                Some(_) => Err(fault::Errno(libc::EINVAL)),
             };
-            match resized.and_then(|()| tree.attr(inode)) {
-                Ok(attr) => reply.attr(&TTL, &attr),
-                Err(errno) => reply.error(errno),
-            }
+            reply.send(emptied.map(|()| Answer::Done(0)));
         });
     }
 
@@ -255,13 +300,15 @@ impl Filesystem for Provium {
             if writes && disk.image().read_only() {
                 return reply.error(Errno::EROFS);
             }
-            if writes && flags.0 & libc::O_TRUNC != 0 {
-                return self.run(move |_| match disk.erase() {
-                    Ok(()) => opened(&disk, reply),
-                    Err(error) => reply.error(error.into()),
-                });
-            }
-            return opened(&disk, reply);
+            let client = match disk.open() {
+                Ok(client) => client,
+                Err(errno) => return reply.error(kernel(errno)),
+            };
+            let reply = OpenReply::new(disk, client, reply);
+            return match writes && flags.0 & libc::O_TRUNC != 0 {
+                true => self.run(move |_| truncate(&reply.disk(), client, 0, reply)),
+                false => reply.send(Ok(Answer::Done(0))),
+            };
         }
         match Inode::of(ino) {
             Some(Inode::Disk(disk, DiskFile::Trace)) => {
@@ -348,12 +395,23 @@ impl Filesystem for Provium {
             let Some(disk) = self.tree.disks.glance(disk) else {
                 return reply.error(Errno::ENODEV);
             };
+            if flags.0 & libc::O_APPEND != 0 {
+                let (disk, data) = (Arc::clone(&disk), data.to_vec());
+                return self.run(move |_| append(&disk, fh.0, data, flags, reply));
+            }
             if let Err(errno) = check_alignment(flags, offset, len) {
                 return reply.error(errno);
             }
             let data = Cow::Borrowed(data);
             let request = DiskRequest::Write { offset, data };
-            return self.submit(disk, fh, request, WriteReply(reply, len as u32));
+            let reply = WriteReply(reply);
+            return match syncs(flags) {
+                None => self.submit(disk, fh, request, reply),
+                Some(data_only) => {
+                    let reply = Synced::new(&disk, fh.0, data_only, reply);
+                    self.submit(disk, fh, request, reply);
+                }
+            };
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);
@@ -449,12 +507,10 @@ impl Filesystem for Provium {
             return reply.error(Errno::EOPNOTSUPP);
         }
         match self.data(ino) {
-            Ok(disk) => self.run(
-                move |_| match disk.image().allocate(offset, length, keep_size) {
-                    Ok(()) => reply.ok(),
-                    Err(error) => reply.error(error.into()),
-                },
-            ),
+            Ok(disk) => self.run(move |_| match disk.allocate(offset, length, keep_size) {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(error.into()),
+            }),
             Err(errno) => reply.error(errno),
         }
     }
@@ -476,7 +532,7 @@ impl Filesystem for Provium {
         let (Ok(disk), Ok(offset)) = (self.data(ino), u64::try_from(offset)) else {
             return reply.error(Errno::ENXIO);
         };
-        self.run(move |_| match disk.image().seek(extent, offset) {
+        self.run(move |_| match disk.seek(extent, offset) {
             Ok(found) => reply.offset(found as i64),
             Err(error) => reply.error(error.into()),
         });

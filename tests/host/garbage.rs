@@ -8,6 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use provium::control::{Control, DiskFile};
 use provium::disk::Disks;
+use provium::disk_options::DiskOptions;
 
 use crate::harness::*;
 
@@ -110,7 +111,9 @@ fn writes_of_any_bytes_and_offset_are_taken_whole_or_refused_whole() {
     let image = tempfile::NamedTempFile::new().unwrap();
     image.as_file().set_len(MIB).unwrap();
     let disks = Arc::new(Disks::start().unwrap());
-    disks.attach("vda", image.path(), false).unwrap();
+    disks
+        .attach("vda", image.path(), DiskOptions::default())
+        .unwrap();
     let model = Control::new(Arc::clone(&disks), Path::new("/mnt/own"));
     mount.append("vda/seed", "1").unwrap();
     let (_, disk) = disks.find("vda").unwrap();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use provium::control::{Control, ControlFile};
 use provium::disk::Disks;
+use provium::disk_options::DiskOptions;
 use provium::names::valid_id;
 use tempfile::TempDir;
 
@@ -40,7 +41,8 @@ impl Bench {
 
     fn attach_vda(&self) {
         let image = self.folder.path().join("d/a");
-        self.disks.attach("vda", &image, false).unwrap();
+        let options = DiskOptions::default();
+        self.disks.attach("vda", &image, options).unwrap();
     }
 
     fn mount_point(&self) -> PathBuf {
@@ -70,7 +72,8 @@ impl Bench {
         assert!(!real.starts_with(self.mount_point()), "it is in the mount");
         let listed = self.control.read(ControlFile::Disks).unwrap();
         let words = shlex::split(listed.lines().last().unwrap()).unwrap();
-        assert_eq!(words.len(), 4, "{listed}");
+        let said = usize::from(disk.is_fixed());
+        assert_eq!(words.len(), 4 + said, "{listed}");
         assert_eq!(Some(words[3].as_str()), real.to_str());
         self.disks.detach(disk.id()).unwrap();
     }

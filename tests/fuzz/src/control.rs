@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use provium::control::{Control, ControlFile, DiskFile};
 use provium::disk::Disks;
+use provium::disk_options::DiskOptions;
 
 struct Bench {
     disks: Arc<Disks>,
@@ -17,7 +18,9 @@ impl Bench {
         let image = tempfile::NamedTempFile::new().unwrap();
         image.as_file().set_len(1 << 20).unwrap();
         let disks = Arc::new(Disks::start().unwrap());
-        disks.attach("vda", image.path(), false).unwrap();
+        disks
+            .attach("vda", image.path(), DiskOptions::default())
+            .unwrap();
         Self {
             control: Control::new(Arc::clone(&disks), Path::new("/mnt/own")),
             disks,

@@ -53,7 +53,7 @@ local function both(a, b)
     x = type(a) == "string" and quoted(x) or x
     y = type(b) == "string" and quoted(y) or y
   end
-  return x, y
+  return native.short(x), native.short(y)
 end
 
 -- What is searched and searched for has to have a text of its own.
@@ -88,7 +88,8 @@ end
 function T:assert_contains(haystack, needle, message)
   haystack, needle = text(1, haystack), text(2, needle)
   if not haystack:find(needle, 1, true) then
-    fail(self, ("%s: %s not found in: %s"):format(message or "assert_contains failed", needle, haystack))
+    message = message or "assert_contains failed"
+    fail(self, ("%s: %s not found in: %s"):format(message, native.short(needle), native.short(haystack)))
   end
 end
 
@@ -106,7 +107,8 @@ end
 
 function T:skip(reason)
   self.skipped = tostring(reason or "skipped")
-  error("skipped: " .. self.skipped, 2)
+  self.skip_error = "skipped: " .. self.skipped
+  error(self.skip_error, 2)
 end
 
 function T:log(value)
@@ -239,6 +241,7 @@ return {
   wrap = wrap,
   xpcall = xpcall,
   traceback = debug.traceback,
+  tostring = tostring,
   new_t = function(name, meta)
     return setmetatable({ name = name, meta = meta }, T)
   end,

@@ -182,7 +182,7 @@ function T:fail(message) end
 ---@param reason? string
 function T:skip(reason) end
 
----Adds a line to the report.
+---Adds to the report what `value` says, up to 64 KiB.
 ---@param value any
 function T:log(value) end
 

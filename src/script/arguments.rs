@@ -6,6 +6,7 @@ use mlua::{FromLua, Lua, Table, Value};
 
 use super::duration::{DURATION, LuaDuration};
 use super::signature::found;
+use crate::text;
 
 /// The table of options `{key = value, ...}`; nil counts as empty.
 pub(super) struct Options(Option<Table>);
@@ -40,7 +41,10 @@ impl Options {
         let Some(table) = &self.0 else { return Ok(()) };
         for pair in table.pairs::<Value, Value>() {
             let (key, _) = pair.map_err(|error| error.to_string())?;
-            let name = key.to_string().unwrap_or_default();
+            let name = match &key {
+                Value::String(key) => text::escaped(&key.as_bytes()),
+                key => found(key),
+            };
             if !matches!(key, Value::String(_)) || !known.contains(&name.as_str()) {
                 return Err(format!(
                     "unknown option `{name}` (known: {})",

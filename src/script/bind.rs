@@ -77,6 +77,7 @@ fn plain(rust_type: &str) -> &str {
         "u64" | "u32" => "integer, 0 or more",
         "f64" => "number",
         "String" | "LuaString" => "string",
+        "&str" => "string in UTF-8",
         "Table" => "table",
         other => other,
     }

@@ -12,6 +12,7 @@ mod files;
 mod globals;
 mod json;
 mod keep;
+mod raised;
 mod session;
 mod signature;
 mod state;

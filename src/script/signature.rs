@@ -3,6 +3,8 @@
 
 use mlua::Value;
 
+use crate::text;
+
 const STUBS: &str = include_str!("../../lua/meta/provium.lua");
 
 /// Most characters of a text that an error shows.
@@ -36,13 +38,28 @@ pub(super) fn found(value: &Value) -> String {
         Value::Integer(number) => number.to_string(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => {
-            let text = text.to_string_lossy();
+            let bytes = text.as_bytes();
+            // Enough for so many characters.
+            let text = text::escaped(&bytes[..bytes.len().min(4 * SHOWN)]);
             let short: String = text.chars().take(SHOWN).collect();
-            let more = if short.len() < text.len() { "..." } else { "" };
-            format!("{short:?}{more}")
+            let more = if text.len() > short.len() || bytes.len() > 4 * SHOWN {
+                "..."
+            } else {
+                ""
+            };
+            format!("\"{}\"{more}", quoted(&short))
         }
         other => format!("a {}", other.type_name()),
     }
+}
+
+/// As `{:?}` has it, but for the backslashes, which may be those of an escape.
+fn quoted(text: &str) -> String {
+    let escape = |c: char| match c {
+        '\\' => "\\".into(),
+        c => c.escape_debug().to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -399,7 +399,8 @@ impl Machine {
     /// Waits until the console shows `text`, and consumes it.
     pub(super) fn expect(&mut self, text: &str, patience: Duration) -> Result<(), VmError> {
         let deadline = Instant::now() + patience;
-        while !self.health.console.consume(text) {
+        let mut searched = 0;
+        while !self.health.console.consume(text, &mut searched) {
             self.health.check()?;
             if Instant::now() >= deadline {
                 return Err(VmError::NotExpected(text.to_owned()));

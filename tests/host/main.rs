@@ -27,5 +27,6 @@ mod suite;
 mod supply;
 mod survival;
 mod terminal;
+mod texts;
 mod trying;
 mod warm;

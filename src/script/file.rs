@@ -119,6 +119,9 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
     natives.set("provium_vm", vm::provium_vm(context)?)?;
     natives.set("provium_boot", vm::provium_boot(context)?)?;
     natives.set("provium_shutdown", vm::provium_shutdown(context)?)?;
+    natives.set("provium_claim", vm::provium_claim(context)?)?;
+    natives.set("find_vm", vm::find_vm(context)?)?;
+    natives.set("is_name_of", vm::is_name_of(context)?)?;
     globals::add(context, &natives)?;
     let shared = context.clone();
     let log = lua.create_function(move |_, text: LuaString| {

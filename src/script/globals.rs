@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use mlua::{Function, Lua, LuaSerdeExt, LuaString, Table, Value};
+use mlua::{Function, Lua, LuaSerdeExt, LuaString, Table, Value, Variadic};
 
 use super::arguments::Options;
 use super::bind::native;
 use super::context::Context;
 use super::duration::LuaDuration;
 use super::json;
-use super::signature::wrong_argument;
+use super::signature::{surplus, wrong_argument};
 use crate::text;
 use crate::vm::VmError;
 
@@ -30,6 +30,11 @@ pub(super) fn add(context: &Context, natives: &Table) -> mlua::Result<()> {
         Ok(format!("{call}: {what}"))
     };
     natives.set("wrong_argument", lua.create_function(wrong)?)?;
+    let more = |_: &Lua, (call, args): (String, Variadic<Value>)| {
+        let what = surplus(&call, 1, args.iter());
+        Ok(what.map(|what| format!("{call}: {what}")))
+    };
+    natives.set("surplus", lua.create_function(more)?)?;
     let encode = native(lua, "json.encode", json::encode)?;
     natives.set("json_encode", encode)?;
     let decode = native(lua, "json.decode", json::decode)?;

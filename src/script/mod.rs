@@ -13,6 +13,7 @@ mod globals;
 mod json;
 mod keep;
 mod raised;
+mod run;
 mod session;
 mod signature;
 mod state;

@@ -261,7 +261,8 @@ impl Machine {
         if process.result.is_some() {
             return Ok(());
         }
-        let signal = signal.strip_prefix("SIG").unwrap_or(signal);
+        let signal = signal.to_uppercase();
+        let signal = signal.strip_prefix("SIG").unwrap_or(&signal);
         let pid = process.pid.to_string();
         let kill = Command {
             args: ["-c", KILL_TREE, "sh", signal, &pid]

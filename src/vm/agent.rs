@@ -221,6 +221,8 @@ fn no_answer(error: &std::io::Error) -> VmError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Shutdown;
+
     use proptest::prelude::*;
     use qapi::qga::guest_ping;
 
@@ -229,6 +231,8 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let sender = std::thread::spawn(move || {
             let _ = (0..times).try_for_each(|_| theirs.write_all(&bytes));
+            let _ = theirs.shutdown(Shutdown::Write);
+            theirs // Open for what it is asked, which may come later.
         });
         let mut agent = Agent::new(ours);
         let answer = agent.execute(&guest_ping {}, &mut || Ok(())).map(drop);

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{ClientError, DiskControl};
-use crate::disk_options::DiskOptions;
 use crate::mounts;
 use crate::names::CTL;
 
@@ -26,8 +25,6 @@ pub struct DiskLine {
     pub read_only: bool,
     /// Its image.
     pub image: String,
-    /// Whether it never grows.
-    pub fixed: bool,
 }
 
 /// How a control file is opened for writing.
@@ -86,13 +83,14 @@ impl MountClient {
     }
 
     /// Serves the image at `image`, an absolute path, as `id`.
-    pub fn attach(&self, id: &str, image: &Path, options: DiskOptions) -> Result<(), ClientError> {
+    pub fn attach(&self, id: &str, image: &Path, read_only: bool) -> Result<(), ClientError> {
         let quote = |word: &str| {
             let quoted = shlex::try_quote(word).map(|quoted| quoted.into_owned());
             quoted.map_err(|_| ClientError::Rejected(format!("{word:?} holds a NUL byte")))
         };
         let image = quote(&image.to_string_lossy())?;
-        let line = format!("{} {image}{}\n", quote(id)?, options.words(' '));
+        let mode = if read_only { " ro" } else { "" };
+        let line = format!("{} {image}{mode}\n", quote(id)?);
         self.write("attach", &line, WriteMode::Append)
     }
 
@@ -197,6 +195,5 @@ fn parse_disk_line(line: &str) -> Option<DiskLine> {
         size: size.parse().ok(),
         read_only: mode == "ro",
         image: words.next()?,
-        fixed: words.any(|word| word == "fixed"),
     })
 }

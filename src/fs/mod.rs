@@ -3,7 +3,6 @@
 mod adapter;
 mod attr;
 mod bare;
-mod closing;
 mod handles;
 mod inode;
 mod lookout;

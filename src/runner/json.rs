@@ -7,7 +7,6 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{Report, Reporter, Summary};
-use crate::text;
 
 /// Writes each event when it comes.
 pub struct JsonReporter {
@@ -16,11 +15,11 @@ pub struct JsonReporter {
 }
 
 #[derive(Serialize)]
-struct Line<T> {
+struct Line<'a, T> {
     /// Seconds since the run began.
     time: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
+    file: Option<&'a Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
     round: Option<u32>,
     #[serde(flatten)]
@@ -65,7 +64,7 @@ impl JsonReporter {
     fn line(&mut self, file: Option<(&Path, u32)>, event: impl Serialize) -> io::Result<()> {
         let line = Line {
             time: self.start.elapsed().as_secs_f64(),
-            file: file.map(|(file, _)| text::path(file)),
+            file: file.map(|(file, _)| file),
             round: file.map(|(_, round)| round),
             event,
         };

@@ -6,11 +6,9 @@ use std::sync::atomic::AtomicBool;
 use mlua::{Lua, MultiValue, Table, Value};
 
 use super::context::Context;
-use super::file::set_up;
-use super::raised::{self, clean};
+use super::file::{clean, set_up};
 use crate::config::Config;
 use crate::runner::Event;
-use crate::text;
 
 /// An open session. Its VMs end with it.
 pub struct Session(Context);
@@ -65,7 +63,7 @@ impl Session {
     pub fn open(config: Config) -> Result<Self, String> {
         let show = |event| {
             if let Event::Log { text } = event {
-                println!("{}", text::harmless(&text));
+                println!("{text}");
             }
         };
         let context = Context::new(config, Box::new(show));
@@ -91,12 +89,12 @@ impl Session {
     /// Evaluates an expression or runs statements.
     pub fn evaluate(&self, text: &str) -> Evaluated {
         let lua = self.0.lua();
-        let load = |text: &str| lua.load(text).set_name("=repl").into_function();
-        let function = load(&format!("return {text}")).or_else(|_| load(text));
-        let result = function.and_then(|function| raised::call(&self.0, &function, (), || None));
+        let result = match lua.load(format!("return {text}")).set_name("=repl").eval() {
+            Err(mlua::Error::SyntaxError { .. }) => lua.load(text).set_name("=repl").eval(),
+            result => result,
+        };
         match result {
-            Ok(Ok(values)) => Evaluated::Value(show(lua, &values)),
-            Ok(Err(raised)) => Evaluated::Failed(raised.text),
+            Ok(values) => Evaluated::Value(show(lua, &values)),
             Err(mlua::Error::SyntaxError {
                 incomplete_input: true,
                 ..
@@ -129,10 +127,7 @@ fn show(lua: &Lua, values: &MultiValue) -> String {
             .globals()
             .get::<mlua::Function>("tostring")
             .and_then(|tostring| tostring.call::<mlua::LuaString>(value))
-            .map_or_else(
-                |error| error.to_string(),
-                |text| text::escaped(&text.as_bytes()),
-            ),
+            .map_or_else(|error| error.to_string(), |text| text.to_string_lossy()),
     };
     values.iter().map(tostring).collect::<Vec<_>>().join("\t")
 }

@@ -7,7 +7,6 @@ use mlua::{LuaString, Value};
 use super::arguments::Options;
 use super::disk_policy::NO_CACHE;
 use crate::config::{CPUS, MEMORY, cpus, memory};
-use crate::disk_options::DiskOptions;
 use crate::size::parse_size;
 use crate::vm::{AttachOptions, BootDisk, BootFile, BootImage, BootOptions};
 
@@ -58,7 +57,7 @@ pub(super) fn file_mode(options: &Options, key: &str) -> Result<Option<u32>, Str
 }
 
 fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
-    disk.only(&["path", "scratch", "id", "readonly", "fixed"])?;
+    disk.only(&["path", "scratch", "id", "readonly"])?;
     let path: Option<String> = disk.get("path", "the path of an image")?;
     let scratch: Option<String> = disk.get("scratch", "a size such as \"256M\"")?;
     let image =
@@ -72,10 +71,7 @@ fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
     Ok(BootDisk {
         id: disk.get("id", "a string")?,
         image,
-        served: DiskOptions {
-            read_only: disk.flag("readonly")?,
-            fixed: fixed(disk)?,
-        },
+        read_only: disk.flag("readonly")?,
     })
 }
 
@@ -88,22 +84,13 @@ fn refuse_mediated(options: &Options) -> Result<(), String> {
 }
 
 pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String> {
-    options.only(&["id", "size", "image", "fixed", "mediated"])?;
+    options.only(&["id", "size", "image", "mediated"])?;
     refuse_mediated(options)?;
     let image: Option<String> = options.get("image", "a path")?;
     Ok(AttachOptions {
         id: options.get("id", "a string")?,
         size: options.get("size", "a whole number of bytes, 0 or more")?,
         image: image.map(PathBuf::from),
-        served: DiskOptions {
-            read_only: false,
-            fixed: fixed(options)?,
-        },
+        read_only: false,
     })
-}
-
-/// A real disk does not grow, and so none of a VM does unless the test says so.
-fn fixed(disk: &Options) -> Result<bool, String> {
-    let fixed = disk.read("fixed", "true or false", Value::as_boolean)?;
-    Ok(fixed.unwrap_or(true))
 }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use super::arguments::{DriveSpec, MOST_DISKS, PORTS};
 use super::disk::{Backing, Mounted, check_image};
 use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
-use crate::disk_options::DiskOptions;
 use crate::fault::FaultSet;
 use crate::names::{BadId, valid_id};
 
@@ -47,7 +46,7 @@ impl Vm {
         }
         let backing = match options.image {
             Some(image) => {
-                Backing::Mount(self.mount_disk(&id, &check_image(&image)?, options.served)?)
+                Backing::Mount(self.mount_disk(&id, &check_image(&image)?, options.read_only)?)
             }
             None => Backing::None(FaultSet::default()),
         };
@@ -66,24 +65,19 @@ impl Vm {
         Ok(record)
     }
 
-    fn mount_disk(
-        &mut self,
-        id: &str,
-        image: &Path,
-        served: DiskOptions,
-    ) -> Result<Mounted, VmError> {
+    fn mount_disk(&mut self, id: &str, image: &Path, read_only: bool) -> Result<Mounted, VmError> {
         let Some(server) = &self.server else {
             return Err(self.wrong_state("vm:attach_disk", "not closed"));
         };
         let mount = server.mount.clone();
-        mount.attach(id, image, served)?;
+        mount.attach(id, image, read_only)?;
         self.drives += 1;
         Ok(Mounted {
             control: mount.disk(id)?,
             data: None,
             number: self.drives,
             port: None,
-            read_only: served.read_only,
+            read_only,
             plugged: false,
         })
     }

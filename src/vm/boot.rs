@@ -139,7 +139,7 @@ impl Vm {
             id: disk.id.clone(),
             size: None,
             image: Some(image),
-            served: disk.served,
+            read_only: disk.read_only,
         };
         self.attach_disk(options).map(drop)
     }

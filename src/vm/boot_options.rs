@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::disk_options::DiskOptions;
-
 /// What one boot may change about the profile.
 #[derive(Clone, Debug, Default)]
 pub struct BootOptions {
@@ -67,8 +65,8 @@ pub struct BootDisk {
     pub id: Option<String>,
     /// What is on it.
     pub image: BootImage,
-    /// How it is served.
-    pub served: DiskOptions,
+    /// Whether writing to it fails.
+    pub read_only: bool,
 }
 
 /// Where the bytes of a boot disk come from.

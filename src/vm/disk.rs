@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::{Policy, VmError};
 use crate::client::{ClientError, DataFile, DiskControl};
-use crate::disk_options::DiskOptions;
 use crate::fault::{Arming, Edit, FaultSet, Rule, parse_rule};
 
 /// What a disk without an image says it is: 4 GiB.
@@ -19,8 +18,8 @@ pub struct AttachOptions {
     pub size: Option<u64>,
     /// The backing image.
     pub image: Option<PathBuf>,
-    /// How it is served.
-    pub served: DiskOptions,
+    /// Whether writing to it fails.
+    pub read_only: bool,
 }
 
 /// The state of a disk. It outlives the disk: handles find out here that it was detached.

@@ -261,8 +261,7 @@ impl Machine {
         if process.result.is_some() {
             return Ok(());
         }
-        let signal = signal.to_uppercase();
-        let signal = signal.strip_prefix("SIG").unwrap_or(&signal);
+        let signal = signal.strip_prefix("SIG").unwrap_or(signal);
         let pid = process.pid.to_string();
         let kill = Command {
             args: ["-c", KILL_TREE, "sh", signal, &pid]
@@ -400,8 +399,7 @@ impl Machine {
     /// Waits until the console shows `text`, and consumes it.
     pub(super) fn expect(&mut self, text: &str, patience: Duration) -> Result<(), VmError> {
         let deadline = Instant::now() + patience;
-        let mut searched = 0;
-        while !self.health.console.consume(text, &mut searched) {
+        while !self.health.console.consume(text) {
             self.health.check()?;
             if Instant::now() >= deadline {
                 return Err(VmError::NotExpected(text.to_owned()));

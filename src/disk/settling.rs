@@ -1,0 +1,83 @@
+//! Waiting for word whether a close was the last one.
+//!
+//! A `>` that nothing is written after clears the set when the file is closed for the last time. The
+//! kernel tells of each close while the client waits for our answer, but of the last one only
+//! afterwards, ahead of what the client asks next. Requests that come in between wait for that word:
+//! another thread may be about to act on it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+/// Word of a last close comes within microseconds. Without it there is somebody else who has the file
+/// open: a process that inherited it, say.
+const WORD: Duration = Duration::from_millis(10);
+
+/// Whether there was a close that may have been the last one.
+#[derive(Debug, Default)]
+pub(super) struct Settling {
+    is_expected: AtomicBool,
+    until: Mutex<Option<Instant>>,
+    changed: Condvar,
+}
+
+impl Settling {
+    /// There was one, now.
+    pub(super) fn expect(&self) {
+        *self.until.lock() = Some(Instant::now() + WORD);
+        self.is_expected.store(true, Ordering::SeqCst);
+    }
+
+    /// It is known what it was, and what follows from that is done.
+    pub(super) fn settled(&self) {
+        if self.is_expected() {
+            *self.until.lock() = None;
+            self.is_expected.store(false, Ordering::SeqCst);
+            self.changed.notify_all();
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_expected(&self) -> bool {
+        self.is_expected.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is known, for as long as word may take.
+    pub(super) fn wait(&self) {
+        if !self.is_expected() {
+            return;
+        }
+        let mut until = self.until.lock();
+        while let Some(deadline) = *until {
+            if self.changed.wait_until(&mut until, deadline).timed_out() {
+                *until = None;
+                self.is_expected.store(false, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_goes_on_at_word_or_soon_without_it() {
+        let settling = Settling::default();
+        let begun = Instant::now();
+        settling.wait();
+        assert!(begun.elapsed() < WORD, "nothing is expected");
+        settling.expect();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| settling.wait());
+            settling.settled();
+            waiting.join().unwrap();
+        });
+        assert!(!settling.is_expected());
+        settling.expect();
+        settling.wait();
+        assert!(begun.elapsed() >= WORD);
+        assert!(!settling.is_expected());
+    }
+}

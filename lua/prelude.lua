@@ -53,7 +53,7 @@ local function both(a, b)
     x = type(a) == "string" and quoted(x) or x
     y = type(b) == "string" and quoted(y) or y
   end
-  return x, y
+  return native.short(x), native.short(y)
 end
 
 -- What is searched and searched for has to have a text of its own.
@@ -66,6 +66,7 @@ local function text(position, value)
   return tostring(value)
 end
 
+-- These take what an expression with several results gives, as `t:assert(text:find("(x)"))`.
 function T:assert(condition, message)
   if not condition then
     fail(self, message or "assertion failed")
@@ -88,7 +89,8 @@ end
 function T:assert_contains(haystack, needle, message)
   haystack, needle = text(1, haystack), text(2, needle)
   if not haystack:find(needle, 1, true) then
-    fail(self, ("%s: %s not found in: %s"):format(message or "assert_contains failed", needle, haystack))
+    message = message or "assert_contains failed"
+    fail(self, ("%s: %s not found in: %s"):format(message, native.short(needle), native.short(haystack)))
   end
 end
 
@@ -106,7 +108,8 @@ end
 
 function T:skip(reason)
   self.skipped = tostring(reason or "skipped")
-  error("skipped: " .. self.skipped, 2)
+  self.skip_error = "skipped: " .. self.skipped
+  error(self.skip_error, 2)
 end
 
 function T:log(value)
@@ -117,69 +120,45 @@ end
 local Result = {}
 Result.__index = Result
 
-function Result:ok()
+local function refuse_surplus(call, ...)
+  local message = native.surplus(call, ...)
+  if message then
+    error(message, 3)
+  end
+end
+
+function Result:ok(...)
+  refuse_surplus("RunResult:ok", ...)
   return self.exit_code == 0
 end
 
 -- Where those who ask what there is find it, beside the classes of objects.
 debug.getregistry().runresult = Result
 
-function Result:assert_ok()
-  if not self:ok() then
-    error(("command failed: status=%s code=%d stdout=%s stderr=%s"):format(
-      self.status, self.exit_code, quoted(self.stdout), quoted(self.stderr)), 2)
+function Result:assert_ok(...)
+  refuse_surplus("RunResult:assert_ok", ...)
+  if self.exit_code ~= 0 then
+    local detail = ""
+    if self.signal then
+      detail = " signal=" .. self.signal
+    elseif not self.timed_out then
+      detail = " code=" .. self.exit_code
+    end
+    error(("command failed: status=%s%s stdout=%s stderr=%s"):format(
+      self.status, detail, quoted(self.stdout), quoted(self.stderr)), 2)
   end
   return self
 end
 
 test = wrap(native.test)
 
--- A worker: commands in the guest that are ended together.
-local Worker = {}
-Worker.__index = Worker
-
-local function assert_open(worker, call)
-  if worker.closed then
-    error(call .. ": the worker is closed", 3)
-  end
-end
-
-function Worker:run(...)
-  assert_open(self, "worker:run")
-  return self.vm:run(...)
-end
-
-function Worker:run_async(...)
-  assert_open(self, "worker:run_async")
-  local process = self.vm:run_async(...)
-  table.insert(self.processes, process)
-  return process
-end
-
-function Worker:kill(signal)
-  for _, process in ipairs(self.processes) do
-    process:kill(signal)
-  end
-end
-
-function Worker:join(timeout)
-  for _, process in ipairs(self.processes) do
-    process:wait(timeout)
-  end
-end
-
-function Worker:close()
-  self:kill("KILL")
-  self.processes, self.closed = {}, true
-end
-
 todo = wrap(native.todo)
 
 json = { encode = wrap(native.json_encode), decode = wrap(native.json_decode), null = native.json_null }
 
 -- Calls `pred` until it returns something true, which becomes the result.
-function wait_until(pred, options)
-  local ok, timeout, interval, desc = native.wait_options(pred, options)
+function wait_until(pred, ...)
+  local ok, timeout, interval, desc = native.wait_options(pred, ...)
   if not ok then
     error(timeout, 2)
   end
@@ -200,12 +179,26 @@ function wait_until(pred, options)
   end
 end
 
--- `provium` is an object only so that its calls read like those of its VMs.
-provium = {
+-- `provium` is an object only so that its calls read like those of its VMs, which it has as fields.
+provium = setmetatable({
   vm = wrap(native.provium_vm),
   boot = wrap(native.provium_boot),
   shutdown = wrap(native.provium_shutdown),
-}
+  claim = wrap(native.provium_claim),
+}, {
+  __index = function(_, name)
+    return native.find_vm(name)
+  end,
+})
+
+-- `vm.name` is a text, and `vm:name()` calls it.
+debug.getmetatable("").__call = function(text, object, ...)
+  if not native.is_name_of(text, object) then
+    error("attempt to call a string value", 2)
+  end
+  refuse_surplus("vm:name", ...)
+  return text
+end
 
 -- While tests are only listed, a stand-in that takes every call and starts nothing.
 if native.listing then
@@ -239,11 +232,9 @@ return {
   wrap = wrap,
   xpcall = xpcall,
   traceback = debug.traceback,
+  tostring = tostring,
   new_t = function(name, meta)
     return setmetatable({ name = name, meta = meta }, T)
-  end,
-  new_worker = function(vm)
-    return setmetatable({ vm = vm, processes = {} }, Worker)
   end,
   new_result = function(fields)
     return setmetatable(fields, Result)

@@ -1,13 +1,14 @@
-//! Durations as people write them: `200us`, `50ms`, `1.5s`, `2m`.
+//! Durations as people write them: `200us`, `50ms`, `1.5s`, `2m`, `1h`.
 
 use std::time::Duration;
 
 /// The units, smallest first, with their length in microseconds.
-const UNITS: [(&str, u64); 4] = [
+const UNITS: [(&str, u64); 5] = [
     ("us", 1),
     ("ms", 1_000),
     ("s", 1_000_000),
     ("m", 60_000_000),
+    ("h", 3_600_000_000),
 ];
 
 /// More microseconds than this, as a number with a fraction, are no duration.
@@ -44,6 +45,7 @@ mod tests {
         assert_eq!(parse_duration("200us"), Some(Duration::from_micros(200)));
         assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
         assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
+        assert_eq!(parse_duration("1.5h"), Some(Duration::from_secs(5400)));
         for bad in ["", "5", "ms", "-1s", "5 h", "1e18s", "1e400s", "NaNs"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
@@ -58,8 +60,8 @@ mod tests {
 
         #[test]
         fn what_was_written_with_a_fraction_is_shown_as_what_it_means(
-            number in "[0-9]{1,9}\\.[0-9]{1,9}",
-            unit in "us|ms|s|m",
+            number in "[0-9]{1,8}\\.[0-9]{1,9}",
+            unit in "us|ms|s|m|h",
         ) {
             let duration = parse_duration(&format!("{number}{unit}")).unwrap();
             prop_assert_eq!(parse_duration(&show_duration(duration)), Some(duration));

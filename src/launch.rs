@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::disk_options::DiskOptions;
 use crate::sys;
 
 /// What the server writes to the ready pipe once it answers; anything else there is an error text.
@@ -19,8 +20,8 @@ pub struct DiskSpec {
     pub id: String,
     /// Its image.
     pub image: PathBuf,
-    /// Serve it for reading only.
-    pub read_only: bool,
+    /// How it is served.
+    pub options: DiskOptions,
 }
 
 /// How long a server lives.
@@ -97,12 +98,10 @@ pub fn start(
     }
 }
 
-/// `ID=IMAGE[,ro]`, as `provium mount --disk` takes it.
+/// `ID=IMAGE[,ro][,fixed]`, as `provium mount --disk` takes it.
 fn disk_argument(disk: &DiskSpec) -> OsString {
     let mut argument = OsString::from(format!("{}=", disk.id));
     argument.push(&disk.image);
-    if disk.read_only {
-        argument.push(",ro");
-    }
+    argument.push(disk.options.words(','));
     argument
 }

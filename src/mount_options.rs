@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::disk_options::DiskOptions;
 use crate::launch::DiskSpec;
 use crate::names::{BadId, valid_id};
 
@@ -35,24 +36,22 @@ pub fn parse_options(texts: &[String]) -> Result<MountOptions, String> {
             None if FSTAB.contains(&word) => {}
             _ if word.starts_with("x-") || word.starts_with("comment=") => {}
             Some(("disk", disk)) => options.disks.push(parse_disk(disk)?),
-            Some(("rodisk", disk)) => options.disks.push(DiskSpec {
-                read_only: true,
-                ..parse_disk(disk)?
-            }),
+            Some(("rodisk", disk)) => {
+                let mut disk = parse_disk(disk)?;
+                disk.options.read_only = true;
+                options.disks.push(disk);
+            }
             _ => return Err(format!("unknown mount option `{word}` (known: {KNOWN})")),
         }
     }
     Ok(options)
 }
 
-/// Parses `ID=IMAGE[,ro]`.
+/// Parses `ID=IMAGE[,ro][,fixed]`.
 pub fn parse_disk(text: &str) -> Result<DiskSpec, String> {
-    let wrong = || format!("`{text}` is not ID=IMAGE[,ro], as in `vda=disk.img`");
+    let wrong = || format!("`{text}` is not ID=IMAGE[,ro][,fixed], as in `vda=disk.img`");
     let (id, image) = text.split_once('=').ok_or_else(wrong)?;
-    let (image, read_only) = match image.strip_suffix(",ro") {
-        Some(image) => (image, true),
-        None => (image, false),
-    };
+    let (image, options) = DiskOptions::split_from(image);
     if image.is_empty() {
         return Err(wrong());
     }
@@ -62,7 +61,7 @@ pub fn parse_disk(text: &str) -> Result<DiskSpec, String> {
     Ok(DiskSpec {
         id: id.to_owned(),
         image: PathBuf::from(image),
-        read_only,
+        options,
     })
 }
 
@@ -74,7 +73,10 @@ mod tests {
         DiskSpec {
             id: id.into(),
             image: image.into(),
-            read_only,
+            options: DiskOptions {
+                read_only,
+                fixed: false,
+            },
         }
     }
 

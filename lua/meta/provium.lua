@@ -3,7 +3,7 @@
 -- What provium gives to a test file, for lua-language-server and its kin. Nothing here is run.
 -- Every error is a string: the place of the call, the call's name, what is wrong.
 
----Seconds as a number, or a text with a unit: `"200us"`, `"50ms"`, `"1.5s"`, `"2m"`. A negative, infinite or NaN one is an error.
+---Seconds as a number, or a text with a unit: `"200us"`, `"50ms"`, `"1.5s"`, `"2m"`, `"1h"`. A negative, infinite or NaN one is an error.
 ---@alias provium.Duration number|string
 
 ---`eio_read`: reads fail with EIO. `eio_write`: writes fail with EIO. `slow`: reads and writes wait 50 ms first.
@@ -13,7 +13,7 @@
 ---@alias provium.VmState "created"|"booted"|"paused"|"shutdown"|"dead"
 
 ---How a command in the guest ended: by itself, by a signal, or killed at its time-out.
----@alias provium.ExitStatus "exited"|"signaled"|"timed_out"
+---@alias provium.ExitStatus "exited"|"signalled"|"timed_out"
 
 ---What a test says of itself; keys of your own are kept too, and found in `t.meta`.
 ---@class provium.Meta
@@ -48,23 +48,31 @@
 ---@field scratch? string The size of an empty image that goes with the VM: `"256M"`.
 ---@field id? string Its name. Default: `attached-VM`, so give one to all disks but one.
 ---@field readonly? boolean Whether writes are refused, in the guest and on the host. Default: false.
+---@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
 
 ---@class provium.AttachOptions
 ---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. Default: `attached-VM`.
 ---@field image? string The backing image; a relative path starts at the working folder of the run. Without one the disk is a record on the host.
 ---@field size? integer The modelled size in bytes, of a disk without an image. Default: 4 GiB.
+---@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
 
+---Without `args`, and without arguments in the table itself, the text goes to `sh -c`.
 ---@class provium.RunOptions
----@field args? string[] The arguments.
----@field env? table<string, string> Added to the environment.
+---@field [integer] string The arguments, in place of `args`.
+---@field args? string[] The arguments; the program is started without a shell.
+---@field env? table<string, string> Added to the environment of the guest's agent.
+---@field env_clear? boolean Whether `env` is all of the environment. Default: false.
 ---@field cwd? string The working folder in the guest.
 ---@field stdin? string The standard input. Default: nothing.
 ---@field timeout? provium.Duration The command is killed after this long. Default: when the test's time is up, which is an error.
+---@field timeout_ms? integer The same in milliseconds.
 
 ---The same without `timeout`: that belongs to `process:wait`.
 ---@class provium.RunAsyncOptions
----@field args? string[] The arguments.
----@field env? table<string, string> Added to the environment.
+---@field [integer] string The arguments, in place of `args`.
+---@field args? string[] The arguments; the program is started without a shell.
+---@field env? table<string, string> Added to the environment of the guest's agent.
+---@field env_clear? boolean Whether `env` is all of the environment. Default: false.
 ---@field cwd? string The working folder in the guest.
 ---@field stdin? string The standard input. Default: nothing.
 
@@ -180,7 +188,7 @@ function T:fail(message) end
 ---@param reason? string
 function T:skip(reason) end
 
----Adds a line to the report.
+---Adds to the report what `value` says, up to 64 KiB.
 ---@param value any
 function T:log(value) end
 
@@ -213,8 +221,12 @@ local Process = {}
 function Process:wait(timeout) end
 
 ---Sends a signal to it and to all that it started; does nothing once it has ended.
----@param signal? string|integer A name, with SIG or without, or a number. Default: `"TERM"`.
+---@param signal? string|integer A name in any case, with SIG or without, or a number. Default: `"TERM"`.
 function Process:kill(signal) end
+
+---The same.
+---@param signal? string|integer
+function Process:signal(signal) end
 
 ---Returns its process ID in the guest.
 ---@return integer
@@ -249,8 +261,9 @@ function Worker:run_async(program, options) end
 ---@param signal? string|integer A name, with SIG or without, or a number. Default: `"TERM"`.
 function Worker:kill(signal) end
 
----Waits for all that was started here, one after the other; each is killed at the time-out.
+---Waits for all that was started here, one after the other; each is killed at the time-out. Returns the results in the order in which they were started.
 ---@param timeout? provium.Duration For each. Default: no time-out of its own.
+---@return provium.RunResult[]
 function Worker:join(timeout) end
 
 ---Kills all that was started here; it starts nothing any more.
@@ -274,6 +287,9 @@ function Console:expect(text, timeout) end
 ---@param text string
 function Console:write(text) end
 
+---Does nothing: the console ends with its VM.
+function Console:close() end
+
 ---The guest's clock, and a way to wait.
 ---@class provium.Clock
 local Clock = {}
@@ -289,6 +305,10 @@ function Clock:get_ns() end
 ---Sets the guest's time: seconds since 1970.
 ---@param seconds number
 function Clock:set(seconds) end
+
+---Sets the guest's time: nanoseconds since 1970.
+---@param nanoseconds integer
+function Clock:set_ns(nanoseconds) end
 
 ---Waits, by the host's clock; the VM need not be booted.
 ---@param duration provium.Duration
@@ -436,7 +456,7 @@ function Vm:power_button() end
 ---Ends it at once, in any state: its disks are detached, its files on the host removed.
 function Vm:close() end
 
----Runs a command in the guest to its end: a text in `sh -c`, or a program with arguments or options.
+---Runs a command in the guest to its end: a text in `sh -c`, or a program with arguments. A program that is not there is exit code 127.
 ---@param program string
 ---@param options? string[]|provium.RunOptions
 ---@return provium.RunResult
@@ -511,11 +531,11 @@ function Vm:console() end
 ---@return provium.Clock
 function Vm:clock() end
 
----Returns its name.
+---Returns its name, which `vm.name` alone is too.
 ---@return string
 function Vm:name() end
 
----Returns the name of its profile.
+---Returns the name of its profile, which `vm.profile` alone is too.
 ---@return string
 function Vm:profile() end
 
@@ -523,21 +543,27 @@ function Vm:profile() end
 ---@return provium.VmState
 function Vm:state() end
 
----The VMs of the scope: those of the file, and in a test those of the test.
+---The VMs of the scope: those of the file, and in a test those of the test. Each is a field too: `provium.NAME`.
 ---@class provium.Provium
+---@field [string] provium.Vm
 provium = {}
 
 ---Creates a VM, or without `profile` finds one again; raises when the name is taken, or nothing has it.
 ---@param name string
 ---@param profile? string A name of `provium.toml`, or `"default"`.
+---@param options? provium.BootOptions What its boots begin with.
 ---@return provium.Vm
-function provium:vm(name, profile) end
+function provium:vm(name, profile, options) end
 
 ---Boots all VMs of the scope that were not booted yet.
 function provium:boot() end
 
 ---Shuts down all VMs of the scope that are booted.
 function provium:shutdown() end
+
+---Does nothing: no resources are reserved here.
+---@param resources? table
+function provium:claim(resources) end
 
 ---Declares a test; a second one of the same name in a file is an error.
 ---@param name string

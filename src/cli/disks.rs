@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Exit;
 use crate::client::MountClient;
+use crate::disk_options::DiskOptions;
 
 /// Add a disk to a mount
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,9 @@ pub(super) struct AttachArgs {
     /// Serve it for reading only
     #[arg(long)]
     ro: bool,
+    /// Never let it grow: a write at its end is ENOSPC, as on a real disk
+    #[arg(long)]
+    fixed: bool,
 }
 
 /// Take a disk away from a mount
@@ -33,7 +37,11 @@ pub(super) struct DetachArgs {
 
 pub(super) fn attach(args: &AttachArgs) -> anyhow::Result<Exit> {
     let image = std::path::absolute(&args.image)?;
-    MountClient::open(&args.mount_point)?.attach(&args.id, &image, args.ro)?;
+    let options = DiskOptions {
+        read_only: args.ro,
+        fixed: args.fixed,
+    };
+    MountClient::open(&args.mount_point)?.attach(&args.id, &image, options)?;
     Ok(Exit::Done)
 }
 

@@ -26,7 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::Exit;
 
-use crate::sys;
+use crate::{sys, text};
 
 /// A disk that fails on cue: serves disk images as files whose faults are armed while it runs
 #[derive(Debug, Parser)]
@@ -127,7 +127,8 @@ pub fn main() -> ExitCode {
     };
     let exit = result.unwrap_or_else(|error| {
         // Nobody may be there to read it.
-        let _ = writeln!(std::io::stderr(), "provium: {error:#}");
+        let message = text::harmless(&format!("{error:#}"));
+        let _ = writeln!(std::io::stderr(), "provium: {message}");
         exit::of(&error)
     });
     exit.into()

@@ -35,8 +35,9 @@ pub(super) struct Args {
     /// An empty folder
     #[arg(value_name = "MNT")]
     mount_point: PathBuf,
-    /// An image to serve, and its name; `,ro` serves it for reading only. May be repeated
-    #[arg(long = "disk", value_name = "ID=IMAGE[,ro]", value_parser = parse_disk)]
+    /// An image to serve, and its name; `,ro` serves it for reading only, `,fixed` never lets it grow.
+    /// May be repeated
+    #[arg(long = "disk", value_name = "ID=IMAGE[,ro][,fixed]", value_parser = parse_disk)]
     disks: Vec<DiskSpec>,
     /// Stay in the foreground; SIGINT and SIGTERM unmount. Speaks sd_notify
     #[arg(short, long)]
@@ -70,7 +71,7 @@ fn all_disks(args: &Args, options: &MountOptions) -> anyhow::Result<Vec<DiskSpec
     let mut disks = [args.disks.as_slice(), &options.disks].concat();
     for disk in &mut disks {
         disk.image = std::path::absolute(&disk.image)?;
-        disk.read_only |= options.read_only;
+        disk.options.read_only |= options.read_only;
     }
     Ok(disks)
 }
@@ -128,7 +129,7 @@ fn start(
             .image
             .canonicalize()
             .unwrap_or_else(|_| spec.image.clone());
-        disks.attach(&spec.id, &image, spec.read_only)?;
+        disks.attach(&spec.id, &image, spec.options)?;
     }
     let options = Options {
         mount_point,

@@ -11,6 +11,7 @@ use super::Exit;
 use crate::config::{Config, DEFAULT_PROFILE};
 use crate::dirs;
 use crate::script::{Evaluated, Session};
+use crate::text::harmless;
 
 /// A Lua prompt with a booted VM in the global `vm`
 ///
@@ -73,8 +74,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         match session.evaluate(&chunk) {
             Evaluated::Incomplete => continue,
             Evaluated::Value(text) if text.is_empty() => {}
-            Evaluated::Value(text) => println!("{text}"),
-            Evaluated::Failed(text) => eprintln!("{text}"),
+            Evaluated::Value(text) => println!("{}", harmless(&text)),
+            Evaluated::Failed(text) => eprintln!("{}", harmless(&text)),
         }
         editor.add_history_entry(chunk.trim_end())?;
         chunk.clear();

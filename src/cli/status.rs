@@ -192,6 +192,13 @@ const HEAD: [&str; 8] = [
     "  DISK", "SIZE", "MODE", "OPEN", "WAIT", "ERRORS", "IMAGE", "FAULTS",
 ];
 
+/// `rw` or `ro`, and what else is said of the disk.
+fn mode(disk: &DiskLine) -> String {
+    let mode = if disk.read_only { "ro" } else { "rw" };
+    let fixed = if disk.fixed { " fixed" } else { "" };
+    format!("{mode}{fixed}")
+}
+
 fn row(status: &DiskStatus) -> [String; 8] {
     let disk = &status.disk;
     let faults = match status.faults.is_empty() {
@@ -202,7 +209,7 @@ fn row(status: &DiskStatus) -> [String; 8] {
         format!("  {}", disk.id),
         disk.size
             .map_or("?".into(), |size| indicatif::BinaryBytes(size).to_string()),
-        if disk.read_only { "ro" } else { "rw" }.into(),
+        mode(disk),
         status.open_files.to_string(),
         status.in_flight.to_string(),
         match status.errors_host {

@@ -11,9 +11,9 @@ use super::Exit;
 use super::exit::UsageError;
 use super::test_options::{Args, Reporters};
 use crate::config::Config;
-use crate::runner::{self, Event, Job, RunOptions, Selected, Selection, Stop, Tests};
+use crate::runner::{self, Event, Job, Rounds, RunOptions, Selected, Selection, Stop, Tests};
 use crate::script::{FileOptions, run_file as run_script};
-use crate::{sys, vm};
+use crate::{sys, text, vm};
 
 /// Run one test file and tell the parent process (internal)
 #[derive(Debug, clap::Args)]
@@ -52,11 +52,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         false => Plan::all_of(files),
     };
     let stop = stop_on_signals()?;
-    let jobs = plan.jobs(args.repeat(), seed);
-    let summary = runner::run(&jobs, &options, &stop, seed, &mut reporters);
+    let rounds = Rounds {
+        count: args.repeat(),
+        jobs: &|round| plan.jobs(round, seed),
+        seed,
+    };
+    let summary = runner::run(&rounds, &options, &stop, &mut reporters);
+    let jobs = plan.jobs(1, seed);
     remember(&root, &selection, last_failed, &jobs, &summary.unfinished)?;
     reporters.close()?;
-    let not_passed = summary.failed + summary.not_run + summary.files_not_run;
+    let stopped = usize::from(summary.stopped.is_some());
+    let not_passed = summary.failed + summary.not_run + summary.files_not_run + stopped;
     Ok(match (not_passed, summary.passed + summary.skipped) {
         (0, 0) => {
             let why = match plan.is_empty() && selection.wants_names() {
@@ -102,10 +108,7 @@ fn find_files(args: &Args, config: &Config) -> anyhow::Result<Option<Vec<PathBuf
     };
     let files = runner::discover(&paths).map_err(|error| UsageError(error.to_string()))?;
     if files.is_empty() {
-        let paths: Vec<_> = paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
+        let paths: Vec<_> = paths.iter().map(|path| text::path(path)).collect();
         let paths = paths.join(", ");
         eprintln!("provium: no tests: there is no *.test.lua in {paths}");
         return Ok(None);
@@ -158,33 +161,26 @@ impl Plan {
         self.files.is_empty() && self.broken.is_empty()
     }
 
-    /// Everything `rounds` times; with a seed each round in an order of its own.
-    fn jobs(&self, rounds: u32, seed: Option<u64>) -> Vec<Job> {
-        let round = |round: u32| {
-            let broken = self.broken.iter().map(move |(file, message)| Job {
-                file: file.clone(),
-                round,
-                tests: Tests::Broken(message.clone()),
-            });
-            let whole = self.files.iter().filter(|(_, named)| named.is_none());
-            let whole = whole.map(move |(file, _)| Job {
-                file: file.clone(),
-                round,
-                tests: Tests::All,
-            });
-            let mut named: Vec<Selected> =
-                self.files.iter().filter_map(|(_, n)| n.clone()).collect();
-            if let Some(seed) = seed {
-                runner::shuffle(&mut named, seed.wrapping_add(u64::from(round - 1)));
-            }
-            let named = named.into_iter().map(move |(file, tests)| Job {
-                file,
-                round,
-                tests: Tests::Only(tests.into_iter().map(|test| test.name).collect()),
-            });
-            broken.chain(whole).chain(named).collect::<Vec<_>>()
+    /// What a round runs, of which the first is 1; with a seed each in an order of its own.
+    fn jobs(&self, round: u32, seed: Option<u64>) -> Vec<Job> {
+        let job = |file: &PathBuf, tests| Job {
+            file: file.clone(),
+            round,
+            tests,
         };
-        (1..=rounds).flat_map(round).collect()
+        let broken = self.broken.iter();
+        let broken = broken.map(|(file, message)| job(file, Tests::Broken(message.clone())));
+        let whole = self.files.iter().filter(|(_, named)| named.is_none());
+        let whole = whole.map(|(file, _)| job(file, Tests::All));
+        let mut named: Vec<Selected> = self.files.iter().filter_map(|(_, n)| n.clone()).collect();
+        if let Some(seed) = seed {
+            runner::shuffle(&mut named, seed.wrapping_add(u64::from(round - 1)));
+        }
+        let named = named.iter().map(|(file, tests)| {
+            let names = tests.iter().map(|test| test.name.clone());
+            job(file, Tests::Only(names.collect()))
+        });
+        broken.chain(whole).chain(named).collect()
     }
 }
 
@@ -195,12 +191,13 @@ fn print_list(plan: &Plan) -> Exit {
                 true => String::new(),
                 false => format!(" [{}]", test.tags.join(", ")),
             };
-            let line = format!("{}: {}{tags}", file.display(), test.name);
-            println!("{}", runner::printable(&line));
+            let line = format!("{}: {}{tags}", text::path(file), test.name);
+            println!("{}", text::printable(&line));
         }
     }
     for (file, message) in &plan.broken {
-        eprintln!("provium: {}: {message}", file.display());
+        let file = text::path(file);
+        eprintln!("provium: {}", text::harmless(&format!("{file}: {message}")));
     }
     match (plan.broken.is_empty(), plan.is_empty()) {
         (false, _) => Exit::Failed,

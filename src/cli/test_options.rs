@@ -13,6 +13,7 @@ use crate::runner::{
     self, HumanReporter, JsonReporter, JunitReporter, Partition, Report, Reporter, RunOptions,
     Selection, TapReporter, TestId,
 };
+use crate::text;
 
 /// Run Lua tests
 ///
@@ -37,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// How many files run at a time [default: what processors and memory allow]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     jobs: Option<u16>,
 
     /// Only tests with TEXT in `PATH: NAME`
@@ -63,11 +64,12 @@ pub(super) struct Args {
     pub(super) list: bool,
 
     /// Try a failed test again up to N times, with fresh VMs
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Running")]
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Running",
+        value_parser = clap::value_parser!(u32).range(..=1000))]
     retries: u32,
-    /// Run everything N times
+    /// Run everything N times, one round after the other
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Running",
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     repeat: u32,
     /// Random order; the same SEED gives the same order
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, help_heading = "Running")]
@@ -94,7 +96,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
     file_timeout: Option<Duration>,
     /// When to say that a test is slow
-    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds, help_heading = "Limits")]
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds_between_looks, help_heading = "Limits")]
     slow_after: Duration,
 
     /// Write JUnit XML to FILE
@@ -113,6 +115,15 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds < 1e8);
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     duration.ok_or_else(|| "seconds are a number above 0 and below 100 million".to_owned())
+}
+
+/// The same for what is said again each time as much has passed.
+fn seconds_between_looks(text: &str) -> Result<Duration, String> {
+    let duration = seconds(text)?;
+    match duration < Duration::from_millis(100) {
+        true => Err("the shortest time between two warnings is 0.1 seconds".into()),
+        false => Ok(duration),
+    }
 }
 
 impl Args {
@@ -190,7 +201,7 @@ impl Reporters {
         };
         all.push((human_place.to_owned(), Box::new(human)));
         if let Some(file) = &args.junit {
-            let reporter = JunitReporter::new(create(file, &mut files)?);
+            let reporter = JunitReporter::new(Box::new(create(file, &mut files)?));
             all.push((place(Some(file)), Box::new(reporter)));
         }
         if let Some(file) = &args.tap {
@@ -229,7 +240,7 @@ impl Reporter for Reporters {
 
 /// What errors call the place that a report goes to.
 fn place(file: Option<&Path>) -> String {
-    file.map_or(STDOUT.to_owned(), |file| file.display().to_string())
+    file.map_or(STDOUT.to_owned(), text::path)
 }
 
 fn cannot_write(place: &str, error: &io::Error) -> UsageError {
@@ -245,7 +256,7 @@ fn stream(file: Option<&Path>, files: &mut Vec<(u64, u64)>) -> Result<Box<dyn Wr
 
 /// Opens a report that is none of the `files` so far, which are told by device and inode.
 fn create(path: &Path, files: &mut Vec<(u64, u64)>) -> Result<File, UsageError> {
-    let shown = path.display().to_string();
+    let shown = text::path(path);
     let failed = |error| cannot_write(&shown, &error);
     let file = File::create(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{ClientError, DiskControl};
+use crate::disk_options::DiskOptions;
 use crate::mounts;
 use crate::names::CTL;
 
@@ -25,6 +26,8 @@ pub struct DiskLine {
     pub read_only: bool,
     /// Its image.
     pub image: String,
+    /// Whether it never grows.
+    pub fixed: bool,
 }
 
 /// How a control file is opened for writing.
@@ -83,14 +86,13 @@ impl MountClient {
     }
 
     /// Serves the image at `image`, an absolute path, as `id`.
-    pub fn attach(&self, id: &str, image: &Path, read_only: bool) -> Result<(), ClientError> {
+    pub fn attach(&self, id: &str, image: &Path, options: DiskOptions) -> Result<(), ClientError> {
         let quote = |word: &str| {
             let quoted = shlex::try_quote(word).map(|quoted| quoted.into_owned());
             quoted.map_err(|_| ClientError::Rejected(format!("{word:?} holds a NUL byte")))
         };
         let image = quote(&image.to_string_lossy())?;
-        let mode = if read_only { " ro" } else { "" };
-        let line = format!("{} {image}{mode}\n", quote(id)?);
+        let line = format!("{} {image}{}\n", quote(id)?, options.words(' '));
         self.write("attach", &line, WriteMode::Append)
     }
 
@@ -195,5 +197,6 @@ fn parse_disk_line(line: &str) -> Option<DiskLine> {
         size: size.parse().ok(),
         read_only: mode == "ro",
         image: words.next()?,
+        fixed: words.any(|word| word == "fixed"),
     })
 }

@@ -9,8 +9,8 @@ use super::faulted::Plan;
 use super::serving::Visible;
 use super::trace::Verdict;
 use super::{Answer, Disk, Reply, Request};
-use crate::fault::{Armed, Ask, Decision, Errno, FaultSet, Op, Outcome, Seen, Then, Wait};
-use crate::image::with_buffer;
+use crate::fault::{Armed, Ask, Decision, Errno, FaultSet, Op, Seen, Then, Wait};
+use crate::image::{Image, with_buffer};
 
 /// Who asked, and what became of it so far.
 pub(super) struct Journey {
@@ -20,13 +20,6 @@ pub(super) struct Journey {
     unconcerned: Option<u64>,
     /// What rules have to do with it. Most requests meet none, and carry nothing along.
     met: Option<Box<Met>>,
-}
-
-/// Where the I/O of a request is done.
-#[derive(Clone, Copy)]
-enum Place {
-    Here,
-    Pool,
 }
 
 /// What rules have to do with a request.
@@ -64,66 +57,40 @@ impl Request<'_> {
             len: self.len(),
         }
     }
-
-    /// How many bytes of data it brings along.
-    fn data_len(&self) -> u64 {
-        match self {
-            Self::Write { data, .. } => data.len() as u64,
-            _ => 0,
-        }
-    }
 }
 
 impl Disk {
     /// Takes in a request of `client` and answers it through `reply`: on this thread, or later on
-    /// one of the pool when a fault delays it, when the storage is slow, and always unless this thread
-    /// `may_wait` for storage.
-    pub fn submit(
-        self: &Arc<Self>,
-        request: Request<'_>,
-        client: u64,
-        may_wait: bool,
-        reply: impl Reply,
-    ) {
-        self.counters.of(request.op()).arrived(request.len());
+    /// one of the pool when a fault delays it. Never sleeps.
+    pub fn submit(self: &Arc<Self>, request: Request<'_>, client: u64, reply: impl Reply) {
         let journey = Journey {
             client,
             arrived: Instant::now(),
             unconcerned: None,
             met: None,
         };
-        let place = match may_wait && !self.strain.is_slow() {
-            true => Place::Here,
-            false => Place::Pool,
-        };
-        let is_armed = self.faults_swapped.load(Ordering::SeqCst) != 0;
-        if is_armed && self.settling.is_expected() {
-            return self.on_pool(request, journey, reply, |disk, request, journey, reply| {
-                disk.settle();
-                disk.look(request, Place::Here, journey, reply);
-            });
+        let ask = request.ask();
+        match self.admit(request) {
+            Ok(request) => {
+                self.counters.of(ask.op).arrived(request.len());
+                self.look(request, journey, reply);
+            }
+            Err(errno) => {
+                self.counters.of(ask.op).arrived(ask.len);
+                self.fail(ask, errno, journey, reply);
+            }
         }
-        self.look(request, place, journey, reply);
     }
 
     /// The first look, and the second: the one after a wait. Rules that were counted are not asked
     /// again, so that it ends.
-    fn look(
-        self: &Arc<Self>,
-        request: Request<'_>,
-        place: Place,
-        mut journey: Journey,
-        reply: impl Reply,
-    ) {
+    fn look(self: &Arc<Self>, request: Request<'_>, mut journey: Journey, reply: impl Reply) {
         let ask = request.ask();
         let swapped = self.faults_swapped.load(Ordering::SeqCst);
         let faults = (swapped != 0).then(|| self.acting.load());
         let Some(faults) = faults.filter(|faults| faults.concerns(ask)) else {
             journey.unconcerned = Some(swapped);
-            return match place {
-                Place::Here => self.serve(&request, &Plan::default(), journey, reply),
-                Place::Pool => self.carry_out_on_pool(request, Outcome::default(), journey, reply),
-            };
+            return self.serve(&request, &Plan::default(), journey, reply);
         };
         let now = self.now();
         if let Some(wait) = faults.wait(ask, now, journey.seen(self, &faults)) {
@@ -138,64 +105,12 @@ impl Disk {
             Some((Decision::Lose, rule)) => {
                 self.counters.of(ask.op).not_done(false);
                 self.damage.record(ask.offset, ask.len, "lost", &rule);
-                self.answer(ask, Ok(Answer::Done), journey, reply);
+                self.answer(ask, Ok(Answer::Done(ask.len)), journey, reply);
             }
-            _ => match place {
-                Place::Here => self.carry_out(&request, outcome, journey, reply),
-                Place::Pool => self.carry_out_on_pool(request, outcome, journey, reply),
+            _ => match Plan::new(self, ask, outcome) {
+                Ok(plan) => self.serve(&request, &plan, journey, reply),
+                Err(errno) => self.refuse(ask, errno, journey, reply),
             },
-        }
-    }
-
-    fn carry_out_on_pool(
-        self: &Arc<Self>,
-        request: Request<'_>,
-        outcome: Outcome,
-        journey: Journey,
-        reply: impl Reply,
-    ) {
-        self.on_pool(request, journey, reply, |disk, request, journey, reply| {
-            let begun = Instant::now();
-            disk.carry_out(&request, outcome, journey, reply);
-            disk.strain.learn(begun.elapsed());
-        });
-    }
-
-    /// Has a thread of the pool go on with the request, of which it gets a copy.
-    #[cold]
-    fn on_pool<R: Reply>(
-        self: &Arc<Self>,
-        request: Request<'_>,
-        journey: Journey,
-        reply: R,
-        go_on: impl FnOnce(&Arc<Self>, Request<'static>, Journey, R) + Send + 'static,
-    ) {
-        let ask = request.ask();
-        let Some(room) = self.delays.room_for(request.data_len()) else {
-            return self.fail(ask, Errno(libc::ENOMEM), journey, reply);
-        };
-        let (disk, request) = (Arc::clone(self), request.into_owned());
-        let arrived = journey.arrived;
-        let work = move || {
-            go_on(&disk, request, journey, reply);
-            drop(room);
-        };
-        let pool = self.delays.pool();
-        pool.serve(self.owner, ask, arrived, work);
-    }
-
-    /// Does what the looks have decided, on this thread.
-    fn carry_out(
-        &self,
-        request: &Request<'_>,
-        outcome: Outcome,
-        journey: Journey,
-        reply: impl Reply,
-    ) {
-        let ask = request.ask();
-        match Plan::new(self, ask, outcome) {
-            Ok(plan) => self.serve(request, &plan, journey, reply),
-            Err(errno) => self.refuse(ask, errno, journey, reply),
         }
     }
 
@@ -208,7 +123,11 @@ impl Disk {
     ) {
         journey.met().acted.extend(wait.rules.iter().cloned());
         let ask = request.ask();
-        let Some(room) = self.delays.room_for(request.data_len()) else {
+        let data = match request {
+            Request::Write { ref data, .. } => data.len() as u64,
+            _ => 0,
+        };
+        let Some(room) = self.delays.room_for(data) else {
             return self.fail(ask, Errno(libc::ENOMEM), journey, reply);
         };
         let request = request.into_owned();
@@ -218,13 +137,13 @@ impl Disk {
         self.delays.hold(Held {
             due: Instant::now() + wait.time,
             arrived: journey.arrived,
-            owner: self.owner,
+            disk: self.id.clone(),
             ask,
             rules: wait.rules,
             is_hang: wait.is_hang,
             go_on: Box::new(move |released| {
                 match released.unwrap_or(wait.then) {
-                    Then::Ok => disk.look(request, Place::Here, journey, reply),
+                    Then::Ok => disk.look(request, journey, reply),
                     Then::Error(errno) => disk.refuse(ask, errno, journey, reply),
                 }
                 drop(room);
@@ -262,11 +181,15 @@ impl Disk {
                 let kept = self.snapshots.preserve(image, offset, len);
                 kept.and_then(|()| image.write_zeroes(offset, len, keep_size))
             }
+            Request::Erase { offset, len } => {
+                let kept = self.snapshots.preserve(image, offset, len);
+                kept.and_then(|()| erase(image, offset, len))
+            }
         };
         drop(visible);
         match (result, plan.afterwards()) {
             (Ok(()), Some(errno)) => self.refuse(ask, errno, journey, reply),
-            (result, _) => self.answer(ask, result.map(|()| Answer::Done), journey, reply),
+            (result, _) => self.answer(ask, result.map(|()| Answer::Done(ask.len)), journey, reply),
         }
     }
 
@@ -348,5 +271,15 @@ impl Disk {
         if self.trace.is_on() {
             self.trace.tell(ask, verdict, latency, journey.acted());
         }
+    }
+}
+
+/// Makes the range read as zeros in the way that takes the least room.
+fn erase(image: &dyn Image, offset: u64, len: u64) -> std::io::Result<()> {
+    match image.discard(offset, len) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            image.write_zeroes(offset, len, true)
+        }
+        result => result,
     }
 }

@@ -8,17 +8,16 @@ mod damage;
 #[cfg(test)]
 mod data_tests;
 mod delays;
+mod extents;
 mod faulted;
+mod fixed;
 mod journey;
 mod latency;
 mod pool;
 mod request;
 mod serving;
-mod settling;
-mod short;
 mod snapshots;
-mod stat;
-mod strain;
+mod synced;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,33 +26,28 @@ mod trace;
 pub use counters::{Counters, OpCounters};
 pub use damage::DamageList;
 pub use delays::{Delays, MOST_HELD};
-pub use pool::{Owner, Pool};
+pub use pool::Pool;
 pub use request::{Answer, Reply, Request};
 pub use serving::InFlight;
-pub use stat::ImageStat;
+pub use synced::Synced;
 pub use table::{AttachError, DetachError, Disks};
 pub use trace::{Listener, Trace, Wake};
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, bounded};
 use parking_lot::Mutex;
 
-use crate::fault::{
-    Armed, Arming, Ask, Decision, DiskKind, Edit, Errno, FaultSet, NoSuchTag, Op, RuleState, Seen,
-    Then,
-};
+use crate::fault::{Armed, Arming, DiskKind, Edit, Errno, FaultSet, NoSuchTag, RuleState, Then};
 use crate::image::{Image, with_buffer};
 use delays::Held;
 use serving::Serving;
-use settling::Settling;
 use snapshots::Snapshots;
-use stat::Questions;
-use strain::{STUCK, Strain};
 
 /// Bytes of the longest request. The kernel splits what is longer; its own bound is 256 pages unless
 /// set otherwise.
@@ -70,10 +64,10 @@ fn prepare_thread() {
 /// snapshot; `clients` is the open handles; everything else is atomic or fixed.
 pub struct Disk {
     id: String,
-    /// Under which the pool knows its jobs.
-    owner: Owner,
     path: PathBuf,
     image: Arc<dyn Image>,
+    /// It does not grow.
+    fixed: bool,
     /// What is armed.
     faults: ArcSwap<FaultSet>,
     /// What requests meet: `faults`, or nothing while the rules are off.
@@ -88,13 +82,14 @@ pub struct Disk {
     serving: Serving,
     delays: Arc<Delays>,
     snapshots: Snapshots,
-    damage: Arc<DamageList>,
+    damage: DamageList,
     seed: AtomicU64,
     rules_armed: AtomicU64,
     trace: Trace,
-    questions: Questions,
-    strain: Strain,
-    settling: Settling,
+    /// As far as is known, in bytes: what does not wait for storage goes by it.
+    known_size: AtomicU64,
+    /// Somebody waits to hear the size from the host.
+    is_asked: AtomicBool,
     born: Instant,
 }
 
@@ -136,8 +131,8 @@ impl Disk {
     pub fn new(id: &str, path: &Path, image: Arc<dyn Image>, delays: Arc<Delays>) -> Self {
         Self {
             id: id.to_owned(),
-            owner: delays.pool().new_owner(),
             path: path.to_owned(),
+            fixed: false,
             faults: ArcSwap::default(),
             acting: ArcSwap::default(),
             faults_swapped: AtomicU64::new(0),
@@ -147,16 +142,26 @@ impl Disk {
             serving: Serving::default(),
             delays,
             snapshots: Snapshots::default(),
-            damage: Arc::default(),
+            damage: DamageList::default(),
             seed: AtomicU64::new(u64::from(fastrand::u32(..))),
             rules_armed: AtomicU64::new(0),
             trace: Trace::default(),
-            questions: Questions::new(ImageStat::of(&*image).unwrap_or_default()),
-            strain: Strain::default(),
-            settling: Settling::default(),
+            known_size: AtomicU64::new(image.size().unwrap_or(0)),
+            is_asked: AtomicBool::new(false),
             image,
             born: Instant::now(),
         }
+    }
+
+    /// The same disk, which does not grow if it is `fixed`.
+    #[must_use]
+    pub fn of_fixed_size(self, fixed: bool) -> Self {
+        Self { fixed, ..self }
+    }
+
+    /// Whether it does not grow.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed
     }
 
     /// The name under which it is served.
@@ -174,46 +179,31 @@ impl Disk {
         &*self.image
     }
 
-    /// Under which the pool knows its jobs.
-    pub fn owner(&self) -> Owner {
-        self.owner
-    }
-
-    /// The size now, in bytes. Asks the host, and takes as long as that takes.
+    /// The size now, in bytes. Asks the host.
     pub fn size(&self) -> std::io::Result<u64> {
-        self.image.size()
-    }
-
-    /// Size and blocks now. Asks the host, and takes as long as that takes.
-    pub fn stat(&self) -> std::io::Result<ImageStat> {
-        ImageStat::of(&*self.image)
+        let size = self.image.size()?;
+        self.known_size.store(size, Ordering::Relaxed);
+        Ok(size)
     }
 
     /// The size as it was known last, in bytes.
     pub fn known_size(&self) -> u64 {
-        self.questions.known().size
+        self.known_size.load(Ordering::Relaxed)
     }
 
-    /// Has loop threads leave its requests to the pool if one of them is stuck.
-    pub fn look_for_stuck(&self) {
-        if self.serving.oldest().is_some_and(|age| age >= STUCK) {
-            self.strain.begin();
+    /// Asks for the size on `pool`; None while an earlier question is not answered. What comes is
+    /// None when the host cannot tell.
+    fn ask_size(self: Arc<Self>, pool: &Pool) -> Option<Receiver<Option<u64>>> {
+        if self.is_asked.swap(true, Ordering::SeqCst) {
+            return None;
         }
-    }
-
-    /// A file whose last close clears the set was closed, perhaps for the last time.
-    pub fn expect_clear(&self) {
-        self.settling.expect();
-    }
-
-    /// What follows from the closes so far has been done.
-    pub fn settled(&self) {
-        self.settling.settled();
-    }
-
-    /// Waits until what follows from the closes so far has been done.
-    pub fn settle(&self) {
-        self.settling.wait();
+        let (tell, told) = bounded(1);
+        pool.run(Box::new(move || {
+            let size = self.size().ok();
+            self.is_asked.store(false, Ordering::SeqCst);
+            let _ = tell.send(size);
+        }));
+        Some(told)
     }
 
     /// The armed rules and what they have done, oldest first. Asks nobody for anything.
@@ -295,7 +285,7 @@ impl Disk {
         let faults = self.faults.load();
         let armed: HashSet<u64> = faults.armed().iter().map(|armed| armed.id).collect();
         let is_over = |held: &Held| held.rules.iter().all(|rule| !armed.contains(&rule.id));
-        self.delays.release(self.owner, Then::Ok, is_over);
+        self.delays.release(&self.id, Then::Ok, is_over);
     }
 
     /// Lets the requests go on that a `hang` holds: all, or those that wait for a rule with this
@@ -318,7 +308,7 @@ impl Disk {
     ) -> Option<usize> {
         let has_tag = |armed: &Armed| tag.is_none() || armed.rule.tag.as_deref() == tag;
         let held = |held: &Held| chosen(held) && held.rules.iter().any(|armed| has_tag(armed));
-        let released = self.delays.release(self.owner, then, held);
+        let released = self.delays.release(&self.id, then, held);
         let known = self
             .faults
             .load()
@@ -339,7 +329,7 @@ impl Disk {
     }
 
     /// What rules did to the image, and will stay.
-    pub fn damage(&self) -> &Arc<DamageList> {
+    pub fn damage(&self) -> &DamageList {
         &self.damage
     }
 
@@ -354,48 +344,6 @@ impl Disk {
         let _ = self.arm(&[], true);
     }
 
-    /// Cuts or extends the image.
-    pub fn set_len(&self, len: u64) -> std::io::Result<()> {
-        if self.image.read_only() {
-            return Err(Errno(libc::EROFS).into());
-        }
-        self.clients.lock().claim(&*self.image)?;
-        self.image.set_len(len)
-    }
-
-    /// Makes every sector read as zeros; the size stays, as a disk does not shrink. What opening
-    /// with truncation does: cp relies on it and leaves out what is zero in its source.
-    pub fn erase(&self) -> std::io::Result<()> {
-        self.clients.lock().claim(&*self.image)?;
-        let size = self.size()?;
-        let ask = Ask {
-            op: Op::Zero,
-            offset: 0,
-            len: size,
-        };
-        let faults = self.acting.load_full();
-        match faults
-            .outcome(ask, self.now(), &mut Seen::default())
-            .decision
-        {
-            Some((Decision::Error(errno), _)) => return Err(errno.into()),
-            Some((Decision::Lose, rule)) => {
-                self.counters.of(Op::Zero).not_done(false);
-                self.damage.record(0, size, "lost", &rule);
-                return Ok(());
-            }
-            _ => {}
-        }
-        self.snapshots.preserve(&*self.image, 0, size)?;
-        match self.image.discard(0, size) {
-            _ if size == 0 => Ok(()),
-            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                self.image.write_zeroes(0, size, true)
-            }
-            result => result,
-        }
-    }
-
     /// A new client. Its number is never used again. ENOENT when the disk has been detached, EBUSY
     /// when its image was left to others and somebody has it.
     pub fn open(&self) -> Result<u64, Errno> {
@@ -408,6 +356,11 @@ impl Disk {
         let client = clients.last;
         clients.injected.insert(client, 0);
         Ok(client)
+    }
+
+    /// Locks the image again if it was left to others; EBUSY when somebody has it.
+    pub fn claim_image(&self) -> Result<(), Errno> {
+        self.clients.lock().claim(&*self.image)
     }
 
     /// Leaves the image to others until somebody opens the disk again; EBUSY while somebody has it
@@ -464,20 +417,12 @@ impl Disk {
 
     /// How many requests have arrived and are not answered.
     pub fn in_flight_count(&self) -> usize {
-        self.delays.count(self.owner)
-            + self.delays.pool().waiting_count(self.owner)
-            + self.serving.list().len()
+        self.delays.count(&self.id) + self.serving.list().len()
     }
 
     /// Every request that has arrived and is not answered, longest waiting first.
     pub fn in_flight(&self) -> Vec<InFlight> {
-        let mut all = self.delays.list(self.owner);
-        let waiting = self.delays.pool().waiting(self.owner).into_iter();
-        all.extend(waiting.map(|(ask, arrived)| InFlight {
-            ask,
-            age: arrived.elapsed(),
-            rules: Vec::new(),
-        }));
+        let mut all = self.delays.list(&self.id);
         all.extend(self.serving.list());
         all.sort_by_key(|request| std::cmp::Reverse(request.age));
         all

@@ -28,6 +28,28 @@ pub enum Request<'a> {
         len: u64,
         keep_size: bool,
     },
+    /// Zeroes that take no room, of a client that cuts the file: a disk does not shrink.
+    Erase {
+        offset: u64,
+        len: u64,
+    },
+}
+
+impl<'a> Request<'a> {
+    /// A write without what it has beyond `most` bytes.
+    pub(super) fn cut(self, most: u64) -> Self {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        match self {
+            Self::Write { offset, data } if data.len() > most => {
+                let data = match data {
+                    Cow::Borrowed(data) => Cow::Borrowed(&data[..most]),
+                    Cow::Owned(data) => Cow::Owned(data[..most].to_vec()),
+                };
+                Self::Write { offset, data }
+            }
+            other => other,
+        }
+    }
 }
 
 #[allow(clippy::len_without_is_empty)] // The length of its range; a flush has none.
@@ -39,7 +61,7 @@ impl Request<'_> {
             Self::Write { .. } => Op::Write,
             Self::Flush { .. } => Op::Flush,
             Self::Discard { .. } => Op::Discard,
-            Self::Zero { .. } => Op::Zero,
+            Self::Zero { .. } | Self::Erase { .. } => Op::Zero,
         }
     }
 
@@ -49,7 +71,8 @@ impl Request<'_> {
             Self::Read { offset, .. }
             | Self::Write { offset, .. }
             | Self::Discard { offset, .. }
-            | Self::Zero { offset, .. } => offset,
+            | Self::Zero { offset, .. }
+            | Self::Erase { offset, .. } => offset,
             Self::Flush { .. } => 0,
         }
     }
@@ -59,7 +82,7 @@ impl Request<'_> {
         match self {
             Self::Read { len, .. } => u64::from(*len),
             Self::Write { data, .. } => data.len() as u64,
-            Self::Discard { len, .. } | Self::Zero { len, .. } => *len,
+            Self::Discard { len, .. } | Self::Zero { len, .. } | Self::Erase { len, .. } => *len,
             Self::Flush { .. } => 0,
         }
     }
@@ -74,6 +97,7 @@ impl Request<'_> {
             Self::Read { offset, len } => Request::Read { offset, len },
             Self::Flush { data_only } => Request::Flush { data_only },
             Self::Discard { offset, len } => Request::Discard { offset, len },
+            Self::Erase { offset, len } => Request::Erase { offset, len },
             Self::Zero {
                 offset,
                 len,
@@ -92,8 +116,9 @@ impl Request<'_> {
 pub enum Answer<'a> {
     /// What a read found; shorter than asked for only at the end of the image.
     Data(&'a [u8]),
-    /// Anything else was done in full.
-    Done,
+    /// Anything else was done in full: so many bytes, which of a write across the end of a fixed disk
+    /// are fewer than asked for.
+    Done(u64),
 }
 
 /// The way back to the client. Dropping it unsent must answer EIO, so that nobody waits for ever.

@@ -18,7 +18,7 @@ impl Reply for TestReply {
     fn send(mut self, result: std::result::Result<Answer<'_>, Errno>) {
         let result = result.map(|answer| match answer {
             Answer::Data(data) => data.to_vec(),
-            Answer::Done => Vec::new(),
+            Answer::Done(_) => Vec::new(),
         });
         self.0.take().unwrap().send(result).unwrap();
     }
@@ -71,7 +71,7 @@ impl Bench {
     pub(super) fn submit(&self, request: Request<'_>) -> Receiver<Result> {
         let (reply, answer) = bounded(1);
         self.disk
-            .submit(request, self.client, true, TestReply(Some(reply)));
+            .submit(request, self.client, TestReply(Some(reply)));
         answer
     }
 

@@ -6,24 +6,29 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crossbeam_channel::Sender;
 use fuser::{
-    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
-    ReplyOpen, ReplyWrite, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry,
+    ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyWrite, TimeOrNow, WriteFlags,
 };
 
+use super::closing::may_be_open;
 use super::inode::Inode;
-use super::reply::{EmptyReply, ReadReply, WriteReply, kernel};
-use super::stream;
-use super::tree::Tree;
-use crate::control::DiskFile;
-use crate::disk::{Disk, LARGEST_REQUEST, Reply, Request as DiskRequest};
+use super::reply::{AttrReply, EmptyReply, OpenReply, ReadReply, WriteReply, kernel};
+use super::stream::{self, Reader};
+use super::tree::{Tree, asks_storage};
+use crate::control::{ControlFile, DiskFile};
+use crate::disk::{Answer, Disk, LARGEST_REQUEST, Reply, Request as DiskRequest, Synced};
+use crate::fault;
 use crate::image::Extent;
 use crate::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS, SECTOR};
 
 /// Nothing is cached: an image may change size, and disks come and go.
-const TTL: Duration = Duration::ZERO;
+pub(super) const TTL: Duration = Duration::ZERO;
+/// The client of a request that comes from no open file. Real ones count from 1.
+const NOBODY: u64 = 0;
 /// Requests of asynchronous clients that may be under way at once. Delayed ones count.
 const MOST_BACKGROUND: u16 = u16::MAX;
 
@@ -35,53 +40,50 @@ pub(super) const DATA_FILE: FopenFlags = FopenFlags::FOPEN_DIRECT_IO
 /// The filesystem of one mount.
 pub(super) struct Provium {
     tree: Arc<Tree>,
-}
-
-/// The session drops the filesystem at its end: the only sign of it where no request ever came.
-impl Drop for Provium {
-    fn drop(&mut self) {
-        self.tree.loops.end();
-    }
+    /// Disconnects when the session drops the filesystem at its end.
+    _ended: Sender<()>,
 }
 
 impl Provium {
-    pub(super) fn new(tree: Tree) -> Self {
-        let tree = Arc::new(tree);
-        Self { tree }
+    pub(super) fn new(tree: Tree, ended: Sender<()>) -> Self {
+        Self {
+            tree: Arc::new(tree),
+            _ended: ended,
+        }
     }
 
-    /// Does `work` for `disk`, which may take as long as its storage takes, on the pool.
-    fn run_on_pool(&self, disk: &Disk, work: impl FnOnce(&Tree) + Send + 'static) {
-        let tree = Arc::clone(&self.tree);
-        let pool = self.tree.disks.pool();
-        pool.run(disk.owner(), move || work(&tree));
-        self.tree.loops.rest();
-    }
-
-    /// Does `work` for a control file, or for what is said of a disk, on a thread that no data waits
-    /// for. Where there is none to be had, the reply that `work` owns answers EIO.
-    fn run_apart(&self, inode: Inode, work: impl FnOnce(&Tree) + Send + 'static) {
-        let tree = Arc::clone(&self.tree);
-        let pool = &self.tree.control_pool;
-        pool.run(inode.group(), move || work(&tree));
-        self.tree.loops.rest();
-    }
-
-    /// Answers with the attributes of `inode` through `answer`.
-    fn with_attr(
-        &self,
-        inode: Inode,
-        answer: impl FnOnce(Result<FileAttr, Errno>) + Send + 'static,
-    ) {
-        match inode {
-            Inode::Data(_) => {
-                self.run_apart(inode, move |tree| answer(tree.attr(inode).map_err(kernel)));
-            }
-            _ => {
-                answer(self.tree.attr(inode).map_err(kernel));
+    /// Does `work` here: at once where it asks no storage, else as [`run`](Self::run) does.
+    fn run_for(&self, inode: Inode, work: impl FnOnce(&Tree) + Send + 'static) {
+        match asks_storage(inode) {
+            true => self.run(work),
+            false => {
+                work(&self.tree);
                 self.tree.loops.rest();
             }
         }
+    }
+
+    /// Does `work`, which may take as long as storage takes, here or on the pool.
+    fn run(&self, work: impl FnOnce(&Tree) + Send + 'static) {
+        match self.tree.loops.enter() {
+            Some(_busy) => work(&self.tree),
+            None => self.run_on_pool(work),
+        }
+        self.tree.loops.rest();
+    }
+
+    fn run_on_pool(&self, work: impl FnOnce(&Tree) + Send + 'static) {
+        let tree = Arc::clone(&self.tree);
+        self.tree.disks.pool().run(Box::new(move || work(&tree)));
+    }
+
+    /// Does `work`, which may wait for clients and for storage, on a thread of its own: the pool
+    /// may be full of requests that hang. Where there is no thread to be had, the reply that
+    /// `work` owns answers EIO.
+    fn run_apart(&self, work: impl FnOnce(&Tree) + Send + 'static) {
+        let tree = Arc::clone(&self.tree);
+        let thread = std::thread::Builder::new().name("control".into());
+        let _ = thread.spawn(move || work(&tree));
     }
 
     /// The open disk behind a data file's inode.
@@ -100,7 +102,8 @@ impl Provium {
         }
     }
 
-    /// Has `disk` serve a request, here or on the pool.
+    /// Has `disk` serve a request, here or on the pool. Data is copied only if it has to leave this
+    /// thread.
     fn submit(
         &self,
         disk: impl Deref<Target = Arc<Disk>>,
@@ -108,9 +111,13 @@ impl Provium {
         request: DiskRequest<'_>,
         reply: impl Reply,
     ) {
-        let busy = self.tree.loops.enter();
-        disk.submit(request, fh.0, busy.is_some(), reply);
-        drop(busy);
+        match self.tree.loops.enter() {
+            Some(_busy) => disk.submit(request, fh.0, reply),
+            None => {
+                let (disk, request) = (Arc::clone(&disk), request.into_owned());
+                self.run_on_pool(move |_| disk.submit(request, fh.0, reply));
+            }
+        }
         // A thread that rests for long must not keep the image of a disk that is detached meanwhile.
         drop(disk);
         self.tree.loops.rest();
@@ -131,11 +138,55 @@ impl Provium {
     }
 }
 
-fn opened(disk: &Disk, reply: ReplyOpen) {
-    match disk.open() {
-        Ok(client) => reply.opened(FileHandle(client), DATA_FILE),
-        Err(errno) => reply.error(kernel(errno)),
+/// Ends the file of a disk at `size`, as far as a disk has that: it grows to it, and where a file would
+/// be cut it reads as zeros from there on, since a disk does not shrink.
+fn truncate(disk: &Arc<Disk>, client: u64, size: u64, reply: impl Reply) {
+    if let Err(errno) = disk.claim_image() {
+        return reply.send(Err(errno));
     }
+    let done = match disk.size() {
+        Ok(now) if size < now => {
+            let erase = DiskRequest::Erase {
+                offset: size,
+                len: now - size,
+            };
+            return disk.submit(erase, client, reply);
+        }
+        Ok(now) if size == now => Ok(()),
+        Ok(_) => disk.grow(size),
+        Err(error) => Err(error),
+    };
+    let done = done.map(|()| Answer::Done(0));
+    reply.send(done.map_err(|error| fault::Errno::of(&error)));
+}
+
+/// Writes where the image ends now. The kernel's idea of that may be old: the host may have changed it.
+fn append(disk: &Arc<Disk>, client: u64, data: Vec<u8>, flags: OpenFlags, reply: ReplyWrite) {
+    let offset = match disk.size() {
+        Ok(size) => size,
+        Err(error) => return reply.error(error.into()),
+    };
+    if let Err(errno) = check_alignment(flags, offset, data.len()) {
+        return reply.error(errno);
+    }
+    let data = Cow::Owned(data);
+    let request = DiskRequest::Write { offset, data };
+    let reply = WriteReply(reply);
+    match syncs(flags) {
+        None => disk.submit(request, client, reply),
+        Some(data_only) => {
+            let reply = Synced::new(disk, client, data_only, reply);
+            disk.submit(request, client, reply);
+        }
+    }
+}
+
+/// Whether a write is to be with the storage before it is answered; and, if so, whether its data are
+/// enough.
+fn syncs(flags: OpenFlags) -> Option<bool> {
+    // O_SYNC is O_DSYNC and a bit of its own. The kernel sets them for RWF_SYNC and RWF_DSYNC too.
+    let is_synced = flags.0 & libc::O_DSYNC != 0;
+    is_synced.then_some(flags.0 & libc::O_SYNC != libc::O_SYNC)
 }
 
 /// A real disk takes only whole sectors past the page cache; QEMU finds the sector size by this.
@@ -162,8 +213,6 @@ fn fallocate_request(mode: i32, offset: u64, len: u64) -> Option<DiskRequest<'st
     }
 }
 
-/// There is no `poll`: a mount that answers it is asked before each request of an io_uring client. The
-/// kernel then takes every file for ready, a stream too.
 impl Filesystem for Provium {
     fn init(&mut self, _req: &fuser::Request, config: &mut KernelConfig) -> std::io::Result<()> {
         // Each is an improvement that an old kernel may lack.
@@ -184,7 +233,7 @@ impl Filesystem for Provium {
         let Some(inode) = self.tree.lookup(parent, name) else {
             return reply.error(Errno::ENOENT);
         };
-        self.with_attr(inode, move |attr| match attr {
+        self.run_for(inode, move |tree| match tree.attr(inode) {
             Ok(attr) => reply.entry(&TTL, &attr, Generation(0)),
             Err(errno) => reply.error(errno),
         });
@@ -200,7 +249,7 @@ impl Filesystem for Provium {
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::ENOENT);
         };
-        self.with_attr(inode, move |attr| match attr {
+        self.run_for(inode, move |tree| match tree.attr(inode) {
             Ok(attr) => reply.attr(&TTL, &attr),
             Err(errno) => reply.error(errno),
         });
@@ -217,7 +266,7 @@ impl Filesystem for Provium {
         _atime: Option<TimeOrNow>,
         _mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
-        _fh: Option<FileHandle>,
+        fh: Option<FileHandle>,
         _crtime: Option<SystemTime>,
         _chgtime: Option<SystemTime>,
         _bkuptime: Option<SystemTime>,
@@ -230,40 +279,36 @@ impl Filesystem for Provium {
         if mode.is_some() || uid.is_some() || gid.is_some() {
             return reply.error(Errno::EPERM);
         }
-        let answer = move |attr: Result<FileAttr, Errno>| match attr {
-            Ok(attr) => reply.attr(&TTL, &attr),
-            Err(errno) => reply.error(errno),
-        };
-        match (inode, size) {
-            (_, None) => self.with_attr(inode, answer),
-            (Inode::Data(at), Some(size)) => match self.data(ino) {
-                Ok(disk) => self.run_on_pool(&disk, move |tree| {
-                    answer(tree.resize(at, size).map_err(kernel));
-                }),
-                Err(errno) => answer(Err(errno)),
-            },
-            (_, Some(0)) => self.run_apart(inode, move |tree| {
-                let emptied = tree.empty(inode).and_then(|()| tree.attr(inode));
-                answer(emptied.map_err(kernel));
-            }),
-            _ => answer(Err(Errno::EINVAL)),
+        let reply = AttrReply::new(&self.tree, inode, reply);
+        if let (Ok(disk), Some(size)) = (self.data(ino), size) {
+            let client = fh.map_or(NOBODY, |fh| fh.0);
+            return self.run(move |_| truncate(&disk, client, size, reply));
         }
+        self.run_for(inode, move |tree| {
+            let emptied = match size {
+                None => Ok(()),
+                Some(0) => tree.empty(inode),
+                Some(_) => Err(fault::Errno(libc::EINVAL)),
+            };
+            reply.send(emptied.map(|()| Answer::Done(0)));
+        });
     }
 
-    fn open(&self, _req: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let writes = flags.0 & libc::O_ACCMODE != libc::O_RDONLY;
         if let Ok(disk) = self.data(ino) {
             if writes && disk.image().read_only() {
                 return reply.error(Errno::EROFS);
             }
-            if writes && flags.0 & libc::O_TRUNC != 0 {
-                let erased = Arc::clone(&disk);
-                return self.run_on_pool(&disk, move |_| match erased.erase() {
-                    Ok(()) => opened(&erased, reply),
-                    Err(error) => reply.error(error.into()),
-                });
-            }
-            return opened(&disk, reply);
+            let client = match disk.open() {
+                Ok(client) => client,
+                Err(errno) => return reply.error(kernel(errno)),
+            };
+            let reply = OpenReply::new(disk, client, reply);
+            return match writes && flags.0 & libc::O_TRUNC != 0 {
+                true => self.run(move |_| truncate(&reply.disk(), client, 0, reply)),
+                false => reply.send(Ok(Answer::Done(0))),
+            };
         }
         match Inode::of(ino) {
             Some(Inode::Disk(disk, DiskFile::Trace)) => {
@@ -279,7 +324,7 @@ impl Filesystem for Provium {
             }
             Some(Inode::Control(_) | Inode::Disk(..)) => {
                 let truncate = writes && flags.0 & libc::O_TRUNC != 0;
-                let handle = self.tree.handles.open(truncate);
+                let handle = self.tree.handles.open(req.pid(), truncate);
                 reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO);
             }
             _ => reply.error(Errno::ENOENT),
@@ -308,20 +353,26 @@ impl Filesystem for Provium {
             return self.submit(disk, fh, request, ReadReply(reply));
         }
         if let Some(listener) = self.tree.handles.stream(fh.0) {
-            return self.tree.streams.answer(stream::Read {
-                listener,
+            let reader = Reader {
                 pid: req.pid(),
-                size,
                 waits: flags.0 & libc::O_NONBLOCK == 0,
-                reply,
-            });
+            };
+            return self.run_apart(move |_| reader.read(&listener, size, reply));
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);
         };
-        self.run_apart(inode, move |tree| {
-            match tree.page(inode, fh.0, offset, size as usize) {
-                Ok(page) => reply.data(&page),
+        // The start of the file is read anew each time; the rest comes from the same snapshot.
+        self.run_for(inode, move |tree| {
+            let wanted = offset == 0 || !tree.handles.has_text(fh.0);
+            let text = wanted.then(|| tree.text(inode)).transpose();
+            match text {
+                Ok(fresh) => {
+                    if let Some(text) = fresh {
+                        tree.handles.store(fh.0, text);
+                    }
+                    reply.data(&tree.handles.page(fh.0, offset, size));
+                }
                 Err(errno) => reply.error(kernel(errno)),
             }
         });
@@ -344,36 +395,55 @@ impl Filesystem for Provium {
             let Some(disk) = self.tree.disks.glance(disk) else {
                 return reply.error(Errno::ENODEV);
             };
+            if flags.0 & libc::O_APPEND != 0 {
+                let (disk, data) = (Arc::clone(&disk), data.to_vec());
+                return self.run(move |_| append(&disk, fh.0, data, flags, reply));
+            }
             if let Err(errno) = check_alignment(flags, offset, len) {
                 return reply.error(errno);
             }
             let data = Cow::Borrowed(data);
             let request = DiskRequest::Write { offset, data };
-            return self.submit(disk, fh, request, WriteReply(reply, len as u32));
+            let reply = WriteReply(reply);
+            return match syncs(flags) {
+                None => self.submit(disk, fh, request, reply),
+                Some(data_only) => {
+                    let reply = Synced::new(&disk, fh.0, data_only, reply);
+                    self.submit(disk, fh, request, reply);
+                }
+            };
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);
         };
         let data = data.to_vec();
-        self.run_apart(inode, move |tree| {
-            match tree.write_control(inode, fh.0, &data) {
-                Ok(()) => reply.written(len as u32),
-                Err(errno) => reply.error(kernel(errno)),
-            }
-        });
+        let work = move |tree: &Tree| match tree.write_control(inode, fh.0, &data) {
+            Ok(()) => reply.written(len as u32),
+            Err(errno) => reply.error(kernel(errno)),
+        };
+        match inode {
+            // These may wait, and must find all loops free to answer what they wait for.
+            Inode::Control(ControlFile::Attach | ControlFile::Detach) => self.run_apart(work),
+            _ => work(&self.tree),
+        }
     }
 
     fn flush(
         &self,
-        _req: &fuser::Request,
+        req: &fuser::Request,
         ino: INodeNo,
         fh: FileHandle,
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        match Inode::of(ino) {
-            None | Some(Inode::Data(_)) => {}
-            Some(inode) => self.tree.closed(inode, fh.0),
+        let inode = Inode::of(ino).filter(|inode| !matches!(inode, Inode::Data(_)));
+        let truncated_by = inode.and_then(|_| self.tree.handles.untouched_truncation_by(fh.0));
+        if let (Some(inode), Some(opener)) = (inode, truncated_by) {
+            let path = self.tree.path(inode);
+            let is_last = path.is_none_or(|path| !may_be_open(opener, &path));
+            if opener == req.pid() && is_last {
+                self.tree.finish_truncation(inode, fh.0);
+            }
         }
         reply.ok();
     }
@@ -395,7 +465,9 @@ impl Filesystem for Provium {
                 }
             }
             Some(inode) => {
-                self.tree.closed_for_the_last_time(inode, fh.0);
+                if self.tree.handles.untouched_truncation_by(fh.0).is_some() {
+                    self.tree.finish_truncation(inode, fh.0);
+                }
                 self.tree.handles.close(fh.0);
             }
             None => {}
@@ -435,15 +507,10 @@ impl Filesystem for Provium {
             return reply.error(Errno::EOPNOTSUPP);
         }
         match self.data(ino) {
-            Ok(disk) => {
-                let allocated = Arc::clone(&disk);
-                self.run_on_pool(&disk, move |_| {
-                    match allocated.image().allocate(offset, length, keep_size) {
-                        Ok(()) => reply.ok(),
-                        Err(error) => reply.error(error.into()),
-                    }
-                });
-            }
+            Ok(disk) => self.run(move |_| match disk.allocate(offset, length, keep_size) {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(error.into()),
+            }),
             Err(errno) => reply.error(errno),
         }
     }
@@ -465,8 +532,7 @@ impl Filesystem for Provium {
         let (Ok(disk), Ok(offset)) = (self.data(ino), u64::try_from(offset)) else {
             return reply.error(Errno::ENXIO);
         };
-        let sought = Arc::clone(&disk);
-        self.run_on_pool(&disk, move |_| match sought.image().seek(extent, offset) {
+        self.run(move |_| match disk.seek(extent, offset) {
             Ok(found) => reply.offset(found as i64),
             Err(error) => reply.error(error.into()),
         });
@@ -493,6 +559,24 @@ impl Filesystem for Provium {
             }
             _ => reply.error(Errno::ENOTTY),
         }
+    }
+
+    fn poll(
+        &self,
+        _req: &fuser::Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        notifier: PollNotifier,
+        _events: PollEvents,
+        flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        let listener = match Inode::of(ino) {
+            Some(Inode::Disk(_, DiskFile::Trace)) => self.tree.handles.stream(fh.0),
+            _ => None,
+        };
+        let wanted = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
+        reply.poll(stream::ready(listener, notifier, wanted));
     }
 
     fn readdir(

@@ -1,8 +1,13 @@
 //! The way back to the kernel for each kind of request. Dropped unsent, each answers EIO.
 
-use fuser::{ReplyData, ReplyEmpty, ReplyWrite};
+use std::sync::Arc;
 
-use crate::disk::{Answer, Reply};
+use fuser::{FileHandle, ReplyAttr, ReplyData, ReplyEmpty, ReplyOpen, ReplyWrite};
+
+use super::adapter::{DATA_FILE, TTL};
+use super::inode::Inode;
+use super::tree::Tree;
+use crate::disk::{Answer, Disk, Reply};
 use crate::fault::Errno;
 
 /// The kernel's type for an error number.
@@ -17,19 +22,20 @@ impl Reply for ReadReply {
     fn send(self, result: Result<Answer<'_>, Errno>) {
         match result {
             Ok(Answer::Data(data)) => self.0.data(data),
-            Ok(Answer::Done) => self.0.data(&[]),
+            Ok(Answer::Done(_)) => self.0.data(&[]),
             Err(errno) => self.0.error(kernel(errno)),
         }
     }
 }
 
-/// Answers a write of so many bytes.
-pub(super) struct WriteReply(pub(super) ReplyWrite, pub(super) u32);
+/// Answers a write.
+pub(super) struct WriteReply(pub(super) ReplyWrite);
 
 impl Reply for WriteReply {
     fn send(self, result: Result<Answer<'_>, Errno>) {
         match result {
-            Ok(_) => self.0.written(self.1),
+            Ok(Answer::Done(len)) => self.0.written(len as u32),
+            Ok(Answer::Data(_)) => self.0.written(0),
             Err(errno) => self.0.error(kernel(errno)),
         }
     }
@@ -43,6 +49,68 @@ impl Reply for EmptyReply {
         match result {
             Ok(_) => self.0.ok(),
             Err(errno) => self.0.error(kernel(errno)),
+        }
+    }
+}
+
+/// Answers the open of a data file, which a truncation may go before.
+pub(super) struct OpenReply {
+    disk: Arc<Disk>,
+    client: u64,
+    reply: ReplyOpen,
+}
+
+impl OpenReply {
+    /// Hands `client` over, or closes it where the open fails.
+    pub(super) fn new(disk: Arc<Disk>, client: u64, reply: ReplyOpen) -> Self {
+        Self {
+            disk,
+            client,
+            reply,
+        }
+    }
+
+    /// What is opened.
+    pub(super) fn disk(&self) -> Arc<Disk> {
+        Arc::clone(&self.disk)
+    }
+}
+
+impl Reply for OpenReply {
+    fn send(self, result: Result<Answer<'_>, Errno>) {
+        match result {
+            Ok(_) => self.reply.opened(FileHandle(self.client), DATA_FILE),
+            Err(errno) => {
+                self.disk.close(self.client);
+                self.reply.error(kernel(errno));
+            }
+        }
+    }
+}
+
+/// Answers a change of attributes with what they are then.
+pub(super) struct AttrReply {
+    tree: Arc<Tree>,
+    inode: Inode,
+    reply: ReplyAttr,
+}
+
+impl AttrReply {
+    pub(super) fn new(tree: &Arc<Tree>, inode: Inode, reply: ReplyAttr) -> Self {
+        Self {
+            tree: Arc::clone(tree),
+            inode,
+            reply,
+        }
+    }
+}
+
+impl Reply for AttrReply {
+    fn send(self, result: Result<Answer<'_>, Errno>) {
+        let attr = result.map_err(kernel);
+        match attr.and_then(|_| self.tree.attr(self.inode)) {
+            Ok(attr) => self.reply.attr(&TTL, &attr),
+            Err(errno) => self.reply.error(errno),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::text;
+
 /// How the name of a test file ends.
 const SUFFIX: &str = ".test.lua";
 
@@ -10,10 +12,10 @@ const SUFFIX: &str = ".test.lua";
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoverError {
     /// A path that was asked for is not there.
-    #[error("{} does not exist: give test files (*.test.lua) or folders with some", .0.display())]
+    #[error("{} does not exist: give test files (*.test.lua) or folders with some", text::path(.0))]
     Missing(PathBuf),
     /// A folder cannot be read.
-    #[error("{}: {cause}", path.display())]
+    #[error("{}: {cause}", text::path(path))]
     Io {
         /// The folder.
         path: PathBuf,

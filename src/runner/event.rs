@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::{deserialize_path, serialize_path};
+
 /// A test, as its file declares it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestInfo {
@@ -66,10 +68,11 @@ pub enum Event {
         outcome: Outcome,
         /// How long it took.
         seconds: f64,
-        /// How often it was tried. One that passed after several tries is flaky.
+        /// How often it was tried: one that passed after several tries is flaky, one that never
+        /// started has 0.
         attempts: u32,
     },
-    /// The file itself failed: it does not parse, or raised outside of its tests.
+    /// The file itself failed: it does not parse, it raised or its process ended outside of its tests.
     FileFailed {
         /// Why.
         message: String,
@@ -84,6 +87,10 @@ pub enum Event {
         /// Its name.
         name: String,
         /// Where its console is logged.
+        #[serde(
+            serialize_with = "serialize_path",
+            deserialize_with = "deserialize_path"
+        )]
         console: PathBuf,
     },
     /// The VMs of a failed test stay, until this process is told to end.
@@ -116,7 +123,7 @@ pub enum Outcome {
         /// The Lua error, and the end of the guests' consoles.
         message: String,
     },
-    /// Not at all, because the run was stopped.
+    /// Not at all, because the run was stopped, or its file's process ended in an earlier test.
     NotRun {
         /// Why.
         reason: String,
@@ -129,5 +136,9 @@ pub struct KeptVm {
     /// Its name.
     pub name: String,
     /// Its run-time folder: `mnt`, `console.log`, `qemu.log`, and the socket `console.sock`.
+    #[serde(
+        serialize_with = "serialize_path",
+        deserialize_with = "deserialize_path"
+    )]
     pub folder: PathBuf,
 }

@@ -1,5 +1,6 @@
 //! A run for people: a line a test, a progress bar on a terminal, the failures in full.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -7,15 +8,20 @@ use std::time::Duration;
 use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Event, KeptVm, Outcome, Report, Reporter, Summary, printable, test_name};
+use super::names::Names;
+use super::{Event, KeptVm, Outcome, Report, Reporter, Summary};
+use crate::text::{self, harmless, printable};
 
 /// Draws to standard output, or to standard error when something else is written there.
 pub struct HumanReporter {
     bar: ProgressBar,
     to_stderr: bool,
     colour: bool,
+    names: Names,
     running: Vec<String>,
     flaky: Vec<String>,
+    /// Tests that were not run, by the reason.
+    not_run: BTreeMap<String, Vec<String>>,
 }
 
 impl HumanReporter {
@@ -42,8 +48,10 @@ impl HumanReporter {
             bar,
             to_stderr,
             colour: terminal && !no_colour,
+            names: Names::default(),
             running: Vec::new(),
             flaky: Vec::new(),
+            not_run: BTreeMap::new(),
         }
     }
 
@@ -60,21 +68,18 @@ impl HumanReporter {
 
     /// One line that begins with `word`, and a text below it, which may be a guest's.
     fn entry(&self, word: &str, style: Style, line: &str, text: &str) -> io::Result<()> {
-        self.block(word, style, line, &harmless(text))
-    }
-
-    /// The same with a text that may do to the terminal what it likes.
-    fn block(&self, word: &str, style: Style, line: &str, text: &str) -> io::Result<()> {
         let word = self.paint(&format!("{word:<5}"), style);
         let text = match text {
             "" => String::new(),
-            text => format!("\n{}", indented(text)),
+            text => format!("\n{}", indented(&harmless(text))),
         };
         self.say(&format!("{word} {}{text}", printable(line)))
     }
 
     fn event(&mut self, file: &Path, round: u32, event: &Event) -> io::Result<()> {
-        let name = |test: &str| test_name(file, round, test);
+        let names = self.names;
+        let name = |test: &str| names.test(file, round, test);
+        let of_file = || names.file(file, round);
         match event {
             Event::Planned { tests } => {
                 self.bar.inc_length(tests.len() as u64);
@@ -94,7 +99,7 @@ impl HumanReporter {
                 self.entry("SLOW", Style::new().yellow(), &line, consoles)
             }
             Event::Signalled { signal, consoles } => {
-                let line = format!("{}: its process does not end", file.display());
+                let line = format!("{}: its process does not end", of_file());
                 self.entry(signal, Style::new().red(), &line, consoles)
             }
             Event::Retried {
@@ -114,12 +119,15 @@ impl HumanReporter {
                 attempts,
             } => self.finished(name(test), outcome, *seconds, *attempts),
             Event::FileFailed { message } => {
-                let line = file.display().to_string();
+                let line = of_file();
                 self.entry("FAIL", Style::new().red().bold(), &line, message)
             }
             Event::FileNotRun { .. } | Event::Vm { .. } => Ok(()),
             Event::Kept { process, vms } => self.kept(file, *process, vms),
-            Event::Log { text } => self.say(&format!("      {}: {text}", file.display())),
+            Event::Log { text } => {
+                let text = format!("{}: {}", of_file(), harmless(text));
+                self.say(&indented(&text))
+            }
         }
     }
 
@@ -148,14 +156,18 @@ impl HumanReporter {
             Outcome::Failed { message } => {
                 self.entry("FAIL", Style::new().red().bold(), &took, message)
             }
-            Outcome::NotRun { .. } => Ok(()),
+            Outcome::NotRun { reason } => {
+                let names = self.not_run.entry(reason.clone()).or_default();
+                names.push(name);
+                Ok(())
+            }
         }
     }
 
     fn kept(&self, file: &Path, process: u32, vms: &[KeptVm]) -> io::Result<()> {
         for vm in vms {
-            let line = format!("vm `{}` of {}", vm.name, file.display());
-            let folder = vm.folder.display();
+            let line = format!("vm `{}` of {}", vm.name, text::path(file));
+            let folder = text::path(&vm.folder);
             let text = format!(
                 "disks    provium status {folder}/mnt\n\
                  console  provium console {folder}/console.sock\n\
@@ -192,8 +204,15 @@ impl HumanReporter {
         for name in &self.flaky {
             self.entry("FLAKY", Style::new().yellow().bold(), name, "")?;
         }
-        if let Some(reason) = stopped {
-            self.say(reason)?;
+        let stopped = stopped.as_deref().unwrap_or_default();
+        for (reason, names) in &self.not_run {
+            // Of a run that was stopped one line says it for all.
+            if !stopped.starts_with(reason) {
+                self.entry("NOT RUN", Style::new().yellow(), reason, &names.join("\n"))?;
+            }
+        }
+        if !stopped.is_empty() {
+            self.say(&printable(stopped))?;
         }
         self.say(&format!("in {:.1}s:", took.as_secs_f64()))?;
         let mut line = format!("{passed} passed, {failed} failed, {skipped} skipped");
@@ -214,16 +233,18 @@ impl HumanReporter {
 impl Reporter for HumanReporter {
     fn report(&mut self, report: &Report) -> io::Result<()> {
         match report {
-            Report::Began {
-                seed: Some(seed), ..
-            } => self.say(&format!(
-                "shuffled: --shuffle={seed} gives this order again"
-            )),
-            Report::Began { seed: None, .. } => Ok(()),
+            Report::Began { seed, rounds, .. } => {
+                self.names = Names::new(*rounds);
+                seed.map_or(Ok(()), |seed| {
+                    self.say(&format!(
+                        "shuffled: --shuffle={seed} gives this order again"
+                    ))
+                })
+            }
             Report::Event(file, round, event) => self.event(file, *round, event),
-            Report::Output(file, _, text) => {
-                let line = format!("{} printed:", file.display());
-                self.block("----", Style::new(), &line, text)
+            Report::Output(file, round, text) => {
+                let line = format!("{} printed:", self.names.file(file, *round));
+                self.entry("----", Style::new(), &line, text)
             }
             Report::Ended(summary) => self.ended(summary),
         }
@@ -233,28 +254,4 @@ impl Reporter for HumanReporter {
 fn indented(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(|line| format!("      {line}")).collect();
     lines.join("\n")
-}
-
-/// `text` with its lines and tabs, without carriage returns, which consoles are full of, and whatever
-/// else would do something to a terminal escaped.
-fn harmless(text: &str) -> String {
-    let text = text.replace('\r', "");
-    let line = |line: &str| {
-        line.split('\t')
-            .map(printable)
-            .collect::<Vec<_>>()
-            .join("\t")
-    };
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_guest_says_does_nothing_to_the_terminal() {
-        let text = harmless("no:\t\x1b]0;title\x07\rpassed\r\nsecond\u{9b}2J\n");
-        assert_eq!(text, "no:\t\\u{1b}]0;title\\u{7}passed\nsecond\\u{9b}2J");
-    }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{Report, Reporter, Summary};
+use crate::text;
 
 /// Writes each event when it comes.
 pub struct JsonReporter {
@@ -15,11 +16,11 @@ pub struct JsonReporter {
 }
 
 #[derive(Serialize)]
-struct Line<'a, T> {
+struct Line<T> {
     /// Seconds since the run began.
     time: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a Path>,
+    file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     round: Option<u32>,
     #[serde(flatten)]
@@ -64,7 +65,7 @@ impl JsonReporter {
     fn line(&mut self, file: Option<(&Path, u32)>, event: impl Serialize) -> io::Result<()> {
         let line = Line {
             time: self.start.elapsed().as_secs_f64(),
-            file: file.map(|(file, _)| file),
+            file: file.map(|(file, _)| text::path(file)),
             round: file.map(|(_, round)| round),
             event,
         };

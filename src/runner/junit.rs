@@ -1,50 +1,58 @@
 //! A run as JUnit XML, which CI engines show: a suite a file, a case a test.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quick_junit::{
-    NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestRerun, TestSuite,
+    NonSuccessKind, Property, Report as Junit, TestCase, TestCaseStatus, TestRerun, TestSuite,
 };
 
+use super::names::Names;
 use super::{Event, Outcome, Report, Reporter};
+use crate::text::{self, harmless, printable};
+
+/// Bytes of what a test logs that are kept for the report.
+const LOGGED: usize = 1 << 20;
+/// What stands in the place of the rest.
+const LOST: &str = "... (more was logged)\n";
 
 /// Collects a run and writes it at its end.
 pub struct JunitReporter {
-    out: File,
+    out: Box<dyn Write>,
+    names: Names,
     suites: BTreeMap<(PathBuf, u32), TestSuite>,
     /// The tries that failed, of tests that have no end yet.
     failed_tries: BTreeMap<(PathBuf, u32, String), Vec<TestRerun>>,
+    /// What was logged since the last end of a test.
+    logged: BTreeMap<(PathBuf, u32), String>,
 }
 
 impl JunitReporter {
     /// Writes to `out`.
-    pub fn new(out: File) -> Self {
+    pub fn new(out: Box<dyn Write>) -> Self {
         Self {
             out,
+            names: Names::default(),
             suites: BTreeMap::new(),
             failed_tries: BTreeMap::new(),
+            logged: BTreeMap::new(),
         }
     }
 
     fn suite(&mut self, file: &Path, round: u32) -> &mut TestSuite {
         let suite = self.suites.entry((file.to_owned(), round));
-        suite.or_insert_with(|| {
-            let name = match round {
-                1 => file.display().to_string(),
-                round => format!("{} (round {round})", file.display()),
-            };
-            TestSuite::new(name)
-        })
+        suite.or_insert_with(|| TestSuite::new(self.names.file(file, round)))
     }
 
     fn add(&mut self, file: &Path, round: u32, name: &str, status: TestCaseStatus, seconds: f64) {
-        let mut case = TestCase::new(name, status);
-        case.set_classname(file.display().to_string());
+        let mut case = TestCase::new(printable(name), status);
+        case.set_classname(printable(&text::path(file)));
         case.set_time(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        if let Some(logged) = self.logged.remove(&(file.to_owned(), round)) {
+            case.set_system_out(logged);
+        }
         self.suite(file, round).add_test_case(case);
     }
 
@@ -56,11 +64,12 @@ impl JunitReporter {
                 seconds,
                 ..
             } => {
+                let message = harmless(message);
                 let mut rerun = TestRerun::new(NonSuccessKind::Failure);
                 rerun.set_time(Duration::try_from_secs_f64(*seconds).unwrap_or_default());
                 rerun
-                    .set_message(first_line(message))
-                    .set_description(message);
+                    .set_message(first_line(&message))
+                    .set_description(&message);
                 let key = (file.to_owned(), round, test.clone());
                 self.failed_tries.entry(key).or_default().push(rerun);
             }
@@ -70,21 +79,41 @@ impl JunitReporter {
                 seconds,
                 ..
             } => {
-                let mut status = status(outcome);
+                let Some(mut status) = status(outcome) else {
+                    return self.not_run(file, round, outcome, test);
+                };
                 let key = (file.to_owned(), round, test.clone());
                 status.add_reruns(self.failed_tries.remove(&key).unwrap_or_default());
                 self.add(file, round, test, status, *seconds);
             }
             Event::FileFailed { message } => {
-                let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-                status
-                    .set_message(first_line(message))
-                    .set_description(message);
+                let status = non_success(NonSuccessKind::Error, message);
                 self.add(file, round, "the file", status, 0.0);
             }
             // Nobody knows which tests it has.
-            Event::FileNotRun { .. } => drop(self.suite(file, round)),
+            Event::FileNotRun { reason } => {
+                let text = format!("all of the file: {reason}");
+                self.suite(file, round)
+                    .add_property(Property::new("not run", printable(&text)));
+            }
+            Event::Log { text } => {
+                let logged = self.logged.entry((file.to_owned(), round)).or_default();
+                if logged.len() + text.len() < LOGGED {
+                    *logged += &(harmless(text) + "\n");
+                } else if !logged.ends_with(LOST) {
+                    *logged += LOST;
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// JUnit has no word for it: neither a failure nor a skip.
+    fn not_run(&mut self, file: &Path, round: u32, outcome: &Outcome, test: &str) {
+        if let Outcome::NotRun { reason } = outcome {
+            let text = printable(&format!("{test}: {reason}"));
+            self.suite(file, round)
+                .add_property(Property::new("not run", text));
         }
     }
 
@@ -96,31 +125,32 @@ impl JunitReporter {
             suite.set_time(time);
             junit.add_test_suite(suite);
         }
-        junit.serialize(&self.out).map_err(io::Error::other)
+        junit.serialize(&mut self.out).map_err(io::Error::other)?;
+        self.out.flush()
     }
 }
 
-fn status(outcome: &Outcome) -> TestCaseStatus {
+/// How it ended, in JUnit's words; None without any.
+fn status(outcome: &Outcome) -> Option<TestCaseStatus> {
     match outcome {
-        Outcome::Passed => TestCaseStatus::success(),
-        Outcome::Failed { message } => {
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status
-                .set_message(first_line(message))
-                .set_description(message);
-            status
-        }
+        Outcome::Passed => Some(TestCaseStatus::success()),
+        Outcome::Failed { message } => Some(non_success(NonSuccessKind::Failure, message)),
         Outcome::Skipped { reason } => {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(reason);
-            status
+            status.set_message(harmless(reason));
+            Some(status)
         }
-        Outcome::NotRun { reason } => {
-            let mut status = TestCaseStatus::skipped();
-            status.set_message(format!("not run: {reason}"));
-            status
-        }
+        Outcome::NotRun { .. } => None,
     }
+}
+
+fn non_success(kind: NonSuccessKind, message: &str) -> TestCaseStatus {
+    let message = harmless(message);
+    let mut status = TestCaseStatus::non_success(kind);
+    status
+        .set_message(first_line(&message))
+        .set_description(&message);
+    status
 }
 
 fn first_line(message: &str) -> &str {
@@ -130,10 +160,10 @@ fn first_line(message: &str) -> &str {
 impl Reporter for JunitReporter {
     fn report(&mut self, report: &Report) -> io::Result<()> {
         match report {
-            Report::Began { .. } => {}
+            Report::Began { rounds, .. } => self.names = Names::new(*rounds),
             Report::Event(file, round, event) => self.event(file, *round, event),
             Report::Output(file, round, text) => {
-                self.suite(file, *round).set_system_out(text);
+                self.suite(file, *round).set_system_out(harmless(text));
             }
             Report::Ended(summary) => return self.write(summary.took),
         }

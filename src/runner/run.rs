@@ -1,16 +1,19 @@
 //! The engine: files to processes, their events to reporters, the ends to a summary.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::memory::MemoryGate;
 use super::worker::{self, list_file};
 use super::{Event, Order, Outcome, Stop, TestInfo};
+
+/// How many reports wait to be drawn before the files wait for that.
+const REPORTS_WAITING: usize = 1000;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -122,7 +125,7 @@ pub struct Summary {
     pub failed: usize,
     /// Tests that were left out.
     pub skipped: usize,
-    /// Tests that the run was stopped before.
+    /// Tests that the run was stopped before, or that had no process any more.
     pub not_run: usize,
     /// Files that it was stopped before, with tests that nobody knows.
     pub files_not_run: usize,
@@ -196,12 +199,22 @@ pub fn list(
     found
 }
 
-/// Runs `jobs` and tells `reporter`, until all is done or `stop` says so.
+/// What runs how often.
+pub struct Rounds<'a> {
+    /// How many rounds there are, one after the other.
+    pub count: u32,
+    /// What a round runs, of which the first is 1.
+    pub jobs: &'a dyn Fn(u32) -> Vec<Job>,
+    /// What decides the order, if it is shuffled.
+    pub seed: Option<u64>,
+}
+
+/// Runs all rounds and tells `reporter`, until all is done or `stop` says so. A round that had not begun
+/// by then is not told of.
 pub fn run(
-    jobs: &[Job],
+    rounds: &Rounds<'_>,
     options: &RunOptions,
     stop: &Stop,
-    seed: Option<u64>,
     reporter: &mut dyn Reporter,
 ) -> Summary {
     let started = Instant::now();
@@ -211,48 +224,77 @@ pub fn run(
             stop.stop(format!("stopped: {error}"));
         }
     };
+    let mut jobs = (rounds.jobs)(1);
     tell_reporter(&Report::Began {
-        files: jobs.len(),
-        rounds: jobs.iter().map(|job| job.round).max().unwrap_or(1),
-        seed,
+        files: jobs.len().saturating_mul(rounds.count as usize),
+        rounds: rounds.count,
+        seed: rounds.seed,
     });
-    let (queue, waiting) = unbounded();
-    for job in jobs {
-        let _ = queue.send(job.clone());
-    }
-    drop(queue);
-    let (tell, reports) = unbounded();
     let gate = MemoryGate::new(options.memory);
     let failures = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..options.jobs.clamp(1, jobs.len().max(1)) {
-            let runner = FileRunner {
-                options,
-                stop,
-                gate: &gate,
-                failures: &failures,
-                tell: tell.clone(),
-            };
-            let waiting = waiting.clone();
-            // The thread outlives the processes that it starts: they die with it.
-            scope.spawn(move || runner.run_all(&waiting));
-        }
-        drop(tell);
-        for report in reports {
-            if let Report::Event(file, _, event) = &report {
+    let mut round = 1;
+    loop {
+        let (tell, reports) = bounded(REPORTS_WAITING);
+        let runner = FileRunner {
+            options,
+            stop,
+            gate: &gate,
+            failures: &failures,
+            tell,
+        };
+        run_round(jobs, runner, &reports, &mut |report| {
+            if let Report::Event(file, _, event) = report {
                 summary.count(file, event);
             }
-            tell_reporter(&report);
+            tell_reporter(report);
+        });
+        if round == rounds.count || stop.reason().is_some() {
+            break;
+        }
+        round += 1;
+        jobs = (rounds.jobs)(round);
+    }
+    summary.took = started.elapsed();
+    let is_whole = round == rounds.count && summary.not_run + summary.files_not_run == 0;
+    summary.stopped = stop.reason().filter(|_| !is_whole).map(|reason| {
+        let count = rounds.count;
+        match count {
+            1 => reason,
+            _ => format!("{reason}, in round {round} of {count}"),
         }
     });
-    summary.took = started.elapsed();
-    let not_run = summary.not_run + summary.files_not_run;
-    summary.stopped = stop.reason().filter(|_| not_run > 0);
     tell_reporter(&Report::Ended(summary.clone()));
     summary
 }
 
+/// Runs `jobs` side by side, as many as the options allow, and passes on what is reported.
+fn run_round(
+    jobs: Vec<Job>,
+    runner: FileRunner<'_>,
+    reports: &Receiver<Report>,
+    pass_on: &mut dyn FnMut(&Report),
+) {
+    let threads = runner.options.jobs.clamp(1, jobs.len().max(1));
+    let (queue, waiting) = unbounded();
+    for job in jobs {
+        let _ = queue.send(job);
+    }
+    drop(queue);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (runner, waiting) = (runner.clone(), waiting.clone());
+            // The thread outlives the processes that it starts: they die with it.
+            scope.spawn(move || runner.run_all(&waiting));
+        }
+        drop(runner);
+        for report in reports {
+            pass_on(&report);
+        }
+    });
+}
+
 /// One of the threads that run files.
+#[derive(Clone)]
 struct FileRunner<'a> {
     options: &'a RunOptions,
     stop: &'a Stop,
@@ -318,17 +360,15 @@ impl FileRunner<'_> {
 
     /// Runs the file, and what failed of it again, each time in a new process.
     fn run(&self, job: &Job) {
-        let mut tries = Tries {
-            planned: false,
-            again: Vec::new(),
-        };
+        let mut tries = Tries::default();
         if let Tests::Broken(message) = &job.tests {
             let message = message.clone();
             return self.say(job, Event::FileFailed { message });
         }
         let mut only = job.tests.names().map(<[String]>::to_vec);
-        for attempt in 1..=self.options.retries + 1 {
-            self.try_once(job, only, attempt, &mut tries);
+        for retry in 0..=self.options.retries {
+            let is_last = retry == self.options.retries;
+            self.try_once(job, only, is_last, &mut tries);
             if tries.again.is_empty() {
                 return;
             }
@@ -339,29 +379,18 @@ impl FileRunner<'_> {
                 tries
                     .again
                     .iter()
-                    .map(|failed| failed.test.clone())
+                    .map(|unfinished| unfinished.test.clone())
                     .collect(),
             );
         }
         // Stopped before the next try, or it did not get to them: what they failed with counts.
-        for failed in tries.again {
-            self.say(
-                job,
-                Event::Finished {
-                    test: failed.test,
-                    outcome: Outcome::Failed {
-                        message: failed.message,
-                    },
-                    seconds: failed.seconds,
-                    attempts: failed.attempt,
-                },
-            );
+        for event in tries.ends() {
+            self.say(job, event);
         }
     }
 
     /// Runs some of the file's tests; notes those that have to be tried again.
-    fn try_once(&self, job: &Job, mut only: Option<Vec<String>>, attempt: u32, tries: &mut Tries) {
-        let is_last = attempt > self.options.retries;
+    fn try_once(&self, job: &Job, mut only: Option<Vec<String>>, is_last: bool, tries: &mut Tries) {
         loop {
             let mut order = self.options.order(only.take());
             order.keep &= is_last;
@@ -380,7 +409,7 @@ impl FileRunner<'_> {
                     }
                     return;
                 }
-                if let Some(event) = tries.note(event, attempt, is_last) {
+                if let Some(event) = tries.note(event, is_last) {
                     self.say(job, event);
                 }
             };
@@ -405,23 +434,27 @@ impl FileRunner<'_> {
 }
 
 /// What is known over the tries of a file.
+#[derive(Default)]
 struct Tries {
     /// The plan has been told: later processes of the file are no more tests than there were.
     planned: bool,
-    again: Vec<FailedTry>,
+    /// How often each test was started.
+    tried: BTreeMap<String, u32>,
+    /// Those that the next try runs.
+    again: Vec<Unfinished>,
 }
 
-struct FailedTry {
+/// A test that failed, or that its process ended before.
+struct Unfinished {
     test: String,
-    message: String,
+    outcome: Outcome,
     seconds: f64,
-    attempt: u32,
 }
 
 impl Tries {
     /// What the reporters see of an event.
-    fn note(&mut self, event: Event, attempt: u32, is_last: bool) -> Option<Event> {
-        let (test, outcome, seconds) = match event {
+    fn note(&mut self, event: Event, is_last: bool) -> Option<Event> {
+        let (test, outcome, seconds, attempts) = match event {
             Event::Planned { .. } if self.planned => return None,
             Event::Planned { tests } => {
                 self.planned = true;
@@ -431,32 +464,96 @@ impl Tries {
                 test,
                 outcome,
                 seconds,
-                ..
-            } => (test, outcome, seconds),
+                attempts,
+            } => (test, outcome, seconds, attempts),
             event => return Some(event),
         };
-        self.again.retain(|failed| failed.test != test);
-        match outcome {
-            Outcome::Failed { message } if !is_last => {
-                self.again.push(FailedTry {
-                    test: test.clone(),
-                    message: message.clone(),
-                    seconds,
-                    attempt,
-                });
-                Some(Event::Retried {
-                    test,
-                    attempt,
-                    message,
-                    seconds,
-                })
-            }
-            outcome => Some(Event::Finished {
-                test,
-                outcome,
-                seconds,
-                attempts: attempt,
-            }),
+        let tried = self.tried.entry(test.clone()).or_default();
+        *tried += attempts;
+        let attempts = *tried;
+        let is_not_run = matches!(outcome, Outcome::NotRun { .. });
+        // What a test failed with in an earlier try counts, if no later one gets to it.
+        if is_not_run && self.again.iter().any(|other| other.test == test) {
+            return None;
         }
+        self.again.retain(|other| other.test != test);
+        let retried = match &outcome {
+            Outcome::Failed { message } if !is_last => Some(Event::Retried {
+                test: test.clone(),
+                attempt: attempts,
+                message: message.clone(),
+                seconds,
+            }),
+            Outcome::NotRun { .. } if !is_last => None,
+            _ => {
+                return Some(Event::Finished {
+                    test,
+                    outcome,
+                    seconds,
+                    attempts,
+                });
+            }
+        };
+        self.again.push(Unfinished {
+            test,
+            outcome,
+            seconds,
+        });
+        retried
+    }
+
+    /// The ends of the tests that are left.
+    fn ends(self) -> impl Iterator<Item = Event> {
+        let tried = self.tried;
+        self.again.into_iter().map(move |left| Event::Finished {
+            attempts: tried.get(&left.test).copied().unwrap_or(0),
+            test: left.test,
+            outcome: left.outcome,
+            seconds: left.seconds,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(test: &str, outcome: Outcome, attempts: u32) -> Event {
+        Event::Finished {
+            test: test.into(),
+            outcome,
+            seconds: 0.0,
+            attempts,
+        }
+    }
+
+    fn failed() -> Outcome {
+        let message = "broken".into();
+        Outcome::Failed { message }
+    }
+
+    fn not_run() -> Outcome {
+        let reason = "its process ended".into();
+        Outcome::NotRun { reason }
+    }
+
+    #[test]
+    fn a_test_that_its_process_ended_before_is_tried_next_time_and_is_not_flaky() {
+        let mut tries = Tries::default();
+        assert_eq!(tries.note(finished("x", not_run(), 0), false), None);
+        assert_eq!(tries.again[0].test, "x");
+        let passed = finished("x", Outcome::Passed, 1);
+        assert_eq!(tries.note(passed.clone(), true), Some(passed));
+        assert!(tries.again.is_empty());
+    }
+
+    #[test]
+    fn a_test_that_failed_has_failed_though_no_later_try_gets_to_it() {
+        let mut tries = Tries::default();
+        let retried = tries.note(finished("x", failed(), 1), false);
+        assert!(matches!(retried, Some(Event::Retried { attempt: 1, .. })));
+        assert_eq!(tries.note(finished("x", not_run(), 0), true), None);
+        let ends: Vec<_> = tries.ends().collect();
+        assert_eq!(ends, [finished("x", failed(), 1)]);
     }
 }

@@ -1,12 +1,12 @@
 //! Which tests run, and in which order.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::TestInfo;
 use crate::fault::fnv;
+use crate::text;
 
 /// What was asked for on the command line. Everything must hold.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Selection {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct TestId {
     /// The file, relative to the project's folder.
-    pub file: PathBuf,
+    pub file: String,
     /// The test; the whole file without one.
     pub test: Option<String>,
 }
@@ -81,7 +81,7 @@ impl Selection {
     }
 
     fn wants(&self, file: &Path, test: &TestInfo) -> bool {
-        let full = format!("{}: {}", file.display(), test.name);
+        let full = format!("{}: {}", text::path(file), test.name);
         let has = |tag: &String| test.tags.contains(tag);
         let (filters, tags) = (&self.filters, &self.tags);
         (filters.is_empty() || filters.iter().any(|text| full.contains(text)))
@@ -101,15 +101,14 @@ impl Selection {
         }
     }
 
-    fn relative(&self, file: &Path) -> PathBuf {
+    fn relative(&self, file: &Path) -> String {
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        let below = absolute.strip_prefix(&self.root).map(Path::to_owned);
-        below.unwrap_or(absolute)
+        text::path(absolute.strip_prefix(&self.root).unwrap_or(&absolute))
     }
 }
 
-fn file_name(file: &Path) -> Cow<'_, str> {
-    file.file_name().unwrap_or_default().to_string_lossy()
+fn file_name(file: &Path) -> String {
+    text::path(Path::new(file.file_name().unwrap_or_default()))
 }
 
 fn retain(files: Vec<Selected>, mut wanted: impl FnMut(&Path, &TestInfo) -> bool) -> Vec<Selected> {
@@ -220,7 +219,7 @@ mod tests {
             selection.id(Path::new("/p/a.test.lua"), Some("test 1")),
             selection.id(Path::new("/p/b.test.lua"), None),
         ];
-        assert_eq!(failed[0].file, Path::new("a.test.lua"));
+        assert_eq!(failed[0].file, "a.test.lua");
         selection.failed = Some(failed.into());
         assert_eq!(
             names(&selection.of(suite(4))),

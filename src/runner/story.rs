@@ -176,47 +176,61 @@ impl Story {
         consoles: &str,
         emit: &mut dyn FnMut(Event),
     ) {
-        let (why, stopped) = match verdict {
+        let why = match verdict {
             Verdict::Kept => return,
-            Verdict::Ended => (format!("ended {}", how(status)), None),
-            Verdict::TimedOut(why) => (format!("was stopped: {why}"), None),
-            Verdict::Stopped(why) => (String::new(), Some(why)),
+            Verdict::Stopped(reason) => return self.leave_out_rest(reason, emit),
+            Verdict::Ended => format!("ended {}", how(status)),
+            Verdict::TimedOut(why) => format!("was stopped: {why}"),
         };
         let consoles = match consoles {
             "" => String::new(),
             ends => format!("\n{ends}"),
         };
-        let Some(planned) = self.planned.take() else {
-            self.failed |= stopped.is_none();
-            return emit(match stopped {
-                Some(reason) => Event::FileNotRun {
-                    reason: reason.clone(),
-                },
-                None => Event::FileFailed {
-                    message: format!("the file's process {why}{consoles}"),
-                },
-            });
-        };
+        let rest = self.planned.as_ref().is_none_or(|rest| !rest.is_empty());
+        self.failed |= rest;
+        match self.running.take() {
+            Some(running) => {
+                emit(Event::Finished {
+                    test: running.test.clone(),
+                    outcome: Outcome::Failed {
+                        message: format!("the test's process {why}{consoles}"),
+                    },
+                    seconds: running.since.elapsed().as_secs_f64(),
+                    attempts: 1,
+                });
+                self.planned
+                    .iter_mut()
+                    .for_each(|rest| rest.retain(|test| test.name != running.test));
+                let reason = format!("the file's process {why} in an earlier test");
+                self.leave_out_rest(&reason, emit);
+            }
+            None if rest => {
+                let message = format!("the file's process {why}{consoles}");
+                emit(Event::FileFailed { message });
+                let reason = format!("the file's process {why} between two tests");
+                self.planned.get_or_insert_default();
+                self.leave_out_rest(&reason, emit);
+            }
+            None => {}
+        }
+    }
+
+    /// Says of what has no end yet that it was not run.
+    fn leave_out_rest(&mut self, reason: &str, emit: &mut dyn FnMut(Event)) {
         let running = self.running.take();
-        for test in planned {
+        let Some(rest) = self.planned.take() else {
+            let reason = reason.to_owned();
+            return emit(Event::FileNotRun { reason });
+        };
+        for test in rest {
             let started = running.as_ref().filter(|running| running.test == test.name);
-            let outcome = match (stopped, started) {
-                (Some(reason), _) => Outcome::NotRun {
-                    reason: reason.clone(),
-                },
-                (None, Some(_)) => Outcome::Failed {
-                    message: format!("the test's process {why}{consoles}"),
-                },
-                (None, None) => Outcome::Failed {
-                    message: format!("not run: the file's process {why} in an earlier test"),
-                },
-            };
-            self.failed |= matches!(outcome, Outcome::Failed { .. });
             emit(Event::Finished {
-                test: test.name,
-                outcome,
+                outcome: Outcome::NotRun {
+                    reason: reason.to_owned(),
+                },
                 seconds: started.map_or(0.0, |running| running.since.elapsed().as_secs_f64()),
-                attempts: 1,
+                attempts: started.map_or(0, |_| 1),
+                test: test.name,
             });
         }
     }

@@ -3,18 +3,28 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Event, Outcome, Report, Reporter, printable, test_name};
+use super::names::Names;
+use super::{Event, Outcome, Report, Reporter};
+use crate::text::{harmless, printable};
 
-/// Writes a line a test, and the plan at the end.
+/// Writes a line a test, and the plan at the end. A test that was not run is in the plan and has no
+/// line, since TAP has no word for it.
 pub struct TapReporter {
     out: Box<dyn Write>,
+    names: Names,
     count: usize,
+    not_run: usize,
 }
 
 impl TapReporter {
     /// Writes to `out`.
     pub fn new(out: Box<dyn Write>) -> Self {
-        Self { out, count: 0 }
+        Self {
+            out,
+            names: Names::default(),
+            count: 0,
+            not_run: 0,
+        }
     }
 
     fn line(&mut self, text: &str) -> io::Result<()> {
@@ -22,7 +32,8 @@ impl TapReporter {
     }
 
     fn comment(&mut self, text: &str) -> io::Result<()> {
-        text.lines()
+        harmless(text)
+            .lines()
             .try_for_each(|line| self.line(&format!("# {line}")))
     }
 
@@ -36,7 +47,7 @@ impl TapReporter {
     /// A YAML block that belongs to the line before.
     fn message(&mut self, text: &str) -> io::Result<()> {
         self.line("  ---\n  message: |")?;
-        for line in text.lines() {
+        for line in harmless(text).lines() {
             self.line(&format!("    {line}"))?;
         }
         self.line("  ...")
@@ -50,7 +61,7 @@ impl TapReporter {
                 attempts,
                 ..
             } => {
-                let name = test_name(file, round, test);
+                let name = self.names.test(file, round, test);
                 match outcome {
                     Outcome::Passed => {
                         self.result(true, &name, "")?;
@@ -64,7 +75,8 @@ impl TapReporter {
                         self.result(true, &name, &skip)
                     }
                     Outcome::NotRun { reason } => {
-                        self.result(true, &name, &format!(" # SKIP not run: {reason}"))
+                        self.not_run += 1;
+                        self.comment(&format!("not run: {name}: {reason}"))
                     }
                     Outcome::Failed { message } => {
                         self.result(false, &name, "")?;
@@ -73,12 +85,13 @@ impl TapReporter {
                 }
             }
             Event::FileFailed { message } => {
-                self.result(false, &test_name(file, round, "the file"), "")?;
+                self.result(false, &self.names.test(file, round, "the file"), "")?;
                 self.message(message)
             }
             // Nobody knows which tests it has.
             Event::FileNotRun { reason } => {
-                self.comment(&format!("{}: not run: {reason}", file.display()))
+                let name = self.names.file(file, round);
+                self.comment(&format!("not run: {name}: {reason}"))
             }
             Event::Log { text } => self.comment(text),
             _ => Ok(()),
@@ -89,7 +102,8 @@ impl TapReporter {
 impl Reporter for TapReporter {
     fn report(&mut self, report: &Report) -> io::Result<()> {
         match report {
-            Report::Began { seed, .. } => {
+            Report::Began { seed, rounds, .. } => {
+                self.names = Names::new(*rounds);
                 self.line("TAP version 13")?;
                 match seed {
                     Some(seed) => self.comment(&format!("shuffle seed {seed}")),
@@ -98,8 +112,11 @@ impl Reporter for TapReporter {
             }
             Report::Event(file, round, event) => self.event(file, *round, event),
             Report::Output(..) => Ok(()),
-            Report::Ended(_) => {
-                self.line(&format!("1..{}", self.count))?;
+            Report::Ended(summary) => {
+                self.line(&format!("1..{}", self.count + self.not_run))?;
+                if let Some(reason) = &summary.stopped {
+                    self.line(&format!("Bail out! {}", printable(reason)))?;
+                }
                 self.out.flush()
             }
         }

@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 
 use super::story::{Story, Verdict};
 use super::{Event, Order, RunOptions, Stop, TestInfo};
-use crate::{sys, vm};
+use crate::flood::{self, Trimmer};
+use crate::{sys, text, vm};
 
 /// How long the mount servers of a killed process may take to clean up.
 const CLEAN_UP: Duration = Duration::from_secs(5);
 /// How long a process may take to end after TERM.
 const TERM: Duration = Duration::from_secs(5);
+/// Bytes that a report shows of the beginning of what a file printed, and of its end.
+const OUTPUT: u64 = 128 << 10;
 /// How often to look whether the run was stopped.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -69,7 +72,10 @@ pub(super) fn list_file(path: &Path, options: &RunOptions) -> Result<Vec<TestInf
     let mut found = Err("its process ended without a list".into());
     let mut note = |event| match event {
         Event::Planned { tests } => found = Ok(tests),
-        Event::FileFailed { message } => found = Err(format!("{message}\n{STAND_INS}")),
+        // With the list all is said: that none of the tests had an end is as it should be.
+        Event::FileFailed { message } if found.is_err() => {
+            found = Err(format!("{message}\n{STAND_INS}"));
+        }
         _ => {}
     };
     run_file(path, &order, options, &Stop::default(), &mut note)
@@ -126,8 +132,11 @@ impl Worker {
         emit: &mut dyn FnMut(Event),
     ) -> io::Result<Verdict> {
         let mut pending = Vec::new();
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; 64 << 10];
+        let mut trimmer = Trimmer::default();
         loop {
+            // What a file prints without an end has no bearing on how its tests go.
+            let _ = trimmer.look(&self.output);
             let now = Instant::now();
             if let Some(why) = stop.reason() {
                 return Ok(Verdict::Stopped(why));
@@ -153,13 +162,16 @@ impl Worker {
                     Verdict::Ended
                 });
             }
-            pending.extend_from_slice(&buffer[..n]);
-            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = pending.drain(..=end).collect();
-                if let Ok(event) = serde_json::from_slice::<Event>(&line) {
+            for piece in buffer[..n].split_inclusive(|byte| *byte == b'\n') {
+                pending.extend_from_slice(piece);
+                if !piece.ends_with(b"\n") {
+                    continue;
+                }
+                if let Ok(event) = serde_json::from_slice::<Event>(&pending) {
                     story.note(&event, Instant::now());
                     emit(event);
                 }
+                pending.clear();
             }
         }
     }
@@ -198,10 +210,9 @@ impl Worker {
         Ok(status)
     }
 
-    fn output(&mut self) -> io::Result<String> {
-        let mut bytes = Vec::new();
-        self.output.rewind()?;
-        self.output.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    /// What the file printed: the beginning and the end where that is much.
+    fn output(&self) -> io::Result<String> {
+        let bytes = flood::read_parts(self.output.try_clone()?, OUTPUT, OUTPUT)?;
+        Ok(text::escaped(&bytes))
     }
 }

@@ -1,14 +1,45 @@
 //! Reading option tables: every key known, every value of its type.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mlua::{FromLua, Lua, Table, Value};
 
 use super::duration::{DURATION, LuaDuration};
 use super::signature::found;
+use crate::text;
+
+/// The text of a string or a number; None for anything else, and for what is not UTF-8.
+pub(super) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.to_str().ok()?.to_owned()),
+        Value::Integer(_) | Value::Number(_) => value.to_string().ok(),
+        _ => None,
+    }
+}
+
+/// The items of the list in `table`, and whether it has other keys too.
+fn items(table: &Table) -> Result<(Vec<Value>, bool), String> {
+    let mut items = BTreeMap::new();
+    let mut has_others = false;
+    for pair in table.pairs::<Value, Value>() {
+        match pair.map_err(|error| error.to_string())? {
+            (Value::Integer(place), item) => drop(items.insert(place, item)),
+            _ => has_others = true,
+        }
+    }
+    match (1..).zip(items.keys()).find(|(place, key)| place != *key) {
+        Some((place, _)) => Err(format!("item {place} of the list is missing")),
+        None => Ok((items.into_values().collect(), has_others)),
+    }
+}
 
 /// The table of options `{key = value, ...}`; nil counts as empty.
-pub(super) struct Options(Option<Table>);
+pub(super) struct Options {
+    table: Option<Table>,
+    /// A list stands in it too.
+    has_items: bool,
+}
 
 fn wrong_option(key: &str, wanted: &str, value: &Value) -> String {
     format!("`{key}` wants {wanted}, not {}", found(value))
@@ -16,15 +47,21 @@ fn wrong_option(key: &str, wanted: &str, value: &Value) -> String {
 
 impl From<Table> for Options {
     fn from(table: Table) -> Self {
-        Self(Some(table))
+        Self {
+            table: Some(table),
+            has_items: false,
+        }
     }
 }
 
 impl FromLua for Options {
     fn from_lua(value: Value, _lua: &Lua) -> mlua::Result<Self> {
         match value {
-            Value::Nil => Ok(Self(None)),
-            Value::Table(table) => Ok(Self(Some(table))),
+            Value::Nil => Ok(Self {
+                table: None,
+                has_items: false,
+            }),
+            Value::Table(table) => Ok(table.into()),
             other => Err(mlua::Error::FromLuaConversionError {
                 from: other.type_name(),
                 to: "table of options".into(),
@@ -37,10 +74,18 @@ impl FromLua for Options {
 impl Options {
     /// Fails on a key that is not among `known`.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), String> {
-        let Some(table) = &self.0 else { return Ok(()) };
+        let Some(table) = &self.table else {
+            return Ok(());
+        };
         for pair in table.pairs::<Value, Value>() {
             let (key, _) = pair.map_err(|error| error.to_string())?;
-            let name = key.to_string().unwrap_or_default();
+            if self.has_items && key.is_integer() {
+                continue;
+            }
+            let name = match &key {
+                Value::String(key) => text::escaped(&key.as_bytes()),
+                key => found(key),
+            };
             if !matches!(key, Value::String(_)) || !known.contains(&name.as_str()) {
                 return Err(format!(
                     "unknown option `{name}` (known: {})",
@@ -53,7 +98,7 @@ impl Options {
 
     /// The value of `key`, if there is one; `wanted` describes it in the error.
     pub(super) fn get<T: FromLua>(&self, key: &str, wanted: &str) -> Result<Option<T>, String> {
-        let Some(table) = &self.0 else {
+        let Some(table) = &self.table else {
             return Ok(None);
         };
         let value = table.get(key).map_err(|error| error.to_string())?;
@@ -90,25 +135,39 @@ impl Options {
         Ok(duration.map(|duration| duration.0))
     }
 
+    /// The items of a list that stands in the table, beside options.
+    pub(super) fn take_items(&mut self) -> Result<Vec<Value>, String> {
+        self.has_items = true;
+        let table = self.table.as_ref();
+        table.map_or(Ok(Vec::new()), |table| Ok(items(table)?.0))
+    }
+
+    /// The list of strings at `key`, if there is one.
+    pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<String>>, String> {
+        const WANTED: &str = "a list of strings";
+        self.read(key, WANTED, |list| {
+            let (items, has_others) = items(list.as_table()?).ok()?;
+            let texts = items.iter().map(text_of).collect::<Option<_>>();
+            texts.filter(|_| !has_others)
+        })
+    }
+
     /// The list of tables at `key`, each read by `item`; errors say which item is meant.
     pub(super) fn list<T>(
         &self,
         key: &str,
         item: impl Fn(&Self) -> Result<T, String>,
     ) -> Result<Vec<T>, String> {
-        let list: Option<Table> = self.get(key, "a list of tables")?;
-        let Some(list) = list else {
-            return Ok(Vec::new());
-        };
-        if list.raw_len() == 0 && !list.is_empty() {
-            return Err(format!(
-                "`{key}` wants a list of tables: {{{{...}}, {{...}}}}"
-            ));
-        }
-        let tables = list.sequence_values::<Table>().enumerate();
-        let read = |(at, table): (usize, mlua::Result<Table>)| {
-            let table = table.map_err(|_| format!("`{key}` wants a list of tables"))?;
-            item(&Self(Some(table))).map_err(|error| format!("{key}[{}]: {error}", at + 1))
+        const WANTED: &str = "a list of tables: {{...}, {...}}";
+        let tables = self.read(key, WANTED, |list| {
+            let (items, has_others) = items(list.as_table()?).ok()?;
+            let tables = items.into_iter().map(|item| item.as_table().cloned());
+            let tables: Option<Vec<_>> = tables.collect();
+            tables.filter(|_| !has_others)
+        })?;
+        let tables = tables.into_iter().flatten().zip(1..);
+        let read = |(table, place): (Table, usize)| {
+            item(&table.into()).map_err(|error| format!("{key}[{place}]: {error}"))
         };
         tables.map(read).collect()
     }

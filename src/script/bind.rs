@@ -3,12 +3,12 @@
 use std::fmt::Display;
 
 use mlua::{
-    Error, FromLua, FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table,
-    UserData, UserDataRef, Value,
+    Error, FromLua, FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, MetaMethod, MultiValue,
+    Result, Table, UserData, UserDataMethods, UserDataRef, Value,
 };
 
 use super::context::Context;
-use super::signature::wrong_argument;
+use super::signature::{surplus, wrong_argument};
 
 /// A Lua function for the prelude's `wrap`: returns true and results, or false and a message,
 /// which starts with `name`.
@@ -58,6 +58,9 @@ fn arguments<A: FromLuaMulti>(
     first: usize,
     args: MultiValue,
 ) -> std::result::Result<A, String> {
+    if let Some(surplus) = surplus(call, first, args.iter()) {
+        return Err(surplus);
+    }
     A::from_lua_args(args.clone(), first, Some(call), lua).map_err(|error| {
         let Error::BadArgument { pos, cause, .. } = &error else {
             return error.to_string();
@@ -77,6 +80,7 @@ fn plain(rust_type: &str) -> &str {
         "u64" | "u32" => "integer, 0 or more",
         "f64" => "number",
         "String" | "LuaString" => "string",
+        "&str" => "string in UTF-8",
         "Table" => "table",
         other => other,
     }
@@ -134,9 +138,14 @@ impl<'a> Methods<'a> {
 }
 
 /// Gives a userdata type the methods that were registered for `class`.
-pub(super) fn look_up<T, M: mlua::UserDataMethods<T>>(methods: &mut M, class: &'static str) {
-    methods.add_meta_method(mlua::MetaMethod::Index, move |lua, _, name: Value| {
-        let table: Table = lua.named_registry_value(class)?;
-        table.get::<Value>(name)
+pub(super) fn look_up<T, M: UserDataMethods<T>>(methods: &mut M, class: &'static str) {
+    methods.add_meta_method(MetaMethod::Index, move |lua, _, name: Value| {
+        method(lua, class, name)
     });
+}
+
+/// The method of `class` with this name; nil without one.
+pub(super) fn method(lua: &Lua, class: &str, name: Value) -> Result<Value> {
+    let table: Table = lua.named_registry_value(class)?;
+    table.get(name)
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mlua::{Function, Lua, Table, Value};
+use mlua::{Function, Lua, LuaString, Table, Value};
 
 use super::state;
 use crate::config::Config;
 use crate::runner::{Event, TestInfo};
+use crate::text;
 use crate::vm::{Limit, Vm, VmError};
 
 /// How often guests are looked after while a test sleeps.
@@ -20,7 +21,10 @@ pub(super) type SharedVm = Rc<RefCell<Vm>>;
 
 /// A test, as its file declared it.
 pub(super) struct Declared {
+    /// Its name as reports show it.
     pub(super) name: String,
+    /// The same as its file gave it.
+    pub(super) own_name: LuaString,
     pub(super) meta: Table,
     pub(super) run: Function,
 }
@@ -28,9 +32,10 @@ pub(super) struct Declared {
 impl Declared {
     /// What the runner knows of it. Tags are a list of words, or one word.
     pub(super) fn info(&self) -> TestInfo {
+        let text = |tag: LuaString| text::escaped(&tag.as_bytes());
         let tags = match self.meta.get("tags") {
-            Ok(Value::String(tag)) => vec![tag.to_string_lossy()],
-            Ok(Value::Table(tags)) => tags.sequence_values().flatten().collect(),
+            Ok(Value::String(tag)) => vec![text(tag)],
+            Ok(Value::Table(tags)) => tags.sequence_values().flatten().map(text).collect(),
             _ => Vec::new(),
         };
         TestInfo {

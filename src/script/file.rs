@@ -3,19 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mlua::{Function, HookTriggers, IntoLua, Lua, Table, Value, Variadic, VmState};
+use mlua::{HookTriggers, Lua, LuaString, Table, Value, Variadic, VmState};
 
 use super::arguments::Options;
 use super::bind::native;
 use super::context::{Context, Declared};
 use super::duration::LuaDuration;
+use super::raised::{self, clean};
 use super::{disk, globals, keep, vm};
 use crate::config::Config;
 use crate::runner::{Event, Order, Outcome, TestInfo};
+use crate::text;
 use crate::vm::Limit;
 
 /// How often Lua looks at the clock: every so many of its instructions.
 const LOOK_EVERY: u32 = 100_000;
+/// Most bytes of a test's name.
+const LONGEST_NAME: usize = 1000;
 
 /// How to run a file.
 #[derive(Clone, Debug)]
@@ -32,9 +36,9 @@ pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     let context = Context::new(config, emit);
     context.set_cold(order.cold);
     let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
-    let loaded = set_up(&context, order.list).and_then(|()| load(&context, path, timeout));
-    if let Err(error) = loaded {
-        let message = with_consoles(&context, &clean(&error));
+    let ready = set_up(&context, order.list).map_err(|error| clean(&error));
+    if let Err(message) = ready.and_then(|()| load(&context, path, timeout)) {
+        let message = with_consoles(&context, &message);
         context.emit(Event::FileFailed { message });
         if order.keep {
             keep::keep_vms(&context);
@@ -72,13 +76,8 @@ fn run_tests(context: &Context, order: &Order, timeout: Duration) {
         return;
     }
     for name in missing {
-        let message = "the file does not declare this test any more".into();
-        context.emit(Event::Finished {
-            test: name,
-            outcome: Outcome::Failed { message },
-            seconds: 0.0,
-            attempts: 1,
-        });
+        let reason = "the file does not declare this test any more".into();
+        context.emit(never_started(name, Outcome::NotRun { reason }));
     }
     let mut failures = 0;
     for test in &tests {
@@ -93,18 +92,19 @@ fn run_tests(context: &Context, order: &Order, timeout: Duration) {
 }
 
 /// Runs the file's own code, which declares the tests.
-fn load(context: &Context, path: &Path, timeout: Duration) -> mlua::Result<()> {
+fn load(context: &Context, path: &Path, timeout: Duration) -> Result<(), String> {
     let lua = context.lua();
-    extend_package_path(
-        lua,
-        &context.config().folder,
-        &context.config().provium.roots,
-    )?;
-    let source = std::fs::read(path).map_err(mlua::Error::external)?;
+    let read = || {
+        let roots = &context.config().provium.roots;
+        extend_package_path(lua, &context.config().folder, roots)?;
+        let source = std::fs::read(path).map_err(mlua::Error::external)?;
+        let file = lua.load(source).set_name(format!("@{}", text::path(path)));
+        file.into_function()
+    };
+    let file = read().map_err(|error| clean(&error))?;
     context.limit().set(Some(Instant::now() + timeout));
-    lua.load(source)
-        .set_name(format!("@{}", path.display()))
-        .exec()
+    let raised = raised::call(context, &file, (), || None).map_err(|error| clean(&error))?;
+    raised.map(drop).map_err(|raised| raised.text)
 }
 
 /// Gives the Lua state what every test file finds. With `list` VMs are stand-ins.
@@ -119,14 +119,21 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
     natives.set("provium_vm", vm::provium_vm(context)?)?;
     natives.set("provium_boot", vm::provium_boot(context)?)?;
     natives.set("provium_shutdown", vm::provium_shutdown(context)?)?;
+    natives.set("provium_claim", vm::provium_claim(context)?)?;
+    natives.set("find_vm", vm::find_vm(context)?)?;
+    natives.set("is_name_of", vm::is_name_of(context)?)?;
     globals::add(context, &natives)?;
     let shared = context.clone();
-    let log = lua.create_function(move |_, text: mlua::LuaString| {
-        let text = text.to_string_lossy();
+    let log = lua.create_function(move |_, text: LuaString| {
+        let text = text::message(&text.as_bytes());
         shared.emit(Event::Log { text });
         Ok(())
     })?;
     natives.set("log", log)?;
+    let short = lua.create_function(|lua, value: LuaString| {
+        lua.create_string(text::shortened(&value.as_bytes(), text::LONGEST_VALUE))
+    })?;
+    natives.set("short", short)?;
     natives.set("listing", list)?;
     let prelude = lua
         .load(include_str!("../../lua/prelude.lua"))
@@ -180,7 +187,14 @@ fn declare(context: &Context, args: &[Value]) -> Result<(), String> {
         ] => (name, Some(meta), run),
         _ => return Err("test(name, [meta,] fn): bad arguments".into()),
     };
-    let name = name.to_string_lossy();
+    let own_name = name.clone();
+    let name = text::escaped(&name.as_bytes());
+    if name.len() > LONGEST_NAME {
+        let len = name.len();
+        return Err(format!(
+            "test: a name has at most {LONGEST_NAME} bytes, this one has {len}"
+        ));
+    }
     if context.is_loaded() {
         return Err(format!(
             "test: `{name}` is declared while tests run; declare it at file level"
@@ -198,6 +212,7 @@ fn declare(context: &Context, args: &[Value]) -> Result<(), String> {
         meta,
         run: run.clone(),
         name: name.clone(),
+        own_name,
     };
     match context.declare(test) {
         true => Ok(()),
@@ -231,6 +246,11 @@ fn check_meta(meta: &Table) -> Result<(), String> {
 
 /// Runs a test; whether it failed.
 fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration) -> bool {
+    if let Some(reason) = left_out(context, test, order.include_slow) {
+        let outcome = Outcome::Skipped { reason };
+        context.emit(never_started(test.name.clone(), outcome));
+        return false;
+    }
     let own: Option<LuaDuration> = test.meta.get("timeout").unwrap_or_default();
     let timeout = own.map_or(timeout, |own| own.0);
     context.emit(Event::Started {
@@ -240,8 +260,7 @@ fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration
     let started = Instant::now();
     context.limit().set(Some(started + timeout));
     let mark = context.vm_count();
-    let outcome = outcome(context, test, order.include_slow);
-    let outcome = outcome.map_err(|error| clean(&error));
+    let outcome = outcome(context, test);
     // However a test swallows the error that says so: its time is up.
     let outcome = match context.limit().check().is_err() {
         true => outcome.and(Err(too_late(timeout))),
@@ -276,88 +295,53 @@ fn too_late(timeout: Duration) -> String {
     format!("the test's time is up: it took longer than {limit}s, and a pcall caught the error")
 }
 
-fn outcome(context: &Context, test: &Declared, include_slow: bool) -> mlua::Result<Outcome> {
-    if let Some(reason) = context.todo() {
-        return Ok(Outcome::Skipped { reason });
+/// Why a test does not even start, if it does not.
+fn left_out(context: &Context, test: &Declared, include_slow: bool) -> Option<String> {
+    let is_slow = || test.meta.get("slow").unwrap_or(false);
+    match (context.todo(), test.meta.get("skip").unwrap_or(Value::Nil)) {
+        (Some(reason), _) => Some(reason),
+        (None, Value::String(reason)) => Some(text::message(&reason.as_bytes())),
+        (None, Value::Boolean(true)) => Some("skip".into()),
+        _ if is_slow() && !include_slow => Some("slow: run it with --include-slow".into()),
+        _ => None,
     }
-    if test.meta.get::<bool>("slow")? && !include_slow {
-        let reason = "slow: run it with --include-slow".into();
-        return Ok(Outcome::Skipped { reason });
+}
+
+fn never_started(test: String, outcome: Outcome) -> Event {
+    Event::Finished {
+        test,
+        outcome,
+        seconds: 0.0,
+        attempts: 0,
     }
-    match test.meta.get("skip")? {
-        Value::Nil | Value::Boolean(false) => {}
-        Value::String(reason) => {
-            let reason = reason.to_string_lossy();
-            return Ok(Outcome::Skipped { reason });
-        }
-        _ => {
-            return Ok(Outcome::Skipped {
-                reason: "skip".into(),
-            });
-        }
+}
+
+/// Runs a test to its end; Err is why it failed.
+fn outcome(context: &Context, test: &Declared) -> Result<Outcome, String> {
+    let t: mlua::Result<Table> =
+        context.prelude("new_t", (test.own_name.clone(), test.meta.clone()));
+    let t = t.map_err(|error| clean(&error))?;
+    let of_t = |field: &str| t.raw_get::<Option<LuaString>>(field).unwrap_or_default();
+    let shared = t.clone();
+    let skip = move || shared.raw_get("skip_error").unwrap_or_default();
+    let raised = raised::call(context, &test.run, &t, skip).map_err(|error| clean(&error))?;
+    if let Err(raised) = raised
+        && !raised.has_mark
+    {
+        return Err(raised.text);
     }
-    let t: Table = context.prelude("new_t", (test.name.as_str(), test.meta.clone()))?;
-    let error = call(context, &test.run, &t)?;
-    let skipped: Option<String> = t.get("skipped")?;
-    let skips = |error: &String| {
-        let reason = skipped.as_ref();
-        reason.is_some_and(|reason| error.contains(&format!("skipped: {reason}")))
-    };
-    if let Some(error) = error.filter(|error| !skips(error)) {
-        return Err(mlua::Error::runtime(error));
-    }
-    if let Some(failed) = t.get::<Option<String>>("failed")? {
-        return Err(mlua::Error::runtime(format!(
+    if let Some(failed) = of_t("failed") {
+        let failed = text::message(&failed.as_bytes());
+        return Err(format!(
             "{failed} (the error was caught by a pcall; the test fails all the same)"
-        )));
+        ));
     }
-    Ok(match skipped {
-        Some(reason) => Outcome::Skipped { reason },
+    Ok(match of_t("skipped") {
+        Some(reason) => Outcome::Skipped {
+            reason: text::message(&reason.as_bytes()),
+        },
         None => Outcome::Passed,
     })
-}
-
-/// Calls a test's function; what it raises, with the traceback.
-fn call(context: &Context, run: &Function, t: &Table) -> mlua::Result<Option<String>> {
-    // Nothing in Lua may stand in between: it would not get far once the time is up.
-    let traceback = context.of_prelude("traceback")?;
-    let handler = context.lua().create_function(move |lua, error: Value| {
-        let error = match error {
-            // The traceback would end at a zero.
-            Value::String(text) => lua
-                .create_string(escape_zeros(&text.as_bytes()))?
-                .into_lua(lua)?,
-            error => error,
-        };
-        traceback.call::<Value>(error)
-    })?;
-    let (ok, error): (bool, Value) = context.prelude("xpcall", (run, handler, t))?;
-    Ok(match error {
-        _ if ok => None,
-        Value::Error(error) => Some(clean(&error)),
-        // What `error()` raises leaves but the traceback.
-        Value::String(text) if text.as_bytes().starts_with(b"stack traceback:") => {
-            Some(format!("nil\n{}", text.to_string_lossy()))
-        }
-        error => Some(error.to_string()?),
-    })
-}
-
-/// The message and the traceback, without what is ours.
-pub(super) fn clean(error: &mlua::Error) -> String {
-    let text = match error {
-        mlua::Error::RuntimeError(text) => text.clone(),
-        mlua::Error::SyntaxError { message, .. } => message.clone(),
-        mlua::Error::CallbackError { cause, traceback } => format!("{cause}\n{traceback}"),
-        other => other.to_string(),
-    };
-    let ours = |line: &&str| !line.starts_with("\t[C]") && !line.starts_with("\tprovium:");
-    text.lines().filter(ours).collect::<Vec<_>>().join("\n")
-}
-
-fn escape_zeros(text: &[u8]) -> Vec<u8> {
-    let pieces: Vec<_> = text.split(|byte| *byte == 0).collect();
-    pieces.join(&b"\\0"[..])
 }
 
 /// Adds the end of the console of every VM that is open.

@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use mlua::{Function, Lua, LuaSerdeExt, Table, Value};
+use mlua::{Function, Lua, LuaSerdeExt, LuaString, Table, Value, Variadic};
 
 use super::arguments::Options;
 use super::bind::native;
 use super::context::Context;
 use super::duration::LuaDuration;
 use super::json;
-use super::signature::wrong_argument;
+use super::signature::{surplus, wrong_argument};
+use crate::text;
 use crate::vm::VmError;
 
 /// Adds them to the table that the prelude gets.
@@ -29,13 +30,19 @@ pub(super) fn add(context: &Context, natives: &Table) -> mlua::Result<()> {
         Ok(format!("{call}: {what}"))
     };
     natives.set("wrong_argument", lua.create_function(wrong)?)?;
+    let more = |_: &Lua, (call, args): (String, Variadic<Value>)| {
+        let what = surplus(&call, 1, args.iter());
+        Ok(what.map(|what| format!("{call}: {what}")))
+    };
+    natives.set("surplus", lua.create_function(more)?)?;
     let encode = native(lua, "json.encode", json::encode)?;
     natives.set("json_encode", encode)?;
     let decode = native(lua, "json.decode", json::decode)?;
     natives.set("json_decode", decode)?;
     natives.set("json_null", lua.null())?;
     let shared = context.clone();
-    let todo = move |_: &Lua, reason: Option<String>| {
+    let todo = move |_: &Lua, reason: Option<LuaString>| {
+        let reason = reason.map(|reason| text::message(&reason.as_bytes()));
         shared.set_todo(reason.unwrap_or_else(|| "todo".into()));
         Ok::<_, VmError>(())
     };
@@ -50,7 +57,8 @@ fn wait_options(_: &Lua, args: (Function, Options)) -> Result<(f64, f64, String)
         let given = options.duration(key)?;
         Ok::<_, String>(given.map_or(default, |given| given.as_secs_f64()))
     };
-    let desc = options.get("desc", "a string")?;
+    let desc: Option<LuaString> = options.get("desc", "a string")?;
+    let desc = desc.map(|desc| text::message(&desc.as_bytes()));
     Ok((
         seconds("timeout", 10.0)?,
         seconds("interval", 0.1)?,

@@ -12,6 +12,8 @@ mod files;
 mod globals;
 mod json;
 mod keep;
+mod raised;
+mod run;
 mod session;
 mod signature;
 mod state;

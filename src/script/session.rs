@@ -6,9 +6,11 @@ use std::sync::atomic::AtomicBool;
 use mlua::{Lua, MultiValue, Table, Value};
 
 use super::context::Context;
-use super::file::{clean, set_up};
+use super::file::set_up;
+use super::raised::{self, clean};
 use crate::config::Config;
 use crate::runner::Event;
+use crate::text;
 
 /// An open session. Its VMs end with it.
 pub struct Session(Context);
@@ -63,7 +65,7 @@ impl Session {
     pub fn open(config: Config) -> Result<Self, String> {
         let show = |event| {
             if let Event::Log { text } = event {
-                println!("{text}");
+                println!("{}", text::harmless(&text));
             }
         };
         let context = Context::new(config, Box::new(show));
@@ -89,12 +91,12 @@ impl Session {
     /// Evaluates an expression or runs statements.
     pub fn evaluate(&self, text: &str) -> Evaluated {
         let lua = self.0.lua();
-        let result = match lua.load(format!("return {text}")).set_name("=repl").eval() {
-            Err(mlua::Error::SyntaxError { .. }) => lua.load(text).set_name("=repl").eval(),
-            result => result,
-        };
+        let load = |text: &str| lua.load(text).set_name("=repl").into_function();
+        let function = load(&format!("return {text}")).or_else(|_| load(text));
+        let result = function.and_then(|function| raised::call(&self.0, &function, (), || None));
         match result {
-            Ok(values) => Evaluated::Value(show(lua, &values)),
+            Ok(Ok(values)) => Evaluated::Value(show(lua, &values)),
+            Ok(Err(raised)) => Evaluated::Failed(raised.text),
             Err(mlua::Error::SyntaxError {
                 incomplete_input: true,
                 ..
@@ -127,7 +129,10 @@ fn show(lua: &Lua, values: &MultiValue) -> String {
             .globals()
             .get::<mlua::Function>("tostring")
             .and_then(|tostring| tostring.call::<mlua::LuaString>(value))
-            .map_or_else(|error| error.to_string(), |text| text.to_string_lossy()),
+            .map_or_else(
+                |error| error.to_string(),
+                |text| text::escaped(&text.as_bytes()),
+            ),
     };
     values.iter().map(tostring).collect::<Vec<_>>().join("\t")
 }

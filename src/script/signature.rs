@@ -3,6 +3,8 @@
 
 use mlua::Value;
 
+use crate::text;
+
 const STUBS: &str = include_str!("../../lua/meta/provium.lua");
 
 /// Most characters of a text that an error shows.
@@ -19,13 +21,42 @@ pub(super) fn wrong_argument(call: &str, position: usize, expected: &str, value:
     format!("argument {position}{name}: expected {expected}, got {found}")
 }
 
+/// What is wrong with the first of `args` that `call` has no parameter for, if there is one; the
+/// first of them is at position `first`. A nil says nothing and may stand anywhere.
+pub(super) fn surplus<'a>(
+    call: &str,
+    first: usize,
+    args: impl Iterator<Item = &'a Value>,
+) -> Option<String> {
+    let parameters = parameters(call)?;
+    let most = parameters
+        .split(", ")
+        .filter(|name| !name.is_empty())
+        .count();
+    let mut surplus = (first..).zip(args).filter(|(place, _)| *place > most);
+    let (position, value) = surplus.find(|(_, value)| !value.is_nil())?;
+    let takes = match parameters {
+        "" => "takes none".to_owned(),
+        names => format!("takes ({names})"),
+    };
+    let found = found(value);
+    Some(format!(
+        "argument {position} is one too many: {call} {takes}, got {found}"
+    ))
+}
+
 fn parameter(call: &str, position: usize) -> Option<&'static str> {
+    parameters(call)?.split(", ").nth(position - 1)
+}
+
+/// The names of the parameters of `call`, with commas between them; None for an unknown call.
+fn parameters(call: &str) -> Option<&'static str> {
     let of_call = |line: &'static str| {
         let (name, rest) = line.strip_prefix("function ")?.split_once('(')?;
         name.eq_ignore_ascii_case(call).then_some(rest)
     };
     let (parameters, _) = STUBS.lines().find_map(of_call)?.split_once(')')?;
-    parameters.split(", ").nth(position - 1)
+    Some(parameters)
 }
 
 /// A value, as an error shows it.
@@ -36,13 +67,28 @@ pub(super) fn found(value: &Value) -> String {
         Value::Integer(number) => number.to_string(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => {
-            let text = text.to_string_lossy();
+            let bytes = text.as_bytes();
+            // Enough for so many characters.
+            let text = text::escaped(&bytes[..bytes.len().min(4 * SHOWN)]);
             let short: String = text.chars().take(SHOWN).collect();
-            let more = if short.len() < text.len() { "..." } else { "" };
-            format!("{short:?}{more}")
+            let more = if text.len() > short.len() || bytes.len() > 4 * SHOWN {
+                "..."
+            } else {
+                ""
+            };
+            format!("\"{}\"{more}", quoted(&short))
         }
         other => format!("a {}", other.type_name()),
     }
+}
+
+/// As `{:?}` has it, but for the backslashes, which may be those of an escape.
+fn quoted(text: &str) -> String {
+    let escape = |c: char| match c {
+        '\\' => "\\".into(),
+        c => c.escape_debug().to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]
@@ -56,6 +102,21 @@ mod tests {
         assert_eq!(parameter("wait_until", 1), Some("pred"));
         assert_eq!(parameter("disk:read_sectors", 3), None);
         assert_eq!(parameter("disk:no_such_call", 1), None);
+    }
+
+    #[test]
+    fn an_argument_that_no_parameter_is_for_is_named() {
+        let some = |value: i64| Value::Integer(value);
+        let args = [some(1), some(2), Value::Nil];
+        assert_eq!(surplus("disk:read_sectors", 1, args.iter()), None);
+        let more = [some(1), some(2), Value::Nil, some(7)];
+        let expected = "argument 4 is one too many: disk:read_sectors takes (offset, n), got 7";
+        let found = surplus("disk:read_sectors", 1, more.iter());
+        assert_eq!(found.as_deref(), Some(expected));
+        let expected = "argument 1 is one too many: vm:spawn_worker takes none, got 1";
+        let found = surplus("vm:spawn_worker", 1, args[..1].iter());
+        assert_eq!(found.as_deref(), Some(expected));
+        assert_eq!(surplus("disk:no_such_call", 1, args.iter()), None);
     }
 
     #[test]

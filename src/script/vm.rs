@@ -1,24 +1,22 @@
-//! `provium:vm`, and the VM with its console, clock and processes.
+//! `provium:vm`, and the VM with its console and clock.
 
-use std::cell::RefCell;
 use std::sync::Once;
 use std::time::Duration;
 
-use mlua::{IntoLua, Table, UserData, UserDataMethods, Value, Variadic};
+use mlua::{Function, IntoLua, Lua, MetaMethod, UserData, UserDataMethods, Value};
 
 use super::arguments::Options;
-use super::bind::{Methods, look_up, native};
+use super::bind::{Methods, look_up, method, native};
 use super::context::{Context, SharedVm};
 use super::disk::Disk;
 use super::duration::LuaDuration;
-use super::signature::wrong_argument;
+use super::run;
 use super::vm_options::{attach_options, boot_options};
 use crate::runner::Event;
 use crate::sys;
-use crate::vm::{self, BootOptions, Exit, RunResult, State, VmError};
+use crate::vm::{self, BootOptions, State, VmError};
 
 pub(super) const VM: &str = "vm";
-const PROCESS: &str = "process";
 const CONSOLE: &str = "console";
 const CLOCK: &str = "clock";
 
@@ -30,21 +28,20 @@ const EXPECT: Duration = Duration::from_secs(30);
 const DISK_MEMORY: usize = 48 << 20;
 
 pub(super) struct Vm(pub(super) SharedVm);
-struct Process {
-    vm: SharedVm,
-    process: RefCell<vm::Process>,
-}
 struct Console(SharedVm);
 struct Clock(SharedVm);
 
 impl UserData for Vm {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        look_up(methods, VM);
-    }
-}
-impl UserData for Process {
-    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        look_up(methods, PROCESS);
+        // What never changes is a field as well as a method: the prelude lets its text be called.
+        methods.add_meta_method(MetaMethod::Index, |lua, vm, key: Value| {
+            let vm = vm.0.borrow();
+            match key.as_string().map(|key| key.to_string_lossy()).as_deref() {
+                Some("name") => vm.name().into_lua(lua),
+                Some("profile") => vm.profile().into_lua(lua),
+                _ => method(lua, VM, key),
+            }
+        });
     }
 }
 impl UserData for Console {
@@ -59,7 +56,7 @@ impl UserData for Clock {
 }
 
 /// The native of `provium:boot()`: boots all VMs of the scope that are not booted.
-pub(super) fn provium_boot(context: &Context) -> mlua::Result<mlua::Function> {
+pub(super) fn provium_boot(context: &Context) -> mlua::Result<Function> {
     let shared = context.clone();
     native(context.lua(), "provium:boot", move |_, _: Value| {
         for vm in shared.scope() {
@@ -82,7 +79,7 @@ fn boot(context: &Context, vm: &SharedVm, options: BootOptions) -> Result<(), Vm
 }
 
 /// The native of `provium:shutdown()`: shuts all VMs of the scope down that are booted.
-pub(super) fn provium_shutdown(context: &Context) -> mlua::Result<mlua::Function> {
+pub(super) fn provium_shutdown(context: &Context) -> mlua::Result<Function> {
     let shared = context.clone();
     native(context.lua(), "provium:shutdown", move |_, _: Value| {
         for vm in shared.scope() {
@@ -95,9 +92,40 @@ pub(super) fn provium_shutdown(context: &Context) -> mlua::Result<mlua::Function
     })
 }
 
+/// The native of `provium:claim(resources)`, with which other runners plan: nothing is reserved.
+pub(super) fn provium_claim(context: &Context) -> mlua::Result<Function> {
+    native(context.lua(), "provium:claim", |_, _: (Value, Value)| {
+        Ok::<_, VmError>(())
+    })
+}
+
+/// A function that finds the VM of a name; nil without one.
+pub(super) fn find_vm(context: &Context) -> mlua::Result<Function> {
+    let shared = context.clone();
+    let find = move |_: &Lua, name: Value| {
+        let name = name.as_string().map(|name| name.to_string_lossy());
+        Ok(name.and_then(|name| shared.find_vm(&name)).map(Vm))
+    };
+    context.lua().create_function(find)
+}
+
+/// A function that tells whether a text is the name of an object, or of its profile.
+pub(super) fn is_name_of(context: &Context) -> mlua::Result<Function> {
+    let is_name = |_: &Lua, (text, object): (Value, Value)| {
+        let object = object.as_userdata().and_then(|it| it.borrow::<Vm>().ok());
+        let is_name = object.is_some_and(|vm| {
+            let vm = vm.0.borrow();
+            text.as_string()
+                .is_some_and(|text| *text == vm.name() || *text == vm.profile())
+        });
+        Ok(is_name)
+    };
+    context.lua().create_function(is_name)
+}
+
 /// The native of `provium:vm(name)` and `provium:vm(name, profile, opts?)`. The options are those of
 /// `vm:boot`, which may say otherwise.
-pub(super) fn provium_vm(context: &Context) -> mlua::Result<mlua::Function> {
+pub(super) fn provium_vm(context: &Context) -> mlua::Result<Function> {
     let shared = context.clone();
     native(
         context.lua(),
@@ -135,7 +163,7 @@ fn create(
 /// Adds the methods of a VM and of what belongs to it.
 pub(super) fn register(context: &Context) -> mlua::Result<()> {
     register_vm(context)?;
-    register_running(context)?;
+    run::register(context)?;
     register_console(context)?;
     register_clock(context)
 }
@@ -188,75 +216,13 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
         })
     })?;
     super::files::add(&methods)?;
-    let shared = context.clone();
-    methods.add("vm:spawn_worker", move |_, vm: &Vm, ()| {
-        shared.prelude::<Table>("new_worker", Vm(vm.0.clone()))
-    })?;
     methods.add("vm:console", |_, vm: &Vm, ()| {
         Ok::<_, VmError>(Console(vm.0.clone()))
     })?;
     methods.add("vm:clock", |_, vm: &Vm, ()| {
         Ok::<_, VmError>(Clock(vm.0.clone()))
     })?;
-    let shared = context.clone();
-    methods.add("vm:run", move |_, vm: &Vm, args: Variadic<Value>| {
-        let command = command("vm:run", &args)?;
-        let result = said(vm.0.borrow_mut().run(&command))?;
-        run_result(&shared, &result)
-    })?;
-    methods.add("vm:run_async", |_, vm: &Vm, args: Variadic<Value>| {
-        let command = command("vm:run_async", &args)?;
-        if command.timeout.is_some() {
-            return Err(
-                "`timeout` is not honoured here; pass it to `proc:wait(timeout)` instead".into(),
-            );
-        }
-        let process = said(vm.0.borrow_mut().start(&command))?;
-        Ok::<_, String>(Process {
-            vm: vm.0.clone(),
-            process: process.into(),
-        })
-    })?;
-    methods.register()
-}
-
-fn register_running(context: &Context) -> mlua::Result<()> {
-    let methods = Methods::of(context, PROCESS)?;
-    let shared = context.clone();
-    methods.add(
-        "process:wait",
-        move |_, this: &Process, timeout: Option<LuaDuration>| {
-            let timeout = timeout.map(|timeout| timeout.0);
-            let waited = this
-                .vm
-                .borrow_mut()
-                .wait(&mut this.process.borrow_mut(), timeout);
-            let result = said(waited)?;
-            run_result(&shared, &result)
-        },
-    )?;
-    methods.add(
-        "process:kill",
-        |_, this: &Process, signal: Option<String>| {
-            let signal = signal.unwrap_or_else(|| "TERM".into());
-            this.vm
-                .borrow_mut()
-                .kill(&mut this.process.borrow_mut(), &signal)
-        },
-    )?;
-    methods.add("process:status", |_, this: &Process, ()| {
-        let mut vm = this.vm.borrow_mut();
-        let result = vm.poll(&mut this.process.borrow_mut())?;
-        Ok::<_, VmError>(result.map_or("running", |result| result.status()))
-    })?;
-    methods.add("process:close", |_, this: &Process, ()| {
-        this.vm
-            .borrow_mut()
-            .kill(&mut this.process.borrow_mut(), "KILL")
-    })?;
-    methods.add("process:pid", |_, this: &Process, ()| {
-        Ok::<_, VmError>(this.process.borrow().pid())
-    })?;
+    run::add(&methods, context)?;
     methods.register()
 }
 
@@ -271,6 +237,8 @@ fn register_console(context: &Context) -> mlua::Result<()> {
             console.0.borrow_mut().type_in(&text.as_bytes())
         },
     )?;
+    // It stays open as long as its VM.
+    methods.add("console:close", |_, _: &Console, ()| Ok::<_, VmError>(()))?;
     type Expect = (String, Option<LuaDuration>);
     methods.add(
         "console:expect",
@@ -300,6 +268,9 @@ fn register_clock(context: &Context) -> mlua::Result<()> {
         let time = (seconds * 1e9) as i64;
         clock.0.borrow_mut().set_time("clock:set", time)
     })?;
+    methods.add("clock:set_ns", |_, clock: &Clock, nanoseconds: i64| {
+        clock.0.borrow_mut().set_time("clock:set_ns", nanoseconds)
+    })?;
     methods.add("clock:advance", |_, clock: &Clock, by: LuaDuration| {
         let mut vm = clock.0.borrow_mut();
         let time = vm.time("clock:advance")?;
@@ -310,73 +281,4 @@ fn register_clock(context: &Context) -> mlua::Result<()> {
 
 fn said<T>(result: Result<T, VmError>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
-}
-
-/// `(text)`, `(program, {args...})` or `(program, {args=, env=, cwd=, stdin=, timeout=})`.
-fn command(call: &str, args: &[Value]) -> Result<vm::Command, String> {
-    let Some(Value::String(first)) = args.first() else {
-        return Err("first argument must be a string".into());
-    };
-    let first = first.to_string_lossy();
-    let options = match args.get(1) {
-        None | Some(Value::Nil) => return Ok(vm::Command::shell(&first)),
-        Some(Value::Table(table)) => table.clone(),
-        Some(other) => {
-            let expected = "table of arguments or options";
-            return Err(wrong_argument(call, 2, expected, other));
-        }
-    };
-    let mut command = vm::Command {
-        program: first,
-        ..vm::Command::default()
-    };
-    if options.raw_len() > 0 {
-        command.args = options
-            .sequence_values()
-            .collect::<mlua::Result<_>>()
-            .map_err(|_| format!("{call} wants arguments that are strings"))?;
-        return Ok(command);
-    }
-    read_command_options(&mut command, &options.into())?;
-    Ok(command)
-}
-
-fn read_command_options(command: &mut vm::Command, options: &Options) -> Result<(), String> {
-    options.only(&["args", "env", "cwd", "stdin", "timeout"])?;
-    command.args = options
-        .get("args", "a list of strings")?
-        .unwrap_or_default();
-    command.cwd = options.get("cwd", "a path in the guest")?;
-    let stdin: Option<mlua::LuaString> = options.get("stdin", "a string")?;
-    command.stdin = stdin.map(|stdin| stdin.as_bytes().to_vec());
-    command.timeout = options.duration("timeout")?;
-    let env: Option<Table> = options.get("env", "a table of strings")?;
-    for pair in env.iter().flat_map(Table::pairs::<String, String>) {
-        let (key, value) = pair.map_err(|_| "`env` wants strings for names and values")?;
-        command.env.push(format!("{key}={value}"));
-    }
-    Ok(())
-}
-
-fn run_result(context: &Context, result: &RunResult) -> Result<Value, String> {
-    let fields = || {
-        let lua = context.lua();
-        let fields = lua.create_table()?;
-        fields.set("exit_code", result.exit_code())?;
-        fields.set("stdout", lua.create_string(&result.stdout)?)?;
-        fields.set("stderr", lua.create_string(&result.stderr)?)?;
-        fields.set("status", result.status())?;
-        fields.set("timed_out", result.exit == Exit::TimedOut)?;
-        fields.set("truncated", result.truncated)?;
-        if result.truncated {
-            let text = "a command in the guest printed more than 16 MiB; the rest is lost";
-            context.emit(Event::Log { text: text.into() });
-        }
-        if let Exit::Signalled(signal) = result.exit {
-            fields.set("signal", signal)?;
-        }
-        let result: Table = context.prelude("new_result", fields)?;
-        result.into_lua(lua)
-    };
-    fields().map_err(|error: mlua::Error| error.to_string())
 }

@@ -7,6 +7,7 @@ use mlua::{LuaString, Value};
 use super::arguments::Options;
 use super::disk_policy::NO_CACHE;
 use crate::config::{CPUS, MEMORY, cpus, memory};
+use crate::disk_options::DiskOptions;
 use crate::size::parse_size;
 use crate::vm::{AttachOptions, BootDisk, BootFile, BootImage, BootOptions};
 
@@ -57,7 +58,7 @@ pub(super) fn file_mode(options: &Options, key: &str) -> Result<Option<u32>, Str
 }
 
 fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
-    disk.only(&["path", "scratch", "id", "readonly"])?;
+    disk.only(&["path", "scratch", "id", "readonly", "fixed"])?;
     let path: Option<String> = disk.get("path", "the path of an image")?;
     let scratch: Option<String> = disk.get("scratch", "a size such as \"256M\"")?;
     let image =
@@ -71,7 +72,10 @@ fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
     Ok(BootDisk {
         id: disk.get("id", "a string")?,
         image,
-        read_only: disk.flag("readonly")?,
+        served: DiskOptions {
+            read_only: disk.flag("readonly")?,
+            fixed: fixed(disk)?,
+        },
     })
 }
 
@@ -84,13 +88,22 @@ fn refuse_mediated(options: &Options) -> Result<(), String> {
 }
 
 pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String> {
-    options.only(&["id", "size", "image", "mediated"])?;
+    options.only(&["id", "size", "image", "fixed", "mediated"])?;
     refuse_mediated(options)?;
     let image: Option<String> = options.get("image", "a path")?;
     Ok(AttachOptions {
         id: options.get("id", "a string")?,
         size: options.get("size", "a whole number of bytes, 0 or more")?,
         image: image.map(PathBuf::from),
-        read_only: false,
+        served: DiskOptions {
+            read_only: false,
+            fixed: fixed(options)?,
+        },
     })
+}
+
+/// A real disk does not grow, and so none of a VM does unless the test says so.
+fn fixed(disk: &Options) -> Result<bool, String> {
+    let fixed = disk.read("fixed", "true or false", Value::as_boolean)?;
+    Ok(fixed.unwrap_or(true))
 }

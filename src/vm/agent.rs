@@ -1,5 +1,6 @@
 //! The guest agent: commands in the guest.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use qapi::{ExecuteError, Qga, Stream};
 use serde::Deserialize;
 
 use super::channel::{Channel, is_gone};
+use super::files::read_file;
 use super::raw::Raw;
 use super::{Command, RunResult, VmError};
 
@@ -90,11 +92,30 @@ impl Agent {
 
     /// Starts `command` and returns its process ID in the guest.
     pub(super) fn start(&mut self, command: &Command, well: Well<'_>) -> Result<i64, VmError> {
-        let (path, args) = command.words();
+        let env = self.environment(command, well)?;
+        let direct = command.as_started();
+        let refused = match self.spawn(&direct, env.clone(), well) {
+            Err(VmError::Agent(text)) => text,
+            started => return started,
+        };
+        // The program may be missing: what the shell makes of that is the same for all commands.
+        let error = format!("cannot run `{}`: {refused}", command.program);
+        match self.spawn(&command.through_shell(), env, well) {
+            Err(VmError::Agent(_)) => Err(VmError::Agent(error)),
+            started => started,
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        command: &Command,
+        env: Option<Vec<String>>,
+        well: Well<'_>,
+    ) -> Result<i64, VmError> {
         let exec = guest_exec {
-            path,
-            arg: Some(args),
-            env: (!command.env.is_empty()).then(|| with_path(&command.env)),
+            path: command.program.clone(),
+            arg: Some(command.args.clone()),
+            env,
             input_data: command.stdin.clone(),
             capture_output: None,
         };
@@ -102,15 +123,29 @@ impl Agent {
             .map_err(|error| VmError::Agent(format!("guest-exec: {error}")))?;
         // The generated type has a form that agents before QEMU 8 do not understand.
         arguments["capture-output"] = true.into();
-        let started = self.execute(&Raw::<guest_exec>::new(arguments), well);
-        started
-            .map(|started| started.pid)
-            .map_err(|error| match error {
-                VmError::Agent(text) => {
-                    VmError::Agent(format!("cannot run `{}`: {text}", command.program))
-                }
-                other => other,
-            })
+        let started = self.execute(&Raw::<guest_exec>::new(arguments), well)?;
+        Ok(started.pid)
+    }
+
+    /// The environment for `command`; None for the agent's own. One that is given replaces that.
+    fn environment(
+        &mut self,
+        command: &Command,
+        well: Well<'_>,
+    ) -> Result<Option<Vec<String>>, VmError> {
+        if command.env_clear {
+            return Ok(Some(command.env.clone()));
+        }
+        if command.env.is_empty() {
+            return Ok(None);
+        }
+        let own = match read_file(self, well, "/proc/self/environ") {
+            Ok(own) => own,
+            Err(VmError::Agent(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let own = String::from_utf8_lossy(&own).into_owned();
+        Ok(Some(with_added(&own, &command.env)))
     }
 
     /// The result of the process `pid`, once it has ended; the agent forgets it then.
@@ -163,12 +198,16 @@ impl Agent {
     }
 }
 
-/// An `env` replaces the agent's own, PATH included.
-fn with_path(env: &[String]) -> Vec<String> {
-    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
-    let mut all = vec![path];
-    all.extend(env.iter().cloned());
-    all
+/// The environment `own`, entries with a zero behind each, with `added` in place of those of the
+/// same name. There is a PATH in any case.
+fn with_added(own: &str, added: &[String]) -> Vec<String> {
+    const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let mut all: BTreeMap<&str, &str> = PATH.split_once('=').into_iter().collect();
+    let own = own.split('\0').filter_map(|entry| entry.split_once('='));
+    all.extend(own);
+    all.extend(added.iter().filter_map(|entry| entry.split_once('=')));
+    let entries = all.iter().map(|(name, value)| format!("{name}={value}"));
+    entries.collect()
 }
 
 fn no_answer(error: &std::io::Error) -> VmError {
@@ -182,6 +221,8 @@ fn no_answer(error: &std::io::Error) -> VmError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Shutdown;
+
     use proptest::prelude::*;
     use qapi::qga::guest_ping;
 
@@ -190,6 +231,8 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let sender = std::thread::spawn(move || {
             let _ = (0..times).try_for_each(|_| theirs.write_all(&bytes));
+            let _ = theirs.shutdown(Shutdown::Write);
+            theirs // Open for what it is asked, which may come later.
         });
         let mut agent = Agent::new(ours);
         let answer = agent.execute(&guest_ping {}, &mut || Ok(())).map(drop);
@@ -235,6 +278,14 @@ mod tests {
         let error = std::iter::repeat_with(|| agent.execute(&guest_ping {}, &mut well))
             .find_map(Result::err);
         assert!(matches!(error, Some(VmError::TimeIsUp)), "{error:?}");
+    }
+
+    #[test]
+    fn an_environment_is_added_to_and_has_a_path() {
+        let added = ["A=new".to_owned(), "C=".to_owned()];
+        let env = with_added("A=old\0B=b=b\0PATH=/mine\0", &added);
+        assert_eq!(env, ["A=new", "B=b=b", "C=", "PATH=/mine"]);
+        assert_eq!(with_added("", &added).len(), 3);
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::arguments::{DriveSpec, MOST_DISKS, PORTS};
 use super::disk::{Backing, Mounted, check_image};
 use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
+use crate::disk_options::DiskOptions;
 use crate::fault::FaultSet;
 use crate::names::{BadId, valid_id};
 
@@ -46,7 +47,7 @@ impl Vm {
         }
         let backing = match options.image {
             Some(image) => {
-                Backing::Mount(self.mount_disk(&id, &check_image(&image)?, options.read_only)?)
+                Backing::Mount(self.mount_disk(&id, &check_image(&image)?, options.served)?)
             }
             None => Backing::None(FaultSet::default()),
         };
@@ -65,19 +66,24 @@ impl Vm {
         Ok(record)
     }
 
-    fn mount_disk(&mut self, id: &str, image: &Path, read_only: bool) -> Result<Mounted, VmError> {
+    fn mount_disk(
+        &mut self,
+        id: &str,
+        image: &Path,
+        served: DiskOptions,
+    ) -> Result<Mounted, VmError> {
         let Some(server) = &self.server else {
             return Err(self.wrong_state("vm:attach_disk", "not closed"));
         };
         let mount = server.mount.clone();
-        mount.attach(id, image, read_only)?;
+        mount.attach(id, image, served)?;
         self.drives += 1;
         Ok(Mounted {
             control: mount.disk(id)?,
             data: None,
             number: self.drives,
             port: None,
-            read_only,
+            read_only: served.read_only,
             plugged: false,
         })
     }

@@ -139,7 +139,7 @@ impl Vm {
             id: disk.id.clone(),
             size: None,
             image: Some(image),
-            read_only: disk.read_only,
+            served: disk.served,
         };
         self.attach_disk(options).map(drop)
     }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::disk_options::DiskOptions;
+
 /// What one boot may change about the profile.
 #[derive(Clone, Debug, Default)]
 pub struct BootOptions {
@@ -65,8 +67,8 @@ pub struct BootDisk {
     pub id: Option<String>,
     /// What is on it.
     pub image: BootImage,
-    /// Whether writing to it fails.
-    pub read_only: bool,
+    /// How it is served.
+    pub served: DiskOptions,
 }
 
 /// Where the bytes of a boot disk come from.

@@ -4,10 +4,18 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
+
+use crate::{flood, text};
+
 /// What the kernel prints, after the time, when it is over.
 const PANIC: &str = "Kernel panic - not syncing";
 /// Lines of the console that a message shows.
 const END_LINES: usize = 20;
+/// Characters of each that it shows.
+const END_LINE: usize = 400;
+/// Bytes in which these lines are looked for.
+const END_BYTES: u64 = 64 << 10;
 /// Characters at the beginning of a line that say whether it is a panic. The kernel's are shorter.
 const LONGEST_LINE: usize = 4096;
 /// Most bytes that are searched at a time: of a guest that prints faster, the last ones.
@@ -22,7 +30,7 @@ pub(super) struct Console {
     /// The piece of a line that was not finished when it was searched.
     unfinished: String,
     /// Up to here `expect` has consumed it.
-    expected: usize,
+    expected: u64,
 }
 
 impl Console {
@@ -34,20 +42,20 @@ impl Console {
             path: path.to_owned(),
             searched: old,
             unfinished: String::new(),
-            expected: old as usize,
+            expected: old,
         }
     }
 
-    /// All that the guest has printed so far; bytes that are no text are replaced.
+    /// All that the guest has printed so far, as far as the log has it; bytes that are no text are
+    /// replaced.
     pub(super) fn all(&self) -> String {
-        let bytes = std::fs::read(&self.path).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        String::from_utf8_lossy(&flood::read(&self.path)).into_owned()
     }
 
     /// What was not consumed yet.
     pub(super) fn news(&self) -> Vec<u8> {
-        let log = std::fs::read(&self.path).unwrap_or_default();
-        log.get(self.expected..).unwrap_or_default().to_vec()
+        let news = flood::read_from(&self.path, self.expected);
+        news.map_or_else(|_| Vec::new(), |(_, news)| news)
     }
 
     /// The last lines, for a message.
@@ -55,14 +63,20 @@ impl Console {
         end_of(&self.path)
     }
 
-    /// Whether `text` stands in what was not consumed yet; consumes up to its end.
-    pub(super) fn consume(&mut self, text: &str) -> bool {
-        let log = std::fs::read(&self.path).unwrap_or_default();
-        let new = &log[self.expected.min(log.len())..];
-        let Some(at) = find(new, text.as_bytes()) else {
+    /// Whether `text` stands in what was not consumed yet; consumes up to its end. `searched` is 0 at
+    /// the first look for a text, and tells the next one where to go on.
+    pub(super) fn consume(&mut self, text: &str, searched: &mut u64) -> bool {
+        let from = self.expected.max(*searched);
+        let Ok((start, news)) = flood::read_from(&self.path, from) else {
             return false;
         };
-        self.expected += at + text.len();
+        let Some(at) = memmem::find(&news, text.as_bytes()) else {
+            // Its beginning may be there already.
+            let rest = text.len().saturating_sub(1);
+            *searched = start + news.len().saturating_sub(rest) as u64;
+            return false;
+        };
+        self.expected = start + (at + text.len()) as u64;
         true
     }
 
@@ -100,28 +114,32 @@ fn is_panic(line: &str) -> bool {
     has_time && rest.starts_with(PANIC)
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    if needle.is_empty() {
-        return Some(0);
-    }
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
-}
-
 /// The last lines of the console log at `path`, for a message.
 pub fn end_of(path: &Path) -> String {
-    let text = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+    let text = text::escaped(&flood::end(path, END_BYTES));
     let lines: Vec<_> = text
         .lines()
         .map(str::trim_end)
         .filter(|line| !line.is_empty())
+        .map(cut)
         .collect();
     if lines.is_empty() {
         return "the guest's console is empty".into();
     }
     let end = &lines[lines.len().saturating_sub(END_LINES)..];
     format!("the guest's console ends with:\n  | {}", end.join("\n  | "))
+}
+
+/// The end of a line that is too long for a message.
+fn cut(line: &str) -> String {
+    let length = line.chars().count();
+    match length > END_LINE {
+        true => format!(
+            "... {}",
+            line.chars().skip(length - END_LINE).collect::<String>()
+        ),
+        false => line.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -176,10 +194,24 @@ mod tests {
         std::fs::write(log.path(), "two of an earlier boot").unwrap();
         let mut console = Console::new(log.path());
         std::fs::write(log.path(), "two of an earlier boot one two one").unwrap();
-        assert!(console.consume("one"));
-        assert!(console.consume("one"));
-        assert!(!console.consume("one"));
-        assert!(!console.consume("two"));
+        assert!(console.consume("one", &mut 0));
+        assert!(console.consume("one", &mut 0));
+        assert!(!console.consume("one", &mut 0));
+        assert!(!console.consume("two", &mut 0));
+    }
+
+    #[test]
+    fn a_text_that_comes_in_pieces_is_found_without_a_second_look_at_what_was_there() {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        let mut console = Console::new(log.path());
+        let mut searched = 0;
+        log.write_all(&vec![b'x'; 100_000]).unwrap();
+        write!(log, "lo").unwrap();
+        assert!(!console.consume("login:", &mut searched));
+        assert_eq!(searched, 100_002 - 5);
+        write!(log, "gin: ").unwrap();
+        assert!(console.consume("login:", &mut searched));
+        assert_eq!(console.news(), b" ");
     }
 
     #[test]
@@ -194,5 +226,15 @@ mod tests {
             "{end}"
         );
         assert!(!end.contains("line 29\n"));
+    }
+
+    #[test]
+    fn of_a_long_line_the_end_is_shown() {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        log.write_all(&vec![b'x'; 6 << 20]).unwrap();
+        log.write_all(b"\xff over").unwrap();
+        let end = end_of(log.path());
+        assert!(end.contains("\n  | ... xxx") && end.ends_with("xx\\xff over"));
+        assert!(end.len() < 500, "{}", end.len());
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Policy, VmError};
 use crate::client::{ClientError, DataFile, DiskControl};
+use crate::disk_options::DiskOptions;
 use crate::fault::{Arming, Edit, FaultSet, Rule, parse_rule};
 
 /// What a disk without an image says it is: 4 GiB.
@@ -18,8 +19,8 @@ pub struct AttachOptions {
     pub size: Option<u64>,
     /// The backing image.
     pub image: Option<PathBuf>,
-    /// Whether writing to it fails.
-    pub read_only: bool,
+    /// How it is served.
+    pub served: DiskOptions,
 }
 
 /// The state of a disk. It outlives the disk: handles find out here that it was detached.

@@ -13,6 +13,8 @@ pub struct Command {
     pub args: Vec<String>,
     /// Added to its environment, as `KEY=VALUE`.
     pub env: Vec<String>,
+    /// Whether that is all of its environment.
+    pub env_clear: bool,
     /// Its working folder.
     pub cwd: Option<String>,
     /// Its standard input.
@@ -22,27 +24,43 @@ pub struct Command {
 }
 
 impl Command {
-    /// What `sh -c TEXT` runs.
-    pub fn shell(text: &str) -> Self {
+    /// Runs `program` with `args`.
+    pub fn new(program: &str, args: Vec<String>) -> Self {
         Self {
-            program: "/bin/sh".into(),
-            args: vec!["-c".into(), text.to_owned()],
+            program: program.to_owned(),
+            args,
             ..Self::default()
         }
     }
 
-    /// Program and arguments as the agent starts them: it has no working folder and no process
-    /// groups, so a shell in between sees to both and is replaced by the program.
-    pub(super) fn words(&self) -> (String, Vec<String>) {
-        const ENTER: &str = r#"cd "$1" && shift && exec "$@""#;
-        let Some(cwd) = &self.cwd else {
-            return (self.program.clone(), self.args.clone());
+    /// What `sh -c TEXT` runs.
+    pub fn shell(text: &str) -> Self {
+        Self::new("/bin/sh", vec!["-c".into(), text.to_owned()])
+    }
+
+    /// What the agent starts: it knows no working folder, so a shell enters that.
+    pub(super) fn as_started(&self) -> Self {
+        match self.cwd {
+            Some(_) => self.through_shell(),
+            None => self.clone(),
+        }
+    }
+
+    /// The same, started by a shell, which the program replaces: one that is not there becomes the
+    /// shell's exit code 127.
+    pub(super) fn through_shell(&self) -> Self {
+        const ENTER: &str = r#"cd -- "$1" || exit 127; shift; exec "$@""#;
+        const EXEC: &str = r#"exec "$@""#;
+        let words = match &self.cwd {
+            Some(cwd) => vec!["-c", ENTER, "sh", cwd, &self.program],
+            None => vec!["-c", EXEC, "sh", &self.program],
         };
-        let mut args: Vec<String> = ["-c", ENTER, "sh", cwd, &self.program]
-            .map(str::to_owned)
-            .into();
-        args.extend(self.args.iter().cloned());
-        ("/bin/sh".into(), args)
+        let args = words.into_iter().map(str::to_owned);
+        Self {
+            program: "/bin/sh".into(),
+            args: args.chain(self.args.iter().cloned()).collect(),
+            ..self.clone()
+        }
     }
 }
 
@@ -94,11 +112,11 @@ impl RunResult {
         }
     }
 
-    /// `exited`, `signaled` or `timed_out`.
+    /// `exited`, `signalled` or `timed_out`.
     pub fn status(&self) -> &'static str {
         match self.exit {
             Exit::Exited(_) => "exited",
-            Exit::Signalled(_) => "signaled",
+            Exit::Signalled(_) => "signalled",
             Exit::TimedOut => "timed_out",
         }
     }

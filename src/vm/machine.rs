@@ -261,7 +261,8 @@ impl Machine {
         if process.result.is_some() {
             return Ok(());
         }
-        let signal = signal.strip_prefix("SIG").unwrap_or(signal);
+        let signal = signal.to_uppercase();
+        let signal = signal.strip_prefix("SIG").unwrap_or(&signal);
         let pid = process.pid.to_string();
         let kill = Command {
             args: ["-c", KILL_TREE, "sh", signal, &pid]
@@ -399,7 +400,8 @@ impl Machine {
     /// Waits until the console shows `text`, and consumes it.
     pub(super) fn expect(&mut self, text: &str, patience: Duration) -> Result<(), VmError> {
         let deadline = Instant::now() + patience;
-        while !self.health.console.consume(text) {
+        let mut searched = 0;
+        while !self.health.console.consume(text, &mut searched) {
             self.health.check()?;
             if Instant::now() >= deadline {
                 return Err(VmError::NotExpected(text.to_owned()));

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use super::VmError;
 use super::arguments::{MachineSpec, Sockets, arguments};
-use crate::sys;
+use crate::{flood, sys, text};
 
 /// What is started.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 /// Most bytes of its messages that an error shows.
-const LOG_END: usize = 4000;
+const LOG_END: u64 = 4000;
 
 /// Where the program is that would be started.
 pub(super) fn program() -> Option<PathBuf> {
@@ -97,8 +97,7 @@ impl Qemu {
             Some(status) => format!("with {status}"),
             None => "or closed its channel".into(),
         };
-        let log = std::fs::read(&self.log).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_END)..]).into_owned();
+        let log = text::escaped(&flood::end(&self.log, LOG_END));
         VmError::Exited {
             status,
             when: when.to_owned(),

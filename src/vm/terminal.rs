@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::flood::Trimmer;
+
 /// A guest that takes longer to take what is typed is stuck.
 const TYPING: Duration = Duration::from_secs(5);
 
@@ -54,12 +56,14 @@ impl Terminal {
 
 fn drain(mut socket: &UnixStream, mut log: File, watcher: &Watcher) {
     let mut buffer = [0; 4096];
+    let mut trimmer = Trimmer::default();
     loop {
         match socket.read(&mut buffer) {
             Ok(0) => return,
             Ok(n) => {
                 // A log that cannot be written must not stop the guest.
                 let _ = log.write_all(&buffer[..n]);
+                let _ = trimmer.look(&log);
                 show(watcher, &buffer[..n]);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -45,6 +45,26 @@ test("size follows the image, and is the modelled one without", function(t)
   os.remove(path)
 end)
 
+test("a disk ends where its image does, unless it is told to grow", function(t)
+  local path = image.new(8)
+  local d, vm = disk({ id = "vda", image = path })
+  local err = t:assert_raises(function() d:write_sectors(8, "x") end)
+  t:assert_contains(err, "No space left on device")
+  t:assert(not err:find("fault_inject", 1, true), err)
+  t:assert_raises(function() d:write_sectors(7, ("x"):rep(513)) end)
+  t:assert_eq(d:read_sectors(7, 1), ("x"):rep(512))
+  t:assert_eq(d:size(), 8 * 512)
+  d:detach()
+  local growing = vm:attach_disk({ id = "vda", image = path, fixed = false })
+  growing:write_sectors(9, "x")
+  t:assert_eq(growing:size(), 9 * 512 + 1)
+  t:assert_contains(
+    t:assert_raises(function() vm:attach_disk({ id = "vdb", image = path, fixed = 1 }) end),
+    "`fixed` wants true or false"
+  )
+  os.remove(path)
+end)
+
 test("without an image sector calls say what is missing, faults are kept all the same", function(t)
   local d = disk({ id = "vda" })
   local missing = "no backing image — disk:with_image required"
@@ -202,7 +222,7 @@ test("bad arguments name the call and what it wants", function(t)
   raises("vm:attach_disk: image /no/such.img does not exist", function() vm:attach_disk({ id = "b", image = "/no/such.img" }) end)
   raises("is a directory", function() vm:attach_disk({ id = "b", image = "/tmp" }) end)
   raises("vm:attach_disk: bad disk ID `1b`", function() vm:attach_disk({ id = "1b", image = path }) end)
-  raises("vm:attach_disk: unknown option `imgae` (known: id, size, image)", function() vm:attach_disk({ imgae = path }) end)
+  raises("vm:attach_disk: unknown option `imgae` (known: id, size, image, fixed, mediated)", function() vm:attach_disk({ imgae = path }) end)
   raises("vm:attach_disk: `size` wants a whole number of bytes, 0 or more, not \"big\"",
     function() vm:attach_disk({ id = "c", size = "big" }) end)
   raises("not -1", function() vm:attach_disk({ id = "c", size = -1 }) end)

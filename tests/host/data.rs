@@ -175,11 +175,11 @@ fn the_size_is_that_of_the_image_at_any_time() {
     assert_eq!(mount.read("vda/size"), format!("{}\n", 20 * MIB));
     File::options()
         .write(true)
-        .open(mount.vda())
+        .open(mount.image())
         .unwrap()
         .set_len(8 * MIB)
         .unwrap();
-    assert_eq!(std::fs::metadata(mount.image()).unwrap().len(), 8 * MIB);
+    assert_eq!(size(), 8 * MIB);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use provium::control::{Control, DiskFile};
 use provium::disk::Disks;
+use provium::disk_options::DiskOptions;
 
 use crate::harness::*;
 
@@ -99,7 +100,7 @@ fn garbage() -> impl Strategy<Value = Garbage> {
 /// What a `vda` of our own shows of its set and its seed.
 fn shown(control: &Control, disks: &Disks) -> [String; 2] {
     let (_, disk) = disks.find("vda").unwrap();
-    [DiskFile::Faults, DiskFile::Seed].map(|file| control.read_disk(&disk, file).unwrap().whole())
+    [DiskFile::Faults, DiskFile::Seed].map(|file| control.read_disk(&disk, file).unwrap())
 }
 
 /// Wherever a write goes, what is taken is what the control files of the library take, and what is
@@ -110,7 +111,9 @@ fn writes_of_any_bytes_and_offset_are_taken_whole_or_refused_whole() {
     let image = tempfile::NamedTempFile::new().unwrap();
     image.as_file().set_len(MIB).unwrap();
     let disks = Arc::new(Disks::start().unwrap());
-    disks.attach("vda", image.path(), false).unwrap();
+    disks
+        .attach("vda", image.path(), DiskOptions::default())
+        .unwrap();
     let model = Control::new(Arc::clone(&disks), Path::new("/mnt/own"));
     mount.append("vda/seed", "1").unwrap();
     let (_, disk) = disks.find("vda").unwrap();

@@ -252,8 +252,15 @@ fn a_run_without_tests_or_with_a_signal_has_whole_reports() {
         send(run.id(), signal);
         assert_eq!(run.wait().unwrap().code(), Some(1));
         std::fs::remove_file(suite.path().join("runs")).unwrap();
-        assert!(suite.read("r.xml").contains("not run: interrupted"));
-        assert!(suite.read("r.tap").ends_with("1..1\n"));
+        let xml = suite.read("r.xml");
+        let not_run = "<property name=\"not run\" value=\"x: interrupted\"/>";
+        assert!(xml.contains(not_run) && !xml.contains("<testcase"), "{xml}");
+        let tap = "# not run: a.test.lua: x: interrupted\n1..1\nBail out! interrupted\n";
+        assert!(
+            suite.read("r.tap").ends_with(tap),
+            "{}",
+            suite.read("r.tap")
+        );
         assert!(suite.read("r.json").contains("\"not_run\":1"));
     }
 }

@@ -103,9 +103,9 @@ fn an_error_is_shown_whole_whatever_it_is() {
     let texts = [
         r"a.test.lua:1: a\0b",
         r"a.test.lua:2: c\0d",
-        "nil\n      stack traceback:\n      \ta.test.lua:3:",
+        "a.test.lua:3: nil\n      stack traceback:\n      \ta.test.lua:3:",
         "a.test.lua:4: stack overflow",
-        "      object!",
+        "      a.test.lua:5: object!\n",
     ];
     assert_report(&output, 1, &texts);
 }
@@ -180,7 +180,7 @@ fn a_test_that_loops_for_ever_fails_and_the_next_one_runs() {
 }
 
 #[test]
-fn a_process_that_dies_fails_its_test_and_those_that_did_not_run() {
+fn a_process_that_dies_fails_its_test_and_the_rest_of_its_file_is_not_run() {
     let output = test_file(
         "test('first', function(t) end)
          test('dies', function(t) os.execute('kill -9 $PPID') end)
@@ -190,8 +190,8 @@ fn a_process_that_dies_fails_its_test_and_those_that_did_not_run() {
     let texts = [
         "PASS  a.test.lua: first",
         "the test's process ended by signal 9",
-        "not run: the file's process ended by signal 9 in an earlier test",
-        "1 passed, 2 failed",
+        "NOT RUN the file's process ended by signal 9 in an earlier test\n      a.test.lua: last\n",
+        "1 passed, 1 failed, 0 skipped, 1 not run",
     ];
     assert_report(&output, 1, &texts);
 }

@@ -66,13 +66,11 @@ const BOUND: &str = r#"
       end
     end
     test("all", function(t)
-      local vm = provium:vm("v", "default")
       local registry = debug.getregistry()
-      for _, class in ipairs{"Vm", "Disk", "Process", "Console", "Clock"} do
+      for _, class in ipairs{"Vm", "Disk", "Process", "Worker", "Console", "Clock"} do
         methods(class, registry[class:lower()])
       end
       methods("T", getmetatable(t).__index)
-      methods("Worker", getmetatable(vm:spawn_worker()).__index)
       methods("RunResult", registry.runresult)
       methods("provium", provium)
       for name, value in pairs(json) do

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use provium::control::{Control, ControlFile};
 use provium::disk::Disks;
+use provium::disk_options::DiskOptions;
 use provium::names::valid_id;
 use tempfile::TempDir;
 
@@ -40,7 +41,8 @@ impl Bench {
 
     fn attach_vda(&self) {
         let image = self.folder.path().join("d/a");
-        self.disks.attach("vda", &image, false).unwrap();
+        let options = DiskOptions::default();
+        self.disks.attach("vda", &image, options).unwrap();
     }
 
     fn mount_point(&self) -> PathBuf {
@@ -68,9 +70,10 @@ impl Bench {
         let real = disk.path().canonicalize().unwrap();
         assert_eq!(disk.path(), real, "a link was not followed");
         assert!(!real.starts_with(self.mount_point()), "it is in the mount");
-        let listed = self.control.read(ControlFile::Disks).unwrap().whole();
+        let listed = self.control.read(ControlFile::Disks).unwrap();
         let words = shlex::split(listed.lines().last().unwrap()).unwrap();
-        assert_eq!(words.len(), 4, "{listed}");
+        let said = usize::from(disk.is_fixed());
+        assert_eq!(words.len(), 4 + said, "{listed}");
         assert_eq!(Some(words[3].as_str()), real.to_str());
         self.disks.detach(disk.id()).unwrap();
     }
@@ -118,7 +121,7 @@ pub fn run(data: &[u8]) {
         let line = pieces.join(folder.as_bytes());
         bench.attach(&line);
         bench.detach(&line);
-        let error = bench.control.read(ControlFile::Error).unwrap().whole();
+        let error = bench.control.read(ControlFile::Error).unwrap();
         assert!(error.lines().count() <= 1, "{error}");
         // Places in the list of disks are not used again: a new list now and then.
         bench.runs += 1;

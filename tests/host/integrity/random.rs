@@ -120,9 +120,19 @@ impl Fsx {
 
     fn truncate(&mut self) {
         let size = 512 * (64 + self.random.below(LARGEST / 512 - 64));
+        // The host cuts its image; where a client would, it reads as zeros from there on.
+        if self.random.below(2) == 0 {
+            self.note(format!("the host truncates to {size}"));
+            let image = File::options().write(true).open(self.mount.image());
+            image.unwrap().set_len(size).unwrap();
+            self.model.resize(size as usize, 0);
+            return;
+        }
         self.note(format!("truncate to {size}"));
         self.buffered.set_len(size).unwrap();
-        self.model.resize(size as usize, 0);
+        let end = self.model.len();
+        self.model.resize(end.max(size as usize), 0);
+        self.model[end.min(size as usize)..].fill(0);
     }
 
     fn seek(&mut self) {

@@ -1,0 +1,62 @@
+//! The end of a disk: a disk of fixed size does not grow, as no block device does; any other grows to
+//! what is written behind its end, as a file does.
+
+use std::io;
+
+use super::{Disk, Request};
+use crate::fault::Errno;
+
+const FULL: Errno = Errno(libc::ENOSPC);
+
+impl Disk {
+    /// What of a request reaches the disk. Of a write across the end of a fixed disk that is the part
+    /// before the end; at the end and behind it there is no space.
+    pub(super) fn admit<'a>(&self, request: Request<'a>) -> Result<Request<'a>, Errno> {
+        if !self.fixed {
+            return Ok(request);
+        }
+        let end = request.offset().saturating_add(request.len());
+        match request {
+            Request::Write { offset, data } => {
+                let room = self.live_size()?.saturating_sub(offset);
+                match room {
+                    0 if !data.is_empty() => Err(FULL),
+                    _ => Ok(Request::Write { offset, data }.cut(room)),
+                }
+            }
+            Request::Zero {
+                keep_size: false, ..
+            } if end > self.live_size()? => Err(FULL),
+            other => Ok(other),
+        }
+    }
+
+    /// Reserves storage for the range; the image grows to its end unless `keep_size`.
+    pub fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
+        if !keep_size {
+            self.must_hold(offset.saturating_add(len))?;
+        }
+        self.image.allocate(offset, len, keep_size)
+    }
+
+    /// Extends the image to `len` bytes.
+    pub fn grow(&self, len: u64) -> io::Result<()> {
+        if self.image.read_only() {
+            return Err(Errno(libc::EROFS).into());
+        }
+        self.must_hold(len)?;
+        self.image.set_len(len)
+    }
+
+    /// ENOSPC where a fixed disk ends before `end`.
+    fn must_hold(&self, end: u64) -> io::Result<()> {
+        match self.fixed && end > self.size()? {
+            true => Err(FULL.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn live_size(&self) -> Result<u64, Errno> {
+        self.size().map_err(|error| Errno::of(&error))
+    }
+}

@@ -1,0 +1,75 @@
+//! How a disk is served: the words after its image, in `--disk` and in `ctl/attach`.
+
+/// What may be said about a disk beside its name and its image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskOptions {
+    /// It can only be read.
+    pub read_only: bool,
+    /// It does not grow: a write at its end or behind it is ENOSPC, as on a real disk.
+    pub fixed: bool,
+}
+
+impl DiskOptions {
+    /// The options of a disk that can only be read.
+    pub const READ_ONLY: Self = Self {
+        read_only: true,
+        fixed: false,
+    };
+
+    /// Takes `word` in; false when it is no option.
+    pub fn set(&mut self, word: &str) -> bool {
+        match word {
+            "ro" => self.read_only = true,
+            "fixed" => self.fixed = true,
+            _ => return false,
+        }
+        true
+    }
+
+    /// The words that say the same, each with `before` in front.
+    pub fn words(self, before: char) -> String {
+        let words = [("ro", self.read_only), ("fixed", self.fixed)];
+        let said = words.into_iter().filter(|(_, is_set)| *is_set);
+        said.map(|(word, _)| format!("{before}{word}")).collect()
+    }
+
+    /// Splits `IMAGE,WORD...`. An image may hold commas: what is no option belongs to its path.
+    pub fn split_from(text: &str) -> (&str, Self) {
+        let (mut image, mut options) = (text, Self::default());
+        while let Some((rest, word)) = image.rsplit_once(',') {
+            if !options.set(word) {
+                break;
+            }
+            image = rest;
+        }
+        (image, options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_behind_an_image_are_options_and_other_commas_belong_to_its_path() {
+        for (text, image, read_only, fixed) in [
+            ("a,b.img", "a,b.img", false, false),
+            ("a.img,ro", "a.img", true, false),
+            ("a,x.img,fixed", "a,x.img", false, true),
+            ("a.img,fixed,ro", "a.img", true, true),
+            ("a.img,ro,b", "a.img,ro,b", false, false),
+        ] {
+            let options = DiskOptions { read_only, fixed };
+            assert_eq!(DiskOptions::split_from(text), (image, options), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_are_said_as_they_are_read() {
+        for (read_only, fixed) in [(false, false), (true, false), (false, true), (true, true)] {
+            let options = DiskOptions { read_only, fixed };
+            let text = format!("a.img{}", options.words(','));
+            assert_eq!(DiskOptions::split_from(&text), ("a.img", options));
+        }
+    }
+}

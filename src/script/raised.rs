@@ -1,0 +1,136 @@
+//! What a piece of Lua raised, as text: whatever the value and its bytes, with file and line and the
+//! traceback.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use memchr::memmem;
+use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
+
+use super::context::Context;
+use super::signature::found;
+use crate::text;
+
+/// Most fields of a table that an error shows.
+const MOST_FIELDS: usize = 8;
+
+/// What was raised.
+pub(super) struct Raised {
+    /// The message and the traceback.
+    pub(super) text: String,
+    /// Whether the caller's mark is in it.
+    pub(super) has_mark: bool,
+}
+
+/// Calls a function: its results, or what it raised. `mark` says, once something is raised, for which
+/// text to look in it.
+pub(super) fn call(
+    context: &Context,
+    function: &Function,
+    args: impl IntoLuaMulti,
+    mark: impl Fn() -> Option<LuaString> + 'static,
+) -> mlua::Result<Result<MultiValue, Raised>> {
+    // Nothing in Lua may stand in between: it would not get far once the time is up.
+    let traceback = context.of_prelude("traceback")?;
+    let tostring = context.of_prelude("tostring")?;
+    let has_mark = Rc::new(Cell::new(false));
+    let marked = Rc::clone(&has_mark);
+    let handler = context.lua().create_function(move |lua, error: Value| {
+        let message = match &error {
+            Value::Error(error) => return Ok(clean(error)),
+            Value::String(error) => {
+                let (error, mark) = (error.as_bytes(), mark());
+                marked.set(mark.is_some_and(|mark| has(&error, &mark.as_bytes())));
+                text::message(&error)
+            }
+            other => place(lua) + &described(other, &tostring),
+        };
+        let traced: LuaString = traceback.call(message)?;
+        Ok(without_ours(&text::escaped(&traced.as_bytes())))
+    })?;
+    let mut args = args.into_lua_multi(context.lua())?;
+    args.push_front(Value::Function(handler));
+    args.push_front(Value::Function(function.clone()));
+    let mut results: MultiValue = context.prelude("xpcall", args)?;
+    if results.pop_front() == Some(Value::Boolean(true)) {
+        return Ok(Ok(results));
+    }
+    let text = match results.pop_front() {
+        Some(Value::String(text)) => text.to_string_lossy(),
+        Some(Value::Error(error)) => clean(&error),
+        other => found(&other.unwrap_or(Value::Nil)),
+    };
+    let has_mark = has_mark.get();
+    Ok(Err(Raised { text, has_mark }))
+}
+
+fn has(haystack: &[u8], needle: &[u8]) -> bool {
+    memmem::find(haystack, needle).is_some()
+}
+
+/// `file:line: ` of the nearest line of Lua.
+fn place(lua: &Lua) -> String {
+    let of_level = |level| {
+        lua.inspect_stack(level, |debug| {
+            let source = debug.source().short_src.unwrap_or_default().into_owned();
+            debug
+                .current_line()
+                .map(|line| format!("{source}:{line}: "))
+        })
+    };
+    // The stack ends with None; a level that is not of Lua has no line.
+    let mut places = (0..).map_while(of_level);
+    places.find_map(|place| place).unwrap_or_default()
+}
+
+/// A value that is no string: the text that it gives itself, or a table's fields.
+fn described(value: &Value, tostring: &Function) -> String {
+    match value {
+        Value::Table(table) if !has_text(table) => fields(table),
+        value => {
+            let text = tostring.call::<LuaString>(value);
+            text.map_or_else(|_| found(value), |text| text::message(&text.as_bytes()))
+        }
+    }
+}
+
+fn has_text(table: &Table) -> bool {
+    let metatable = table.metatable();
+    metatable.is_some_and(|of| of.contains_key("__tostring").unwrap_or(true))
+}
+
+fn fields(table: &Table) -> String {
+    let pairs = table.pairs::<Value, Value>().flatten();
+    let mut fields: Vec<_> = pairs.take(MOST_FIELDS + 1).map(field).collect();
+    fields.sort();
+    if fields.len() > MOST_FIELDS {
+        fields.truncate(MOST_FIELDS);
+        fields.push("...".into());
+    }
+    format!("{{{}}}", fields.join(", "))
+}
+
+fn field((key, value): (Value, Value)) -> String {
+    let key = match &key {
+        Value::String(key) => text::message(&key.as_bytes()),
+        key => format!("[{}]", found(key)),
+    };
+    format!("{key} = {}", found(&value))
+}
+
+/// The message and the traceback of an error that Lua's own functions or ours ended with.
+pub(super) fn clean(error: &mlua::Error) -> String {
+    let text = match error {
+        mlua::Error::RuntimeError(text) => text.clone(),
+        mlua::Error::SyntaxError { message, .. } => message.clone(),
+        mlua::Error::CallbackError { cause, traceback } => format!("{cause}\n{traceback}"),
+        other => other.to_string(),
+    };
+    without_ours(&text::message(text.as_bytes()))
+}
+
+/// A traceback without the lines that are of the prelude or of C.
+fn without_ours(text: &str) -> String {
+    let ours = |line: &&str| !line.starts_with("\t[C]") && !line.starts_with("\tprovium:");
+    text.lines().filter(ours).collect::<Vec<_>>().join("\n")
+}

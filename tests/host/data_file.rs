@@ -1,0 +1,336 @@
+//! What a client of the data file meets that another file would do otherwise: its end, its flags, its holes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{IoSlice, Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::process::Command;
+
+use provium::sys::seek_extent;
+use rustix::io::{ReadWriteFlags, pwritev2};
+
+use crate::harness::*;
+use crate::promises::{help_promised, promised};
+
+const PAGE: &str = "docs/control-files.md";
+
+fn open(mount: &Mount, flags: i32) -> File {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(flags);
+    options.open(mount.vda()).unwrap()
+}
+
+/// A trace that is read without waiting; it has what happens from now on.
+fn trace(mount: &Mount) -> File {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    options.open(mount.ctl("vda/trace")).unwrap()
+}
+
+/// Operation, sector, count and verdict of the requests since the last look.
+fn traced(trace: &mut File) -> Vec<String> {
+    let mut text = vec![0; 65536];
+    let n = trace.read(&mut text).unwrap_or(0);
+    let text = String::from_utf8_lossy(&text[..n]).into_owned();
+    let lines = text.lines().map(|line| {
+        let words: Vec<_> = line.split(' ').collect();
+        words[2..6].join(" ")
+    });
+    lines.collect()
+}
+
+fn image(mount: &Mount) -> Vec<u8> {
+    std::fs::read(mount.image()).unwrap()
+}
+
+#[test]
+fn a_synchronous_write_is_flushed_before_it_is_answered_and_others_are_not() {
+    promised(
+        PAGE,
+        "A write with `O_SYNC`, `O_DSYNC` or `RWF_DSYNC` is a write, then a flush of its own",
+    );
+    let mount = Mount::new();
+    let mut trace = trace(&mount);
+    let write = |file: &File, flags| {
+        pwritev2(file, &[IoSlice::new(&[7; 512])], 512, flags).unwrap();
+        traced(&mut trace)
+    };
+    let mut write = write;
+    let none = ReadWriteFlags::empty();
+    let both = ["write 1 1 ok", "flush 0 0 ok"];
+    assert_eq!(write(&open(&mount, 0), none), ["write 1 1 ok"]);
+    assert_eq!(write(&open(&mount, libc::O_SYNC), none), both);
+    assert_eq!(write(&open(&mount, libc::O_DSYNC), none), both);
+    let plain = open(&mount, 0);
+    assert_eq!(write(&plain, ReadWriteFlags::DSYNC), both);
+    assert_eq!(write(&plain, ReadWriteFlags::SYNC), both);
+    assert_eq!(mount.stat("flush_answered"), 4);
+}
+
+#[test]
+fn a_synchronous_write_fails_and_waits_as_its_flush_does() {
+    let mount = Mount::new();
+    let file = open(&mount, libc::O_DSYNC);
+    mount.arm("error op=flush errno=ENOSPC times=1");
+    assert_eq!(errno(file.write_at(&[7; 512], 0)), libc::ENOSPC);
+    assert_eq!(image(&mount)[..512], [7; 512], "the write itself was done");
+    assert_eq!(file.write_at(&[8; 512], 0).unwrap(), 512);
+    assert_eq!(mount.stat("flush_errors_injected"), 1);
+    mount.arm("hang op=flush tag=stuck");
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| file.write_at(&[9; 512], 0).unwrap());
+        eventually("its flush is held", || {
+            mount.read("vda/inflight").starts_with("flush 0 0")
+        });
+        assert!(!writer.is_finished());
+        mount.append("vda/release", "stuck").unwrap();
+        assert_eq!(writer.join().unwrap(), 512);
+    });
+    mount.clear();
+    mount.arm("error op=write errno=EIO");
+    let flushes = mount.stat("flush_requests");
+    assert_eq!(errno(file.write_at(&[7; 512], 0)), libc::EIO);
+    let now = mount.stat("flush_requests");
+    assert_eq!(now, flushes, "nothing was written, so nothing is flushed");
+}
+
+#[test]
+fn appending_writes_where_the_image_ends_whatever_the_kernel_believes() {
+    promised(PAGE, "`O_APPEND` writes where the image ends now");
+    let mount = Mount::of_size(4096);
+    let file = OpenOptions::new().append(true).open(mount.vda()).unwrap();
+    for (size, byte) in [(8192, 7), (1024, 8)] {
+        let host = File::options().write(true).open(mount.image()).unwrap();
+        host.set_len(size).unwrap();
+        (&file).write_all(&[byte; 512]).unwrap();
+        let image = image(&mount);
+        assert_eq!(image.len() as u64, size + 512);
+        assert_eq!(image[size as usize..], [byte; 512]);
+        (&file).write_all(&[byte + 10; 512]).unwrap();
+        let image = self::image(&mount);
+        assert_eq!(image[size as usize + 512..], [byte + 10; 512]);
+    }
+    let mut sync = OpenOptions::new();
+    let sync = sync.append(true).custom_flags(libc::O_DSYNC);
+    (&sync.open(mount.vda()).unwrap()).write_all(b"x").unwrap();
+    assert_eq!(mount.stat("flush_requests"), 1);
+}
+
+/// A mount of a disk of 8 sectors that does not grow.
+fn fixed() -> Mount {
+    let folder = TempDir::new().unwrap();
+    let image = new_image(&folder.path().join("vda.img"), 4096);
+    Mount::serve(
+        folder,
+        &["--disk", &format!("vda={},fixed", image.display())],
+    )
+}
+
+#[test]
+fn a_fixed_disk_ends_as_a_block_device_does() {
+    promised(
+        PAGE,
+        "a write across it is short; at it and behind it there is ENOSPC",
+    );
+    let mount = fixed();
+    let file = open_direct(&mount.vda());
+    let data = AlignedPage([7; 4096]);
+    assert_eq!(file.write_at(&data.0, 2048).unwrap(), 2048);
+    assert_eq!(errno(file.write_at(&data.0[..512], 4096)), libc::ENOSPC);
+    assert_eq!(errno(file.write_at(&data.0[..512], 8192)), libc::ENOSPC);
+    assert_eq!(errno(file.set_len(8192)), libc::ENOSPC);
+    for mode in [0, libc::FALLOC_FL_ZERO_RANGE] {
+        let past = provium::sys::fallocate(&file, mode, 2048, 4096);
+        assert_eq!(errno(past), libc::ENOSPC);
+    }
+    assert_eq!(file.write_at(&data.0[..512], 3584).unwrap(), 512);
+    provium::sys::fallocate(&file, libc::FALLOC_FL_ZERO_RANGE, 0, 2048).unwrap();
+    let expected = [vec![0; 2048], vec![7; 2048]].concat();
+    assert!(image(&mount) == expected, "nothing else was written");
+    assert_eq!(mount.stat("write_errors_host"), 2);
+    assert_eq!(mount.stat("write_bytes"), 2048 + 512 + 512 + 512);
+    let host = File::options().write(true).open(mount.image()).unwrap();
+    host.set_len(8192).unwrap();
+    assert_eq!(file.write_at(&data.0[..512], 4096).unwrap(), 512);
+}
+
+#[repr(align(512))]
+struct AlignedPage([u8; 4096]);
+
+#[test]
+fn another_disk_grows_as_a_file_does() {
+    promised(PAGE, "A write behind the end makes the image grow");
+    let mount = Mount::of_size(4096);
+    let file = open(&mount, 0);
+    file.write_all_at(&[7; 4096], 2048).unwrap();
+    assert_eq!(image(&mount).len(), 6144);
+    file.write_all_at(&[8; 512], 8192).unwrap();
+    assert_eq!(image(&mount).len(), 8704);
+}
+
+#[test]
+fn what_is_fixed_is_said_behind_the_image_everywhere() {
+    promised(PAGE, "`ID SIZE rw\\|ro IMAGE [fixed]`");
+    help_promised("mount", "ID=IMAGE[,ro][,fixed]");
+    help_promised("attach", "Never let it grow");
+    let mount = fixed();
+    let vdb = new_image(&mount.folder().join("b.img"), 512);
+    let vdc = new_image(&mount.folder().join("c.img"), 512);
+    let attach = format!("vdb {} ro fixed", vdb.display());
+    mount.append("attach", &attach).unwrap();
+    let (point, image) = (mount.point(), vdc.display().to_string());
+    let point = point.to_str().unwrap();
+    assert_ok(&provium(&["attach", point, "vdc", &image, "--fixed"]));
+    let path = |name: &str| mount.folder().join(name).display().to_string();
+    let expected = format!(
+        "vda 4096 rw {} fixed\nvdb 512 ro {} fixed\nvdc 512 rw {image} fixed\n",
+        path("vda.img"),
+        path("b.img")
+    );
+    assert_eq!(mount.read("disks"), expected);
+    assert!(stdout(&provium(&["status", point])).contains("rw fixed"));
+    let bad = mount.append("attach", "vdd /x fixed wrong");
+    assert_eq!(errno(bad), libc::EINVAL);
+}
+
+#[test]
+fn a_client_does_not_shrink_a_disk_and_what_it_cuts_off_reads_as_zeros() {
+    promised(PAGE, "A client does not shrink it");
+    let mount = Mount::of_size(MIB);
+    let fill = || std::fs::write(mount.image(), vec![5; MIB as usize]).unwrap();
+    let mut trace = trace(&mount);
+    for (script, kept, sectors) in [
+        ("dd if=/dev/null of=$m/vda bs=512 seek=3", 1536, "3 2045"),
+        ("dd if=/dev/null of=$m/vda bs=512", 0, "0 2048"),
+        ("truncate -s 1000 $m/vda", 1000, "1 2047"),
+        (": > $m/vda", 0, "0 2048"),
+    ] {
+        fill();
+        assert_ok(&shell("sh", &mount, script));
+        let expected = [vec![5; kept], vec![0; MIB as usize - kept]].concat();
+        assert!(image(&mount) == expected, "{script}");
+        assert_eq!(traced(&mut trace), [format!("zero {sectors} ok")]);
+    }
+    fill();
+    assert_ok(&shell(
+        "sh",
+        &mount,
+        "dd if=/dev/null of=$m/vda conv=notrunc",
+    ));
+    assert!(image(&mount) == vec![5; MIB as usize]);
+    assert_ok(&shell("sh", &mount, "truncate -s 2M $m/vda"));
+    assert_eq!(image(&mount).len() as u64, 2 * MIB);
+}
+
+#[test]
+fn a_truncation_that_a_rule_fails_is_counted_and_traced_as_a_zero_request() {
+    promised(
+        PAGE,
+        "To rules, counters and the trace that is a `zero` request",
+    );
+    let mount = Mount::of_size(MIB);
+    std::fs::write(mount.image(), vec![5; MIB as usize]).unwrap();
+    let mut trace = trace(&mount);
+    mount.arm("error op=zero errno=ENOSPC times=2");
+    assert_eq!(errno(File::create(mount.vda())), libc::ENOSPC);
+    let file = open(&mount, 0);
+    assert_eq!(errno(file.set_len(512)), libc::ENOSPC);
+    assert_eq!(mount.stat("zero_errors_injected"), 2);
+    assert_eq!(
+        traced(&mut trace),
+        ["zero 0 2048 ENOSPC", "zero 1 2047 ENOSPC"]
+    );
+    assert!(image(&mount) == vec![5; MIB as usize]);
+    assert_eq!(mount.stat("open_files"), 1, "what was not opened is closed");
+    mount.clear();
+    mount.arm("lose op=zero");
+    drop(File::create(mount.vda()).unwrap());
+    assert!(image(&mount) == vec![5; MIB as usize]);
+    assert!(mount.read("vda/damage").starts_with("0 2048 lost"));
+    mount.clear();
+    mount.arm("hang op=zero max=20ms then=EIO");
+    assert_eq!(errno(File::create(mount.vda())), libc::EIO);
+    assert_eq!(mount.stat("zero_held"), 1);
+}
+
+#[test]
+fn an_image_that_qemu_makes_anew_in_a_disk_has_nothing_of_the_old_one() {
+    if !has("qemu-img") {
+        return;
+    }
+    let mount = Mount::of_size(4 * MIB);
+    std::fs::write(mount.image(), vec![5; 4 * MIB as usize]).unwrap();
+    let source = new_image(&mount.folder().join("source.img"), 2 * MIB);
+    let file = OpenOptions::new().write(true).open(&source).unwrap();
+    file.write_all_at(&[7; 4096], MIB).unwrap();
+    let mut convert = Command::new("qemu-img");
+    convert.args(["convert", "-f", "raw", "-O", "raw"]);
+    assert_ok(&run(convert.arg(&source).arg(mount.vda())));
+    let (source, image) = (std::fs::read(source).unwrap(), image(&mount));
+    assert!(image[..source.len()] == source);
+    assert_eq!(image.len() as u64, 4 * MIB, "a disk does not shrink");
+    assert!(image[source.len()..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn sectors_that_a_rule_for_reads_concerns_are_data() {
+    promised(
+        PAGE,
+        "sectors that an armed rule for reads concerns count as data",
+    );
+    let mount = Mount::of_size(MIB);
+    let file = open(&mount, 0);
+    file.write_all_at(&[1; 4096], 524_288).unwrap();
+    let end = MIB;
+    let map = || {
+        let (mut at, mut found) = (0, Vec::new());
+        while let Ok(data) = seek_extent(&file, at, libc::SEEK_DATA) {
+            at = seek_extent(&file, data, libc::SEEK_HOLE).unwrap();
+            found.push((data, at));
+        }
+        found
+    };
+    let stored = (524_288, 528_384);
+    assert_eq!(map(), [stored]);
+    for rule in [
+        "error op=write errno=EIO at=8+1",
+        "lose op=write,flush",
+        "corrupt op=write how=zero at=8+1",
+    ] {
+        mount.arm(rule);
+        assert_eq!(map(), [stored], "{rule}");
+    }
+    for rule in [
+        "error op=read errno=EIO at=8+1",
+        "delay by=1ms at=8+1",
+        "hang op=read,write at=8+1",
+        "corrupt op=read how=flip at=8+1",
+        "stale at=8+1",
+        "misdirect op=read by=+9 at=8+1",
+    ] {
+        mount.clear();
+        mount.arm(rule);
+        assert_eq!(map(), [(4096, 4608), stored], "{rule}");
+    }
+    mount.clear();
+    mount.arm("eio_read at=1031+2,8+1,1020+8,2040+100");
+    mount.arm("eio_read at=9+1,0+1");
+    let expected = [(0, 512), (4096, 5120), (522_240, 528_896), (1_044_480, end)];
+    assert_eq!(map(), expected);
+    mount.arm("slow");
+    assert_eq!(map(), [(0, end)]);
+    mount.clear();
+    assert_eq!(map(), [stored]);
+}
+
+#[test]
+fn a_copy_meets_a_rule_that_is_over_a_hole() {
+    let mount = Mount::of_size(MIB);
+    let copy = |mount: &Mount| -> std::process::Output {
+        let to: PathBuf = mount.folder().join("copy.img");
+        run(Command::new("cp").arg(mount.vda()).arg(to))
+    };
+    assert_ok(&copy(&mount));
+    mount.arm("eio_read at=2047+1");
+    assert_fails(&copy(&mount), 1, &["Input/output error"]);
+}

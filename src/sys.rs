@@ -49,6 +49,39 @@ pub fn ioctl_read_u64(file: &File, request: u64) -> io::Result<u64> {
     Ok(value)
 }
 
+/// Another device for the FUSE connection of `device`, which requests may come through too.
+pub fn clone_fuse_device(device: &impl AsFd) -> io::Result<OwnedFd> {
+    /// `_IOR(229, 0, u32)`.
+    const FUSE_DEV_IOC_CLONE: u64 = 0x8004_e500;
+    let clone = File::options().read(true).write(true).open("/dev/fuse")?;
+    let source = device.as_fd().as_raw_fd() as u32;
+    // SAFETY: the kernel reads 4 bytes of `source`; both descriptors are open through the call.
+    check(unsafe {
+        libc::ioctl(
+            clone.as_raw_fd(),
+            FUSE_DEV_IOC_CLONE as _,
+            &raw const source,
+        )
+    })?;
+    Ok(clone.into())
+}
+
+/// Gives this thread a table of descriptors of its own, in which `fd` alone is open. To be called on a thread
+/// that closes nothing else.
+pub fn keep_only(fd: &impl AsFd) -> io::Result<()> {
+    let fd = fd.as_fd().as_raw_fd() as u32;
+    let close = |first: u32, last: u32, flags: u32| {
+        // SAFETY: takes integers. After the first call the table is this thread's own, and nobody else
+        // misses what is closed in it.
+        check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) } as libc::c_int)
+    };
+    close(fd + 1, u32::MAX, libc::CLOSE_RANGE_UNSHARE)?;
+    match fd {
+        0 => Ok(()),
+        _ => close(0, fd - 1, 0).map(drop),
+    }
+}
+
 /// The time since the machine began, by the clock that the kernel's log goes by.
 pub fn monotonic() -> Duration {
     let mut now = libc::timespec {

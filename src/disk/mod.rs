@@ -43,7 +43,9 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, bounded};
 use parking_lot::Mutex;
 
-use crate::fault::{Armed, Arming, DiskKind, Edit, Errno, FaultSet, NoSuchTag, RuleState, Then};
+use crate::fault::{
+    Armed, Arming, Ask, DiskKind, Edit, Errno, FaultSet, NoSuchTag, Op, RuleState, Then,
+};
 use crate::image::{Image, with_buffer};
 use delays::Held;
 use serving::Serving;
@@ -336,6 +338,16 @@ impl Disk {
     /// The time as its faults count it.
     fn now(&self) -> Duration {
         self.born.elapsed()
+    }
+
+    /// Changes whenever the rules that requests meet do, after it.
+    pub fn rules_changed(&self) -> u64 {
+        self.faults_swapped.load(Ordering::SeqCst)
+    }
+
+    /// Whether there is a rule for such a request, whatever else it asks for.
+    pub fn has_rule_for(&self, op: Op, offset: u64, len: u64) -> bool {
+        self.rules_changed() != 0 && self.acting.load().concerns(Ask { op, offset, len })
     }
 
     /// Takes all faults away and lets every waiting request go on at once.

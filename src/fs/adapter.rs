@@ -14,6 +14,7 @@ use fuser::{
     ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyWrite, TimeOrNow, WriteFlags,
 };
 
+use super::cache::PageReply;
 use super::closing::may_be_open;
 use super::inode::Inode;
 use super::reply::{AttrReply, EmptyReply, OpenReply, ReadReply, WriteReply, kernel};
@@ -21,7 +22,7 @@ use super::stream::{self, Reader};
 use super::tree::{Tree, asks_storage};
 use crate::control::{ControlFile, DiskFile};
 use crate::disk::{Answer, Disk, LARGEST_REQUEST, Reply, Request as DiskRequest, Synced};
-use crate::fault;
+use crate::fault::{self, Op};
 use crate::image::Extent;
 use crate::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS, SECTOR};
 
@@ -161,17 +162,16 @@ fn truncate(disk: &Arc<Disk>, client: u64, size: u64, reply: impl Reply) {
 }
 
 /// Writes where the image ends now. The kernel's idea of that may be old: the host may have changed it.
-fn append(disk: &Arc<Disk>, client: u64, data: Vec<u8>, flags: OpenFlags, reply: ReplyWrite) {
+fn append(disk: &Arc<Disk>, client: u64, data: Vec<u8>, flags: OpenFlags, reply: WriteReply) {
     let offset = match disk.size() {
         Ok(size) => size,
-        Err(error) => return reply.error(error.into()),
+        Err(error) => return reply.send(Err(fault::Errno::of(&error))),
     };
     if let Err(errno) = check_alignment(flags, offset, data.len()) {
-        return reply.error(errno);
+        return reply.send(Err(fault::Errno(errno.code())));
     }
     let data = Cow::Owned(data);
     let request = DiskRequest::Write { offset, data };
-    let reply = WriteReply(reply);
     match syncs(flags) {
         None => disk.submit(request, client, reply),
         Some(data_only) => {
@@ -339,18 +339,24 @@ impl Filesystem for Provium {
         offset: u64,
         size: u32,
         flags: OpenFlags,
-        _lock_owner: Option<LockOwner>,
+        lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        if let Some(Inode::Data(disk)) = Inode::of(ino) {
-            let Some(disk) = self.tree.disks.glance(disk) else {
+        if let Some(Inode::Data(index)) = Inode::of(ino) {
+            let Some(disk) = self.tree.disks.glance(index) else {
                 return reply.error(Errno::ENODEV);
             };
             if let Err(errno) = check_alignment(flags, offset, size as usize) {
                 return reply.error(errno);
             }
             let request = DiskRequest::Read { offset, len: size };
-            return self.submit(disk, fh, request, ReadReply(reply));
+            let reply = ReadReply(reply);
+            if lock_owner.is_some() {
+                return self.submit(disk, fh, request, reply);
+            }
+            // Nobody reads: the kernel wants a page, to keep it.
+            let reply = PageReply::new(&self.tree.cache, index, &disk, offset, reply);
+            return self.submit(disk, fh, request, reply);
         }
         if let Some(listener) = self.tree.handles.stream(fh.0) {
             let reader = Reader {
@@ -391,12 +397,13 @@ impl Filesystem for Provium {
         reply: ReplyWrite,
     ) {
         let len = data.len();
-        if let Some(Inode::Data(disk)) = Inode::of(ino) {
-            let Some(disk) = self.tree.disks.glance(disk) else {
+        if let Some(Inode::Data(index)) = Inode::of(ino) {
+            let Some(disk) = self.tree.disks.glance(index) else {
                 return reply.error(Errno::ENODEV);
             };
             if flags.0 & libc::O_APPEND != 0 {
                 let (disk, data) = (Arc::clone(&disk), data.to_vec());
+                let reply = WriteReply(reply, self.tree.cache.dropper(index));
                 return self.run(move |_| append(&disk, fh.0, data, flags, reply));
             }
             if let Err(errno) = check_alignment(flags, offset, len) {
@@ -404,7 +411,9 @@ impl Filesystem for Provium {
             }
             let data = Cow::Borrowed(data);
             let request = DiskRequest::Write { offset, data };
-            let reply = WriteReply(reply);
+            let dropper = self.tree.cache.dropper(index);
+            let dropper = dropper.filter(|_| disk.has_rule_for(Op::Write, offset, len as u64));
+            let reply = WriteReply(reply, dropper);
             return match syncs(flags) {
                 None => self.submit(disk, fh, request, reply),
                 Some(data_only) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fuser::{FileHandle, ReplyAttr, ReplyData, ReplyEmpty, ReplyOpen, ReplyWrite};
 
 use super::adapter::{DATA_FILE, TTL};
+use super::cache::Dropper;
 use super::inode::Inode;
 use super::tree::Tree;
 use crate::disk::{Answer, Disk, Reply};
@@ -28,11 +29,14 @@ impl Reply for ReadReply {
     }
 }
 
-/// Answers a write.
-pub(super) struct WriteReply(pub(super) ReplyWrite);
+/// Answers a write, of which a rule may have changed the place.
+pub(super) struct WriteReply(pub(super) ReplyWrite, pub(super) Option<Dropper>);
 
 impl Reply for WriteReply {
     fn send(self, result: Result<Answer<'_>, Errno>) {
+        if let Some(dropper) = self.1 {
+            dropper.drop_all();
+        }
         match result {
             Ok(Answer::Done(len)) => self.0.written(len as u32),
             Ok(Answer::Data(_)) => self.0.written(0),
@@ -92,12 +96,19 @@ impl Reply for OpenReply {
 pub(super) struct AttrReply {
     tree: Arc<Tree>,
     inode: Inode,
+    dropper: Option<Dropper>,
     reply: ReplyAttr,
 }
 
 impl AttrReply {
+    /// Where data are cut off, the kernel has to be told: the size stays, so that it sees nothing.
     pub(super) fn new(tree: &Arc<Tree>, inode: Inode, reply: ReplyAttr) -> Self {
+        let dropper = match inode {
+            Inode::Data(disk) => tree.cache.dropper(disk),
+            _ => None,
+        };
         Self {
+            dropper,
             tree: Arc::clone(tree),
             inode,
             reply,
@@ -107,6 +118,9 @@ impl AttrReply {
 
 impl Reply for AttrReply {
     fn send(self, result: Result<Answer<'_>, Errno>) {
+        if let Some(dropper) = self.dropper {
+            dropper.drop_all();
+        }
         let attr = result.map_err(kernel);
         match attr.and_then(|_| self.tree.attr(self.inode)) {
             Ok(attr) => self.reply.attr(&TTL, &attr),

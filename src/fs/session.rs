@@ -13,6 +13,7 @@ use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 
 use super::adapter::Provium;
 use super::attr::Attributes;
+use super::cache::PageCache;
 use super::handles::Handles;
 use super::loops::Loops;
 use super::tree::Tree;
@@ -20,6 +21,7 @@ use crate::control::Control;
 use crate::disk::Disks;
 use crate::mounts::{self, Mount};
 use crate::names::FS_TYPE;
+use crate::sys;
 
 /// How long the end waits for clients that are closing before it unmounts without them.
 const CLOSING: Duration = Duration::from_millis(500);
@@ -128,11 +130,13 @@ impl Server {
         drop(fuse);
         let loops = Loops::start().map_err(failed)?;
         let threads = loops.threads();
+        let cache = Arc::new(PageCache::default());
         let tree = Tree {
             control: Control::new(Arc::clone(&disks), &options.mount_point),
             handles: Handles::default(),
             attributes: Attributes::new(options.allow_other),
             loops: Arc::clone(&loops),
+            cache: Arc::clone(&cache),
             mount_point: options.mount_point.clone(),
             disks: Arc::clone(&disks),
         };
@@ -141,6 +145,7 @@ impl Server {
         let config = config(options.allow_other, threads);
         let session = Session::new(filesystem, &options.mount_point, &config).map_err(failed)?;
         let device = session.as_fd().try_clone_to_owned().map_err(failed)?;
+        cache.tell_through(sys::clone_fuse_device(&device).map_err(failed)?);
         loops.look_out_at(device);
         Ok(Self {
             disks,

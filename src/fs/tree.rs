@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fuser::{Errno, FileAttr, INodeNo};
 
 use super::attr::Attributes;
+use super::cache::PageCache;
 use super::handles::Handles;
 use super::inode::Inode;
 use super::loops::Loops;
@@ -23,6 +24,7 @@ pub(super) struct Tree {
     pub(super) handles: Handles,
     pub(super) attributes: Attributes,
     pub(super) loops: Arc<Loops>,
+    pub(super) cache: Arc<PageCache>,
     pub(super) mount_point: PathBuf,
 }
 
@@ -109,7 +111,22 @@ impl Tree {
             _ => Err(fault::Errno(libc::EISDIR)),
         }?;
         self.handles.replaced(handle);
+        self.forget_pages(inode);
         Ok(())
+    }
+
+    /// Once a write to `inode` may have changed rules: what the kernel keeps of the data was read under
+    /// others.
+    fn forget_pages(&self, inode: Inode) {
+        match inode {
+            Inode::Disk(disk, DiskFile::Faults | DiskFile::Rules) => self.cache.renew(&[disk]),
+            Inode::Control(ControlFile::Clear) => {
+                let disks = self.disks.all().into_iter();
+                self.cache
+                    .renew(&disks.map(|(at, _)| at).collect::<Vec<_>>());
+            }
+            _ => {}
+        }
     }
 
     /// What a bare `> file` and `truncate -s 0 file` ask for: an empty write that replaces.
@@ -122,7 +139,9 @@ impl Tree {
             }
             // Nothing to empty, as in /proc.
             _ => Ok(()),
-        }
+        }?;
+        self.forget_pages(inode);
+        Ok(())
     }
 
     /// Carries out a truncation that nothing was written after; once.

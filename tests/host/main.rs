@@ -16,6 +16,8 @@ mod harness;
 mod integrity;
 mod layers;
 mod observing;
+mod page_cache;
+
 mod promises;
 mod reports;
 mod rules;

@@ -18,6 +18,7 @@ mod layers;
 mod observing;
 mod page_cache;
 
+mod promised;
 mod promises;
 mod reports;
 mod rules;

@@ -31,17 +31,25 @@ pub fn is_stopped(pid: u32) -> bool {
     state.starts_with(['T', 't'])
 }
 
-/// Whether a signal waits to be delivered to the thread `pid`, or there is no such thread.
-pub fn is_signalled(pid: u32) -> bool {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
-        return true;
-    };
+/// Whether a signal waits to be delivered to the thread `pid`; None when that cannot be seen, as of a
+/// thread outside of our PID namespace.
+pub fn is_signalled(pid: u32) -> Option<bool> {
+    if pid == 0 || !is_of_our_namespace() {
+        return None;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let set = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key));
         let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
         bits.unwrap_or(0)
     };
-    (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0
+    Some((set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0)
+}
+
+/// Whether /proc counts processes as we do: after `unshare --pid` it may be that of another namespace.
+fn is_of_our_namespace() -> bool {
+    let me = std::process::id().to_string();
+    std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == me.as_str())
 }
 
 #[cfg(test)]
@@ -79,8 +87,9 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_without_a_pending_signal_is_told_from_one_that_is_gone() {
-        assert!(!is_signalled(std::process::id()));
-        assert!(is_signalled(u32::MAX));
+    fn a_thread_without_a_pending_signal_is_told_from_one_that_cannot_be_seen() {
+        assert_eq!(is_signalled(std::process::id()), Some(false));
+        assert_eq!(is_signalled(u32::MAX), None);
+        assert_eq!(is_signalled(0), None, "it is in another namespace");
     }
 }

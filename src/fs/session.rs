@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 
 use super::adapter::Provium;
@@ -18,15 +18,16 @@ use super::handles::Handles;
 use super::loops::Loops;
 use super::tree::Tree;
 use crate::control::Control;
-use crate::disk::Disks;
+use crate::disk::{Disks, Pool};
 use crate::mounts::{self, Mount};
 use crate::names::FS_TYPE;
 use crate::sys;
 
 /// How long the end waits for clients that are closing before it unmounts without them.
 const CLOSING: Duration = Duration::from_millis(500);
-/// How long the end waits for the loop threads; a client that keeps a file open keeps them.
-const LOOPS_END: Duration = Duration::from_millis(500);
+
+/// Most threads for control files.
+const CONTROL_THREADS: usize = 12;
 
 /// Descriptors that the end needs: it reads the list of mounts, and may have to start fusermount3.
 const FOR_THE_END: usize = 8;
@@ -110,8 +111,8 @@ pub struct Server {
     disks: Arc<Disks>,
     mount_point: PathBuf,
     /// Never dropped: fuser would unmount whatever lies at the mount point by then, ours or not.
-    session: ManuallyDrop<BackgroundSession>,
-    unmounted: Receiver<()>,
+    _session: ManuallyDrop<BackgroundSession>,
+    loops: Arc<Loops>,
     /// Kept from the disks and the clients, who may use up all others.
     for_the_end: Vec<File>,
 }
@@ -137,41 +138,43 @@ impl Server {
             attributes: Attributes::new(options.allow_other),
             loops: Arc::clone(&loops),
             cache: Arc::clone(&cache),
-            mount_point: options.mount_point.clone(),
+            streams: Arc::default(),
+            control_pool: Pool::new(CONTROL_THREADS),
             disks: Arc::clone(&disks),
         };
-        let (ended, unmounted) = bounded(0);
-        let filesystem = Provium::new(tree, ended);
+        let filesystem = Provium::new(tree);
         let config = config(options.allow_other, threads);
         let session = Session::new(filesystem, &options.mount_point, &config).map_err(failed)?;
+        let watched = Arc::clone(&disks);
+        loops.on_stuck(move || watched.look_for_stuck());
         let device = session.as_fd().try_clone_to_owned().map_err(failed)?;
         cache.tell_through(sys::clone_fuse_device(&device).map_err(failed)?);
         loops.look_out_at(device);
         Ok(Self {
             disks,
             mount_point: options.mount_point.clone(),
-            session: ManuallyDrop::new(session.spawn().map_err(failed)?),
-            unmounted,
+            _session: ManuallyDrop::new(session.spawn().map_err(failed)?),
+            loops,
             for_the_end,
         })
     }
 
     /// Disconnects when somebody else has unmounted it.
     pub fn unmounted(&self) -> &Receiver<()> {
-        &self.unmounted
+        self.loops.over()
     }
 
     /// The one end: lets go of everything that waits, unmounts (without the clients that still
-    /// have files open, if need be), waits for the loops, flushes the images.
+    /// have files open, if need be), finishes what was begun, flushes the images.
     ///
-    /// When it returns, all data that was ever acknowledged is with the host's storage. Clients
-    /// that still have files open get errors once this process is gone.
+    /// When it returns, all data that was ever acknowledged is with the host's storage: nothing is
+    /// served after the flush. Clients that still have files open get errors from then on.
     pub fn end(self) {
         drop(self.for_the_end);
         self.disks.end_traces();
         self.disks.clear();
         unmount(&self.mount_point);
-        wait_until(LOOPS_END, || self.session.guard.is_finished());
+        self.loops.close();
         self.disks.end();
     }
 }

@@ -94,10 +94,13 @@ function T:assert_contains(haystack, needle, message)
   end
 end
 
+-- What `fn` asserts through `t` is raised like anything else, and fails nothing by itself.
 function T:assert_raises(fn, message)
+  local failed = self.failed
   local ok, err = pcall(fn)
+  self.failed = failed
   if ok then
-    fail(self, message or "assert_raises: expected to raise")
+    fail(self, ("%s: expected to raise"):format(message or "assert_raises"))
   end
   return err
 end
@@ -179,6 +182,9 @@ function wait_until(pred, ...)
   end
 end
 
+-- What a file sets for its tests: kept beside `provium`, so that each assignment is seen.
+local settings = {}
+
 -- `provium` is an object only so that its calls read like those of its VMs, which it has as fields.
 provium = setmetatable({
   vm = wrap(native.provium_vm),
@@ -187,7 +193,17 @@ provium = setmetatable({
   claim = wrap(native.provium_claim),
 }, {
   __index = function(_, name)
+    if settings[name] ~= nil then
+      return settings[name]
+    end
     return native.find_vm(name)
+  end,
+  __newindex = function(_, key, value)
+    local ok, why = native.provium_set(key, value)
+    if not ok then
+      error(why, 2)
+    end
+    settings[key] = value
   end,
 })
 

@@ -181,6 +181,26 @@ pub fn outlive_starter() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) }).map(drop)
 }
 
+/// Has the main thread of this process undo [`die_with_starter`] when it gets `signal`, whatever it is
+/// busy with.
+pub fn outlive_starter_on(signal: i32) {
+    extern "C" fn outlive(_: libc::c_int) {
+        // SAFETY: prctl is async-signal-safe, and this option takes an integer only.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
+    }
+    let handler = outlive as extern "C" fn(libc::c_int);
+    // SAFETY: the handler makes one async-signal-safe call.
+    unsafe { libc::signal(signal, handler as libc::sighandler_t) };
+}
+
+/// Sends `signal` to the main thread of the child `pid`, which was not waited for yet.
+pub fn signal_main_thread(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = pid as libc::pid_t;
+    // SAFETY: takes three integers.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, pid, pid, signal) };
+    check(sent as libc::c_int).map(drop)
+}
+
 /// Makes the child that `command` starts the leader of a session of its own.
 pub fn new_session(command: &mut Command) {
     // SAFETY: setsid is async-signal-safe and takes no memory.

@@ -20,7 +20,7 @@
 ---@field skip? boolean|string Leaves the test out; a string is the reason.
 ---@field slow? boolean Leaves the test out unless `--include-slow` is given.
 ---@field tags? string|string[] What `--tag` and `--no-tag` select by.
----@field timeout? provium.Duration How long the test may take, in place of `--timeout`.
+---@field timeout? provium.Duration How long the test may take, in place of `provium.timeout` and `--timeout`.
 ---@field [string] any
 
 ---@class provium.WaitOptions
@@ -183,7 +183,7 @@ function T:assert_neq(a, b, message) end
 ---@param message? any
 function T:assert_contains(haystack, needle, message) end
 
----Calls `fn`, fails unless it raises, and returns what it raised: a string where provium did.
+---Calls `fn`, fails unless it raises, and returns what it raised: a string where provium did. What `fn` asserts through `t` counts as raised.
 ---@param fn fun()
 ---@param message? any
 ---@return any error
@@ -220,7 +220,7 @@ function RunResult:ok() end
 ---@return provium.RunResult self
 function RunResult:assert_ok() end
 
----A command in the guest that was started and not waited for.
+---A command in the guest that was started and not waited for. It ends with the test that started it.
 ---@class provium.Process
 local Process = {}
 
@@ -555,6 +555,8 @@ function Vm:state() end
 ---The VMs of the scope: those of the file, and in a test those of the test. Each is a field too: `provium.NAME`.
 ---@class provium.Provium
 ---@field [string] provium.Vm
+---@field timeout? provium.Duration How long each test of the file may take, in place of `--timeout`; set it at file level.
+---@field reset_between_tests? boolean Not yet: `true` is an error.
 provium = {}
 
 ---Creates a VM, or without `profile` finds one again; raises when the name is taken, or nothing has it.
@@ -594,7 +596,7 @@ function wait_until(pred, options) end
 
 ---JSON; integers of 64 bits stay exact.
 ---@class provium.Json
----@field null lightuserdata What `null` decodes to, and encodes from; it counts as true.
+---@field null lightuserdata Encodes as `null`; it counts as true.
 json = {}
 
 ---Returns `value` as JSON; raises for what has no form there: functions, NaN, infinity, strings that are not UTF-8.
@@ -602,7 +604,7 @@ json = {}
 ---@return string
 function json.encode(value) end
 
----Returns what the JSON `text` means; raises where it is malformed.
+---Returns what the JSON `text` means; raises where it is malformed. `null` is nil: a key that is not there, a hole in an array.
 ---@param text string
 ---@return any
 function json.decode(text) end

@@ -19,14 +19,16 @@ mod test_options;
 mod top;
 mod umount;
 
+use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::Exit;
 
-use crate::{sys, text};
+use crate::{runner, sys, text};
 
 /// A disk that fails on cue: serves disk images as files whose faults are armed while it runs
 #[derive(Debug, Parser)]
@@ -96,10 +98,25 @@ impl Command {
     }
 }
 
+/// The words of a command line; `provium PATH ...` is `provium test PATH ...`.
+fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
+    let is_path = |word: &OsString| {
+        let is_command = Cli::command()
+            .get_subcommands()
+            .any(|it| it.get_name() == word);
+        let path = Path::new(word);
+        !is_command && (path.exists() || runner::is_test_file(path))
+    };
+    if words.get(1).is_some_and(is_path) {
+        words.insert(1, "test".into());
+    }
+    words
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
-    let command = Cli::parse().command;
+    let command = Cli::parse_from(with_command(std::env::args_os().collect())).command;
     if command.is_filter() {
         sys::end_with_reader();
     }
@@ -137,6 +154,25 @@ pub fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_in_the_place_of_a_command_is_one_to_test() {
+        let words = |line: &str| with_command(line.split(' ').map(OsString::from).collect());
+        let is_test = |line: &str| words(line)[1] == "test";
+        assert!(is_test("provium src -j 1"));
+        assert!(is_test("provium ./src/cli/mod.rs"));
+        assert!(is_test("provium no/such.test.lua"));
+        assert_eq!(words("provium test src").len(), 3);
+        for line in [
+            "provium",
+            "provium --version",
+            "provium mount x",
+            "provium moutn src",
+            "provium help",
+        ] {
+            assert_eq!(words(line).join(" ".as_ref()), *line);
+        }
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -247,6 +247,8 @@ fn remember(
 
 pub(super) fn run_file(args: &FileArgs) -> anyhow::Result<Exit> {
     sys::end_with_group();
+    // A runner that keeps the VMs of a test that is stuck says so like this.
+    sys::outlive_starter_on(runner::KEEP);
     let mut order = Vec::new();
     File::from(sys::inherited(args.order_fd)?).read_to_end(&mut order)?;
     let order = serde_json::from_slice(&order)?;

@@ -48,6 +48,12 @@ pub fn discover(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DiscoverError> {
     Ok(found)
 }
 
+/// Whether the name of a file is that of a test file.
+pub fn is_test_file(path: &Path) -> bool {
+    let name = path.as_os_str().as_encoded_bytes();
+    name.ends_with(SUFFIX.as_bytes())
+}
+
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DiscoverError> {
     let failed = |cause| DiscoverError::Io {
         path: folder.to_owned(),
@@ -59,7 +65,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DiscoverError> {
         // A link to a folder is not followed: it could lead back up.
         if entry.file_type().map_err(failed)?.is_dir() {
             walk(&path, found)?;
-        } else if path.to_string_lossy().ends_with(SUFFIX) {
+        } else if is_test_file(&path) {
             found.push(path);
         }
     }

@@ -168,9 +168,13 @@ impl HumanReporter {
         for vm in vms {
             let line = format!("vm `{}` of {}", vm.name, text::path(file));
             let folder = text::path(&vm.folder);
+            let socket = format!("console  provium console {folder}/console.sock\n");
+            // A test that is stuck offers none until it is no longer.
+            let has_socket = vm.folder.join("console.sock").exists();
+            let socket = if has_socket { &socket } else { "" };
             let text = format!(
                 "disks    provium status {folder}/mnt\n\
-                 console  provium console {folder}/console.sock\n\
+                 {socket}\
                  log      {folder}/console.log\n\
                  end it   kill {process}"
             );

@@ -17,7 +17,7 @@ mod story;
 mod tap;
 mod worker;
 
-pub use discover::{DiscoverError, discover};
+pub use discover::{DiscoverError, discover, is_test_file};
 pub use event::{Event, KeptVm, Outcome, TestInfo};
 pub use human::HumanReporter;
 pub use json::JsonReporter;
@@ -29,3 +29,4 @@ pub use run::{Job, Report, Reporter, Rounds, RunOptions, Summary, Tests, list, r
 pub use select::{Partition, Selected, Selection, TestId, shuffle};
 pub use stop::Stop;
 pub use tap::TapReporter;
+pub use worker::KEEP;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::{Event, Outcome, RunOptions, TestInfo};
+use super::{Event, KeptVm, Outcome, RunOptions, TestInfo};
 use crate::vm;
 
 /// What a process may take beyond a test's own time, to end by itself and close its VMs.
@@ -92,9 +92,7 @@ impl Story {
             Event::Finished { test, outcome, .. } => {
                 self.running = None;
                 self.failed |= matches!(outcome, Outcome::Failed { .. });
-                if let Some(planned) = &mut self.planned {
-                    planned.retain(|other| other.name != *test);
-                }
+                self.forget(test);
                 self.allow(now, Duration::ZERO);
             }
             Event::FileFailed { .. } => {
@@ -168,6 +166,52 @@ impl Story {
         planned.map(|test| test.name.clone()).collect()
     }
 
+    /// Whether a test runs that has a VM, or its file has.
+    pub(super) fn runs_a_guest(&self) -> bool {
+        self.running.is_some() && !self.kept_vms().is_empty()
+    }
+
+    /// The VMs that there are, as people find them.
+    fn kept_vms(&self) -> Vec<KeptVm> {
+        let vm = |(name, console): &(String, PathBuf)| {
+            let folder = console.parent().filter(|folder| folder.exists());
+            folder.map(|folder| KeptVm {
+                name: name.clone(),
+                folder: folder.to_owned(),
+            })
+        };
+        self.consoles.iter().filter_map(vm).collect()
+    }
+
+    /// Fails the test that runs and does not end, whose process stays as it is.
+    pub(super) fn keep(
+        &mut self,
+        process: u32,
+        why: &str,
+        consoles: &str,
+        emit: &mut dyn FnMut(Event),
+    ) {
+        self.failed = true;
+        if let Some(running) = self.running.take() {
+            let message = format!("the test does not end: {why}\n{consoles}");
+            emit(Event::Finished {
+                test: running.test.clone(),
+                outcome: Outcome::Failed { message },
+                seconds: running.since.elapsed().as_secs_f64(),
+                attempts: 1,
+            });
+            self.forget(&running.test);
+        }
+        let vms = self.kept_vms();
+        emit(Event::Kept { process, vms });
+    }
+
+    fn forget(&mut self, test: &str) {
+        if let Some(planned) = &mut self.planned {
+            planned.retain(|other| other.name != test);
+        }
+    }
+
     /// Ends every test that the process left without an end.
     pub(super) fn complete(
         &mut self,
@@ -198,9 +242,7 @@ impl Story {
                     seconds: running.since.elapsed().as_secs_f64(),
                     attempts: 1,
                 });
-                self.planned
-                    .iter_mut()
-                    .for_each(|rest| rest.retain(|test| test.name != running.test));
+                self.forget(&running.test);
                 let reason = format!("the file's process {why} in an earlier test");
                 self.leave_out_rest(&reason, emit);
             }

@@ -18,6 +18,8 @@ const CLEAN_UP: Duration = Duration::from_secs(5);
 const TERM: Duration = Duration::from_secs(5);
 /// Bytes that a report shows of the beginning of what a file printed, and of its end.
 const OUTPUT: u64 = 128 << 10;
+/// Tells the process of a test that is stuck that it outlives us.
+pub const KEEP: i32 = libc::SIGUSR1;
 /// How often to look whether the run was stopped.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -54,6 +56,16 @@ pub(super) fn run_file(
         Verdict::TimedOut(_) => story.console_ends(),
         _ => String::new(),
     };
+    if let Verdict::TimedOut(why) = &verdict
+        && order.keep
+        && story.runs_a_guest()
+        && sys::signal_main_thread(worker.child.id(), KEEP).is_ok()
+    {
+        story.keep(worker.child.id(), why, &consoles, emit);
+        let output = worker.output()?;
+        let rest = Some(story.rest());
+        return Ok(Done { output, rest });
+    }
     let status = worker.end(&verdict, &consoles, emit)?;
     story.complete(&verdict, status, &consoles, emit);
     let output = match story.failed {

@@ -11,13 +11,19 @@ use super::state;
 use crate::config::Config;
 use crate::runner::{Event, TestInfo};
 use crate::text;
-use crate::vm::{Limit, Vm, VmError};
+use crate::vm::{Limit, Process, State, Vm, VmError};
 
 /// How often guests are looked after while a test sleeps.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long the processes that a test leaves behind may take to end, all together.
+const END_OF_PROCESSES: Duration = Duration::from_secs(5);
+
 /// A VM that several handles share.
 pub(super) type SharedVm = Rc<RefCell<Vm>>;
+
+/// A process in a guest, likewise.
+pub(super) type SharedProcess = Rc<RefCell<Process>>;
 
 /// A test, as its file declared it.
 pub(super) struct Declared {
@@ -59,6 +65,10 @@ struct Inner {
     /// Those that the file declares; None once it has been read.
     tests: RefCell<Option<Vec<Declared>>>,
     vms: RefCell<Vec<SharedVm>>,
+    /// What the running test has started in guests.
+    processes: RefCell<Vec<(SharedVm, SharedProcess)>>,
+    /// How long each test may take, if the file says so.
+    test_timeout: Cell<Option<Duration>>,
     /// Why the file's tests are left out, if they are.
     todo: RefCell<Option<String>>,
 }
@@ -74,6 +84,8 @@ impl Context {
             emit: emit.into(),
             tests: RefCell::new(Some(Vec::new())),
             vms: RefCell::default(),
+            processes: RefCell::default(),
+            test_timeout: Cell::default(),
             todo: RefCell::default(),
         }))
     }
@@ -219,6 +231,43 @@ impl Context {
         for vm in closing.iter().rev() {
             vm.borrow_mut().close();
         }
+    }
+
+    /// A process that ends with the test, if one runs.
+    pub(super) fn add_process(&self, vm: &SharedVm, process: &SharedProcess) {
+        if self.is_loaded() {
+            let started = (Rc::clone(vm), Rc::clone(process));
+            self.0.processes.borrow_mut().push(started);
+        }
+    }
+
+    /// Ends what the test has started in the guests that outlive it.
+    pub(super) fn end_processes(&self) {
+        self.limit().set(Some(Instant::now() + END_OF_PROCESSES));
+        for (vm, process) in self.0.processes.take() {
+            let mut vm = vm.borrow_mut();
+            if vm.state() != State::Booted {
+                continue;
+            }
+            let ended = vm.wait(&mut process.borrow_mut(), Some(Duration::ZERO));
+            // Another one means that the guest does not know it, as after a reset.
+            if let Err(VmError::TimeIsUp) = ended {
+                let (name, pid) = (vm.name(), process.borrow().pid());
+                let text = format!("vm `{name}`: process {pid} did not end with its test");
+                self.emit(Event::Log { text });
+            }
+        }
+        self.limit().set(None);
+    }
+
+    /// Sets how long each test may take that does not say so itself.
+    pub(super) fn set_test_timeout(&self, timeout: Option<Duration>) {
+        self.0.test_timeout.set(timeout);
+    }
+
+    /// How long each test may take, if the file says so.
+    pub(super) fn test_timeout(&self) -> Option<Duration> {
+        self.0.test_timeout.get()
     }
 
     /// The console logs of the VMs that are open, with their names.

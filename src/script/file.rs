@@ -10,7 +10,7 @@ use super::bind::native;
 use super::context::{Context, Declared};
 use super::duration::LuaDuration;
 use super::raised::{self, clean};
-use super::{disk, globals, keep, vm};
+use super::{disk, globals, keep, settings, vm};
 use crate::config::Config;
 use crate::runner::{Event, Order, Outcome, TestInfo};
 use crate::text;
@@ -122,6 +122,10 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
     natives.set("provium_claim", vm::provium_claim(context)?)?;
     natives.set("find_vm", vm::find_vm(context)?)?;
     natives.set("is_name_of", vm::is_name_of(context)?)?;
+    let shared = context.clone();
+    let set =
+        move |lua: &Lua, (key, value): (Value, Value)| settings::set(&shared, lua, &key, value);
+    natives.set("provium_set", native(lua, "provium", set)?)?;
     globals::add(context, &natives)?;
     let shared = context.clone();
     let log = lua.create_function(move |_, text: LuaString| {
@@ -252,7 +256,8 @@ fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration
         return false;
     }
     let own: Option<LuaDuration> = test.meta.get("timeout").unwrap_or_default();
-    let timeout = own.map_or(timeout, |own| own.0);
+    let own = own.map(|own| own.0).or(context.test_timeout());
+    let timeout = own.unwrap_or(timeout);
     context.emit(Event::Started {
         test: test.name.clone(),
         timeout: timeout.as_secs_f64(),
@@ -277,6 +282,7 @@ fn run_test(context: &Context, test: &Declared, order: &Order, timeout: Duration
     let keep = order.keep && failed;
     if !keep {
         context.close_vms_since(mark);
+        context.end_processes();
     }
     context.emit(Event::Finished {
         test: test.name.clone(),

@@ -1,17 +1,26 @@
 //! `json.encode` and `json.decode`. What JSON cannot say is an error that names the place.
 
-use mlua::{Lua, LuaSerdeExt, Table, Value};
+use mlua::serde::ser::Options as SerializeOptions;
+use mlua::{Lua, LuaSerdeExt, LuaString, Table, Value};
 use serde_json::{Map, Number, Value as Json};
 
 use super::signature::found;
 
 /// Deeper than anything but a table that contains itself.
 const DEEPEST: usize = 120;
+/// Nulls that an array may have beside as many as it has items, when it was changed after it was decoded.
+const MOST_HOLES: usize = 1 << 20;
 
-/// What the JSON `text` means. An empty array remembers that it is one.
-pub(super) fn decode(lua: &Lua, text: String) -> Result<Value, String> {
-    let value: Json = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    lua.to_value(&value).map_err(|error| error.to_string())
+/// What the JSON `text` means. Null is nil: a key is absent, an array has a hole. An array remembers
+/// that it is one.
+pub(super) fn decode(lua: &Lua, text: LuaString) -> Result<Value, String> {
+    let value: Json =
+        serde_json::from_slice(&text.as_bytes()).map_err(|error| error.to_string())?;
+    let null_is_nil = SerializeOptions::new()
+        .serialize_none_to_null(false)
+        .serialize_unit_to_null(false);
+    let value = lua.to_value_with(&value, null_is_nil);
+    value.map_err(|error| error.to_string())
 }
 
 /// `value` as JSON, in one line; the keys of an object are sorted.
@@ -40,7 +49,18 @@ impl Encoder<'_> {
         json.ok_or_else(|| at(path, &what()))
     }
 
-    /// A sequence is an array, any other table an object.
+    /// How many items an array has; None of an object.
+    fn length(&self, table: &Table) -> Option<usize> {
+        if table.metatable() == Some(self.0.array_metatable()) {
+            return largest_index(table);
+        }
+        let len = table.raw_len();
+        let is_sequence = len > 0 && table.pairs::<Value, Value>().count() == len;
+        is_sequence.then_some(len)
+    }
+
+    /// A sequence is an array, and so is what was decoded as one, its holes filled with null; any other
+    /// table is an object.
     fn table(&self, table: &Table, path: &mut Vec<String>) -> Result<Json, String> {
         if path.len() > DEEPEST {
             let top = path.iter().take(5).map(String::as_str).collect::<String>();
@@ -48,20 +68,16 @@ impl Encoder<'_> {
                 "the table at {top}... contains itself, or is too deep"
             ));
         }
-        let len = table.raw_len();
-        let is_decoded_array = table.metatable() == Some(self.0.array_metatable());
-        let count = table.pairs::<Value, Value>().count();
-        let is_sequence = count == len && (len > 0 || is_decoded_array);
-        let mut object = Map::new();
-        let mut array = Vec::new();
-        if is_sequence {
-            for (item, place) in table.sequence_values().zip(1..) {
+        if let Some(len) = self.length(table) {
+            let mut array = Vec::new();
+            for place in 1..=len {
                 path.push(format!("[{place}]"));
-                array.push(self.value(&said(item)?, path)?);
+                array.push(self.value(&said(table.raw_get(place))?, path)?);
                 path.pop();
             }
             return Ok(Json::Array(array));
         }
+        let mut object = Map::new();
         for pair in table.pairs::<Value, Value>() {
             let (key, value) = said(pair)?;
             let key = match &key {
@@ -78,6 +94,23 @@ impl Encoder<'_> {
         }
         Ok(Json::Object(object))
     }
+}
+
+/// The largest key of a table whose keys are integers from 1 on; 0 of an empty one. One that is mostly
+/// holes is none that was decoded.
+fn largest_index(table: &Table) -> Option<usize> {
+    let mut largest = 0;
+    let mut count = 0;
+    for pair in table.pairs::<Value, Value>() {
+        let (key, _) = pair.ok()?;
+        largest = largest.max(
+            usize::try_from(key.as_integer()?)
+                .ok()
+                .filter(|key| *key > 0)?,
+        );
+        count += 1;
+    }
+    (largest <= MOST_HOLES + 2 * count).then_some(largest)
 }
 
 fn said<T>(result: mlua::Result<T>) -> Result<T, String> {
@@ -115,10 +148,11 @@ mod tests {
             "1e23",
             "5e-324",
         ] {
-            let value = decode(&lua, text.into()).unwrap();
+            let decoded = |text: &str| decode(&lua, lua.create_string(text).unwrap()).unwrap();
+            let value = decoded(text);
             assert_eq!(value, Value::Number(text.parse().unwrap()), "{text}");
             let again = encode(&lua, value.clone()).unwrap();
-            assert_eq!(decode(&lua, again).unwrap(), value, "{text}");
+            assert_eq!(decoded(&again), value, "{text}");
         }
     }
 }

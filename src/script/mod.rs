@@ -15,6 +15,7 @@ mod keep;
 mod raised;
 mod run;
 mod session;
+mod settings;
 mod signature;
 mod state;
 mod vm;

@@ -8,17 +8,15 @@ use mlua::{IntoLua, Lua, LuaString, Table, UserData, UserDataMethods, Value};
 
 use super::arguments::{Options, text_of};
 use super::bind::{Methods, look_up};
-use super::context::{Context, SharedVm};
+use super::context::{Context, SharedProcess, SharedVm};
 use super::duration::LuaDuration;
 use super::signature::wrong_argument;
 use super::vm::Vm;
 use crate::runner::Event;
-use crate::vm::{self, Command, Exit, RunResult, VmError};
+use crate::vm::{Command, Exit, RunResult, VmError};
 
 const PROCESS: &str = "process";
 const WORKER: &str = "worker";
-
-type SharedProcess = Rc<RefCell<vm::Process>>;
 
 /// A command that was started and not waited for.
 struct Process {
@@ -50,8 +48,9 @@ pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> 
     methods.add("vm:run", move |_, vm: &Vm, args| {
         run(&shared, &vm.0, "vm:run", args)
     })?;
-    methods.add("vm:run_async", |_, vm: &Vm, args| {
-        start(&vm.0, "vm:run_async", args)
+    let shared = context.clone();
+    methods.add("vm:run_async", move |_, vm: &Vm, args| {
+        start(&shared, &vm.0, "vm:run_async", args)
     })?;
     methods.add("vm:spawn_worker", |_, vm: &Vm, ()| {
         Ok::<_, VmError>(Worker {
@@ -101,9 +100,10 @@ fn register_worker(context: &Context) -> mlua::Result<()> {
         worker.check_open()?;
         run(&shared, &worker.vm, "worker:run", args)
     })?;
-    methods.add("worker:run_async", |_, worker: &Worker, args| {
+    let shared = context.clone();
+    methods.add("worker:run_async", move |_, worker: &Worker, args| {
         worker.check_open()?;
-        let process = start(&worker.vm, "worker:run_async", args)?;
+        let process = start(&shared, &worker.vm, "worker:run_async", args)?;
         worker
             .started
             .borrow_mut()
@@ -160,7 +160,13 @@ fn run(
     run_result(context, &result.map_err(|error| error.to_string())?)
 }
 
-fn start(vm: &SharedVm, call: &str, args: (Value, Value)) -> Result<Process, String> {
+/// Starts a command that ends with the test.
+fn start(
+    context: &Context,
+    vm: &SharedVm,
+    call: &str,
+    args: (Value, Value),
+) -> Result<Process, String> {
     let command = command(call, args)?;
     if command.timeout.is_some() {
         let text = "`timeout` is not honoured here; pass it to `proc:wait(timeout)` instead";
@@ -168,9 +174,11 @@ fn start(vm: &SharedVm, call: &str, args: (Value, Value)) -> Result<Process, Str
     }
     let process = vm.borrow_mut().start(&command);
     let process = process.map_err(|error| error.to_string())?;
+    let process = SharedProcess::new(process.into());
+    context.add_process(vm, &process);
     Ok(Process {
         vm: Rc::clone(vm),
-        process: Rc::new(RefCell::new(process)),
+        process,
     })
 }
 

@@ -29,6 +29,15 @@ pub enum Evaluated {
 /// Makes and boots the VM of the session, in the global `vm`.
 const BOOT: &str = "local profile = ... vm = provium:vm('vm', profile):boot()";
 
+/// Nothing would ever run a test that is declared here.
+const WITHOUT_TESTS: &str = r#"
+    function test()
+      error("test: a prompt runs no tests: enter what the test does, without `t`", 2)
+    end
+    function todo()
+      error("todo: a prompt runs no tests", 2)
+    end"#;
+
 /// The names that may follow `line`: of globals, of a table's fields, of an object's methods.
 const NAMES: &str = r#"
     local line = ...
@@ -70,6 +79,8 @@ impl Session {
         };
         let context = Context::new(config, Box::new(show));
         set_up(&context, false).map_err(|error| clean(&error))?;
+        let ready = context.lua().load(WITHOUT_TESTS).set_name("=repl").exec();
+        ready.map_err(|error| clean(&error))?;
         Ok(Self(context))
     }
 

@@ -14,6 +14,11 @@ use parking_lot::Mutex;
 
 use crate::flood::Trimmer;
 
+/// QEMU writes byte after byte, and to wake us for each takes longer than the guest takes to print it:
+/// after fewer bytes than these at once we leave the processor to it for a while.
+const FEW: usize = 64;
+/// For how long. Much longer, and QEMU finds the socket full.
+const WHILE: Duration = Duration::from_micros(200);
 /// A guest that takes longer to take what is typed is stuck.
 const TYPING: Duration = Duration::from_secs(5);
 
@@ -65,6 +70,9 @@ fn drain(mut socket: &UnixStream, mut log: File, watcher: &Watcher) {
                 let _ = log.write_all(&buffer[..n]);
                 let _ = trimmer.look(&log);
                 show(watcher, &buffer[..n]);
+                if n < FEW {
+                    std::thread::sleep(WHILE);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return,
@@ -79,5 +87,31 @@ fn show(watcher: &Watcher, text: &[u8]) {
         .map(|w| w.write_all(text).and_then(|()| w.flush()));
     if matches!(shown, Some(Err(_))) {
         *watcher = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flood;
+    use std::os::unix::fs::MetadataExt;
+    use std::time::Instant;
+
+    #[test]
+    fn a_guest_that_prints_without_an_end_fills_no_disk() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let (mut guest, ours) = UnixStream::pair().unwrap();
+        let _terminal = Terminal::open(ours, log.path()).unwrap();
+        let len = flood::FIRST + flood::LAST + (8 << 20);
+        for _ in 0..len >> 16 {
+            guest.write_all(&[b'x'; 1 << 16]).unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while log.as_file().metadata().unwrap().len() < len && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let log = log.as_file().metadata().unwrap();
+        assert_eq!(log.len(), len);
+        assert!(log.blocks() * 512 < len - (3 << 20), "{}", log.blocks());
     }
 }

@@ -251,3 +251,26 @@ fn a_failed_tests_vm_can_be_kept_and_looked_at_while_the_other_tests_go_on() {
     send(value("end it").parse().unwrap(), libc::SIGTERM);
     folder.assert_nothing_left_within(Duration::from_secs(10));
 }
+
+#[test]
+fn a_test_that_is_stuck_is_kept_as_it_is_and_the_others_go_on() {
+    let lua = "
+        test('stuck', function(t) provium:vm('v', 'default') os.execute('sleep 600') end)
+        test('goes on', function(t) end)";
+    let Some(folder) = folder(&[("a", lua)]) else {
+        return;
+    };
+    let output = test(&folder, &[".", "--keep", "on-fail", "--file-timeout", "1"]);
+    let texts = [
+        "the test does not end: the file's time (1s) was up",
+        "KEPT  vm `v` of a.test.lua",
+        "1 passed, 1 failed",
+    ];
+    assert_report(&output, 1, &texts);
+    let report = stdout(&output);
+    let pid = report.split("end it   kill ").nth(1).unwrap();
+    let pid = pid.split('\n').next().unwrap().parse().unwrap();
+    assert!(provium::sys::Process::is_running(pid));
+    send(pid, libc::SIGTERM);
+    folder.assert_nothing_left_within(Duration::from_secs(10));
+}

@@ -309,7 +309,7 @@ fn json_keeps_integers_exact_and_names_what_does_not_parse() {
         t:assert_eq(json.decode(json.encode({n = big})).n, big)
         t:assert_eq(json.decode('[1, 2.5, "x", true]')[3], 'x')
         t:assert_eq(math.type(json.decode('1')), 'integer')
-        t:assert_eq(json.decode('null'), json.null)
+        t:assert_eq(json.decode('null'), nil)
         t:assert_eq(json.encode({1, 2, 'drei'}), '[1,2,"drei"]')
         t:assert_contains(t:assert_raises(function() json.decode('{"a":') end), 'json.decode: EOF')
       end)"#;
@@ -366,4 +366,98 @@ fn what_has_no_text_contains_nothing() {
     let lua = "test('x', function(t) t:assert_contains({}, '0x') end)";
     let text = "a.test.lua:1: t:assert_contains: argument 1 (haystack): expected string or number, got a table";
     assert_report(&test_file(lua, &[]), 1, &[text]);
+}
+
+#[test]
+fn a_path_alone_is_run_as_provium_test_runs_it() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(
+        folder.path().join("a.test.lua"),
+        "test('x', function(t) end)",
+    )
+    .unwrap();
+    let of = |args: &[&str]| run(Command::new(PROVIUM).args(args).current_dir(folder.path()));
+    assert_report(&of(&["a.test.lua", "-j", "1"]), 0, &["1 passed"]);
+    assert_report(&of(&["."]), 0, &["1 passed"]);
+    assert_report(&of(&["no.test.lua"]), 2, &["no.test.lua does not exist"]);
+    assert_report(&of(&["no-such-command"]), 2, &["unrecognized subcommand"]);
+}
+
+#[test]
+fn a_file_has_a_time_limit_for_its_tests_and_a_test_one_of_its_own() {
+    let output = test_file(
+        "provium.timeout = '50ms'
+         test('short', function(t) while true do end end)
+         test('longer', {timeout = 5}, function(t) os.execute('sleep 0.1') end)",
+        &[],
+    );
+    let texts = [
+        "a.test.lua:2: the test's time is up",
+        "PASS  a.test.lua: longer",
+    ];
+    assert_report(&output, 1, &texts);
+    for (lua, text) in [
+        ("provium.timeout = -1", "provium.timeout: expected duration"),
+        (
+            "provium.timeout = 'x'",
+            "provium.timeout: expected duration",
+        ),
+        (
+            "provium.timout = 1",
+            "provium: `timout` cannot be set (known: reset_between_tests, timeout)",
+        ),
+        (
+            "provium.reset_between_tests = true",
+            "provium.reset_between_tests: VMs cannot be put back",
+        ),
+        (
+            "provium.reset_between_tests = 1",
+            "provium.reset_between_tests: expected true or false, got 1",
+        ),
+    ] {
+        let output = test_file(&format!("\n{lua}\ntest('x', print)"), &[]);
+        assert_report(&output, 1, &[&format!("a.test.lua:2: {text}")]);
+    }
+    assert_report(
+        &test_file("provium.timeout = nil test('x', print)", &[]),
+        0,
+        &["1 passed"],
+    );
+}
+
+#[test]
+fn json_null_is_nil_and_a_hole_in_an_array_is_null_again() {
+    let lua = r#"test('json', function(t)
+        local value = json.decode('{"a":null,"list":[null,1,null,null,2]}')
+        t:assert_eq(value.a, nil)
+        t:assert_eq(value.list[1], nil)
+        t:assert_eq(value.list[5], 2)
+        t:assert_eq(json.encode(value), '{"list":[null,1,null,null,2]}')
+        t:assert_eq(json.encode(json.decode('[[null],[]]')), '[[],[]]')
+        value.list.x = 1
+        t:assert_contains(json.encode(value), '"x":1')
+        t:assert_eq(json.encode({json.null, a = json.null}), '{"1":null,"a":null}')
+        t:assert_contains(t:assert_raises(function() json.decode('"\xff"') end), 'json.decode: invalid unicode')
+      end)"#;
+    assert_report(&test_file(lua, &[]), 0, &["1 passed"]);
+}
+
+#[test]
+fn what_an_expected_error_asserts_fails_nothing_and_what_failed_before_does() {
+    let output = test_file(
+        "test('expected', function(t) t:assert_raises(function() t:fail('on purpose') end) end)
+         test('none', function(t) t:assert_raises(function() end, 'msg') end)
+         test('before', function(t)
+           pcall(t.fail, t, 'before')
+           t:assert_raises(function() t:fail('on purpose') end)
+         end)",
+        &[],
+    );
+    let texts = [
+        "PASS  a.test.lua: expected",
+        "a.test.lua:2: msg: expected to raise",
+        "a.test.lua:4: before (the error was caught",
+        "1 passed, 2 failed",
+    ];
+    assert_report(&output, 1, &texts);
 }

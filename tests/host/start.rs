@@ -155,9 +155,10 @@ fn the_prompt_has_a_booted_vm_and_takes_statements_over_several_lines() {
         return;
     }
     let input = "1 + 1\nvm:run('echo from the guest').stdout\nfor i = 1, 2 do\nprint(i * 10)\nend\n\
-                 vm:nope()\nx = {a = 1}\nx\n";
+                 vm:nope()\nx = {a = 1}\nx\n\
+                 test('x', print)\n'\\27[2J\\xff'\n";
     let (out, err) = feed(&["repl"], input);
-    let expected = ["2\nfrom the guest", "10\n20\n", "a = 1"];
+    let expected = ["2\nfrom the guest", "10\n20\n", "a = 1", r"\u{1b}[2J\xff"];
     for text in expected {
         assert!(out.contains(text), "{text}: {out}");
     }
@@ -165,6 +166,8 @@ fn the_prompt_has_a_booted_vm_and_takes_statements_over_several_lines() {
         err.contains("attempt to call a nil value (method 'nope')"),
         "{err}"
     );
+    let no_tests = "test: a prompt runs no tests: enter what the test does, without `t`";
+    assert!(err.contains(no_tests), "{err}");
 }
 
 #[test]

@@ -208,28 +208,6 @@ fn a_test_that_never_started_is_neither_a_failure_nor_a_skip_and_was_tried_0_tim
 }
 
 #[test]
-fn a_retry_takes_up_what_a_killed_process_left_and_calls_it_not_flaky() {
-    let lua = "test('dies', function(t)
-                 if not io.open('again') then
-                   io.open('again', 'w'):close()
-                   os.execute('kill -9 $PPID')
-                 end
-               end)
-               test('last', function(t) end)";
-    let suite = Suite::new(&[("a", lua)]);
-    let output = suite.test(&["--retries", "1"]);
-    assert_report(
-        &output,
-        0,
-        &[
-            "FLAKY a.test.lua: dies",
-            "PASS  a.test.lua: last",
-            "1 flaky",
-        ],
-    );
-}
-
-#[test]
 fn rounds_run_one_after_the_other_and_each_has_its_number() {
     let lua = "test('x', function(t)
                  t:assert(not io.open('runs'), 'another round runs')

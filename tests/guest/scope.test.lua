@@ -1,0 +1,77 @@
+-- What belongs to a test, what to its file, and what a file sets for all of its tests.
+local vm = provium:vm("g", "peios"):boot()
+provium.timeout = "45s"
+local of_file = vm:run_async("sleep", { "1001" })
+
+-- How often `sleep SECONDS` runs in the guest.
+local function sleepers(seconds)
+  local all = vm:run("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").stdout
+  return select(2, all:gsub("sleep " .. seconds .. " ", ""))
+end
+
+test("a test starts processes on a VM of the file and leaves them to it", function(t)
+  local process = vm:run_async("sleep", { "1002" })
+  vm:run_async("/bin/sh", { "-c", "sleep $1 & sleep $1; true", "sh", "1003" })
+  local worker = vm:spawn_worker()
+  worker:run_async("sleep", { "1004" })
+  t:assert_eq(process:status(), "running")
+  wait_until(function()
+    return sleepers(1002) == 1 and sleepers(1003) == 2 and sleepers(1004) == 1
+  end, { desc = "all sleepers" })
+end)
+
+test("they have ended with it, and those of the file go on", function(t)
+  for _, seconds in ipairs({ 1002, 1003, 1004 }) do
+    t:assert_eq(sleepers(seconds), 0)
+  end
+  t:assert_eq(sleepers(1001), 1)
+  t:assert_eq(of_file:status(), "running")
+end)
+
+test("a test that leaves its VM paused leaves what runs there", function(t)
+  vm:run_async("sleep", { "1005" })
+  vm:pause()
+end)
+
+test("so that it is there when the VM goes on", function(t)
+  vm:resume()
+  t:assert_eq(sleepers(1005), 1)
+end)
+
+test("a VM of a test ends with it", function(t)
+  provium:vm("own", "peios")
+end)
+
+test("so that its name is free", function(t)
+  t:assert_contains(t:assert_raises(function() provium:vm("own") end), "no vm `own`")
+end)
+
+test("what an expected error asserts through t fails nothing", function(t)
+  local err = t:assert_raises(function() t:assert_eq(1, 2, "sum") end)
+  t:assert_contains(err, "scope.test.lua:50: sum: 1 ~= 2")
+  t:assert_raises(function() t:fail("on purpose") end)
+  local function nothing() end
+  t:assert_contains(t:assert_raises(function() t:assert_raises(nothing) end), "assert_raises: expected to raise")
+  t:assert_contains(t:assert_raises(function() t:assert_raises(nothing, "msg") end), "msg: expected to raise")
+end)
+
+test("a file sets its time limit while it is read, and nothing that there is not", function(t)
+  local function set(key, value)
+    return t:assert_raises(function() provium[key] = value end)
+  end
+  t:assert_eq(provium.timeout, "45s")
+  t:assert_contains(set("timeout", 1), "scope.test.lua:60: provium.timeout: set it at file level; the tests run already")
+  t:assert_contains(set("timeuot", 1), "provium: `timeuot` cannot be set (known: reset_between_tests, timeout)")
+  t:assert_contains(set("reset_between_tests", true), "provium.reset_between_tests: VMs cannot be put back")
+  provium.reset_between_tests = false
+end)
+
+test("null in JSON is nil, and a hole where an array has one", function(t)
+  local decoded = json.decode('{"a":null,"list":[1,null,3],"none":[]}')
+  t:assert_eq(decoded.a, nil)
+  t:assert_eq(decoded.list[2], nil)
+  t:assert_eq(decoded.list[3], 3)
+  t:assert_eq(json.encode(decoded), '{"list":[1,null,3],"none":[]}')
+  t:assert_eq(json.encode({ 1, json.null }), "[1,null]")
+  t:assert_eq(json.decode("null"), nil)
+end)

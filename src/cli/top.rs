@@ -9,6 +9,7 @@ use super::{Exit, table};
 use crate::client::{MountClient, Stats};
 use crate::duration::parse_duration;
 use crate::sys;
+use crate::text::shown;
 
 /// Watch the disks of a mount: requests, bandwidth, latency, errors, what is armed
 ///
@@ -76,7 +77,7 @@ fn look(mount: &MountClient) -> anyhow::Result<Look> {
 }
 
 fn title(mount: &MountClient) -> String {
-    format!("{}  (q quits)", mount.point().display())
+    format!("{}  (q quits)", shown(mount.point()))
 }
 
 const HEAD: [&str; 10] = [
@@ -120,7 +121,7 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
             if faults.is_empty() {
                 "-".into()
             } else {
-                faults.join("; ")
+                shown(faults.join("; "))
             },
         ]
     });

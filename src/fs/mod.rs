@@ -4,6 +4,7 @@ mod adapter;
 mod attr;
 mod bare;
 mod cache;
+mod closing;
 mod handles;
 mod inode;
 mod lookout;

@@ -115,8 +115,12 @@ function T:skip(reason)
   error(self.skip_error, 2)
 end
 
-function T:log(value)
-  native.log(tostring(value))
+function T:log(...)
+  local texts = {}
+  for place = 1, math.max(select("#", ...), 1) do
+    texts[place] = tostring((select(place, ...)))
+  end
+  native.log(table.concat(texts, "\t"))
 end
 
 -- The result of a command in the guest.

@@ -188,9 +188,9 @@ function T:fail(message) end
 ---@param reason? string
 function T:skip(reason) end
 
----Adds to the report what `value` says, up to 64 KiB.
----@param value any
-function T:log(value) end
+---Adds to the report what the values say, with tabs between them, up to 64 KiB.
+---@param ... any
+function T:log(...) end
 
 ---How a command in the guest ended, and what it printed.
 ---@class provium.RunResult

@@ -373,7 +373,7 @@ impl<'a> Line<'a> {
     }
 
     fn duration(&self, pair: Pair<'_>, value: &str) -> Result<Duration, GrammarError> {
-        let what = "a time with its unit, as in 200us, 50ms, 1.5s or 2m";
+        let what = "a time with its unit, as in 200us, 50ms, 1.5s, 2m or 1h";
         parse_duration(value).ok_or_else(|| self.bad(pair, what))
     }
 

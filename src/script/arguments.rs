@@ -19,7 +19,7 @@ pub(super) fn text_of(value: &Value) -> Option<String> {
 }
 
 /// The items of the list in `table`, and whether it has other keys too.
-fn items(table: &Table) -> Result<(Vec<Value>, bool), String> {
+pub(super) fn items(table: &Table) -> Result<(Vec<Value>, bool), String> {
     let mut items = BTreeMap::new();
     let mut has_others = false;
     for pair in table.pairs::<Value, Value>() {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use mlua::{Lua, Table, Value};
 
+use super::arguments::items;
 use super::bind::Methods;
 use super::context::Context;
 use super::disk::{Disk, SectorError};
@@ -183,11 +184,13 @@ fn value_text(key: &str, value: &Value) -> Result<String, String> {
         Value::Number(number) => Ok(number.to_string()),
         Value::String(text) => Ok(text.to_string_lossy()),
         Value::Table(list) => {
-            let items = list.sequence_values::<Value>();
-            let items = items.map(|item| {
-                let item = item.map_err(|error| error.to_string())?;
-                value_text(key, &item)
-            });
+            let (items, has_others) = items(list)?;
+            if has_others {
+                return Err(format!(
+                    "`{key}` wants a list, and nothing but its items in it"
+                ));
+            }
+            let items = items.iter().map(|item| value_text(key, item));
             Ok(items.collect::<Result<Vec<_>, _>>()?.join(","))
         }
         other => Err(format!(

@@ -11,6 +11,9 @@ use crate::vm::{Policy, VmError};
 pub(super) const NO_CACHE: &str =
     "it takes a disk with a volatile write cache, which this version does not have";
 
+/// Milliseconds in a day.
+const LONGEST_DELAY: u64 = 24 * 3600 * 1000;
+
 /// Adds them to the methods of a disk.
 pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("disk:fail_reads", |_, disk: &Disk, ()| {
@@ -32,7 +35,10 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
         },
     )?;
     methods.add("disk:delay", |_, disk: &Disk, ms: u64| {
-        set(disk, |policy| policy.delay_ms = Some(ms))
+        if ms > LONGEST_DELAY {
+            return Err(format!("ms is {ms}: a request waits a day at most"));
+        }
+        said(set(disk, |policy| policy.delay_ms = Some(ms)))
     })?;
     methods.add("disk:clear_policy", |_, disk: &Disk, ()| {
         disk.record.borrow_mut().clear_policy()

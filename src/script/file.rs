@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use mlua::{HookTriggers, Lua, LuaString, Table, Value, Variadic, VmState};
 
-use super::arguments::Options;
+use super::arguments::{Options, items};
 use super::bind::native;
 use super::context::{Context, Declared};
 use super::duration::LuaDuration;
@@ -238,9 +238,9 @@ fn check_meta(meta: &Table) -> Result<(), String> {
         |value| match value {
             Value::String(_) => Some(()),
             Value::Table(list) => {
-                let mut tags = list.sequence_values::<Value>();
-                tags.all(|tag| tag.is_ok_and(|tag| tag.is_string()))
-                    .then_some(())
+                let (tags, has_others) = items(list).ok()?;
+                let are_names = tags.iter().all(Value::is_string);
+                (are_names && !has_others).then_some(())
             }
             _ => None,
         },

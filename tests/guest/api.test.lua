@@ -160,7 +160,8 @@ test("t:skip ends the test there", function(t)
   error("it went on")
 end)
 
-test("t:log takes any value and returns nothing", function(t)
+test("t:log takes any values and returns nothing", function(t)
+  t:log("several", 7, nil)
   for _, value in ipairs({ "text", 7, true, {} }) do
     t:assert_eq(select("#", t:log(value)), 0)
   end
@@ -716,6 +717,12 @@ local wrong_calls = {
   ["wait_until: unknown option `timeouts` (known: timeout, interval, desc)"] = function()
     wait_until(print, { timeouts = 1 })
   end,
+  ["vm:boot: `files` wants a list of tables: {{...}, {...}}, not a table"] = function()
+    provium:vm("own3", "peios"):boot({ files = { { path = "/x", content = "" }, mode = "0644" } })
+  end,
+  ["disk:fault_inject: `op` wants a list, and nothing but its items in it"] = function()
+    provium:vm("own4", "peios"):attach_disk():fault_inject({ action = "error", op = { "read", also = "write" } })
+  end,
   ["disk:fault_inject: argument 1 (rule): expected string or table, got nil"] = function()
     provium:vm("own2", "peios"):attach_disk():fault_inject()
   end,
@@ -778,7 +785,7 @@ test("vm:boot(opts) returns the VM with all opts in place, vm:power_button() has
   t:assert_eq(own:run("tail -c 512 /dev/disk/by-id/virtio-scratch | head -c 7").stdout, "the end")
 
   local disks = io.open(image.mount(scratch) .. "/ctl/disks"):read("a")
-  local path = disks:match("scratch 4194304 rw ([^\n]+)")
+  local path = disks:match("scratch 4194304 rw ([^\n ]+)")
   wait_until(function() return own:run("pidof acpid"):ok() end, { desc = "what hears the power button" })
   own:power_button()
   wait_until(function() return own:state() == "shutdown" end, { desc = "the state shutdown" })

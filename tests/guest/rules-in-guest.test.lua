@@ -133,20 +133,6 @@ test("an error that is armed here reaches the guest, and that can be asserted", 
   end)
 end)
 
-test("newer names are rules under other names", function(t)
-  local d = provium:vm("h", "peios"):attach_disk({ id = "vda" })
-  d:fail_reads()
-  d:fail_writes()
-  d:fail_after(3)
-  d:fail_range(8, 2)
-  d:delay(5)
-  local expected = "eio_read|eio_write|error op=read,write,zero errno=EIO skip=3"
-    .. "|error op=read,write,zero errno=EIO at=8+2|delay op=read,write,zero by=5ms"
-  t:assert_eq(table.concat(d:fault_policy(), "|"), expected)
-  d:clear_policy()
-  t:assert_eq(#d:fault_policy(), 0)
-end)
-
 test("mistakes in a rule are told apart from unknown modes", function(t)
   local d = provium:vm("h", "peios"):attach_disk({ id = "vda" })
   local function message(...)

@@ -47,13 +47,7 @@ pub enum LaunchError {
     Died,
     /// It could not be started.
     #[error("cannot start the server: {0}")]
-    Io(io::Error),
-}
-
-impl From<io::Error> for LaunchError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
+    Io(#[from] io::Error),
 }
 
 /// Starts a server at `mount_point` and returns once the mount answers.

@@ -17,41 +17,10 @@ pub fn owner(pid: u32) -> Option<u32> {
     Some(folder.uid())
 }
 
-/// The links to what a process has open; NotFound when there is no such process.
-pub fn descriptors(pid: u32) -> io::Result<impl Iterator<Item = PathBuf>> {
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"))?;
-    Ok(descriptors.filter_map(|fd| Some(fd.ok()?.path())))
-}
-
-/// The paths of what a process has open; NotFound when there is no such process.
+/// What the descriptors of a process refer to; NotFound when there is no such process.
 pub fn open_files(pid: u32) -> io::Result<impl Iterator<Item = PathBuf>> {
-    Ok(descriptors(pid)?.filter_map(|link| std::fs::read_link(link).ok()))
-}
-
-/// The processes that a process has started and that still run, where the kernel keeps a list.
-pub fn children(pid: u32) -> Vec<u32> {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
-    let threads = threads.into_iter().flatten().flatten();
-    let lists =
-        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    let numbers = |list: String| {
-        list.split_whitespace()
-            .flat_map(str::parse)
-            .collect::<Vec<_>>()
-    };
-    lists.flat_map(numbers).collect()
-}
-
-/// How many threads of this process have a name that begins with `prefix`.
-pub fn own_threads(prefix: &str) -> usize {
-    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten();
-    let names = threads
-        .flatten()
-        .map(|thread| std::fs::read_to_string(thread.path().join("comm")));
-    names
-        .flatten()
-        .filter(|name| name.starts_with(prefix))
-        .count()
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"))?;
+    Ok(descriptors.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()))
 }
 
 /// Whether the process `pid` is suspended, by SIGSTOP or a debugger.
@@ -62,17 +31,25 @@ pub fn is_stopped(pid: u32) -> bool {
     state.starts_with(['T', 't'])
 }
 
-/// Whether a signal waits to be delivered to the thread `pid`, or there is no such thread.
-pub fn is_signalled(pid: u32) -> bool {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
-        return true;
-    };
+/// Whether a signal waits to be delivered to the thread `pid`; None when that cannot be seen, as of a
+/// thread outside of our PID namespace.
+pub fn is_signalled(pid: u32) -> Option<bool> {
+    if pid == 0 || !is_of_our_namespace() {
+        return None;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let set = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key));
         let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
         bits.unwrap_or(0)
     };
-    (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0
+    Some((set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0)
+}
+
+/// Whether /proc counts processes as we do: after `unshare --pid` it may be that of another namespace.
+fn is_of_our_namespace() -> bool {
+    let me = std::process::id().to_string();
+    std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == me.as_str())
 }
 
 #[cfg(test)]
@@ -110,8 +87,9 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_without_a_pending_signal_is_told_from_one_that_is_gone() {
-        assert!(!is_signalled(std::process::id()));
-        assert!(is_signalled(u32::MAX));
+    fn a_thread_without_a_pending_signal_is_told_from_one_that_cannot_be_seen() {
+        assert_eq!(is_signalled(std::process::id()), Some(false));
+        assert_eq!(is_signalled(u32::MAX), None);
+        assert_eq!(is_signalled(0), None, "it is in another namespace");
     }
 }

@@ -2,7 +2,6 @@
 //! do something to a terminal.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serializer};
@@ -54,18 +53,11 @@ pub fn path(path: &Path) -> String {
     escaped(path.as_os_str().as_encoded_bytes())
 }
 
-/// A text of others, as a path is, in one line that does nothing to a terminal.
-pub fn shown(text: impl AsRef<OsStr>) -> String {
-    printable(&escaped(text.as_ref().as_encoded_bytes()))
-}
-
-/// `text` in one line that does nothing to a terminal: control characters are escaped, and those that
-/// turn the direction of what follows.
+/// `text` in one line that does nothing to a terminal: control characters are escaped.
 pub fn printable(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_control() || turns(c) {
+        match c.is_control() {
             true => line.extend(c.escape_default()),
             false => line.push(c),
         }
@@ -97,7 +89,6 @@ pub fn deserialize_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn what_is_not_text_is_shown_escaped_and_what_is_stays() {
@@ -124,12 +115,6 @@ mod tests {
             let long = "-".repeat(shift) + &"\u{1f980}".repeat(LONGEST);
             assert!(!message(long.as_bytes()).contains("\\x"), "{shift}");
         }
-    }
-
-    #[test]
-    fn a_name_of_others_is_one_line_that_does_nothing_to_the_terminal() {
-        let name = OsStr::from_bytes(b"a\x1b[2Jb\n\xc2\x9b\xe2\x80\xae\x7f\xff");
-        assert_eq!(shown(name), r"a\u{1b}[2Jb\n\u{9b}\u{202e}\u{7f}\xff");
     }
 
     #[test]

@@ -135,13 +135,22 @@
 ---@field age number Seconds.
 ---@field rule? string What it waits for; nil while it is served.
 
+---@alias provium.EntryType "file"|"directory"|"symlink"|"fifo"|"socket"|"block_device"|"char_device"|"other"
+
 ---@class provium.FileStat
 ---@field size integer Bytes.
 ---@field mode integer Permission bits.
----@field kind "file"|"dir"|"link"|"other"
+---@field perm integer The same.
+---@field entry_type provium.EntryType
+---@field kind "file"|"dir"|"other"
 ---@field mtime integer Seconds since 1970.
+---@field mtime_ns integer Nanoseconds since 1970.
 ---@field uid integer
 ---@field gid integer
+
+---@class provium.Entry
+---@field name string
+---@field entry_type provium.EntryType Of the entry itself: a link is not followed.
 
 ---A test, while it runs. A failed assertion fails it even when a pcall swallows the error.
 ---@class provium.T
@@ -277,7 +286,7 @@ local Console = {}
 ---@return string
 function Console:read_log() end
 
----Waits until the console shows `text`, plainly and not as a pattern, returns it and consumes all up to its end; raises at the time-out.
+---Waits until the console shows `text`, plainly and not as a pattern, behind what was found before or in what was passed over, and returns it; raises at the time-out.
 ---@param text string
 ---@param timeout? provium.Duration Default: 30 seconds.
 ---@return string text
@@ -326,7 +335,7 @@ local Disk = {}
 ---@return integer
 function Disk:size() end
 
----Reads `n` sectors of 512 bytes from sector `offset` on; raises for an injected error, a detached disk, one without an image, and past the end.
+---Reads `n` sectors of 512 bytes from sector `offset` on; fewer at the end of the disk; raises for an injected error, a detached disk and one without an image.
 ---@param offset integer
 ---@param n integer
 ---@return string
@@ -479,7 +488,7 @@ function Vm:spawn_worker() end
 ---@return string
 function Vm:read_file(path) end
 
----Makes `data` the content of a file in the guest.
+---Makes `data` the content of a file in the guest; a new one has mode 0644.
 ---@param path string
 ---@param data string
 function Vm:write_file(path, data) end
@@ -489,14 +498,14 @@ function Vm:write_file(path, data) end
 ---@param guest string
 function Vm:push_file(host, guest) end
 
----Returns what the guest knows of `path`; a link is not followed.
+---Returns what the guest knows of `path`; a link is followed.
 ---@param path string
 ---@return provium.FileStat
 function Vm:stat(path) end
 
----Returns the names in a folder of the guest, sorted, without `.` and `..`.
+---Returns what is in a folder of the guest, sorted by name, without `.` and `..`.
 ---@param path string
----@return string[]
+---@return provium.Entry[]
 function Vm:listdir(path) end
 
 ---Makes a folder in the guest.
@@ -504,11 +513,11 @@ function Vm:listdir(path) end
 ---@param options? provium.MkdirOptions
 function Vm:mkdir(path, options) end
 
----Removes a file in the guest; a folder is an error.
+---Removes a file or an empty folder in the guest.
 ---@param path string
 function Vm:unlink(path) end
 
----Moves a file or a folder in the guest, as `mv` does.
+---Gives a file or a folder in the guest another name; one that a folder has is an error.
 ---@param from string
 ---@param to string
 function Vm:rename(from, to) end

@@ -9,7 +9,6 @@ use super::{Exit, table};
 use crate::client::{MountClient, Stats};
 use crate::duration::parse_duration;
 use crate::sys;
-use crate::text::shown;
 
 /// Watch the disks of a mount: requests, bandwidth, latency, errors, what is armed
 ///
@@ -77,7 +76,7 @@ fn look(mount: &MountClient) -> anyhow::Result<Look> {
 }
 
 fn title(mount: &MountClient) -> String {
-    format!("{}  (q quits)", shown(mount.point()))
+    format!("{}  (q quits)", mount.point().display())
 }
 
 const HEAD: [&str; 10] = [
@@ -121,7 +120,7 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
             if faults.is_empty() {
                 "-".into()
             } else {
-                shown(faults.join("; "))
+                faults.join("; ")
             },
         ]
     });

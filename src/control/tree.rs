@@ -1,20 +1,21 @@
 //! Reading and writing the control files of a mount.
 
-use std::fmt::{Display, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{ControlFile, DiskFile};
+use super::{ControlFile, DiskFile, Text};
 use crate::disk::{AttachError, DetachError, Disk, Disks, MOST_HELD, Switch};
 use crate::disk_options::DiskOptions;
 use crate::fault::{Edit, Errno, GrammarError, NoSuchTag, Then, parse_edits};
+use crate::image::OpenError;
 use crate::names::{LONGEST_CONTROL_WRITE, VERSION};
 
 /// The control files of one mount. Every method may be called from any thread.
 pub struct Control {
     disks: Arc<Disks>,
+    mount_point: PathBuf,
     rejected: Mutex<Rejected>,
 }
 
@@ -71,20 +72,21 @@ const SEED_USAGE: &str = "seed wants a whole number, 0 or more";
 const DETACH_USAGE: &str = "detach wants one disk ID";
 
 impl Control {
-    /// The control files of a mount that serves `disks`.
-    pub fn new(disks: Arc<Disks>) -> Self {
+    /// The control files of the mount at `mount_point`, which serves `disks`.
+    pub fn new(disks: Arc<Disks>, mount_point: &Path) -> Self {
         Self {
             disks,
+            mount_point: mount_point.to_owned(),
             rejected: Mutex::default(),
         }
     }
 
-    /// What `file` reads as, now. Asks the host for sizes, and so may take as long as that takes.
-    pub fn read(&self, file: ControlFile) -> Result<String, Errno> {
+    /// What `file` reads as, now.
+    pub fn read(&self, file: ControlFile) -> Result<Text, Errno> {
         match file {
-            ControlFile::Version => Ok(format!("{VERSION}\n")),
-            ControlFile::Disks => Ok(self.disk_lines()),
-            ControlFile::Error => Ok(self.error_line()),
+            ControlFile::Version => Ok(Text::line(VERSION)),
+            ControlFile::Disks => Ok(Text::of(self.disk_lines())),
+            ControlFile::Error => Ok(Text::of(self.error_line())),
             ControlFile::Attach | ControlFile::Detach | ControlFile::Clear => {
                 Err(Errno(libc::EACCES))
             }
@@ -92,19 +94,19 @@ impl Control {
     }
 
     /// What `file` of `disk` reads as, now.
-    pub fn read_disk(&self, disk: &Disk, file: DiskFile) -> Result<String, Errno> {
+    pub fn read_disk(&self, disk: &Arc<Disk>, file: DiskFile) -> Result<Text, Errno> {
         Ok(match file {
-            DiskFile::Faults => lines(disk.faults().rules()),
+            DiskFile::Faults => faults(disk),
             DiskFile::Rules => rules(disk),
-            DiskFile::Damage => disk.damage().to_string(),
-            DiskFile::Seed => format!("{}\n", disk.seed()),
+            DiskFile::Damage => damage(disk),
+            DiskFile::Seed => Text::line(disk.seed()),
             // A stream has no text that could be read as a whole.
             DiskFile::Release | DiskFile::Trace => return Err(Errno(libc::EACCES)),
-            DiskFile::Inflight => lines(disk.in_flight()),
+            DiskFile::Inflight => Text::of(disk.in_flight()),
             DiskFile::Stats => stats(disk),
-            DiskFile::Size => format!("{}\n", size(disk)?),
-            DiskFile::Image => format!("{}\n", disk.path().display()),
-            DiskFile::Mode => format!("{}\n", mode(disk)),
+            DiskFile::Size => Text::line(disk.stat_soon()?.size),
+            DiskFile::Image => Text::line(disk.path().display()),
+            DiskFile::Mode => Text::line(mode(disk)),
         })
     }
 
@@ -158,7 +160,21 @@ impl Control {
         if !path.is_absolute() {
             return Err(WriteError::RelativeImage(image.clone()));
         }
-        Ok(self.disks.attach(id, path, options)?)
+        Ok(self.disks.attach(id, &self.resolved(path)?, options)?)
+    }
+
+    /// `path` without links. A file in this mount is refused: this process would wait for itself.
+    fn resolved(&self, path: &Path) -> Result<PathBuf, AttachError> {
+        // Asked of the text first: resolving it would already ask this mount.
+        if path.starts_with(&self.mount_point) {
+            return Err(OpenError::InOwnMount(path.to_owned()).into());
+        }
+        // What cannot be resolved is left as it is, for opening it to say why.
+        let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if resolved.starts_with(&self.mount_point) {
+            return Err(OpenError::InOwnMount(path.to_owned()).into());
+        }
+        Ok(resolved)
     }
 
     fn detach(&self, data: &[u8]) -> Result<(), WriteError> {
@@ -175,24 +191,23 @@ impl Control {
         error.errno()
     }
 
-    fn error_line(&self) -> String {
+    fn error_line(&self) -> Vec<String> {
         let rejected = self.rejected.lock();
         match rejected.sequence {
-            0 => String::new(),
-            sequence => format!("{sequence} {}\n", rejected.text),
+            0 => Vec::new(),
+            sequence => vec![format!("{sequence} {}", rejected.text)],
         }
     }
 
-    fn disk_lines(&self) -> String {
-        let mut text = String::new();
-        for (disk, size) in self.disks.sizes() {
+    fn disk_lines(&self) -> Vec<String> {
+        let line = |(disk, size): (Arc<Disk>, Option<u64>)| {
             let size = size.map_or_else(|| "-".into(), |size| size.to_string());
             let image = disk.path().to_string_lossy();
             let image = shlex::try_quote(&image).unwrap_or_else(|_| image.clone());
             let fixed = if disk.is_fixed() { " fixed" } else { "" };
-            let _ = writeln!(text, "{} {size} {} {image}{fixed}", disk.id(), mode(&disk));
-        }
-        text
+            format!("{} {size} {} {image}{fixed}", disk.id(), mode(&disk))
+        };
+        self.disks.sizes().into_iter().map(line).collect()
     }
 }
 
@@ -283,32 +298,38 @@ fn must_be_short(data: &[u8]) -> Result<(), WriteError> {
     Ok(())
 }
 
-fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| format!("{item}\n")).collect()
+fn faults(disk: &Disk) -> Text {
+    let set = disk.faults();
+    Text::new(move |at| Some(set.armed().get(at)?.rule.to_string()))
 }
 
 /// The rules, after a line `off` while they are.
-fn rules(disk: &Disk) -> String {
-    let off = match disk.rules_switch() {
-        Switch::On => "",
-        Switch::Off => "off\n",
-    };
-    format!("{off}{}", lines(disk.rules()))
+fn rules(disk: &Disk) -> Text {
+    let (switch, rules) = (disk.rules_switch(), disk.rules());
+    Text::new(move |at| match (switch, at) {
+        (Switch::On, at) => Some(rules.get(at)?.to_string()),
+        (Switch::Off, 0) => Some("off".into()),
+        (Switch::Off, at) => Some(rules.get(at - 1)?.to_string()),
+    })
 }
 
-fn stats(disk: &Disk) -> String {
+/// What there is of damage now, and no more: the list may grow faster than it is read.
+fn damage(disk: &Disk) -> Text {
+    let (list, len) = (Arc::clone(disk.damage()), disk.damage().len());
+    Text::new(move |at| (at < len).then(|| list.line(at))?)
+}
+
+fn stats(disk: &Disk) -> Text {
     let now = [
         ("in_flight", disk.in_flight_count() as u64),
         ("open_files", disk.open_count() as u64),
         ("held_bytes_of_all_disks", disk.held_bytes()),
         ("held_bytes_limit", MOST_HELD),
     ];
-    let now = now.map(|(key, value)| format!("{key} {value}\n")).concat();
-    format!("{}{now}", disk.counters())
-}
-
-fn size(disk: &Disk) -> Result<u64, Errno> {
-    disk.size().map_err(|error| Errno::of(&error))
+    let now = now.map(|(key, value)| format!("{key} {value}"));
+    let counters = disk.counters().to_string();
+    let lines = counters.lines().map(str::to_owned).chain(now);
+    Text::of(lines.collect())
 }
 
 fn mode(disk: &Disk) -> &'static str {
@@ -327,7 +348,7 @@ mod tests {
         disks
             .attach("vda", image.path(), DiskOptions::default())
             .unwrap();
-        (image, Control::new(disks))
+        (image, Control::new(disks, Path::new("/mnt/own")))
     }
 
     fn vda(control: &Control) -> Arc<Disk> {
@@ -335,7 +356,10 @@ mod tests {
     }
 
     fn faults(control: &Control) -> String {
-        control.read_disk(&vda(control), DiskFile::Faults).unwrap()
+        control
+            .read_disk(&vda(control), DiskFile::Faults)
+            .unwrap()
+            .whole()
     }
 
     fn write_faults(control: &Control, text: &str, replace: bool) -> Result<(), Errno> {
@@ -367,7 +391,7 @@ mod tests {
             assert_eq!(faults(&control), "slow\n");
         }
         assert_eq!(
-            control.read(ControlFile::Error).unwrap(),
+            control.read(ControlFile::Error).unwrap().whole(),
             "2 vda/faults: line 2, column 1: unknown mode `bogus` (valid: eio_read, eio_write, slow, \
              error, delay, hang, corrupt, lose, tear, misdirect, stale)\n"
         );
@@ -388,7 +412,7 @@ mod tests {
             .write(ControlFile::Detach, b"'two\nlines\x1b'")
             .unwrap_err();
         assert_eq!(
-            control.read(ControlFile::Error).unwrap(),
+            control.read(ControlFile::Error).unwrap().whole(),
             "1 detach: no disk `two\\nlines\\u{1b}` (attached: vda)\n"
         );
     }
@@ -401,7 +425,10 @@ mod tests {
     fn rules_that_are_off_stay_armed_and_say_so() {
         let (_image, control) = control();
         write_faults(&control, "eio_read", false).unwrap();
-        let rules = || control.read_disk(&vda(&control), DiskFile::Rules).unwrap();
+        let rules = || {
+            let text = control.read_disk(&vda(&control), DiskFile::Rules);
+            text.unwrap().whole()
+        };
         write_vda(&control, DiskFile::Rules, "off\n").unwrap();
         assert!(rules().starts_with("off\neio_read "), "{}", rules());
         assert_eq!(faults(&control), "eio_read\n");
@@ -451,11 +478,19 @@ mod tests {
         std::fs::write(&path, [0; 1024]).unwrap();
         let line = format!("vdb '{}' ro\n", path.display());
         control.write(ControlFile::Attach, line.as_bytes()).unwrap();
-        let disks = control.read(ControlFile::Disks).unwrap();
+        let disks = control.read(ControlFile::Disks).unwrap().whole();
         let last = disks.lines().last().unwrap();
         assert_eq!(last, format!("vdb 1024 ro '{}'", path.display()));
         control.write(ControlFile::Detach, b"vdb\n").unwrap();
-        assert_eq!(control.read(ControlFile::Disks).unwrap().lines().count(), 1);
+        assert_eq!(
+            control
+                .read(ControlFile::Disks)
+                .unwrap()
+                .whole()
+                .lines()
+                .count(),
+            1
+        );
     }
 
     #[test]
@@ -467,7 +502,7 @@ mod tests {
         assert_eq!(attach("vdb".into()), Err(Errno(libc::EINVAL)));
         assert_eq!(attach("vdb relative.img".into()), Err(Errno(libc::EINVAL)));
         assert_eq!(attach("vdb '/unclosed".into()), Err(Errno(libc::EINVAL)));
-        assert_eq!(attach("vdb /proc/version".into()), Err(Errno(libc::EINVAL)));
+        assert_eq!(attach("vdb /mnt/own/vda".into()), Err(Errno(libc::EINVAL)));
         assert_eq!(attach("vdb /a /b /c".into()), Err(Errno(libc::EINVAL)));
         assert_eq!(attach(format!("1b {image}")), Err(Errno(libc::EINVAL)));
         assert_eq!(attach(format!("vda {image}")), Err(Errno(libc::EEXIST)));
@@ -477,6 +512,14 @@ mod tests {
         let detach = |line: &str| control.write(ControlFile::Detach, line.as_bytes());
         assert_eq!(detach("vdz"), Err(Errno(libc::ENOENT)));
         assert_eq!(detach(""), Err(Errno(libc::EINVAL)));
-        assert_eq!(control.read(ControlFile::Disks).unwrap().lines().count(), 1);
+        assert_eq!(
+            control
+                .read(ControlFile::Disks)
+                .unwrap()
+                .whole()
+                .lines()
+                .count(),
+            1
+        );
     }
 }

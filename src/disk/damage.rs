@@ -1,17 +1,17 @@
 //! What rules did to the image: where a checksum error that comes later has its cause.
 
-use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::short;
 use crate::fault::{Armed, Ask, Op};
 
 /// More is counted, not listed.
 const MOST: usize = 100_000;
 
-/// Ranges of sectors that are not as they were written, in the order in which it happened. Prints as
-/// `SECTOR COUNT WHAT RULE` lines.
+/// Ranges of sectors that are not as they were written, in the order in which it happened. Its lines are
+/// `SECTOR COUNT WHAT RULE`.
 #[derive(Debug, Default)]
 pub struct DamageList(Mutex<List>);
 
@@ -21,7 +21,7 @@ struct List {
     unlisted: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Damage {
     sector: u64,
     count: u64,
@@ -51,21 +51,36 @@ impl DamageList {
     }
 }
 
-impl fmt::Display for DamageList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl DamageList {
+    /// How many lines it has now.
+    pub fn len(&self) -> usize {
         let list = self.0.lock();
-        for damage in &list.entries {
-            let Damage {
-                sector,
-                count,
-                what,
-                rule,
-            } = damage;
-            writeln!(f, "{sector} {count} {what} {}", rule.rule)?;
-        }
-        match list.unlisted {
-            0 => Ok(()),
-            unlisted => writeln!(f, "# {unlisted} more are not listed"),
-        }
+        list.entries.len() + usize::from(list.unlisted > 0)
+    }
+
+    /// Whether nothing was damaged.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The line at that place; None behind the last. Lines that are there stay as they are.
+    pub fn line(&self, at: usize) -> Option<String> {
+        // Nobody waits while the text is made.
+        let damage = {
+            let list = self.0.lock();
+            match list.entries.get(at) {
+                Some(damage) => damage.clone(),
+                None if at > list.entries.len() || list.unlisted == 0 => return None,
+                None => return Some(format!("# {} more are not listed", list.unlisted)),
+            }
+        };
+        let Damage {
+            sector,
+            count,
+            what,
+            rule,
+        } = damage;
+        let rule = short::texts(&[rule]);
+        Some(format!("{sector} {count} {what} {rule}"))
     }
 }

@@ -35,7 +35,8 @@ impl Bench {
     }
 
     fn damage(&self) -> String {
-        self.disk.damage().to_string()
+        let lines = (0..).map_while(|at| self.disk.damage().line(at));
+        lines.map(|line| line + "\n").collect()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::{InFlight, Pool};
+use super::{InFlight, Owner, Pool};
 use crate::fault::{Armed, Ask, Then};
 
 /// Most bytes of writes that wait, of all disks of a server: 1 GiB. What comes then is ENOMEM.
@@ -30,7 +30,8 @@ impl Drop for Room {
 pub(super) struct Held {
     pub(super) due: Instant,
     pub(super) arrived: Instant,
-    pub(super) disk: String,
+    /// The disk.
+    pub(super) owner: Owner,
     pub(super) ask: Ask,
     /// Those that it waits for.
     pub(super) rules: Vec<Arc<Armed>>,
@@ -91,6 +92,11 @@ impl Delays {
         })
     }
 
+    /// Where what is due goes on.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// Room for so many bytes of a write that is to wait; None when too many wait already.
     pub(super) fn room_for(&self, bytes: u64) -> Option<Room> {
         let more = |held: u64| held.checked_add(bytes).filter(|held| *held <= MOST_HELD);
@@ -123,35 +129,40 @@ impl Delays {
         }
     }
 
-    /// Lets the waiting requests of `disk` that are `chosen` go on now, in the way of `then`;
+    /// Lets the waiting requests of `owner` that are `chosen` go on now, in the way of `then`;
     /// returns how many.
-    pub(super) fn release(&self, disk: &str, then: Then, chosen: impl Fn(&Held) -> bool) -> usize {
+    pub(super) fn release(
+        &self,
+        owner: Owner,
+        then: Then,
+        chosen: impl Fn(&Held) -> bool,
+    ) -> usize {
         let mut state = self.shared.state.lock();
         let (go, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut state.heap)
             .into_iter()
-            .partition(|Reverse(held)| held.disk == disk && chosen(held));
+            .partition(|Reverse(held)| held.owner == owner && chosen(held));
         state.heap = stay.into();
         drop(state);
         let count = go.len();
         for Reverse(held) in go {
             let go_on = held.go_on;
-            self.pool.run(Box::new(move || go_on(Some(then))));
+            self.pool.run(owner, move || go_on(Some(then)));
         }
         count
     }
 
-    /// How many requests of `disk` wait.
-    pub(super) fn count(&self, disk: &str) -> usize {
+    /// How many requests of `owner` wait.
+    pub(super) fn count(&self, owner: Owner) -> usize {
         let state = self.shared.state.lock();
         let all = state.heap.iter().map(|Reverse(held)| held);
-        all.filter(|held| held.disk == disk).count()
+        all.filter(|held| held.owner == owner).count()
     }
 
-    /// The waiting requests of `disk`, in no order.
-    pub(super) fn list(&self, disk: &str) -> Vec<InFlight> {
+    /// The waiting requests of `owner`, in no order.
+    pub(super) fn list(&self, owner: Owner) -> Vec<InFlight> {
         let state = self.shared.state.lock();
         let all = state.heap.iter().map(|Reverse(held)| held);
-        let of_disk = all.filter(|held| held.disk == disk);
+        let of_disk = all.filter(|held| held.owner == owner);
         of_disk.map(Held::in_flight).collect()
     }
 
@@ -180,7 +191,7 @@ impl Held {
         InFlight {
             ask: self.ask,
             age: self.arrived.elapsed(),
-            rules: Armed::texts(&self.rules),
+            rules: self.rules.clone(),
         }
     }
 }
@@ -198,8 +209,8 @@ impl Shared {
             if !wait.is_zero() {
                 self.changed.wait_for(&mut state, wait);
             } else if let Some(Reverse(due)) = state.heap.pop() {
-                let go_on = Box::new(move || (due.go_on)(None));
-                MutexGuard::unlocked(&mut state, || pool.run(go_on));
+                let go_on = move || (due.go_on)(None);
+                MutexGuard::unlocked(&mut state, || pool.run(due.owner, go_on));
             }
         }
     }

@@ -12,7 +12,7 @@ impl Disk {
     /// What of a request reaches the disk. Of a write across the end of a fixed disk that is the part
     /// before the end; at the end and behind it there is no space.
     pub(super) fn admit<'a>(&self, request: Request<'a>) -> Result<Request<'a>, Errno> {
-        if !self.fixed {
+        if !self.asks_for_end(&request) {
             return Ok(request);
         }
         let end = request.offset().saturating_add(request.len());
@@ -29,6 +29,17 @@ impl Disk {
             } if end > self.live_size()? => Err(FULL),
             other => Ok(other),
         }
+    }
+
+    /// Whether the host has to say where the disk ends: the request may reach past it.
+    pub(super) fn asks_for_end(&self, request: &Request<'_>) -> bool {
+        let grows = match request {
+            Request::Write { .. } => true,
+            Request::Zero { keep_size, .. } => !keep_size,
+            _ => false,
+        };
+        let end = request.offset().saturating_add(request.len());
+        self.fixed && grows && end > self.known_size()
     }
 
     /// Reserves storage for the range; the image grows to its end unless `keep_size`.

@@ -9,7 +9,7 @@ use super::faulted::Plan;
 use super::serving::Visible;
 use super::trace::Verdict;
 use super::{Answer, Disk, Reply, Request};
-use crate::fault::{Armed, Ask, Decision, Errno, FaultSet, Op, Seen, Then, Wait};
+use crate::fault::{Armed, Ask, Decision, Errno, FaultSet, Op, Outcome, Seen, Then, Wait};
 use crate::image::{Image, with_buffer};
 
 /// Who asked, and what became of it so far.
@@ -20,6 +20,13 @@ pub(super) struct Journey {
     unconcerned: Option<u64>,
     /// What rules have to do with it. Most requests meet none, and carry nothing along.
     met: Option<Box<Met>>,
+}
+
+/// Where the I/O of a request is done.
+#[derive(Clone, Copy)]
+enum Place {
+    Here,
+    Pool,
 }
 
 /// What rules have to do with a request.
@@ -57,23 +64,65 @@ impl Request<'_> {
             len: self.len(),
         }
     }
+
+    /// How many bytes of data it brings along.
+    fn data_len(&self) -> u64 {
+        match self {
+            Self::Write { data, .. } => data.len() as u64,
+            _ => 0,
+        }
+    }
 }
 
 impl Disk {
     /// Takes in a request of `client` and answers it through `reply`: on this thread, or later on
-    /// one of the pool when a fault delays it. Never sleeps.
-    pub fn submit(self: &Arc<Self>, request: Request<'_>, client: u64, reply: impl Reply) {
+    /// one of the pool when a fault delays it, when the storage is slow, and always unless this thread
+    /// `may_wait` for storage.
+    pub fn submit(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        client: u64,
+        may_wait: bool,
+        reply: impl Reply,
+    ) {
         let journey = Journey {
             client,
             arrived: Instant::now(),
             unconcerned: None,
             met: None,
         };
+        if self.must_wait_first(&request) {
+            return self.on_pool(request, journey, reply, |disk, request, journey, reply| {
+                disk.settle();
+                disk.take_in(request, Place::Here, journey, reply);
+            });
+        }
+        let place = match may_wait && !self.strain(request.op()).is_slow() {
+            true => Place::Here,
+            false => Place::Pool,
+        };
+        self.take_in(request, place, journey, reply);
+    }
+
+    /// Whether the request has to wait before it is looked at: for word of a last close, or because
+    /// the host has to say where the disk ends.
+    fn must_wait_first(&self, request: &Request<'_>) -> bool {
+        let is_armed = self.faults_swapped.load(Ordering::SeqCst) != 0;
+        is_armed && self.settling.is_expected() || self.asks_for_end(request)
+    }
+
+    fn take_in(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        place: Place,
+        journey: Journey,
+        reply: impl Reply,
+    ) {
         let ask = request.ask();
         match self.admit(request) {
             Ok(request) => {
                 self.counters.of(ask.op).arrived(request.len());
-                self.look(request, journey, reply);
+                self.look(request, place, journey, reply);
             }
             Err(errno) => {
                 self.counters.of(ask.op).arrived(ask.len);
@@ -84,13 +133,22 @@ impl Disk {
 
     /// The first look, and the second: the one after a wait. Rules that were counted are not asked
     /// again, so that it ends.
-    fn look(self: &Arc<Self>, request: Request<'_>, mut journey: Journey, reply: impl Reply) {
+    fn look(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        place: Place,
+        mut journey: Journey,
+        reply: impl Reply,
+    ) {
         let ask = request.ask();
         let swapped = self.faults_swapped.load(Ordering::SeqCst);
         let faults = (swapped != 0).then(|| self.acting.load());
         let Some(faults) = faults.filter(|faults| faults.concerns(ask)) else {
             journey.unconcerned = Some(swapped);
-            return self.serve(&request, &Plan::default(), journey, reply);
+            return match place {
+                Place::Here => self.serve(&request, &Plan::default(), journey, reply),
+                Place::Pool => self.carry_out_on_pool(request, Outcome::default(), journey, reply),
+            };
         };
         let now = self.now();
         if let Some(wait) = faults.wait(ask, now, journey.seen(self, &faults)) {
@@ -107,10 +165,62 @@ impl Disk {
                 self.damage.record(ask.offset, ask.len, "lost", &rule);
                 self.answer(ask, Ok(Answer::Done(ask.len)), journey, reply);
             }
-            _ => match Plan::new(self, ask, outcome) {
-                Ok(plan) => self.serve(&request, &plan, journey, reply),
-                Err(errno) => self.refuse(ask, errno, journey, reply),
+            _ => match place {
+                Place::Here => self.carry_out(&request, outcome, journey, reply),
+                Place::Pool => self.carry_out_on_pool(request, outcome, journey, reply),
             },
+        }
+    }
+
+    fn carry_out_on_pool(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        outcome: Outcome,
+        journey: Journey,
+        reply: impl Reply,
+    ) {
+        self.on_pool(request, journey, reply, |disk, request, journey, reply| {
+            let (op, begun) = (request.op(), Instant::now());
+            disk.carry_out(&request, outcome, journey, reply);
+            disk.strain(op).learn(begun.elapsed());
+        });
+    }
+
+    /// Has a thread of the pool go on with the request, of which it gets a copy.
+    #[cold]
+    fn on_pool<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        journey: Journey,
+        reply: R,
+        go_on: impl FnOnce(&Arc<Self>, Request<'static>, Journey, R) + Send + 'static,
+    ) {
+        let ask = request.ask();
+        let Some(room) = self.delays.room_for(request.data_len()) else {
+            return self.fail(ask, Errno(libc::ENOMEM), journey, reply);
+        };
+        let (disk, request) = (Arc::clone(self), request.into_owned());
+        let arrived = journey.arrived;
+        let work = move || {
+            go_on(&disk, request, journey, reply);
+            drop(room);
+        };
+        let pool = self.delays.pool();
+        pool.serve(self.owner, ask, arrived, work);
+    }
+
+    /// Does what the looks have decided, on this thread.
+    fn carry_out(
+        &self,
+        request: &Request<'_>,
+        outcome: Outcome,
+        journey: Journey,
+        reply: impl Reply,
+    ) {
+        let ask = request.ask();
+        match Plan::new(self, ask, outcome) {
+            Ok(plan) => self.serve(request, &plan, journey, reply),
+            Err(errno) => self.refuse(ask, errno, journey, reply),
         }
     }
 
@@ -123,11 +233,7 @@ impl Disk {
     ) {
         journey.met().acted.extend(wait.rules.iter().cloned());
         let ask = request.ask();
-        let data = match request {
-            Request::Write { ref data, .. } => data.len() as u64,
-            _ => 0,
-        };
-        let Some(room) = self.delays.room_for(data) else {
+        let Some(room) = self.delays.room_for(request.data_len()) else {
             return self.fail(ask, Errno(libc::ENOMEM), journey, reply);
         };
         let request = request.into_owned();
@@ -137,13 +243,13 @@ impl Disk {
         self.delays.hold(Held {
             due: Instant::now() + wait.time,
             arrived: journey.arrived,
-            disk: self.id.clone(),
+            owner: self.owner,
             ask,
             rules: wait.rules,
             is_hang: wait.is_hang,
             go_on: Box::new(move |released| {
                 match released.unwrap_or(wait.then) {
-                    Then::Ok => disk.look(request, journey, reply),
+                    Then::Ok => disk.look(request, Place::Here, journey, reply),
                     Then::Error(errno) => disk.refuse(ask, errno, journey, reply),
                 }
                 drop(room);

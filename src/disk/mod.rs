@@ -16,7 +16,11 @@ mod latency;
 mod pool;
 mod request;
 mod serving;
+mod settling;
+mod short;
 mod snapshots;
+mod stat;
+mod strain;
 mod synced;
 mod table;
 #[cfg(test)]
@@ -26,9 +30,10 @@ mod trace;
 pub use counters::{Counters, OpCounters};
 pub use damage::DamageList;
 pub use delays::{Delays, MOST_HELD};
-pub use pool::Pool;
+pub use pool::{Owner, Pool};
 pub use request::{Answer, Reply, Request};
 pub use serving::InFlight;
+pub use stat::ImageStat;
 pub use synced::Synced;
 pub use table::{AttachError, DetachError, Disks};
 pub use trace::{Listener, Trace, Wake};
@@ -36,11 +41,10 @@ pub use trace::{Listener, Trace, Wake};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, bounded};
 use parking_lot::Mutex;
 
 use crate::fault::{
@@ -49,7 +53,10 @@ use crate::fault::{
 use crate::image::{Image, with_buffer};
 use delays::Held;
 use serving::Serving;
+use settling::Settling;
 use snapshots::Snapshots;
+use stat::Questions;
+use strain::{STUCK, Strain};
 
 /// Bytes of the longest request. The kernel splits what is longer; its own bound is 256 pages unless
 /// set otherwise.
@@ -66,6 +73,8 @@ fn prepare_thread() {
 /// snapshot; `clients` is the open handles; everything else is atomic or fixed.
 pub struct Disk {
     id: String,
+    /// Under which the pool knows its jobs.
+    owner: Owner,
     path: PathBuf,
     image: Arc<dyn Image>,
     /// It does not grow.
@@ -84,14 +93,14 @@ pub struct Disk {
     serving: Serving,
     delays: Arc<Delays>,
     snapshots: Snapshots,
-    damage: DamageList,
+    damage: Arc<DamageList>,
     seed: AtomicU64,
     rules_armed: AtomicU64,
     trace: Trace,
-    /// As far as is known, in bytes: what does not wait for storage goes by it.
-    known_size: AtomicU64,
-    /// Somebody waits to hear the size from the host.
-    is_asked: AtomicBool,
+    questions: Questions,
+    strain: Strain,
+    long_strain: Strain,
+    settling: Settling,
     born: Instant,
 }
 
@@ -133,6 +142,7 @@ impl Disk {
     pub fn new(id: &str, path: &Path, image: Arc<dyn Image>, delays: Arc<Delays>) -> Self {
         Self {
             id: id.to_owned(),
+            owner: delays.pool().new_owner(),
             path: path.to_owned(),
             fixed: false,
             faults: ArcSwap::default(),
@@ -144,12 +154,14 @@ impl Disk {
             serving: Serving::default(),
             delays,
             snapshots: Snapshots::default(),
-            damage: DamageList::default(),
+            damage: Arc::default(),
             seed: AtomicU64::new(u64::from(fastrand::u32(..))),
             rules_armed: AtomicU64::new(0),
             trace: Trace::default(),
-            known_size: AtomicU64::new(image.size().unwrap_or(0)),
-            is_asked: AtomicBool::new(false),
+            questions: Questions::new(ImageStat::of(&*image).unwrap_or_default()),
+            strain: Strain::default(),
+            long_strain: Strain::default(),
+            settling: Settling::default(),
             image,
             born: Instant::now(),
         }
@@ -181,31 +193,65 @@ impl Disk {
         &*self.image
     }
 
-    /// The size now, in bytes. Asks the host.
+    /// Under which the pool knows its jobs.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// The size now, in bytes. Asks the host, and takes as long as that takes.
     pub fn size(&self) -> std::io::Result<u64> {
         let size = self.image.size()?;
-        self.known_size.store(size, Ordering::Relaxed);
+        self.questions.learn_size(size);
         Ok(size)
+    }
+
+    /// Size and blocks now. Asks the host, and takes as long as that takes.
+    pub fn stat(&self) -> std::io::Result<ImageStat> {
+        let stat = ImageStat::of(&*self.image)?;
+        self.questions.learn_size(stat.size);
+        Ok(stat)
     }
 
     /// The size as it was known last, in bytes.
     pub fn known_size(&self) -> u64 {
-        self.known_size.load(Ordering::Relaxed)
+        self.questions.known_size()
     }
 
-    /// Asks for the size on `pool`; None while an earlier question is not answered. What comes is
-    /// None when the host cannot tell.
-    fn ask_size(self: Arc<Self>, pool: &Pool) -> Option<Receiver<Option<u64>>> {
-        if self.is_asked.swap(true, Ordering::SeqCst) {
-            return None;
+    /// Has loop threads leave its requests to the pool if one of them is stuck.
+    pub fn look_for_stuck(&self) {
+        for request in self.serving.list() {
+            if request.age >= STUCK {
+                self.strain(request.ask.op).begin();
+            }
         }
-        let (tell, told) = bounded(1);
-        pool.run(Box::new(move || {
-            let size = self.size().ok();
-            self.is_asked.store(false, Ordering::SeqCst);
-            let _ = tell.send(size);
-        }));
-        Some(told)
+    }
+
+    /// That of requests like `op`: many a storage is slow to flush and quick to read and write.
+    fn strain(&self, op: Op) -> &Strain {
+        match op {
+            Op::Read | Op::Write => &self.strain,
+            Op::Flush | Op::Discard | Op::Zero => &self.long_strain,
+        }
+    }
+
+    /// A file whose last close clears the set was closed, perhaps for the last time.
+    pub fn expect_clear(&self) {
+        self.settling.expect();
+    }
+
+    /// It was the last close: the set is about to be cleared.
+    pub fn begin_clear(&self) {
+        self.settling.begin();
+    }
+
+    /// What follows from the closes so far has been done.
+    pub fn settled(&self) {
+        self.settling.settled();
+    }
+
+    /// Waits until what follows from the closes so far has been done.
+    pub fn settle(&self) {
+        self.settling.wait();
     }
 
     /// The armed rules and what they have done, oldest first. Asks nobody for anything.
@@ -287,7 +333,7 @@ impl Disk {
         let faults = self.faults.load();
         let armed: HashSet<u64> = faults.armed().iter().map(|armed| armed.id).collect();
         let is_over = |held: &Held| held.rules.iter().all(|rule| !armed.contains(&rule.id));
-        self.delays.release(&self.id, Then::Ok, is_over);
+        self.delays.release(self.owner, Then::Ok, is_over);
     }
 
     /// Lets the requests go on that a `hang` holds: all, or those that wait for a rule with this
@@ -310,7 +356,7 @@ impl Disk {
     ) -> Option<usize> {
         let has_tag = |armed: &Armed| tag.is_none() || armed.rule.tag.as_deref() == tag;
         let held = |held: &Held| chosen(held) && held.rules.iter().any(|armed| has_tag(armed));
-        let released = self.delays.release(&self.id, then, held);
+        let released = self.delays.release(self.owner, then, held);
         let known = self
             .faults
             .load()
@@ -331,7 +377,7 @@ impl Disk {
     }
 
     /// What rules did to the image, and will stay.
-    pub fn damage(&self) -> &DamageList {
+    pub fn damage(&self) -> &Arc<DamageList> {
         &self.damage
     }
 
@@ -429,12 +475,20 @@ impl Disk {
 
     /// How many requests have arrived and are not answered.
     pub fn in_flight_count(&self) -> usize {
-        self.delays.count(&self.id) + self.serving.list().len()
+        self.delays.count(self.owner)
+            + self.delays.pool().waiting_count(self.owner)
+            + self.serving.list().len()
     }
 
     /// Every request that has arrived and is not answered, longest waiting first.
     pub fn in_flight(&self) -> Vec<InFlight> {
-        let mut all = self.delays.list(&self.id);
+        let mut all = self.delays.list(self.owner);
+        let waiting = self.delays.pool().waiting(self.owner).into_iter();
+        all.extend(waiting.map(|(ask, arrived)| InFlight {
+            ask,
+            age: arrived.elapsed(),
+            rules: Vec::new(),
+        }));
         all.extend(self.serving.list());
         all.sort_by_key(|request| std::cmp::Reverse(request.age));
         all

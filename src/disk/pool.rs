@@ -1,15 +1,25 @@
-//! Threads for work that must not be done where it arose: as many as needed, up to a bound.
+//! Threads for work that may take as long as storage takes: as many as needed, up to a bound, shared
+//! fairly.
+//!
+//! Each job has an owner. Storage that hangs holds the threads of its owner's jobs for as long as it
+//! hangs; so an owner gets one more thread only while more are free than it has, and some stay free
+//! for owners that have none.
 
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
-type Job = Box<dyn FnOnce() + Send>;
+use crate::fault::Ask;
 
-/// Above it, jobs queue. Storage that hangs can hold this many threads, and no more.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Whose jobs are shared fairly with those of others.
+pub type Owner = u64;
+
+/// Threads of the pool that data requests use.
 const MOST_THREADS: usize = 32;
 /// As many are started before their jobs come.
 const READY_THREADS: usize = 8;
@@ -17,113 +27,346 @@ const READY_THREADS: usize = 8;
 const IDLE: Duration = Duration::from_secs(5);
 
 /// A pool that grows while jobs wait and shrinks when idle.
-pub struct Pool {
-    jobs: Sender<Job>,
-    shared: Arc<Shared>,
-}
+pub struct Pool(Arc<Shared>);
 
 struct Shared {
-    waiting: Receiver<Job>,
-    idle: AtomicUsize,
-    threads: AtomicUsize,
+    /// How many threads there are at most.
+    most: usize,
+    state: Mutex<State>,
+    /// Something that idle threads wait for.
+    has_job: Condvar,
+    /// Something that the end waits for.
+    is_idle: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queues: HashMap<Owner, Queue>,
+    threads: usize,
+    idle: usize,
+    /// Jobs begun so far.
+    turns: u64,
+    owners: Owner,
+    ended: bool,
+}
+
+/// The jobs of an owner; there is none without a job.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Job>,
+    running: usize,
+    /// The turn in which it began one last.
+    latest: u64,
+}
+
+struct Job {
+    work: Work,
+    /// The request that it serves, and when that arrived.
+    request: Option<(Ask, Instant)>,
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        let (jobs, waiting) = unbounded();
-        let shared = Shared {
-            waiting,
-            idle: AtomicUsize::new(0),
-            threads: AtomicUsize::new(0),
-        };
-        Self {
-            jobs,
-            shared: Arc::new(shared),
-        }
+        Self::new(MOST_THREADS)
     }
 }
 
 impl Pool {
-    /// Runs `job` on some thread of the pool, as soon as one is free.
-    pub fn run(&self, job: Job) {
-        // Cannot fail: `shared` keeps a receiver.
-        let _ = self.jobs.send(job);
-        self.shared.grow_if_needed();
+    /// A pool of at most `most` threads, without any yet.
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(Shared {
+            most,
+            state: Mutex::default(),
+            has_job: Condvar::new(),
+            is_idle: Condvar::new(),
+        }))
+    }
+
+    /// A number that no other owner has.
+    pub fn new_owner(&self) -> Owner {
+        let mut state = self.0.state.lock();
+        state.owners += 1;
+        state.owners
+    }
+
+    /// Runs `work` of `owner` on some thread of the pool, as soon as it is its turn; drops it when
+    /// there is no thread to be had, or after the end.
+    pub fn run(&self, owner: Owner, work: impl FnOnce() + Send + 'static) {
+        self.add(owner, Box::new(work), None);
+    }
+
+    /// The same for work that serves a request, which [`waiting`](Self::waiting) lists until then.
+    pub fn serve(
+        &self,
+        owner: Owner,
+        ask: Ask,
+        arrived: Instant,
+        work: impl FnOnce() + Send + 'static,
+    ) {
+        self.add(owner, Box::new(work), Some((ask, arrived)));
+    }
+
+    fn add(&self, owner: Owner, work: Work, request: Option<(Ask, Instant)>) {
+        let mut state = self.0.state.lock();
+        if state.ended {
+            drop(state);
+            return drop(work);
+        }
+        let queue = state.queues.entry(owner).or_default();
+        queue.waiting.push_back(Job { work, request });
+        self.0.grow(state);
+    }
+
+    /// The requests of `owner` for which no thread has been free yet.
+    pub fn waiting(&self, owner: Owner) -> Vec<(Ask, Instant)> {
+        let state = self.0.state.lock();
+        let jobs = state.queues.get(&owner).map(|queue| queue.waiting.iter());
+        jobs.into_iter()
+            .flatten()
+            .filter_map(|job| job.request)
+            .collect()
+    }
+
+    /// How many there are.
+    pub fn waiting_count(&self, owner: Owner) -> usize {
+        self.waiting(owner).len()
     }
 
     /// Starts a thread ahead of `jobs` that will come at one moment, unless there are enough.
     pub fn expect(&self, jobs: usize) {
-        if self.shared.threads.load(Ordering::SeqCst) < jobs.min(READY_THREADS) {
-            self.shared.start_thread(super::prepare_thread);
+        let mut state = self.0.state.lock();
+        if !state.ended && state.threads < jobs.min(READY_THREADS).min(self.0.most) {
+            state.threads += 1;
+            drop(state);
+            self.0.start_thread(super::prepare_thread);
+        }
+    }
+
+    /// Takes no more jobs and returns when all that it took are done.
+    pub fn end(&self) {
+        let mut state = self.0.state.lock();
+        state.ended = true;
+        while !state.queues.is_empty() {
+            self.0.is_idle.wait(&mut state);
+        }
+    }
+}
+
+impl State {
+    fn free(&self, most: usize) -> usize {
+        let running = |queue: &Queue| queue.running;
+        most.saturating_sub(self.queues.values().map(running).sum())
+    }
+
+    /// The owner whose turn it is: of those that may begin a job the one that has the fewest
+    /// threads, and of these the one that had to wait longest.
+    fn next_owner(&self, most: usize) -> Option<Owner> {
+        let free = self.free(most);
+        let kept = most / 4;
+        let may_begin = |queue: &Queue| match queue.running {
+            0 => free > 0,
+            running => running + kept < free,
+        };
+        let queues = self.queues.iter();
+        let ready = queues.filter(|(_, queue)| !queue.waiting.is_empty() && may_begin(queue));
+        let next = ready.min_by_key(|(_, queue)| (queue.running, queue.latest));
+        next.map(|(owner, _)| *owner)
+    }
+
+    fn begin_next(&mut self, most: usize) -> Option<(Owner, Job)> {
+        let owner = self.next_owner(most)?;
+        let queue = self.queues.get_mut(&owner)?;
+        let job = queue.waiting.pop_front()?;
+        self.turns += 1;
+        queue.running += 1;
+        queue.latest = self.turns;
+        Some((owner, job))
+    }
+
+    fn finish(&mut self, owner: Owner) {
+        if let Some(queue) = self.queues.get_mut(&owner) {
+            queue.running -= 1;
+            if queue.running == 0 && queue.waiting.is_empty() {
+                self.queues.remove(&owner);
+            }
         }
     }
 }
 
 impl Shared {
-    /// Starts a thread if more jobs wait than threads are idle. Called by whoever adds a job, and
-    /// by each thread once it is no longer idle: the adder may have counted on it.
-    fn grow_if_needed(self: &Arc<Self>) {
-        if self.idle.load(Ordering::SeqCst) >= self.waiting.len() {
+    /// Sees to a thread for the next job, if there is one whose turn it is.
+    fn grow(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.next_owner(self.most).is_none() {
             return;
         }
-        self.start_thread(|| ());
+        if state.idle > 0 {
+            self.has_job.notify_one();
+        } else if state.threads < self.most {
+            state.threads += 1;
+            drop(state);
+            self.start_thread(|| ());
+        }
     }
 
-    /// Starts a thread that does `first` before it takes jobs, unless there are too many.
+    /// Starts a thread, which is counted already, that does `first` before it takes jobs.
     fn start_thread(self: &Arc<Self>, first: fn()) {
-        if self.threads.fetch_add(1, Ordering::SeqCst) >= MOST_THREADS {
-            self.threads.fetch_sub(1, Ordering::SeqCst);
-            return;
-        }
         let shared = Arc::clone(self);
         let worker = std::thread::Builder::new().name("worker".into());
         let started = worker.spawn(move || {
             first();
             shared.work();
         });
-        if started.is_err() && self.threads.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // Nobody will ever take it: dropping a job answers EIO.
-            drop(self.waiting.try_recv());
+        if started.is_err() {
+            self.lose_thread();
+        }
+    }
+
+    /// A thread could not be started. Without any nobody would ever take the jobs: dropping them
+    /// answers EIO.
+    fn lose_thread(&self) {
+        let mut state = self.state.lock();
+        state.threads -= 1;
+        if state.threads == 0 {
+            let dropped = std::mem::take(&mut state.queues);
+            self.is_idle.notify_all();
+            drop(state);
+            drop(dropped);
         }
     }
 
     fn work(self: &Arc<Self>) {
-        while let Some(job) = self.next() {
+        let mut done = None;
+        while let Some((owner, work)) = self.next(done) {
             // A panic must not take the thread from the count; the job's reply answers EIO.
-            let _ = catch_unwind(AssertUnwindSafe(job));
+            let _ = catch_unwind(AssertUnwindSafe(work));
+            done = Some(owner);
         }
     }
 
-    /// The next job; None when this thread has left the pool.
-    fn next(self: &Arc<Self>) -> Option<Job> {
-        self.idle.fetch_add(1, Ordering::SeqCst);
-        let job = self.waiting.recv_timeout(IDLE);
-        self.idle.fetch_sub(1, Ordering::SeqCst);
-        if job.is_err() {
-            self.threads.fetch_sub(1, Ordering::SeqCst);
+    /// Ends the job of `done` and begins another one; None when this thread has left the pool.
+    fn next(self: &Arc<Self>, done: Option<Owner>) -> Option<(Owner, Work)> {
+        let mut state = self.state.lock();
+        if let Some(owner) = done {
+            state.finish(owner);
+            if state.queues.is_empty() {
+                self.is_idle.notify_all();
+            }
         }
-        self.grow_if_needed();
-        job.ok()
+        loop {
+            if let Some((owner, job)) = state.begin_next(self.most) {
+                // What ended may have made room for more than this one.
+                self.grow(state);
+                return Some((owner, job.work));
+            }
+            state.idle += 1;
+            let is_late = self.has_job.wait_for(&mut state, IDLE).timed_out();
+            state.idle -= 1;
+            if is_late && state.next_owner(self.most).is_none() {
+                state.threads -= 1;
+                return None;
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
+    use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+    /// A pool of 12 threads whose jobs hang until `let_go` is dropped.
+    struct Bench {
+        pool: Pool,
+        tell: Sender<Owner>,
+        begun: Receiver<Owner>,
+        hang: Receiver<()>,
+    }
+
+    impl Bench {
+        fn new() -> (Self, Sender<()>) {
+            let (tell, begun) = unbounded();
+            let (let_go, hang) = bounded(0);
+            let pool = Pool::new(12);
+            let bench = Self {
+                pool,
+                tell,
+                begun,
+                hang,
+            };
+            (bench, let_go)
+        }
+
+        fn hang(&self, owner: Owner) {
+            let (tell, hang) = (self.tell.clone(), self.hang.clone());
+            self.pool.run(owner, move || {
+                tell.send(owner).unwrap();
+                assert!(hang.recv().is_err());
+            });
+        }
+
+        /// How many have begun since the last look, once no more do.
+        fn begun(&self) -> usize {
+            let next = || self.begun.recv_timeout(Duration::from_millis(100));
+            std::iter::from_fn(|| next().ok()).count()
+        }
+    }
 
     #[test]
-    fn a_job_that_hangs_holds_up_no_other() {
-        let pool = Pool::default();
-        let (tell, told) = channel();
-        let (let_go, hang) = crossbeam_channel::bounded::<()>(0);
-        for round in 0..MOST_THREADS - 1 {
-            let hang = hang.clone();
-            pool.run(Box::new(move || assert!(hang.recv().is_err())));
-            let tell = tell.clone();
-            pool.run(Box::new(move || tell.send(round).unwrap()));
-            assert_eq!(told.recv_timeout(Duration::from_secs(5)), Ok(round));
+    fn jobs_that_hang_hold_up_none_of_another_owner() {
+        let (bench, _let_go) = Bench::new();
+        for _ in 0..100 {
+            bench.hang(1);
         }
+        assert_eq!(bench.begun(), 5, "12 less 3 that are kept, in halves");
+        for owner in 2..9 {
+            bench.hang(owner);
+            assert_eq!(bench.begun.recv_timeout(Duration::from_secs(5)), Ok(owner));
+        }
+    }
+
+    #[test]
+    fn all_jobs_are_done_and_owners_take_turns() {
+        let (bench, let_go) = Bench::new();
+        let (tell, told) = unbounded();
+        for owner in 1..=3 {
+            (0..20).for_each(|_| bench.hang(owner));
+        }
+        bench.begun();
+        for owner in (1..=3).cycle().take(30) {
+            let tell = tell.clone();
+            bench.pool.run(owner, move || tell.send(owner).unwrap());
+        }
+        assert!(told.is_empty());
         drop(let_go);
+        bench.pool.end();
+        assert_eq!(told.len(), 30);
+        bench.pool.run(1, move || tell.send(1).unwrap());
+        assert_eq!(told.iter().count(), 30, "nothing is taken after the end");
+    }
+
+    #[test]
+    fn a_request_is_listed_until_it_has_a_thread() {
+        let (bench, let_go) = Bench::new();
+        (0..20).for_each(|_| bench.hang(1));
+        bench.begun();
+        let op = crate::fault::Op::Read;
+        let (offset, len) = (512, 1024);
+        let ask = Ask { op, offset, len };
+        bench.pool.serve(1, ask, Instant::now(), || ());
+        assert_eq!(bench.pool.waiting(1).len(), 1);
+        assert_eq!(bench.pool.waiting(1)[0].0, ask);
+        assert_eq!(bench.pool.waiting_count(2), 0);
+        drop(let_go);
+        bench.pool.end();
+        assert_eq!(bench.pool.waiting_count(1), 0);
+    }
+
+    #[test]
+    fn a_job_that_panics_takes_no_thread_with_it() {
+        let pool = Pool::new(1);
+        pool.run(1, || panic!("as intended"));
+        let (tell, told) = bounded(1);
+        pool.run(1, move || tell.send(()).unwrap());
+        told.recv_timeout(Duration::from_secs(5)).unwrap();
     }
 }

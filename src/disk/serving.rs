@@ -5,12 +5,13 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::short;
 use crate::fault::{Armed, Ask, Op};
 
 /// More than all loops and workers together; a thread beyond it serves unseen.
@@ -23,8 +24,8 @@ pub struct InFlight {
     pub ask: Ask,
     /// How long ago it arrived, or its I/O began.
     pub age: Duration,
-    /// The rules that it waits for; `-` when it is being served.
-    pub rules: String,
+    /// The rules that it waits for; none when it is served, or waits for a thread.
+    pub rules: Vec<Arc<Armed>>,
 }
 
 impl fmt::Display for InFlight {
@@ -32,6 +33,7 @@ impl fmt::Display for InFlight {
         let Self { ask, age, rules } = self;
         let (sector, count) = ask.sectors();
         let age = age.as_secs_f64() * 1000.0;
+        let rules = short::texts(rules);
         write!(f, "{} {sector} {count} {age:.1}ms {rules}", ask.op)
     }
 }
@@ -79,7 +81,7 @@ impl Serving {
                     len: len_and_op >> 3,
                 },
                 age: Duration::from_micros(now.saturating_sub(since)),
-                rules: Armed::texts(&[]),
+                rules: Vec::new(),
             })
         };
         self.0.iter().filter_map(busy).collect()

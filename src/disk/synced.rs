@@ -38,7 +38,8 @@ impl<R: Reply> Reply for Synced<R> {
             written,
             reply: self.reply,
         };
-        self.disk.submit(flush, self.client, reply);
+        // Wherever the write was answered: that thread may be one that must not wait.
+        self.disk.submit(flush, self.client, false, reply);
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
-use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
 use super::{Delays, Disk, Pool};
@@ -93,9 +92,6 @@ impl Deref for Glance {
     }
 }
 
-/// How long a list of all disks waits for what storage has to say.
-const SOON: Duration = Duration::from_millis(20);
-
 /// Every disk of a mount, each at an index that is never given to another.
 ///
 /// Readers take a snapshot; whoever changes the list holds `changing`.
@@ -154,13 +150,13 @@ impl Disks {
         if !valid_id(id) {
             return Err(BadId(id.to_owned()).into());
         }
-        must_be_a_line(path)?;
+        if path.to_str().is_none_or(|path| path.contains('\n')) {
+            return Err(AttachError::BadPath(path.to_owned()));
+        }
         self.must_be_free(id)?;
         // Opened before the list is locked: storage may take its time.
         let image = Arc::new(FileImage::open(path, options.read_only)?);
-        must_be_a_line(image.path())?;
-        let path = image.path().to_owned();
-        let disk = Disk::new(id, &path, image, Arc::clone(&self.delays));
+        let disk = Disk::new(id, path, image, Arc::clone(&self.delays));
         let disk = Arc::new(disk.of_fixed_size(options.fixed));
         let _one_at_a_time = self.changing.lock();
         self.must_be_free(id)?;
@@ -237,16 +233,19 @@ impl Disks {
     pub fn sizes(&self) -> Vec<(Arc<Disk>, Option<u64>)> {
         let disks = self.all().into_iter().map(|(_, disk)| disk);
         // All are asked before any is waited for.
-        let asked: Vec<_> = disks
-            .map(|disk| (Arc::clone(&disk).ask_size(&self.pool), disk))
-            .collect();
-        let deadline = Instant::now() + SOON;
-        let size = |(answer, disk): (Option<Receiver<Option<u64>>>, Arc<Disk>)| {
-            let answer = answer.and_then(|answer| answer.recv_deadline(deadline).ok());
-            let size = answer.unwrap_or(Some(disk.known_size()));
-            (disk, size)
-        };
-        asked.into_iter().map(size).collect()
+        let asked: Vec<_> = disks.map(|disk| (disk.ask(), disk)).collect();
+        let sizes = asked.into_iter().map(|(question, disk)| {
+            let stat = disk.wait_for(&question);
+            (disk, stat.ok().map(|stat| stat.size))
+        });
+        sizes.collect()
+    }
+
+    /// Has loop threads leave the requests of disks to the pool where one of them is stuck.
+    pub fn look_for_stuck(&self) {
+        for disk in self.list.load().iter().flatten() {
+            disk.look_for_stuck();
+        }
     }
 
     /// Whoever listens to a disk finds the end.
@@ -263,21 +262,17 @@ impl Disks {
         }
     }
 
-    /// The end: lets go of what waits, answers what comes late with EIO, flushes the images.
+    /// The end: lets go of what waits, finishes what was begun, answers what comes late with EIO,
+    /// flushes the images. No disk's flush waits for another one's storage.
     pub fn end(&self) {
         self.clear();
         self.delays.end();
+        self.pool.end();
+        let flushing = Pool::default();
         for (_, disk) in self.all() {
-            flush(&disk);
+            flushing.run(disk.owner(), move || flush(&disk));
         }
-    }
-}
-
-/// Control files show the path as a line of text.
-fn must_be_a_line(path: &Path) -> Result<(), AttachError> {
-    match path.to_str() {
-        Some(line) if !line.contains('\n') => Ok(()),
-        _ => Err(AttachError::BadPath(path.to_owned())),
+        flushing.end();
     }
 }
 

@@ -71,7 +71,7 @@ impl Bench {
     pub(super) fn submit(&self, request: Request<'_>) -> Receiver<Result> {
         let (reply, answer) = bounded(1);
         self.disk
-            .submit(request, self.client, TestReply(Some(reply)));
+            .submit(request, self.client, true, TestReply(Some(reply)));
         answer
     }
 

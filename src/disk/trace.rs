@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::Mutex;
 
+use super::short;
 use crate::fault::{Armed, Ask, Errno};
 use crate::sys;
 
@@ -18,8 +19,6 @@ use crate::sys;
 const MOST_LINES: usize = 1 << 14;
 /// Listeners of one disk.
 const MOST_LISTENERS: usize = 16;
-/// How often a reader that waits is asked whether it still wants to.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// What tells somebody that a listener has something to read.
 pub type Wake = Box<dyn FnOnce() + Send>;
@@ -139,7 +138,6 @@ impl Trace {
 #[derive(Default)]
 pub struct Listener {
     unread: Mutex<Unread>,
-    changed: Condvar,
 }
 
 #[derive(Default)]
@@ -163,44 +161,32 @@ impl Listener {
         if unread.lines.len() < MOST_LINES {
             unread.lines.push_back(line.clone());
         }
-        self.changed.notify_all();
         unread.wake.take()
     }
 
     fn wake(&self) {
-        self.changed.notify_all();
         let wake = self.unread.lock().wake.take();
         if let Some(wake) = wake {
             wake();
         }
     }
 
-    /// Up to `size` bytes of lines, cut between lines where there is one in reach. Waits for the first
-    /// for as long as `patient` says; None when there is none by then, nothing at the end.
-    pub fn read(&self, size: usize, mut patient: impl FnMut() -> bool) -> Option<Vec<u8>> {
+    /// Up to `size` bytes of lines, cut between lines where there is one in reach; None when there is
+    /// none yet, nothing at the end.
+    pub fn read(&self, size: usize) -> Option<Vec<u8>> {
         let mut unread = self.unread.lock();
-        loop {
-            unread.fill(size);
-            if !unread.text.is_empty() || size == 0 || unread.ended {
-                return Some(unread.take(size));
-            }
-            if !MutexGuard::unlocked(&mut unread, &mut patient) {
-                return None;
-            }
-            // Something may have come meanwhile.
-            if unread.lines.is_empty() && !unread.ended {
-                self.changed.wait_for(&mut unread, LOOK);
-            }
-        }
+        unread.fill(size);
+        let is_answer = !unread.text.is_empty() || size == 0 || unread.ended;
+        is_answer.then(|| unread.take(size))
     }
 
     /// Whether a read would find something, or the end. If not, `wake` is called once when it
     /// would.
-    pub fn is_ready(&self, wake: Option<Wake>) -> bool {
+    pub fn is_ready(&self, wake: Wake) -> bool {
         let mut unread = self.unread.lock();
         let is_ready = !unread.text.is_empty() || !unread.lines.is_empty() || unread.ended;
-        if !is_ready && wake.is_some() {
-            unread.wake = wake;
+        if !is_ready {
+            unread.wake = Some(wake);
         }
         is_ready
     }
@@ -257,7 +243,7 @@ impl fmt::Display for Line {
             Verdict::Done if verdict.is_empty() => verdict.push("ok".into()),
             Verdict::Done => {}
         }
-        let rules = Armed::texts(&self.rules);
+        let rules = short::texts(&self.rules);
         write!(f, "{} {latency:.3}ms {rules}", verdict.join("+"))
     }
 }
@@ -278,7 +264,7 @@ mod tests {
     }
 
     fn text(listener: &Listener, size: usize) -> String {
-        let bytes = listener.read(size, || false).unwrap();
+        let bytes = listener.read(size).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -297,7 +283,7 @@ mod tests {
         assert_eq!(lines[0][2..], ["read", "1", "1", "ok", "1.500ms", "-"]);
         assert_eq!(lines[1][3], "2");
         assert_eq!(text(&second, 4096).lines().count(), 1);
-        assert_eq!(first.read(4096, || false), None);
+        assert_eq!(first.read(4096), None);
         drop((first, second));
         tell(&trace, 0);
         assert!(!trace.is_on());
@@ -333,22 +319,19 @@ mod tests {
         let listener = trace.listen().unwrap();
         let (woken, is_woken) = crossbeam_channel::bounded(1);
         let wake = || {
-            Some(Box::new({
-                let woken = woken.clone();
-                move || woken.send(()).unwrap()
-            }) as Wake)
+            let woken = woken.clone();
+            Box::new(move || woken.send(()).unwrap()) as Wake
         };
         assert!(!listener.is_ready(wake()));
-        let theirs = Arc::clone(&listener);
-        let reader = std::thread::spawn(move || theirs.read(4096, || true));
         tell(&trace, 0);
-        assert!(!reader.join().unwrap().unwrap().is_empty());
         is_woken.try_recv().unwrap();
+        assert!(listener.is_ready(wake()));
+        assert_eq!(text(&listener, 4096).lines().count(), 1);
         assert!(!listener.is_ready(wake()));
         trace.end();
         is_woken.try_recv().unwrap();
-        assert_eq!(listener.read(4096, || true), Some(Vec::new()));
-        assert_eq!(trace.listen().unwrap().read(1, || true), Some(Vec::new()));
+        assert_eq!(listener.read(4096), Some(Vec::new()));
+        assert_eq!(trace.listen().unwrap().read(1), Some(Vec::new()));
     }
 
     #[test]

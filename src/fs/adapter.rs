@@ -6,21 +6,19 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::Sender;
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
-    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry,
-    ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll, ReplyWrite, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyWrite, TimeOrNow, WriteFlags,
 };
 
 use super::cache::PageReply;
-use super::closing::may_be_open;
 use super::inode::Inode;
 use super::reply::{AttrReply, EmptyReply, OpenReply, ReadReply, WriteReply, kernel};
-use super::stream::{self, Reader};
-use super::tree::{Tree, asks_storage};
-use crate::control::{ControlFile, DiskFile};
+use super::stream;
+use super::tree::Tree;
+use crate::control::DiskFile;
 use crate::disk::{Answer, Disk, LARGEST_REQUEST, Reply, Request as DiskRequest, Synced};
 use crate::fault::{self, Op};
 use crate::image::Extent;
@@ -41,50 +39,60 @@ pub(super) const DATA_FILE: FopenFlags = FopenFlags::FOPEN_DIRECT_IO
 /// The filesystem of one mount.
 pub(super) struct Provium {
     tree: Arc<Tree>,
-    /// Disconnects when the session drops the filesystem at its end.
-    _ended: Sender<()>,
+}
+
+/// The session drops the filesystem at its end: the only sign of it where no request ever came.
+impl Drop for Provium {
+    fn drop(&mut self) {
+        self.tree.loops.end();
+    }
 }
 
 impl Provium {
-    pub(super) fn new(tree: Tree, ended: Sender<()>) -> Self {
-        Self {
-            tree: Arc::new(tree),
-            _ended: ended,
-        }
+    pub(super) fn new(tree: Tree) -> Self {
+        let tree = Arc::new(tree);
+        Self { tree }
     }
 
-    /// Does `work` here: at once where it asks no storage, else as [`run`](Self::run) does.
-    fn run_for(&self, inode: Inode, work: impl FnOnce(&Tree) + Send + 'static) {
-        match asks_storage(inode) {
-            true => self.run(work),
-            false => {
-                work(&self.tree);
-                self.tree.loops.rest();
-            }
-        }
-    }
-
-    /// Does `work`, which may take as long as storage takes, here or on the pool.
-    fn run(&self, work: impl FnOnce(&Tree) + Send + 'static) {
-        match self.tree.loops.enter() {
-            Some(_busy) => work(&self.tree),
-            None => self.run_on_pool(work),
-        }
+    /// Does `work` for `disk`, which may take as long as its storage takes, on the pool.
+    fn run_on_pool(&self, disk: &Disk, work: impl FnOnce(&Tree) + Send + 'static) {
+        let tree = Arc::clone(&self.tree);
+        let pool = self.tree.disks.pool();
+        pool.run(disk.owner(), move || work(&tree));
         self.tree.loops.rest();
     }
 
-    fn run_on_pool(&self, work: impl FnOnce(&Tree) + Send + 'static) {
+    /// Does `work` for a control file, or for what is said of a disk, on a thread that no data waits
+    /// for. Where there is none to be had, the reply that `work` owns answers EIO.
+    fn run_apart(&self, inode: Inode, work: impl FnOnce(&Tree) + Send + 'static) {
         let tree = Arc::clone(&self.tree);
-        self.tree.disks.pool().run(Box::new(move || work(&tree)));
+        let pool = &self.tree.control_pool;
+        pool.run(inode.group(), move || work(&tree));
+        self.tree.loops.rest();
     }
 
-    /// Does `work`, which may wait for clients and for storage, on a thread of its own: the pool
-    /// may be full of requests that hang. Where there is no thread to be had, the reply that
-    /// `work` owns answers EIO.
-    fn run_apart(&self, work: impl FnOnce(&Tree) + Send + 'static) {
-        let tree = Arc::clone(&self.tree);
-        let thread = std::thread::Builder::new().name("control".into());
-        let _ = thread.spawn(move || work(&tree));
+    /// Nobody has an open control file any more.
+    fn closed_for_the_last_time(&self, inode: Inode, fh: FileHandle) {
+        if self.tree.closed_for_the_last_time(inode, fh.0) {
+            self.run_apart(inode, move |tree| tree.finish_truncation(inode));
+        }
+    }
+
+    /// Answers with the attributes of `inode` through `answer`.
+    fn with_attr(
+        &self,
+        inode: Inode,
+        answer: impl FnOnce(Result<FileAttr, Errno>) + Send + 'static,
+    ) {
+        match inode {
+            Inode::Data(_) => {
+                self.run_apart(inode, move |tree| answer(tree.attr(inode).map_err(kernel)));
+            }
+            _ => {
+                answer(self.tree.attr(inode).map_err(kernel));
+                self.tree.loops.rest();
+            }
+        }
     }
 
     /// The open disk behind a data file's inode.
@@ -103,8 +111,7 @@ impl Provium {
         }
     }
 
-    /// Has `disk` serve a request, here or on the pool. Data is copied only if it has to leave this
-    /// thread.
+    /// Has `disk` serve a request, here or on the pool.
     fn submit(
         &self,
         disk: impl Deref<Target = Arc<Disk>>,
@@ -112,13 +119,9 @@ impl Provium {
         request: DiskRequest<'_>,
         reply: impl Reply,
     ) {
-        match self.tree.loops.enter() {
-            Some(_busy) => disk.submit(request, fh.0, reply),
-            None => {
-                let (disk, request) = (Arc::clone(&disk), request.into_owned());
-                self.run_on_pool(move |_| disk.submit(request, fh.0, reply));
-            }
-        }
+        let busy = self.tree.loops.enter();
+        disk.submit(request, fh.0, busy.is_some(), reply);
+        drop(busy);
         // A thread that rests for long must not keep the image of a disk that is detached meanwhile.
         drop(disk);
         self.tree.loops.rest();
@@ -151,7 +154,7 @@ fn truncate(disk: &Arc<Disk>, client: u64, size: u64, reply: impl Reply) {
                 offset: size,
                 len: now - size,
             };
-            return disk.submit(erase, client, reply);
+            return disk.submit(erase, client, true, reply);
         }
         Ok(now) if size == now => Ok(()),
         Ok(_) => disk.grow(size),
@@ -173,10 +176,10 @@ fn append(disk: &Arc<Disk>, client: u64, data: Vec<u8>, flags: OpenFlags, reply:
     let data = Cow::Owned(data);
     let request = DiskRequest::Write { offset, data };
     match syncs(flags) {
-        None => disk.submit(request, client, reply),
+        None => disk.submit(request, client, true, reply),
         Some(data_only) => {
             let reply = Synced::new(disk, client, data_only, reply);
-            disk.submit(request, client, reply);
+            disk.submit(request, client, true, reply);
         }
     }
 }
@@ -213,6 +216,8 @@ fn fallocate_request(mode: i32, offset: u64, len: u64) -> Option<DiskRequest<'st
     }
 }
 
+/// There is no `poll`: a mount that answers it is asked before each request of an io_uring client. The
+/// kernel then takes every file for ready, a stream too.
 impl Filesystem for Provium {
     fn init(&mut self, _req: &fuser::Request, config: &mut KernelConfig) -> std::io::Result<()> {
         // Each is an improvement that an old kernel may lack.
@@ -233,7 +238,7 @@ impl Filesystem for Provium {
         let Some(inode) = self.tree.lookup(parent, name) else {
             return reply.error(Errno::ENOENT);
         };
-        self.run_for(inode, move |tree| match tree.attr(inode) {
+        self.with_attr(inode, move |attr| match attr {
             Ok(attr) => reply.entry(&TTL, &attr, Generation(0)),
             Err(errno) => reply.error(errno),
         });
@@ -249,7 +254,7 @@ impl Filesystem for Provium {
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::ENOENT);
         };
-        self.run_for(inode, move |tree| match tree.attr(inode) {
+        self.with_attr(inode, move |attr| match attr {
             Ok(attr) => reply.attr(&TTL, &attr),
             Err(errno) => reply.error(errno),
         });
@@ -282,9 +287,10 @@ impl Filesystem for Provium {
         let reply = AttrReply::new(&self.tree, inode, reply);
         if let (Ok(disk), Some(size)) = (self.data(ino), size) {
             let client = fh.map_or(NOBODY, |fh| fh.0);
-            return self.run(move |_| truncate(&disk, client, size, reply));
+            let truncated = Arc::clone(&disk);
+            return self.run_on_pool(&disk, move |_| truncate(&truncated, client, size, reply));
         }
-        self.run_for(inode, move |tree| {
+        self.run_apart(inode, move |tree| {
             let emptied = match size {
                 None => Ok(()),
                 Some(0) => tree.empty(inode),
@@ -294,7 +300,7 @@ impl Filesystem for Provium {
         });
     }
 
-    fn open(&self, req: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, _req: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let writes = flags.0 & libc::O_ACCMODE != libc::O_RDONLY;
         if let Ok(disk) = self.data(ino) {
             if writes && disk.image().read_only() {
@@ -304,9 +310,11 @@ impl Filesystem for Provium {
                 Ok(client) => client,
                 Err(errno) => return reply.error(kernel(errno)),
             };
-            let reply = OpenReply::new(disk, client, reply);
+            let reply = OpenReply::new(Arc::clone(&disk), client, reply);
             return match writes && flags.0 & libc::O_TRUNC != 0 {
-                true => self.run(move |_| truncate(&reply.disk(), client, 0, reply)),
+                true => self.run_on_pool(&disk, move |_| {
+                    truncate(&reply.disk(), client, 0, reply);
+                }),
                 false => reply.send(Ok(Answer::Done(0))),
             };
         }
@@ -324,7 +332,7 @@ impl Filesystem for Provium {
             }
             Some(Inode::Control(_) | Inode::Disk(..)) => {
                 let truncate = writes && flags.0 & libc::O_TRUNC != 0;
-                let handle = self.tree.handles.open(req.pid(), truncate);
+                let handle = self.tree.handles.open(truncate);
                 reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO);
             }
             _ => reply.error(Errno::ENOENT),
@@ -359,26 +367,20 @@ impl Filesystem for Provium {
             return self.submit(disk, fh, request, reply);
         }
         if let Some(listener) = self.tree.handles.stream(fh.0) {
-            let reader = Reader {
+            return self.tree.streams.answer(stream::Read {
+                listener,
                 pid: req.pid(),
+                size,
                 waits: flags.0 & libc::O_NONBLOCK == 0,
-            };
-            return self.run_apart(move |_| reader.read(&listener, size, reply));
+                reply,
+            });
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);
         };
-        // The start of the file is read anew each time; the rest comes from the same snapshot.
-        self.run_for(inode, move |tree| {
-            let wanted = offset == 0 || !tree.handles.has_text(fh.0);
-            let text = wanted.then(|| tree.text(inode)).transpose();
-            match text {
-                Ok(fresh) => {
-                    if let Some(text) = fresh {
-                        tree.handles.store(fh.0, text);
-                    }
-                    reply.data(&tree.handles.page(fh.0, offset, size));
-                }
+        self.run_apart(inode, move |tree| {
+            match tree.page(inode, fh.0, offset, size as usize) {
+                Ok(page) => reply.data(&page),
                 Err(errno) => reply.error(kernel(errno)),
             }
         });
@@ -402,9 +404,11 @@ impl Filesystem for Provium {
                 return reply.error(Errno::ENODEV);
             };
             if flags.0 & libc::O_APPEND != 0 {
-                let (disk, data) = (Arc::clone(&disk), data.to_vec());
+                let (appended, data) = (Arc::clone(&disk), data.to_vec());
                 let reply = WriteReply(reply, self.tree.cache.dropper(index));
-                return self.run(move |_| append(&disk, fh.0, data, flags, reply));
+                return self.run_on_pool(&disk, move |_| {
+                    append(&appended, fh.0, data, flags, reply);
+                });
             }
             if let Err(errno) = check_alignment(flags, offset, len) {
                 return reply.error(errno);
@@ -426,32 +430,25 @@ impl Filesystem for Provium {
             return reply.error(Errno::EINVAL);
         };
         let data = data.to_vec();
-        let work = move |tree: &Tree| match tree.write_control(inode, fh.0, &data) {
-            Ok(()) => reply.written(len as u32),
-            Err(errno) => reply.error(kernel(errno)),
-        };
-        match inode {
-            // These may wait, and must find all loops free to answer what they wait for.
-            Inode::Control(ControlFile::Attach | ControlFile::Detach) => self.run_apart(work),
-            _ => work(&self.tree),
-        }
+        self.run_apart(inode, move |tree| {
+            match tree.write_control(inode, fh.0, &data) {
+                Ok(()) => reply.written(len as u32),
+                Err(errno) => reply.error(kernel(errno)),
+            }
+        });
     }
 
     fn flush(
         &self,
-        req: &fuser::Request,
+        _req: &fuser::Request,
         ino: INodeNo,
         fh: FileHandle,
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        let inode = Inode::of(ino).filter(|inode| !matches!(inode, Inode::Data(_)));
-        let truncated_by = inode.and_then(|_| self.tree.handles.untouched_truncation_by(fh.0));
-        if let (Some(inode), Some(opener)) = (inode, truncated_by)
-            && opener == req.pid()
-            && !may_be_open(opener, inode.number())
-        {
-            self.tree.finish_truncation(inode, fh.0);
+        match Inode::of(ino) {
+            None | Some(Inode::Data(_)) => {}
+            Some(inode) => self.tree.closed(inode, fh.0),
         }
         reply.ok();
     }
@@ -472,12 +469,7 @@ impl Filesystem for Provium {
                     disk.close(fh.0);
                 }
             }
-            Some(inode) => {
-                if self.tree.handles.untouched_truncation_by(fh.0).is_some() {
-                    self.tree.finish_truncation(inode, fh.0);
-                }
-                self.tree.handles.close(fh.0);
-            }
+            Some(inode) => self.closed_for_the_last_time(inode, fh),
             None => {}
         }
         reply.ok();
@@ -515,10 +507,15 @@ impl Filesystem for Provium {
             return reply.error(Errno::EOPNOTSUPP);
         }
         match self.data(ino) {
-            Ok(disk) => self.run(move |_| match disk.allocate(offset, length, keep_size) {
-                Ok(()) => reply.ok(),
-                Err(error) => reply.error(error.into()),
-            }),
+            Ok(disk) => {
+                let allocated = Arc::clone(&disk);
+                self.run_on_pool(&disk, move |_| {
+                    match allocated.allocate(offset, length, keep_size) {
+                        Ok(()) => reply.ok(),
+                        Err(error) => reply.error(error.into()),
+                    }
+                });
+            }
             Err(errno) => reply.error(errno),
         }
     }
@@ -540,7 +537,8 @@ impl Filesystem for Provium {
         let (Ok(disk), Ok(offset)) = (self.data(ino), u64::try_from(offset)) else {
             return reply.error(Errno::ENXIO);
         };
-        self.run(move |_| match disk.seek(extent, offset) {
+        let sought = Arc::clone(&disk);
+        self.run_on_pool(&disk, move |_| match sought.seek(extent, offset) {
             Ok(found) => reply.offset(found as i64),
             Err(error) => reply.error(error.into()),
         });
@@ -567,24 +565,6 @@ impl Filesystem for Provium {
             }
             _ => reply.error(Errno::ENOTTY),
         }
-    }
-
-    fn poll(
-        &self,
-        _req: &fuser::Request,
-        ino: INodeNo,
-        fh: FileHandle,
-        notifier: PollNotifier,
-        _events: PollEvents,
-        flags: PollFlags,
-        reply: ReplyPoll,
-    ) {
-        let listener = match Inode::of(ino) {
-            Some(Inode::Disk(_, DiskFile::Trace)) => self.tree.handles.stream(fh.0),
-            _ => None,
-        };
-        let wanted = flags.contains(PollFlags::FUSE_POLL_SCHEDULE_NOTIFY);
-        reply.poll(stream::ready(listener, notifier, wanted));
     }
 
     fn readdir(

@@ -5,8 +5,7 @@ use std::time::SystemTime;
 use fuser::{FileAttr, FileType};
 
 use super::inode::Inode;
-use crate::disk::Disk;
-use crate::fault::Errno;
+use crate::disk::{Disk, ImageStat};
 use crate::sys;
 
 /// Attributes that all files of a mount share.
@@ -40,14 +39,14 @@ impl Attributes {
         self.attr(inode, kind, perm, 0, 0)
     }
 
-    /// A data file, with the live size of its image.
-    pub(super) fn data(&self, inode: Inode, disk: &Disk) -> Result<FileAttr, Errno> {
-        let image = disk.image();
-        let size = disk.size().map_err(|error| Errno::of(&error))?;
-        let blocks = image.blocks().map_err(|error| Errno::of(&error))?;
-        let perm = if image.read_only() { 0o400 } else { 0o600 };
-        let perm = self.for_all(perm);
-        Ok(self.attr(inode, FileType::RegularFile, perm, size, blocks))
+    /// A data file, with what the host says of its image.
+    pub(super) fn data(&self, inode: Inode, disk: &Disk, stat: ImageStat) -> FileAttr {
+        let perm = match disk.image().read_only() {
+            true => 0o400,
+            false => 0o600,
+        };
+        let (kind, perm) = (FileType::RegularFile, self.for_all(perm));
+        self.attr(inode, kind, perm, stat.size, stat.blocks)
     }
 
     /// Repeats the owner's permissions for the others, where they are let in.

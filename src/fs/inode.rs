@@ -66,6 +66,16 @@ impl Inode {
         }
     }
 
+    /// Those whose work is done on a fair share of the threads for control files: what may wait for
+    /// storage apart from the rest, and each disk for itself.
+    pub(super) fn group(self) -> u64 {
+        match self {
+            Self::Data(disk) | Self::DiskFolder(disk) | Self::Disk(disk, _) => first(disk),
+            Self::Control(ControlFile::Attach | ControlFile::Detach) => self.number().0,
+            _ => ROOT,
+        }
+    }
+
     /// Whether it is a folder.
     pub(super) fn is_folder(self) -> bool {
         matches!(self, Self::Root | Self::Ctl | Self::DiskFolder(_))

@@ -10,15 +10,20 @@
 //! it then answers what needs no storage and passes everything else to the pool, so that it is never
 //! stuck itself.
 //!
+//! The end of the mount shows at the device only: a thread that waits there is told, a parked one is not.
+//! So a thread parks only while another one that has been here before is not parked: that one lets all
+//! others go when it ends.
+//!
 //! Each active thread alone changes its `turns`; `wanted`, `awake` and `state` change under the lock on
 //! `state`.
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::lookout::{Found, Lookout, Patience};
@@ -29,6 +34,8 @@ const FEWEST_ACTIVE: usize = 2;
 const MOST_ACTIVE: usize = 8;
 /// How often the watchdog looks. A thread that it finds twice in the same request is stuck.
 const LOOK: Duration = Duration::from_millis(10);
+/// How often the end looks whether a thread is still busy.
+const CLOSE_LOOK: Duration = Duration::from_millis(1);
 /// After so many looks that find nobody busy the watchdog sleeps until somebody is.
 const IDLE_LOOKS: u32 = 100;
 /// One request of so many is timed.
@@ -40,12 +47,16 @@ const WEIGHT: u32 = 8;
 /// Requests are long once so much weight has come together.
 const MANY: u32 = 4 * WEIGHT;
 
+/// The watchdog sleeps; the thread that becomes busy wakes it.
+const ASLEEP: u8 = 1;
+/// The active threads do no work themselves any more.
+const CLOSED: u8 = 2;
+
 /// The loop threads of a session.
-#[derive(Debug)]
 pub(super) struct Loops {
     /// By active thread.
     turns: Box<[Turns]>,
-    /// How many active threads are not parked.
+    /// How many active threads have been here and are not parked.
     awake: AtomicUsize,
     /// How many should not be: at least one.
     wanted: AtomicUsize,
@@ -55,8 +66,12 @@ pub(super) struct Loops {
     long: AtomicU32,
     /// None where looking costs the client its processor.
     lookout: OnceLock<Lookout>,
-    /// The watchdog sleeps; whoever becomes busy wakes it.
-    is_asleep: AtomicBool,
+    /// What a thread that becomes busy has to attend to: [`ASLEEP`], [`CLOSED`].
+    attention: AtomicU8,
+    /// What the watchdog does while a thread is stuck.
+    on_stuck: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Disconnects at the end.
+    over: Receiver<()>,
     /// Threads that have taken their role so far.
     roles: AtomicUsize,
     state: Mutex<State>,
@@ -72,12 +87,17 @@ pub(super) struct Loops {
 #[repr(align(128))]
 struct Turns(AtomicU64);
 
-#[derive(Debug, Default)]
 struct State {
     /// The active threads are stuck: the spare must serve.
     stuck: bool,
-    /// The session is over: nobody waits any more.
-    ended: bool,
+    /// Dropped when the session is over: nobody waits any more.
+    running: Option<Sender<()>>,
+}
+
+impl State {
+    fn ended(&self) -> bool {
+        self.running.is_none()
+    }
 }
 
 /// An active thread that does work which may take long, until this is dropped.
@@ -133,16 +153,22 @@ impl Loops {
     }
 
     fn with_threads(active: usize, most_for_short: usize) -> std::io::Result<Arc<Self>> {
+        let (running, over) = bounded(0);
         let loops = Arc::new(Self {
             turns: (0..active).map(|_| Turns::default()).collect(),
-            awake: AtomicUsize::new(active),
+            awake: AtomicUsize::new(0),
             wanted: AtomicUsize::new(1),
             most_for_short,
             long: AtomicU32::new(0),
             lookout: OnceLock::new(),
-            is_asleep: AtomicBool::new(false),
+            attention: AtomicU8::new(0),
+            on_stuck: OnceLock::new(),
+            over,
             roles: AtomicUsize::new(0),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                stuck: false,
+                running: Some(running),
+            }),
             changed: Condvar::new(),
             noticed: Condvar::new(),
         });
@@ -164,20 +190,51 @@ impl Loops {
         }
     }
 
+    /// Has the watchdog call `work` at each look at which a thread is stuck.
+    pub(super) fn on_stuck(&self, work: impl Fn() + Send + Sync + 'static) {
+        let _ = self.on_stuck.set(Box::new(work));
+    }
+
+    /// Disconnects when the session is over.
+    pub(super) fn over(&self) -> &Receiver<()> {
+        &self.over
+    }
+
     /// Permission for this loop thread to do the work itself; None when the work belongs on the
-    /// pool, because this is the spare.
+    /// pool, because this is the spare or the loops are closed.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Busy<'_>> {
         let number = ROLE.with_borrow_mut(|role| self.role(role).number);
         let turns = self.turns.get(number)?;
         let is_timed = turns.begin() / 2 % TIMED == 0;
-        if self.is_asleep.load(Ordering::SeqCst) {
-            self.wake_watchdog();
+        let attention = self.attention.load(Ordering::SeqCst);
+        if attention != 0 && self.is_closed(attention) {
+            turns.end();
+            return None;
         }
         Some(Busy {
             loops: self,
             turns,
             since: is_timed.then(Instant::now),
         })
+    }
+
+    /// Attends to what is asked of a thread that became busy; returns whether it may do no work.
+    #[cold]
+    fn is_closed(&self, attention: u8) -> bool {
+        if attention & ASLEEP != 0 {
+            self.wake_watchdog();
+        }
+        attention & CLOSED != 0
+    }
+
+    /// From now on all work belongs on the pool. Returns when no loop thread is busy any more, which
+    /// may take as long as storage takes.
+    pub(super) fn close(&self) {
+        // Before the looks: a thread is either seen to be busy, or sees this.
+        self.attention.fetch_or(CLOSED, Ordering::SeqCst);
+        while !self.nobody_busy() {
+            std::thread::sleep(CLOSE_LOOK);
+        }
     }
 
     /// To be called at the end of a request: parks this thread until it is needed, or looks out for
@@ -208,7 +265,7 @@ impl Loops {
 
     /// Lets the parked threads and the watchdog go.
     pub(super) fn end(&self) {
-        self.state.lock().ended = true;
+        self.state.lock().running = None;
         self.changed.notify_all();
         self.noticed.notify_all();
     }
@@ -253,7 +310,7 @@ impl Loops {
             return;
         }
         self.awake.fetch_sub(1, Ordering::Relaxed);
-        while more_than_wanted(self.awake.load(Ordering::Relaxed) + 1) && !state.ended {
+        while more_than_wanted(self.awake.load(Ordering::Relaxed) + 1) && !state.ended() {
             self.changed.wait(&mut state);
         }
         self.awake.fetch_add(1, Ordering::Relaxed);
@@ -262,7 +319,7 @@ impl Loops {
     fn park_spare(&self) {
         let mut state = self.state.lock();
         state.stuck &= self.turns.iter().all(|turns| turns.busy().is_some());
-        while !state.stuck && !state.ended {
+        while !state.stuck && !state.ended() {
             self.changed.wait(&mut state);
         }
     }
@@ -271,12 +328,16 @@ impl Loops {
         let busy = || self.turns.iter().map(Turns::busy).collect::<Vec<_>>();
         let (mut before, mut idle) = (busy(), 0);
         let mut state = self.state.lock();
-        while !state.ended {
+        while !state.ended() {
             self.noticed.wait_for(&mut state, LOOK);
             let now = busy();
             let same = before.iter().zip(&now);
             let stuck = same.filter(|(before, now)| now.is_some() && before == now);
-            if stuck.count() >= self.awake.load(Ordering::Relaxed) {
+            let stuck = stuck.count();
+            if let (1.., Some(on_stuck)) = (stuck, self.on_stuck.get()) {
+                MutexGuard::unlocked(&mut state, on_stuck);
+            }
+            if stuck >= self.awake.load(Ordering::Relaxed).max(1) {
                 self.help(&mut state);
             }
             idle = if self.nobody_busy() { idle + 1 } else { 0 };
@@ -299,22 +360,26 @@ impl Loops {
         self.changed.notify_all();
     }
 
-    /// Sleeps until somebody is busy. Who became busy before this thread was seen to sleep is seen
-    /// here: one of the two always notices the other.
+    /// Sleeps until somebody is busy. A thread that became busy before this one was seen to
+    /// sleep is seen here: one of the two always notices the other.
     fn sleep(&self, state: &mut MutexGuard<'_, State>) {
-        self.is_asleep.store(true, Ordering::SeqCst);
-        while self.nobody_busy() && self.is_asleep.load(Ordering::SeqCst) && !state.ended {
+        self.attention.fetch_or(ASLEEP, Ordering::SeqCst);
+        while self.nobody_busy() && self.is_asleep() && !state.ended() {
             self.noticed.wait(state);
         }
-        self.is_asleep.store(false, Ordering::SeqCst);
+        self.attention.fetch_and(!ASLEEP, Ordering::SeqCst);
     }
 
     #[cold]
     fn wake_watchdog(&self) {
         // Under the lock: the watchdog is either before its look at `is_asleep`, or waits.
         let _state = self.state.lock();
-        self.is_asleep.store(false, Ordering::SeqCst);
+        self.attention.fetch_and(!ASLEEP, Ordering::SeqCst);
         self.noticed.notify_all();
+    }
+
+    fn is_asleep(&self) -> bool {
+        self.attention.load(Ordering::SeqCst) & ASLEEP != 0
     }
 
     fn nobody_busy(&self) -> bool {
@@ -324,11 +389,21 @@ impl Loops {
     /// What this thread is, which its first call decides; the spare's number is above those of the
     /// active ones.
     fn role<'a>(self: &Arc<Self>, role: &'a mut Option<Role>) -> &'a mut Role {
-        role.get_or_insert_with(|| Role {
-            number: self.roles.fetch_add(1, Ordering::Relaxed),
+        role.get_or_insert_with(|| self.new_role())
+    }
+
+    #[cold]
+    fn new_role(self: &Arc<Self>) -> Role {
+        let _state = self.state.lock();
+        let number = self.roles.fetch_add(1, Ordering::Relaxed);
+        if number < self.turns.len() {
+            self.awake.fetch_add(1, Ordering::Relaxed);
+        }
+        Role {
+            number,
             loops: Arc::clone(self),
             patience: Patience::default(),
-        })
+        }
     }
 }
 
@@ -377,19 +452,73 @@ mod tests {
         told.recv_timeout(Duration::from_millis(500)).ok()
     }
 
+    /// A thread that has served a request and waits at the device.
+    fn waiting(loops: &Arc<Loops>) {
+        let (thread, told) = request(loops);
+        assert_eq!(next(&told), Some(true));
+        thread.thread().unpark();
+        assert_eq!(next(&told), Some(false));
+    }
+
     #[test]
     fn one_thread_suffices_until_it_is_stuck() {
         let loops = Loops::with_threads(2, 1).unwrap();
-        let (leader, leads) = request(&loops);
-        assert_eq!(next(&leads), Some(true));
-        leader.thread().unpark();
-        assert_eq!(next(&leads), None, "two are awake: it parks");
+        waiting(&loops);
+        let (second, told) = request(&loops);
+        assert_eq!(next(&told), Some(true));
+        second.thread().unpark();
+        assert_eq!(next(&told), None, "two are awake: it parks");
         assert_eq!(loops.awake.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn the_only_thread_that_has_been_here_does_not_park_as_nobody_else_would_tell_it_the_end() {
+        let loops = Loops::with_threads(4, 1).unwrap();
+        waiting(&loops);
+        assert_eq!(loops.awake.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn closed_loops_do_no_work_and_the_last_that_began_is_waited_for() {
+        let loops = Loops::with_threads(2, 1).unwrap();
+        let (last, told) = request(&loops);
+        assert_eq!(next(&told), Some(true));
+        let theirs = Arc::clone(&loops);
+        let closing = spawn(move || theirs.close());
+        sleep(CLOSE_LOOK * 20);
+        assert!(!closing.is_finished());
+        last.thread().unpark();
+        closing.join().unwrap();
+        let (_next, told) = request(&loops);
+        assert_eq!(next(&told), Some(false), "it belongs on the pool");
+    }
+
+    #[test]
+    fn each_look_at_a_stuck_thread_is_told_of() {
+        let loops = Loops::with_threads(2, 1).unwrap();
+        let (tell, told) = channel();
+        loops.on_stuck(move || tell.send(true).unwrap());
+        waiting(&loops);
+        assert_eq!(told.recv_timeout(LOOK * 5).ok(), None);
+        let (_stuck, is_stuck) = request(&loops);
+        assert_eq!(next(&is_stuck), Some(true));
+        assert_eq!((next(&told), next(&told)), (Some(true), Some(true)));
     }
 
     #[test]
     fn a_thread_that_is_stuck_brings_back_the_parked_ones_and_then_the_spare() {
         let loops = Loops::with_threads(2, 1).unwrap();
+        let leading = Arc::clone(&loops);
+        let (begin, begins) = channel();
+        let leader = spawn(move || {
+            drop(leading.enter());
+            begins.recv().unwrap();
+            let _stuck = leading.enter();
+            begins.recv().unwrap();
+        });
+        while loops.awake.load(Ordering::SeqCst) == 0 {
+            sleep(CLOSE_LOOK);
+        }
         let parked = Arc::clone(&loops);
         let (tell, told) = channel();
         spawn(move || {
@@ -400,13 +529,14 @@ mod tests {
             park();
         });
         assert_eq!(next(&told), None, "one of two is parked");
-        let (_leader, leads) = request(&loops);
-        assert_eq!(next(&leads), Some(true));
+        begin.send(()).unwrap();
         assert_eq!(next(&told), Some(true), "it is needed: the leader is stuck");
         let (_spare, spare) = request(&loops);
         assert_eq!(next(&spare), Some(false), "the spare is to use the pool");
         assert_eq!(next(&spare), Some(false), "and serves while both are stuck");
         loops.end();
+        begin.send(()).unwrap();
+        leader.join().unwrap();
     }
 
     #[test]
@@ -430,7 +560,7 @@ mod tests {
     #[test]
     fn the_watchdog_sleeps_when_nobody_is_busy_and_wakes_when_somebody_is() {
         let loops = Loops::with_threads(1, 1).unwrap();
-        let asleep = || loops.is_asleep.load(Ordering::SeqCst);
+        let asleep = || loops.is_asleep();
         while !asleep() {
             sleep(LOOK);
         }
@@ -452,6 +582,6 @@ mod tests {
         let loops = Loops::with_threads(1, 1).unwrap();
         let theirs = Arc::clone(&loops);
         spawn(move || drop(theirs.enter())).join().unwrap();
-        assert!(loops.state.lock().ended);
+        assert!(loops.state.lock().ended());
     }
 }

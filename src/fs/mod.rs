@@ -4,7 +4,6 @@ mod adapter;
 mod attr;
 mod bare;
 mod cache;
-mod closing;
 mod handles;
 mod inode;
 mod lookout;

@@ -122,7 +122,7 @@ impl Reply for AttrReply {
             dropper.drop_all();
         }
         let attr = result.map_err(kernel);
-        match attr.and_then(|_| self.tree.attr(self.inode)) {
+        match attr.and_then(|_| self.tree.attr_now(self.inode).map_err(kernel)) {
             Ok(attr) => self.reply.attr(&TTL, &attr),
             Err(errno) => self.reply.error(errno),
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 
 use super::adapter::Provium;
@@ -18,19 +18,16 @@ use super::handles::Handles;
 use super::loops::Loops;
 use super::tree::Tree;
 use crate::control::Control;
-use crate::disk::Disks;
+use crate::disk::{Disks, Pool};
 use crate::mounts::{self, Mount};
 use crate::names::FS_TYPE;
-use crate::server_lock::{self, ServerLock};
-use crate::{proc, sys};
+use crate::sys;
 
 /// How long the end waits for clients that are closing before it unmounts without them.
 const CLOSING: Duration = Duration::from_millis(500);
-/// How long the end waits for the loop threads; a client that keeps a file open keeps them.
-const LOOPS_END: Duration = Duration::from_millis(500);
 
-/// How long the loop threads may take to start.
-const STARTING: Duration = Duration::from_secs(10);
+/// Most threads for control files.
+const CONTROL_THREADS: usize = 12;
 
 /// Descriptors that the end needs: it reads the list of mounts, and may have to start fusermount3.
 const FOR_THE_END: usize = 8;
@@ -62,9 +59,6 @@ pub enum MountError {
     /// A server that died left it behind.
     #[error("mount point {} is stale: its server died; clean up with `provium umount --stale`", .0.display())]
     Stale(PathBuf),
-    /// Its loop threads did not start, and nothing would answer.
-    #[error("cannot mount at {}: not all of its {} threads can be started; the limit for this user may be too low (`ulimit -u`)", .0.display(), .1)]
-    NoThreads(PathBuf, usize),
     /// /dev/fuse is missing or not ours to open.
     #[error("/dev/fuse cannot be opened: {0}; `provium doctor` tells how to mend that")]
     NoFuse(io::Error),
@@ -117,10 +111,8 @@ pub struct Server {
     disks: Arc<Disks>,
     mount_point: PathBuf,
     /// Never dropped: fuser would unmount whatever lies at the mount point by then, ours or not.
-    session: ManuallyDrop<BackgroundSession>,
-    unmounted: Receiver<()>,
-    /// None where there is no run-time folder.
-    lock: Option<ServerLock>,
+    _session: ManuallyDrop<BackgroundSession>,
+    loops: Arc<Loops>,
     /// Kept from the disks and the clients, who may use up all others.
     for_the_end: Vec<File>,
 }
@@ -141,74 +133,56 @@ impl Server {
         let threads = loops.threads();
         let cache = Arc::new(PageCache::default());
         let tree = Tree {
-            control: Control::new(Arc::clone(&disks)),
+            control: Control::new(Arc::clone(&disks), &options.mount_point),
             handles: Handles::default(),
             attributes: Attributes::new(options.allow_other),
             loops: Arc::clone(&loops),
             cache: Arc::clone(&cache),
+            streams: Arc::default(),
+            control_pool: Pool::new(CONTROL_THREADS),
             disks: Arc::clone(&disks),
         };
-        // Without one it is served all the same; only, nobody can tell from outside whether we run.
-        let lock = mounts::take_server_lock().ok();
-        let (ended, unmounted) = bounded(0);
-        let filesystem = Provium::new(tree, ended);
-        let config = config(options.allow_other, threads, &own_source());
+        let filesystem = Provium::new(tree);
+        let config = config(options.allow_other, threads);
         let session = Session::new(filesystem, &options.mount_point, &config).map_err(failed)?;
+        let watched = Arc::clone(&disks);
+        loops.on_stuck(move || watched.look_for_stuck());
         let device = session.as_fd().try_clone_to_owned().map_err(failed)?;
         cache.tell_through(sys::clone_fuse_device(&device).map_err(failed)?);
         loops.look_out_at(device);
-        let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
-        if !all_run(&session, threads) {
-            unmount(&options.mount_point);
-            return Err(MountError::NoThreads(options.mount_point.clone(), threads));
-        }
         Ok(Self {
             disks,
             mount_point: options.mount_point.clone(),
-            session,
-            unmounted,
-            lock,
+            _session: ManuallyDrop::new(session.spawn().map_err(failed)?),
+            loops,
             for_the_end,
         })
     }
 
     /// Disconnects when somebody else has unmounted it.
     pub fn unmounted(&self) -> &Receiver<()> {
-        &self.unmounted
-    }
-
-    /// Lets go of everything that waits, and clears all faults: nobody could do so any more through a
-    /// mount that was taken away while files in it are open. These are served on.
-    pub fn release(&self) {
-        self.disks.clear();
+        self.loops.over()
     }
 
     /// The one end: lets go of everything that waits, unmounts (without the clients that still
-    /// have files open, if need be), waits for the loops, flushes the images.
+    /// have files open, if need be), finishes what was begun, flushes the images.
     ///
-    /// When it returns, all data that was ever acknowledged is with the host's storage. Clients
-    /// that still have files open get errors once this process is gone.
+    /// When it returns, all data that was ever acknowledged is with the host's storage: nothing is
+    /// served after the flush. Clients that still have files open get errors from then on.
     pub fn end(self) {
         drop(self.for_the_end);
         self.disks.end_traces();
         self.disks.clear();
         unmount(&self.mount_point);
-        wait_until(LOOPS_END, || self.session.guard.is_finished());
+        self.loops.close();
         self.disks.end();
-        drop(self.lock);
     }
-}
-
-/// What names this server in the list of mounts.
-pub(super) fn own_source() -> String {
-    let number = std::process::id().to_string();
-    Mount::source(server_lock::own_key().unwrap_or(&number))
 }
 
 fn unmount(mount_point: &Path) {
     let ours = || {
         let mount = mounts::find(mount_point).ok().flatten();
-        mount.is_some_and(|mount| mount.is_own())
+        mount.is_some_and(|mount| mount.server == Some(std::process::id()))
     };
     // Another mount may already lie in this place: only ever take away our own.
     wait_until(CLOSING, || {
@@ -219,14 +193,6 @@ fn unmount(mount_point: &Path) {
     }
 }
 
-/// Waits until all loop threads run, which fuser has started in a thread of its own; false when that
-/// gave up.
-fn all_run(session: &BackgroundSession, threads: usize) -> bool {
-    let run = || proc::own_threads("fuser-") >= threads;
-    wait_until(STARTING, || session.guard.is_finished() || run());
-    run()
-}
-
 fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !done() && Instant::now() < deadline {
@@ -234,11 +200,11 @@ fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-pub(super) fn config(allow_other: bool, threads: usize, source: &str) -> Config {
+pub(super) fn config(allow_other: bool, threads: usize) -> Config {
     let mut config = Config::default();
     let subtype = FS_TYPE.trim_start_matches("fuse.");
     config.mount_options = vec![
-        MountOption::FSName(source.to_owned()),
+        MountOption::FSName(Mount::source()),
         // As a raw option: fuser passes `Subtype` to fusermount3 only, and not to the kernel.
         MountOption::CUSTOM(format!("subtype={subtype}")),
         MountOption::DefaultPermissions,

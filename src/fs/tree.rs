@@ -3,17 +3,18 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use fuser::{Errno, FileAttr, INodeNo};
+use fuser::{FileAttr, INodeNo};
+use parking_lot::Mutex;
 
 use super::attr::Attributes;
 use super::cache::PageCache;
 use super::handles::Handles;
 use super::inode::Inode;
 use super::loops::Loops;
-use super::reply::kernel;
-use crate::control::{Control, ControlFile, DiskFile};
-use crate::disk::Disks;
-use crate::fault;
+use super::stream::Streams;
+use crate::control::{Control, ControlFile, DiskFile, Text};
+use crate::disk::{Disk, Disks, Pool};
+use crate::fault::Errno;
 use crate::names::CTL;
 
 /// What the loop threads and the pool share.
@@ -24,6 +25,9 @@ pub(super) struct Tree {
     pub(super) attributes: Attributes,
     pub(super) loops: Arc<Loops>,
     pub(super) cache: Arc<PageCache>,
+    pub(super) streams: Arc<Streams>,
+    /// Threads for what control files ask for: it may take long, and no data waits for it.
+    pub(super) control_pool: Pool,
 }
 
 impl Tree {
@@ -45,19 +49,30 @@ impl Tree {
         }
     }
 
-    /// What `stat` says of it, now.
+    /// What `stat` says of it, now. A data file waits a moment for its storage: not for a loop
+    /// thread.
     pub(super) fn attr(&self, inode: Inode) -> Result<FileAttr, Errno> {
         match inode {
             Inode::Data(disk) => {
-                let disk = self.disks.at(disk).ok_or(Errno::ENOENT)?;
-                self.attributes.data(inode, &disk).map_err(kernel)
+                let disk = self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
+                Ok(self.attributes.data(inode, &disk, disk.stat_soon()?))
             }
             Inode::DiskFolder(disk) | Inode::Disk(disk, _) => {
-                self.disks.at(disk).ok_or(Errno::ENOENT)?;
+                self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
                 Ok(self.attributes.plain(inode))
             }
             _ => Ok(self.attributes.plain(inode)),
         }
+    }
+
+    /// The same, after a change that it has to show: takes as long as storage takes.
+    pub(super) fn attr_now(&self, inode: Inode) -> Result<FileAttr, Errno> {
+        let Inode::Data(disk) = inode else {
+            return self.attr(inode);
+        };
+        let disk = self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
+        let stat = disk.stat().map_err(|error| Errno::of(&error))?;
+        Ok(self.attributes.data(inode, &disk, stat))
     }
 
     /// The files in a folder.
@@ -81,15 +96,38 @@ impl Tree {
     }
 
     /// What a control file reads as, now.
-    pub(super) fn text(&self, inode: Inode) -> Result<String, fault::Errno> {
+    fn text(&self, inode: Inode) -> Result<Text, Errno> {
         match inode {
             Inode::Control(file) => self.control.read(file),
             Inode::Disk(disk, file) => {
-                let disk = self.disks.at(disk).ok_or(fault::Errno(libc::ENODEV))?;
+                let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
+                disk.settle();
                 self.control.read_disk(&disk, file)
             }
-            _ => Err(fault::Errno(libc::EISDIR)),
+            _ => Err(Errno(libc::EISDIR)),
         }
+    }
+
+    /// Up to `size` bytes of a control file. The start of the file is read anew each time; the rest
+    /// comes from the same snapshot.
+    pub(super) fn page(
+        &self,
+        inode: Inode,
+        handle: u64,
+        offset: u64,
+        size: usize,
+    ) -> Result<Vec<u8>, Errno> {
+        let begun = self.handles.text(handle).filter(|_| offset > 0);
+        let text = match begun {
+            Some(text) => text,
+            None => {
+                let text = Arc::new(Mutex::new(self.text(inode)?));
+                self.handles.store(handle, Arc::clone(&text));
+                text
+            }
+        };
+        let page = text.lock().page(offset, size);
+        Ok(page)
     }
 
     /// Carries out a write through `handle`; the first one after a `>` replaces.
@@ -98,15 +136,20 @@ impl Tree {
         inode: Inode,
         handle: u64,
         data: &[u8],
-    ) -> Result<(), fault::Errno> {
+    ) -> Result<(), Errno> {
         let replace = self.handles.begin_write(handle);
+        match replace {
+            // It was not closed for the last time.
+            true => self.concerned(inode).iter().for_each(|disk| disk.settled()),
+            false => self.concerned(inode).iter().for_each(|disk| disk.settle()),
+        }
         match inode {
             Inode::Control(file) => self.control.write(file, data),
             Inode::Disk(disk, file) => {
-                let disk = self.disks.at(disk).ok_or(fault::Errno(libc::ENODEV))?;
+                let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
                 self.control.write_disk(&disk, file, data, replace)
             }
-            _ => Err(fault::Errno(libc::EISDIR)),
+            _ => Err(Errno(libc::EISDIR)),
         }?;
         self.handles.replaced(handle);
         self.forget_pages(inode);
@@ -128,11 +171,11 @@ impl Tree {
     }
 
     /// What a bare `> file` and `truncate -s 0 file` ask for: an empty write that replaces.
-    pub(super) fn empty(&self, inode: Inode) -> Result<(), fault::Errno> {
+    pub(super) fn empty(&self, inode: Inode) -> Result<(), Errno> {
         match inode {
             Inode::Control(ControlFile::Clear) => self.control.write(ControlFile::Clear, b""),
             Inode::Disk(disk, file @ DiskFile::Faults) => {
-                let disk = self.disks.at(disk).ok_or(fault::Errno(libc::ENODEV))?;
+                let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
                 self.control.write_disk(&disk, file, b"", true)
             }
             // Nothing to empty, as in /proc.
@@ -142,15 +185,41 @@ impl Tree {
         Ok(())
     }
 
-    /// Carries out a truncation that nothing was written after; once.
-    pub(super) fn finish_truncation(&self, inode: Inode, handle: u64) {
-        self.handles.begin_write(handle);
+    /// Somebody has closed `handle`; whether it was the last who had it open is not known.
+    pub(super) fn closed(&self, inode: Inode, handle: u64) {
+        if self.handles.is_untouched_truncation(handle) {
+            let concerned = self.concerned(inode);
+            concerned.iter().for_each(|disk| disk.expect_clear());
+        }
+    }
+
+    /// Nobody has `handle` open any more. Returns whether a truncation is to be carried out that
+    /// nothing was written after, by [`finish_truncation`](Self::finish_truncation).
+    pub(super) fn closed_for_the_last_time(&self, inode: Inode, handle: u64) -> bool {
+        let is_truncation = self.handles.is_untouched_truncation(handle);
+        if is_truncation {
+            let concerned = self.concerned(inode);
+            concerned.iter().for_each(|disk| disk.begin_clear());
+        }
+        self.handles.close(handle);
+        is_truncation
+    }
+
+    pub(super) fn finish_truncation(&self, inode: Inode) {
         // The disk may be gone, and then so are its faults.
         let _ = self.empty(inode);
+        self.concerned(inode).iter().for_each(|disk| disk.settled());
     }
-}
 
-/// Whether reading the attributes or the text of `inode` asks the host for the size of an image.
-pub(super) fn asks_storage(inode: Inode) -> bool {
-    matches!(inode, Inode::Data(_) | Inode::Disk(_, DiskFile::Size))
+    /// The disks that are cleared when `inode` is emptied.
+    fn concerned(&self, inode: Inode) -> Vec<Arc<Disk>> {
+        match inode {
+            Inode::Control(ControlFile::Clear) => {
+                let disks = self.disks.all().into_iter();
+                disks.map(|(_, disk)| disk).collect()
+            }
+            Inode::Disk(disk, DiskFile::Faults) => self.disks.at(disk).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
 }

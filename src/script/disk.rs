@@ -14,7 +14,7 @@ use crate::vm::{DiskRecord, VmError};
 const CLASS: &str = "disk";
 
 /// Bytes that a read may ask for without a look at the size first.
-const SURELY_FITS: usize = 16 << 20;
+const SURELY_FITS: u64 = 16 << 20;
 
 /// As far as a file can be addressed.
 const MOST_SECTORS: u64 = i64::MAX as u64 / SECTOR;
@@ -42,18 +42,6 @@ pub(super) enum SectorError {
     Negative(&'static str),
     #[error("{what} is {sectors}: no disk has more than {MOST_SECTORS} sectors")]
     TooFar { what: &'static str, sectors: i64 },
-    #[error(
-        "{sectors} {} past the end of the disk ({found} bytes are there)",
-        match sectors {
-            1 => format!("sector from sector {offset} on reaches"),
-            _ => format!("sectors from sector {offset} on reach"),
-        }
-    )]
-    PastTheEnd {
-        offset: i64,
-        sectors: i64,
-        found: usize,
-    },
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(transparent)]
@@ -105,27 +93,17 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
     methods.register()
 }
 
+/// What is there of these sectors: less than was asked for at the end of the disk.
 fn read_sectors(disk: &Disk, offset: i64, sectors: i64) -> Result<Vec<u8>, SectorError> {
     let start = bytes("offset", offset)?;
-    let len = bytes("n", sectors)? as usize;
-    let past_the_end = |found| SectorError::PastTheEnd {
-        offset,
-        sectors,
-        found,
-    };
+    let sectors = u64::try_from(sectors).map_err(|_| SectorError::Negative("n"))?;
+    let mut len = sectors.saturating_mul(SECTOR);
     let mut record = disk.record.borrow_mut();
     // Before memory is asked for: a slip of the pen may ask for more than there is.
     if len > SURELY_FITS {
-        let left = record.size()?.saturating_sub(start);
-        if (len as u64) > left {
-            return Err(past_the_end(left as usize));
-        }
+        len = len.min(record.size()?.saturating_sub(start));
     }
-    let found = data_of(&mut record)?.read(start, len)?;
-    if found.len() < len {
-        return Err(past_the_end(found.len()));
-    }
-    Ok(found)
+    Ok(data_of(&mut record)?.read(start, len as usize)?)
 }
 
 fn write_sectors(disk: &Disk, offset: i64, data: &[u8]) -> Result<(), SectorError> {

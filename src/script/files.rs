@@ -42,16 +42,28 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
             let table = lua.create_table()?;
             table.set("size", stat.size)?;
             table.set("mode", stat.mode)?;
-            table.set("kind", stat.kind)?;
-            table.set("mtime", stat.mtime)?;
+            table.set("perm", stat.mode)?;
+            table.set("entry_type", stat.entry_type)?;
+            table.set("kind", kind(stat.entry_type))?;
+            table.set("mtime", stat.mtime_ns.div_euclid(1_000_000_000))?;
+            table.set("mtime_ns", stat.mtime_ns)?;
             table.set("uid", stat.uid)?;
             table.set("gid", stat.gid)?;
             Ok(table)
         };
         fields().map_err(|error: mlua::Error| error.to_string())
     })?;
-    methods.add("vm:listdir", |_, vm: &Vm, path: String| {
-        vm.0.borrow_mut().listdir(&path)
+    methods.add("vm:listdir", |lua: &Lua, vm: &Vm, path: String| {
+        let entries = vm.0.borrow_mut().listdir(&path);
+        let entries = entries.map_err(|error| error.to_string())?;
+        let tables = entries.iter().map(|entry| {
+            let table = lua.create_table()?;
+            table.set("name", lua.create_string(&entry.name)?)?;
+            table.set("entry_type", entry.entry_type.as_str())?;
+            Ok(table)
+        });
+        let tables: mlua::Result<Vec<_>> = tables.collect();
+        tables.map_err(|error| error.to_string())
     })?;
     methods.add(
         "vm:mkdir",
@@ -69,6 +81,16 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("vm:rename", |_, vm: &Vm, (from, to): (String, String)| {
         vm.0.borrow_mut().rename(&from, &to)
     })
+}
+
+/// The shorter word for a type of file.
+fn kind(entry_type: &str) -> &str {
+    match entry_type {
+        "file" => "file",
+        "directory" => "dir",
+        "symlink" => "link",
+        _ => "other",
+    }
 }
 
 /// A relative path of the host starts at the folder of the file that makes the call.

@@ -122,7 +122,7 @@ impl Vm {
             }
         }
         for file in &options.files {
-            self.write_file(&file.path, &file.content)?;
+            self.write_file_with_parents(&file.path, &file.content)?;
             if let Some(mode) = file.mode {
                 self.chmod(&file.path, mode)?;
             }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -29,8 +30,10 @@ pub(super) struct Console {
     searched: u64,
     /// The piece of a line that was not finished when it was searched.
     unfinished: String,
-    /// Up to here `expect` has consumed it.
+    /// Behind the furthest text that `expect` has found.
     expected: u64,
+    /// What lies before and was passed over, not found: it counts as well, once.
+    passed: Vec<Range<u64>>,
 }
 
 impl Console {
@@ -43,6 +46,7 @@ impl Console {
             searched: old,
             unfinished: String::new(),
             expected: old,
+            passed: Vec::new(),
         }
     }
 
@@ -52,7 +56,7 @@ impl Console {
         String::from_utf8_lossy(&flood::read(&self.path)).into_owned()
     }
 
-    /// What was not consumed yet.
+    /// What stands behind the furthest text that was found.
     pub(super) fn news(&self) -> Vec<u8> {
         let news = flood::read_from(&self.path, self.expected);
         news.map_or_else(|_| Vec::new(), |(_, news)| news)
@@ -63,20 +67,46 @@ impl Console {
         end_of(&self.path)
     }
 
-    /// Whether `text` stands in what was not consumed yet; consumes up to its end. `searched` is 0 at
-    /// the first look for a text, and tells the next one where to go on.
+    /// Whether `text` stands in what was not found yet, ahead or else in what was passed over; it is found
+    /// no second time. `searched` is 0 at the first look for a text, and tells the next one where to
+    /// go on.
     pub(super) fn consume(&mut self, text: &str, searched: &mut u64) -> bool {
         let from = self.expected.max(*searched);
         let Ok((start, news)) = flood::read_from(&self.path, from) else {
             return false;
         };
         let Some(at) = memmem::find(&news, text.as_bytes()) else {
+            let is_first = *searched == 0;
             // Its beginning may be there already.
             let rest = text.len().saturating_sub(1);
             *searched = start + news.len().saturating_sub(rest) as u64;
+            return is_first && self.consume_passed(text);
+        };
+        let found = start + at as u64;
+        self.passed.push(self.expected..found);
+        self.expected = found + text.len() as u64;
+        true
+    }
+
+    fn consume_passed(&mut self, text: &str) -> bool {
+        let first = self.passed.first().map_or(0, |passed| passed.start);
+        let Ok((start, log)) = flood::read_from(&self.path, first) else {
             return false;
         };
-        self.expected = start + (at + text.len()) as u64;
+        let find = |passed: &Range<u64>| {
+            let from = passed.start.max(start);
+            let range = from.checked_sub(start)? as usize..passed.end.checked_sub(start)? as usize;
+            let at = memmem::find(log.get(range)?, text.as_bytes())?;
+            Some(from + at as u64)
+        };
+        let mut all = self.passed.iter().enumerate();
+        let Some((place, found)) = all.find_map(|(place, passed)| Some((place, find(passed)?)))
+        else {
+            return false;
+        };
+        let passed = self.passed[place].clone();
+        let halves = [passed.start..found, found + text.len() as u64..passed.end];
+        self.passed.splice(place..=place, halves);
         true
     }
 
@@ -197,6 +227,7 @@ mod tests {
         assert!(console.consume("one", &mut 0));
         assert!(console.consume("one", &mut 0));
         assert!(!console.consume("one", &mut 0));
+        assert!(console.consume("two", &mut 0), "it was passed over");
         assert!(!console.consume("two", &mut 0));
     }
 
@@ -212,6 +243,27 @@ mod tests {
         write!(log, "gin: ").unwrap();
         assert!(console.consume("login:", &mut searched));
         assert_eq!(console.news(), b" ");
+    }
+
+    #[test]
+    fn what_was_passed_over_is_found_once_and_what_comes_ahead_goes_first() {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        let mut console = Console::new(log.path());
+        write!(log, "a1 b a2 c d").unwrap();
+        for text in ["c", "a", "b", "1", "a"] {
+            assert!(console.consume(text, &mut 0), "{text}");
+        }
+        for text in ["a", "b", "c", "1 b", "2 c"] {
+            assert!(!console.consume(text, &mut 0), "{text}");
+        }
+        write!(log, " a2").unwrap();
+        assert!(console.consume("2", &mut 0), "the one ahead");
+        assert!(console.consume("2", &mut 0), "the one passed over");
+        assert!(!console.consume("2", &mut 0));
+        let mut searched = 0;
+        assert!(!console.consume("e", &mut searched));
+        write!(log, "e").unwrap();
+        assert!(console.consume("e", &mut searched));
     }
 
     #[test]

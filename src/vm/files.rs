@@ -11,6 +11,9 @@ const PIECE: usize = 256 * 1024;
 /// Most bytes of a file that is read whole. A guest can say for ever that there is more.
 const LONGEST_FILE: usize = 256 << 20;
 
+/// The permissions of a file that is made.
+const NEW_FILE: u32 = 0o644;
+
 /// What `stat` says of a file in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStat {
@@ -18,14 +21,23 @@ pub struct FileStat {
     pub size: u64,
     /// The permission bits.
     pub mode: u32,
-    /// `file`, `dir`, `link` or `other`.
-    pub kind: &'static str,
-    /// Seconds since 1970.
-    pub mtime: i64,
+    /// `file`, `directory`, `symlink`, `fifo`, `socket`, `block_device`, `char_device` or `other`.
+    pub entry_type: &'static str,
+    /// Nanoseconds since 1970.
+    pub mtime_ns: i64,
     /// Its owner.
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+}
+
+/// What is in a folder of the guest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Its name; any bytes.
+    pub name: Vec<u8>,
+    /// As in [`FileStat`].
+    pub entry_type: String,
 }
 
 impl Vm {
@@ -36,34 +48,68 @@ impl Vm {
         })
     }
 
-    /// Makes `data` the content of the file at `path` in the guest.
+    /// Makes `data` the content of the file at `path` in the guest. A file that is not there is made,
+    /// with mode 0644.
     pub fn write_file(&mut self, path: &str, data: &[u8]) -> Result<(), VmError> {
-        self.with_machine("vm:write_file", |machine| machine.write_file(path, data))
+        self.with_machine("vm:write_file", |machine| {
+            let is_new = !machine.exists(path)?;
+            machine.write_file(path, data)?;
+            match is_new {
+                // The agent makes files that all may write to. Not every file system has modes.
+                true => machine.run(&chmod(path, NEW_FILE)).map(drop),
+                false => Ok(()),
+            }
+        })
     }
 
-    /// What the guest knows of `path`; links are not followed.
+    /// The same, and makes the folders above it that are missing.
+    pub(super) fn write_file_with_parents(
+        &mut self,
+        path: &str,
+        data: &[u8],
+    ) -> Result<(), VmError> {
+        let parent = path.rsplit_once('/').map(|(parent, _)| parent);
+        match (self.write_file(path, data), parent) {
+            (Err(VmError::Agent(_)), Some(parent)) if !parent.is_empty() => {
+                self.mkdir(parent, true, None)?;
+                self.write_file(path, data)
+            }
+            (written, _) => written,
+        }
+    }
+
+    /// What the guest knows of `path`; links are followed.
     pub fn stat(&mut self, path: &str) -> Result<FileStat, VmError> {
-        let text = self.tool("vm:stat", "stat", &["-c", "%s %a %f %Y %u %g", "--", path])?;
+        let format = "%s %a %f %Y %u %g %y";
+        let text = self.tool("vm:stat", "stat", &["-L", "-c", format, "--", path])?;
+        let text = String::from_utf8_lossy(&text).into_owned();
         let words: Vec<_> = text.split_whitespace().collect();
         parse_stat(&words).ok_or_else(|| VmError::Agent(format!("stat printed {text:?}")))
     }
 
-    /// The names in the folder `path`, sorted, without `.` and `..`.
-    pub fn listdir(&mut self, path: &str) -> Result<Vec<String>, VmError> {
-        // With the slash a plain file is an error.
-        let find = [
-            &format!("{path}/"),
-            "-mindepth",
-            "1",
-            "-maxdepth",
-            "1",
-            "-print0",
-        ];
-        let text = self.tool("vm:listdir", "find", &find)?;
-        let paths = text.split('\0').filter(|path| !path.is_empty());
-        let mut names: Vec<_> = paths.filter_map(|path| path.rsplit('/').next()).collect();
-        names.sort_unstable();
-        Ok(names.into_iter().map(str::to_owned).collect())
+    /// What is in the folder `path`, sorted by name, without `.` and `..`.
+    pub fn listdir(&mut self, path: &str) -> Result<Vec<Entry>, VmError> {
+        // Where nothing is hidden, or nothing else, a pattern stands for itself.
+        const LIST: &str = r#"
+            cd -- "$1/" 2>/dev/null || { ls -- "$1/"; exit 1; }
+            for name in .* *; do
+                case $name in .|..) continue;; esac
+                if [ -L "$name" ]; then type=symlink
+                elif [ -f "$name" ]; then type=file
+                elif [ -d "$name" ]; then type=directory
+                elif [ -p "$name" ]; then type=fifo
+                elif [ -S "$name" ]; then type=socket
+                elif [ -b "$name" ]; then type=block_device
+                elif [ -c "$name" ]; then type=char_device
+                elif [ -e "$name" ]; then type=other
+                else continue
+                fi
+                printf '%s/%s\0' "$type" "$name"
+            done"#;
+        let list = self.tool("vm:listdir", "/bin/sh", &["-c", LIST, "sh", path])?;
+        let mut entries: Vec<_> = list.split(|byte| *byte == 0).filter_map(entry).collect();
+        entries.sort();
+        Ok(entries)
     }
 
     /// Makes the folder `path`, with those above it if `parents`, with the permissions `perm`.
@@ -78,43 +124,75 @@ impl Vm {
 
     /// Gives the file at `path` the permissions `mode`.
     pub(super) fn chmod(&mut self, path: &str, mode: u32) -> Result<(), VmError> {
-        let mode = format!("{mode:o}");
-        self.tool("vm:boot", "chmod", &[&mode, "--", path])
-            .map(drop)
+        let chmod = chmod(path, mode);
+        self.checked("vm:boot", &chmod).map(drop)
     }
 
-    /// Removes the file at `path`.
+    /// Removes the file, or the empty folder, at `path`.
     pub fn unlink(&mut self, path: &str) -> Result<(), VmError> {
-        self.tool("vm:unlink", "rm", &["--", path]).map(drop)
+        const REMOVE: &str = r#"
+            if [ -d "$1" ] && ! [ -L "$1" ]; then exec rmdir -- "$1"; fi
+            exec rm -- "$1""#;
+        let args = ["-c", REMOVE, "sh", path];
+        self.tool("vm:unlink", "/bin/sh", &args).map(drop)
     }
 
-    /// Moves `from` to `to`.
+    /// Makes `to` the name of `from`. A folder that is there does not take it in.
     pub fn rename(&mut self, from: &str, to: &str) -> Result<(), VmError> {
-        self.tool("vm:rename", "mv", &["--", from, to]).map(drop)
+        let args = ["-T", "--", from, to];
+        self.tool("vm:rename", "mv", &args).map(drop)
     }
 
-    /// Runs a tool of the guest; what it says when it fails becomes the error.
+    /// Runs a tool of the guest, and returns what it prints.
     fn tool(
         &mut self,
         call: &'static str,
         program: &str,
         args: &[&str],
-    ) -> Result<String, VmError> {
-        let command = Command {
-            program: program.to_owned(),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            ..Command::default()
-        };
-        let result = self.with_machine(call, |machine| machine.run(&command))?;
-        if result.exit != Exit::Exited(0) {
-            let text = String::from_utf8_lossy(&result.stderr).trim().to_owned();
-            return Err(VmError::Guest(text));
+    ) -> Result<Vec<u8>, VmError> {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self.checked(call, &Command::new(program, args))
+    }
+
+    /// Runs `command`, and returns what it prints; what it says when it fails becomes the error.
+    fn checked(&mut self, call: &'static str, command: &Command) -> Result<Vec<u8>, VmError> {
+        let result = self.with_machine(call, |machine| machine.run(command))?;
+        match result.exit {
+            Exit::Exited(0) => Ok(result.stdout),
+            _ => {
+                let text = String::from_utf8_lossy(&result.stderr).trim().to_owned();
+                Err(VmError::Guest(text))
+            }
         }
-        Ok(String::from_utf8_lossy(&result.stdout).into_owned())
     }
 }
 
+fn chmod(path: &str, mode: u32) -> Command {
+    let args = [format!("{mode:o}"), "--".into(), path.into()];
+    Command::new("chmod", args.into())
+}
+
+/// Reads `TYPE/NAME`.
+fn entry(record: &[u8]) -> Option<Entry> {
+    let slash = record.iter().position(|byte| *byte == b'/')?;
+    Some(Entry {
+        name: record[slash + 1..].to_vec(),
+        entry_type: String::from_utf8_lossy(&record[..slash]).into_owned(),
+    })
+}
+
 impl Machine {
+    /// Whether there is something at `path` that can be written to. Nothing waits for the other end of
+    /// a pipe that is opened both ways.
+    fn exists(&mut self, path: &str) -> Result<bool, VmError> {
+        let nothing = |_: &mut Agent, _, _: Well<'_>| Ok(());
+        match self.agent(|agent, well| with_file(agent, well, path, "r+", nothing)) {
+            Ok(()) => Ok(true),
+            Err(VmError::Agent(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes `data` the content of the file at `path` in the guest.
     pub(super) fn write_file(&mut self, path: &str, data: &[u8]) -> Result<(), VmError> {
         self.agent(|agent, well| write_file(agent, well, path, data))
@@ -203,21 +281,28 @@ fn write_all(agent: &mut Agent, handle: i64, well: Well<'_>, data: &[u8]) -> Res
     Ok(())
 }
 
-/// Reads `SIZE MODE(octal) RAWMODE(hex) MTIME UID GID`.
+/// Reads `SIZE MODE(octal) RAWMODE(hex) MTIME UID GID DATE TIME.NANOSECONDS ZONE`.
 fn parse_stat(words: &[&str]) -> Option<FileStat> {
-    let [size, mode, raw, mtime, uid, gid] = words else {
+    let [size, mode, raw, mtime, uid, gid, _, time, ..] = words else {
         return None;
     };
+    let seconds: i64 = mtime.parse().ok()?;
+    let fraction = time.split_once('.').map_or("", |(_, fraction)| fraction);
+    let nanos: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     Some(FileStat {
         size: size.parse().ok()?,
         mode: u32::from_str_radix(mode, 8).ok()?,
-        kind: match u32::from_str_radix(raw, 16).ok()? & libc::S_IFMT {
+        entry_type: match u32::from_str_radix(raw, 16).ok()? & libc::S_IFMT {
             libc::S_IFREG => "file",
-            libc::S_IFDIR => "dir",
-            libc::S_IFLNK => "link",
+            libc::S_IFDIR => "directory",
+            libc::S_IFLNK => "symlink",
+            libc::S_IFIFO => "fifo",
+            libc::S_IFSOCK => "socket",
+            libc::S_IFBLK => "block_device",
+            libc::S_IFCHR => "char_device",
             _ => "other",
         },
-        mtime: mtime.parse().ok()?,
+        mtime_ns: seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?,
         uid: uid.parse().ok()?,
         gid: gid.parse().ok()?,
     })
@@ -253,9 +338,19 @@ mod tests {
 
     #[test]
     fn a_stat_line_is_read_by_its_columns() {
-        let stat = parse_stat(&["12", "1777", "43ff", "99", "0", "5"]).unwrap();
-        assert_eq!((stat.size, stat.mode, stat.kind), (12, 0o1777, "dir"));
-        assert_eq!((stat.mtime, stat.uid, stat.gid), (99, 0, 5));
+        let stat = |line: &str| parse_stat(&line.split(' ').collect::<Vec<_>>());
+        let gnu = stat("12 1777 43ff 99 0 5 1970-01-01 00:01:39.000000042 +0000").unwrap();
+        assert_eq!((gnu.size, gnu.mode), (12, 0o1777));
+        assert_eq!(
+            (gnu.entry_type, gnu.mtime_ns),
+            ("directory", 99_000_000_042)
+        );
+        assert_eq!((gnu.uid, gnu.gid), (0, 5));
+        let whole = stat("0 644 61b0 99 0 0 1970-01-01 00:01:39").unwrap();
+        assert_eq!(
+            (whole.entry_type, whole.mtime_ns),
+            ("block_device", 99_000_000_000)
+        );
         assert_eq!(parse_stat(&["12"]), None);
     }
 }

@@ -35,7 +35,7 @@ pub use console::end_of as console_end;
 pub use disk::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord};
 pub use error::VmError;
 pub use exec::{Command, Exit, RunResult};
-pub use files::FileStat;
+pub use files::{Entry, FileStat};
 pub use folder::{await_clean_up, remove_leftovers};
 pub use guest::{DEFAULT_GUEST, Guest};
 pub use holders::{Holder, holders};

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Command;
 
 use crate::harness::*;
+use crate::promises::promised;
 
 #[test]
 fn qemu_io_reads_what_it_wrote_and_its_requests_are_one_sector_long() {
@@ -99,6 +100,10 @@ fn fio_finds_blocks_of_any_size_and_place_as_it_wrote_them() {
 
 #[test]
 fn direct_io_takes_whole_sectors_only() {
+    promised(
+        "docs/control-files.md",
+        "takes only offsets and lengths that are multiples of 512 (EINVAL otherwise)",
+    );
     let mount = Mount::new();
     let file = open_direct(&mount.vda());
     assert_eq!(file.read_at(&mut [0; 512], 512).unwrap(), 512);
@@ -288,6 +293,10 @@ fn provium_seek(file: &File, offset: u64, whence: i32) -> i64 {
 
 #[test]
 fn a_read_only_disk_can_be_read_and_not_opened_for_writing() {
+    promised(
+        "docs/control-files.md",
+        "cannot be opened for writing (EROFS; an ordinary user finds its permissions first: EACCES)",
+    );
     let folder = TempDir::new().unwrap();
     let image = new_image(&folder.path().join("vda.img"), MIB);
     let mount = Mount::serve(folder, &["--disk", &format!("vda={},ro", image.display())]);

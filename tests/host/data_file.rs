@@ -324,6 +324,64 @@ fn sectors_that_a_rule_for_reads_concerns_are_data() {
 }
 
 #[test]
+fn an_error_in_a_later_piece_of_a_large_call_cuts_it_short_and_fails_an_asynchronous_one() {
+    promised(
+        PAGE,
+        "An error in a later one cuts a synchronous call short",
+    );
+    promised(PAGE, "Of an asynchronous call (AIO, io_uring) all fails");
+    let mount = Mount::of_size(8 * MIB);
+    let file = open(&mount, 0);
+    mount.arm("eio_read at=5000+1 times=2");
+    // In whole pages the pieces are of 1 MiB: sector 5000 is in the third.
+    let mut buffer = vec![0; 4 * MIB as usize + 4096];
+    let start = buffer.as_ptr().align_offset(4096);
+    let buffer = &mut buffer[start..][..4 * MIB as usize];
+    assert_eq!(file.read_at(buffer, 0).unwrap() as u64, 2 * MIB);
+    let aio = |how| asynchronous_read(&mount, how, 0, 4 * MIB, "");
+    assert_eq!(aio("direct"), -i64::from(libc::EIO));
+    assert_eq!(aio("direct"), 4 * MIB as i64);
+}
+
+#[test]
+fn an_asynchronous_read_goes_by_the_size_that_the_kernel_heard_last() {
+    promised(
+        PAGE,
+        "behind the old end of an image that the host has grown",
+    );
+    let mount = Mount::of_size(MIB);
+    let grow = format!("truncate -s {} {}", 2 * MIB, mount.image().display());
+    for (after, expected) in [("", 0), ("stat", 4096)] {
+        let host = File::options().write(true).open(mount.image()).unwrap();
+        host.set_len(MIB).unwrap();
+        let words = format!("run {after}");
+        let mut aio = aio(&mount, "direct", MIB, 4096, &words);
+        let output = run(aio.env("RUN", &grow));
+        assert_eq!(result_of(&output), expected);
+    }
+}
+
+fn asynchronous_read(mount: &Mount, how: &str, offset: u64, len: u64, words: &str) -> i64 {
+    result_of(&run(&mut aio(mount, how, offset, len, words)))
+}
+
+/// tests/host/aio.py, which reads the data file.
+fn aio(mount: &Mount, how: &str, offset: u64, len: u64, words: &str) -> Command {
+    let mut python = Command::new("python3");
+    python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/aio.py"));
+    python.arg(how).arg(mount.vda());
+    python.args([offset.to_string(), len.to_string()]);
+    python.args(words.split_whitespace());
+    python
+}
+
+fn result_of(aio: &std::process::Output) -> i64 {
+    let text = stdout(aio);
+    let result = text.lines().next().and_then(|line| line.parse().ok());
+    result.unwrap_or_else(|| panic!("{text}{}", stderr(aio)))
+}
+
+#[test]
 fn a_copy_meets_a_rule_that_is_over_a_hole() {
     let mount = Mount::of_size(MIB);
     let copy = |mount: &Mount| -> std::process::Output {

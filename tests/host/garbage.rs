@@ -100,7 +100,7 @@ fn garbage() -> impl Strategy<Value = Garbage> {
 /// What a `vda` of our own shows of its set and its seed.
 fn shown(control: &Control, disks: &Disks) -> [String; 2] {
     let (_, disk) = disks.find("vda").unwrap();
-    [DiskFile::Faults, DiskFile::Seed].map(|file| control.read_disk(&disk, file).unwrap())
+    [DiskFile::Faults, DiskFile::Seed].map(|file| control.read_disk(&disk, file).unwrap().whole())
 }
 
 /// Wherever a write goes, what is taken is what the control files of the library take, and what is
@@ -114,7 +114,7 @@ fn writes_of_any_bytes_and_offset_are_taken_whole_or_refused_whole() {
     disks
         .attach("vda", image.path(), DiskOptions::default())
         .unwrap();
-    let model = Control::new(Arc::clone(&disks));
+    let model = Control::new(Arc::clone(&disks), Path::new("/mnt/own"));
     mount.append("vda/seed", "1").unwrap();
     let (_, disk) = disks.find("vda").unwrap();
     model

@@ -16,9 +16,9 @@ mod harness;
 mod integrity;
 mod layers;
 mod observing;
-mod own_mount;
 mod page_cache;
 
+mod promised;
 mod promises;
 mod reports;
 mod rules;

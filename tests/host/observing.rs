@@ -87,26 +87,37 @@ fn a_reader_that_waits_for_the_trace_ends_at_ctrl_c_and_with_the_server() {
 }
 
 #[test]
-fn poll_tells_of_the_next_line_and_a_read_that_must_not_wait_does_not() {
+fn a_read_of_the_trace_waits_for_a_line_and_one_that_must_not_is_eagain() {
     let mount = Mount::new();
+    let mut trace = std::fs::File::open(mount.ctl("vda/trace")).unwrap();
     let mut options = std::fs::File::options();
-    let mut trace = options
+    let mut impatient = options
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(mount.ctl("vda/trace"))
         .unwrap();
     let mut text = [0; 4096];
-    assert_eq!(errno(trace.read(&mut text)), libc::EAGAIN);
-    let poll = |millis| provium::sys::wait_readable(&trace, Duration::from_millis(millis)).unwrap();
-    assert!(!poll(50));
+    assert_eq!(errno(impatient.read(&mut text)), libc::EAGAIN);
     std::thread::scope(|scope| {
-        let polling = scope.spawn(|| poll(10_000));
+        let waiting = scope.spawn(move || trace.read(&mut [0; 4096]).unwrap());
         std::thread::sleep(Duration::from_millis(100));
+        assert!(!waiting.is_finished());
         read_sector(&mount, 3).unwrap();
-        assert!(polling.join().unwrap());
+        let n = impatient.read(&mut text).unwrap();
+        assert!(text[..n].starts_with(b"1 ") && text[..n].ends_with(b" -\n"));
+        assert_eq!(waiting.join().unwrap(), n);
     });
-    let n = trace.read(&mut text).unwrap();
-    assert!(text[..n].starts_with(b"1 ") && text[..n].ends_with(b" -\n"));
+    assert_eq!(errno(impatient.read(&mut text)), libc::EAGAIN);
+}
+
+#[test]
+fn poll_is_not_asked_of_the_mount_and_takes_every_file_for_ready() {
+    let mount = Mount::new();
+    for file in [mount.ctl("vda/trace"), mount.ctl("vda/stats"), mount.vda()] {
+        let file = std::fs::File::open(file).unwrap();
+        let ready = || provium::sys::wait_readable(&file, Duration::from_secs(5)).unwrap();
+        assert!(ready() && ready());
+    }
 }
 
 #[test]

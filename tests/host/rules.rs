@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
+use crate::promises::promised;
 
 /// Which of so many reads of one sector fail with EIO, counted from 1; any other error is a failure.
 fn failing(mount: &Mount, reads: u64) -> Vec<u64> {
@@ -25,6 +26,10 @@ fn failing(mount: &Mount, reads: u64) -> Vec<u64> {
 
 #[test]
 fn skip_every_and_times_fail_exactly_the_reads_that_they_say() {
+    promised(
+        "docs/faults.md",
+        "of the matching requests: not the first N; of the rest the Nth, 2Nth, ...; N in all",
+    );
     let mount = Mount::new();
     mount.arm("error op=read errno=EIO skip=100 every=7 times=50 tag=exact");
     let expected: Vec<u64> = (1..=50).map(|n| 100 + 7 * n).collect();

@@ -28,7 +28,7 @@ impl Bench {
     fn new() -> Self {
         let folder = folder();
         let disks = Arc::new(Disks::start().unwrap());
-        let control = Control::new(Arc::clone(&disks));
+        let control = Control::new(Arc::clone(&disks), &folder.path().join("mnt"));
         let bench = Self {
             folder,
             disks,
@@ -70,7 +70,7 @@ impl Bench {
         let real = disk.path().canonicalize().unwrap();
         assert_eq!(disk.path(), real, "a link was not followed");
         assert!(!real.starts_with(self.mount_point()), "it is in the mount");
-        let listed = self.control.read(ControlFile::Disks).unwrap();
+        let listed = self.control.read(ControlFile::Disks).unwrap().whole();
         let words = shlex::split(listed.lines().last().unwrap()).unwrap();
         let said = usize::from(disk.is_fixed());
         assert_eq!(words.len(), 4 + said, "{listed}");
@@ -121,7 +121,7 @@ pub fn run(data: &[u8]) {
         let line = pieces.join(folder.as_bytes());
         bench.attach(&line);
         bench.detach(&line);
-        let error = bench.control.read(ControlFile::Error).unwrap();
+        let error = bench.control.read(ControlFile::Error).unwrap().whole();
         assert!(error.lines().count() <= 1, "{error}");
         // Places in the list of disks are not used again: a new list now and then.
         bench.runs += 1;

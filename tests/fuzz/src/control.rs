@@ -1,5 +1,6 @@
 //! Any bytes written to any control file: taken, or refused with a sentence and nothing changed.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use provium::control::{Control, ControlFile, DiskFile};
@@ -21,7 +22,7 @@ impl Bench {
             .attach("vda", image.path(), DiskOptions::default())
             .unwrap();
         Self {
-            control: Control::new(Arc::clone(&disks)),
+            control: Control::new(Arc::clone(&disks), Path::new("/mnt/own")),
             disks,
             _image: image,
         }
@@ -46,14 +47,14 @@ fn write(bench: &Bench, choice: u8, data: &[u8]) {
     let Some((_, disk)) = disks.find("vda") else {
         panic!("the disk is gone");
     };
-    let before = control.read_disk(&disk, DiskFile::Faults).unwrap();
+    let before = control.read_disk(&disk, DiskFile::Faults).unwrap().whole();
     let replace = choice & 0x80 != 0;
     if control.write_disk(&disk, file, data, replace).is_err() {
-        let after = control.read_disk(&disk, DiskFile::Faults).unwrap();
+        let after = control.read_disk(&disk, DiskFile::Faults).unwrap().whole();
         assert_eq!(before, after, "a refused write changed the set");
     }
     for file in DiskFile::ALL {
-        let _ = control.read_disk(&disk, file);
+        let _ = control.read_disk(&disk, file).map(|text| text.whole());
     }
     disk.clear();
     // What `detach` takes away and `attach` brings is for the target of that name.
@@ -61,5 +62,13 @@ fn write(bench: &Bench, choice: u8, data: &[u8]) {
     if !matches!(file, ControlFile::Attach | ControlFile::Detach) {
         let _ = control.write(file, data);
     }
-    assert!(control.read(ControlFile::Error).unwrap().lines().count() <= 1);
+    assert!(
+        control
+            .read(ControlFile::Error)
+            .unwrap()
+            .whole()
+            .lines()
+            .count()
+            <= 1
+    );
 }

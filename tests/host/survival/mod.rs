@@ -9,7 +9,6 @@ mod cycles;
 mod guests;
 mod host;
 mod limits;
-mod namespaces;
 mod qemu;
 mod scene;
 mod server;

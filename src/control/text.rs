@@ -1,0 +1,115 @@
+//! What a control file reads as: lines of a snapshot, made page by page as they are read.
+
+use std::fmt::Display;
+
+/// Gives the line at a place, without its end; None behind the last. The same at any time.
+type Lines = Box<dyn Fn(usize) -> Option<String> + Send>;
+
+/// A text of which no more is in memory than a page and a line.
+pub struct Text {
+    lines: Lines,
+    /// The line that is made next.
+    next: usize,
+    /// What was made and is not behind the reader, and where in the text it begins.
+    made: Vec<u8>,
+    start: u64,
+}
+
+impl Text {
+    /// A text of these lines.
+    pub(super) fn new(lines: impl Fn(usize) -> Option<String> + Send + 'static) -> Self {
+        Self {
+            lines: Box::new(lines),
+            next: 0,
+            made: Vec::new(),
+            start: 0,
+        }
+    }
+
+    /// A text with a line for each item.
+    pub(super) fn of<T: Display + Send + 'static>(items: Vec<T>) -> Self {
+        Self::new(move |at| items.get(at).map(T::to_string))
+    }
+
+    /// A text of one line.
+    pub(super) fn line(line: impl Display) -> Self {
+        Self::of(vec![line.to_string()])
+    }
+
+    /// All of it at once.
+    pub fn whole(mut self) -> String {
+        String::from_utf8_lossy(&self.page(0, usize::MAX)).into_owned()
+    }
+
+    /// Up to `size` bytes from `offset`; fewer only at the end. Who reads on from where it was makes
+    /// each line once.
+    pub fn page(&mut self, offset: u64, size: usize) -> Vec<u8> {
+        if offset < self.start {
+            (self.next, self.start) = (0, 0);
+            self.made.clear();
+        }
+        loop {
+            let passed = (offset - self.start).min(self.made.len() as u64);
+            self.made.drain(..passed as usize);
+            self.start += passed;
+            if self.start == offset && self.made.len() >= size {
+                break;
+            }
+            let Some(line) = (self.lines)(self.next) else {
+                break;
+            };
+            self.next += 1;
+            self.made.extend_from_slice(line.as_bytes());
+            self.made.push(b'\n');
+        }
+        match self.start == offset {
+            true => self.made[..self.made.len().min(size)].to_vec(),
+            false => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_reader_finds_the_same_bytes_in_whatever_pieces_and_order_it_reads() {
+        let mut text = Text::of((0..100).collect());
+        let whole = String::from_utf8(text.page(0, 1 << 20)).unwrap();
+        assert_eq!(whole.lines().count(), 100);
+        for (offset, size) in [
+            (0, 1),
+            (1, 7),
+            (100, 50),
+            (3, 200),
+            (280, 100),
+            (290, 1),
+            (400, 9),
+        ] {
+            let (from, to) = (whole.len().min(offset), whole.len().min(offset + size));
+            let page = text.page(offset as u64, size);
+            assert_eq!(page, &whole.as_bytes()[from..to], "{offset} {size}");
+        }
+    }
+
+    #[test]
+    fn who_reads_on_has_each_line_made_once_and_a_page_of_them_at_a_time() {
+        let made = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&made);
+        let mut text = Text::new(move |at| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            (at < 1000).then(|| "x".repeat(99))
+        });
+        assert_eq!(text.page(0, 400).len(), 400);
+        assert_eq!(made.load(Ordering::SeqCst), 4);
+        let mut offset = 400;
+        while !text.page(offset, 4096).is_empty() {
+            offset += 4096;
+            assert!(text.made.len() <= 4096 + 100);
+        }
+        assert!(made.load(Ordering::SeqCst) <= 1003);
+    }
+}

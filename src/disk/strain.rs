@@ -1,0 +1,64 @@
+//! Whether the storage of a disk is slow: then loop threads, which other disks need, leave its
+//! requests to the pool.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A request whose I/O takes longer is stuck: a loop thread that does it serves nobody else meanwhile.
+pub(super) const STUCK: Duration = Duration::from_millis(10);
+/// The I/O of a request of quick storage takes less.
+const QUICK: Duration = Duration::from_millis(2);
+/// After so many quick ones in a row the storage is quick again.
+const ENOUGH: u32 = 32;
+
+/// What is known of the storage of a disk.
+#[derive(Debug, Default)]
+pub(super) struct Strain {
+    is_slow: AtomicBool,
+    /// Quick requests in a row.
+    quick: AtomicU32,
+}
+
+impl Strain {
+    #[inline]
+    pub(super) fn is_slow(&self) -> bool {
+        self.is_slow.load(Ordering::Relaxed)
+    }
+
+    /// A request of it was found stuck.
+    pub(super) fn begin(&self) {
+        self.quick.store(0, Ordering::Relaxed);
+        self.is_slow.store(true, Ordering::Relaxed);
+    }
+
+    /// Learns from the time that the I/O of a request took on the pool.
+    pub(super) fn learn(&self, time: Duration) {
+        if time > QUICK {
+            self.quick.store(0, Ordering::Relaxed);
+        } else if self.quick.fetch_add(1, Ordering::Relaxed) + 1 >= ENOUGH {
+            self.is_slow.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_is_slow_from_a_stuck_request_to_enough_quick_ones_in_a_row() {
+        let strain = Strain::default();
+        assert!(!strain.is_slow());
+        strain.begin();
+        for _ in 1..ENOUGH {
+            strain.learn(Duration::ZERO);
+        }
+        strain.learn(STUCK);
+        for _ in 1..ENOUGH {
+            strain.learn(QUICK);
+            assert!(strain.is_slow());
+        }
+        strain.learn(QUICK);
+        assert!(!strain.is_slow());
+    }
+}

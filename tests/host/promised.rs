@@ -1,0 +1,298 @@
+//! The numbers, defaults, limits and error texts of docs/faults.md, docs/control-files.md and the help, each beside
+//! what proves it, where no other test does.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use provium::names::IOCTL_INJECTED_ERRORS;
+use provium::sys::ioctl_read_u64;
+
+use crate::harness::*;
+use crate::promises::{help_promised, promised};
+
+const FAULTS: &str = "docs/faults.md";
+const FILES: &str = "docs/control-files.md";
+
+/// What a rule is shown as once it is armed.
+fn shown(mount: &Mount, rule: &str) -> String {
+    std::fs::write(mount.ctl("vda/faults"), format!("{rule}\n")).unwrap();
+    mount.read("vda/faults").trim_end().to_owned()
+}
+
+#[test]
+fn a_mode_is_short_for_its_rule() {
+    promised(FAULTS, "`eio_read` is `error op=read errno=EIO`");
+    promised(FAULTS, "`eio_write` is `error op=write,zero errno=EIO`");
+    promised(FAULTS, "`slow` is `delay op=read,write,zero by=50ms`");
+    let mount = Mount::new();
+    for (mode, rule) in [
+        ("eio_read", "error op=read errno=EIO"),
+        ("eio_write", "error op=write,zero errno=EIO"),
+        ("slow", "delay op=read,write,zero by=50ms"),
+    ] {
+        assert_eq!(shown(&mount, rule), mode);
+        mount.arm(mode);
+        assert_eq!(
+            mount.read("vda/faults"),
+            format!("{mode}\n"),
+            "they are equal"
+        );
+    }
+}
+
+#[test]
+fn what_a_rule_leaves_out_is_what_the_page_says() {
+    promised(FAULTS, "until `max=` (60 s) has passed");
+    promised(FAULTS, "fails with `then=ERRNO` (EIO)");
+    promised(FAULTS, "flips `bits=` (1)");
+    promised(FAULTS, "it ends with `then=ok` (the default)");
+    let mount = Mount::new();
+    for (rule, expected) in [
+        ("hang", "hang op=all max=1m then=EIO"),
+        ("corrupt how=flip", "corrupt op=read,write how=flip bits=1"),
+        ("tear keep=1", "tear op=write keep=1 then=ok"),
+    ] {
+        assert_eq!(shown(&mount, rule), expected);
+    }
+}
+
+#[test]
+fn an_action_is_for_the_operations_that_the_page_says() {
+    promised(FAULTS, "Writes, flushes, discards, write zeroes.");
+    promised(
+        FAULTS,
+        "Reads and writes; what would land outside of the disk fails with EIO",
+    );
+    promised(FAULTS, "Without it: all that the action can act on");
+    let mount = Mount::new();
+    for (rule, ops) in [
+        ("error errno=EIO", "all"),
+        ("delay by=1ms", "all"),
+        ("hang", "all"),
+        ("corrupt how=zero", "read,write"),
+        ("lose", "write,flush,discard,zero"),
+        ("tear keep=1", "write"),
+        ("misdirect by=+1", "read,write"),
+        ("stale", "read"),
+    ] {
+        let shown = shown(&mount, rule);
+        assert_eq!(shown.split(' ').nth(1).unwrap(), format!("op={ops}"));
+    }
+    for rule in ["lose op=read", "tear keep=1 op=read", "stale op=write"] {
+        assert_eq!(errno(mount.append("vda/faults", rule)), libc::EINVAL);
+    }
+    mount.clear();
+    mount.arm("misdirect by=-1");
+    let file = open_direct(&mount.vda());
+    assert_eq!(
+        errno(file.read_at(&mut AlignedSector([0; 512]).0, 0)),
+        libc::EIO
+    );
+}
+
+#[test]
+fn times_have_a_unit() {
+    promised(FAULTS, "Times have a unit: `200us`, `50ms`, `1.5s`, `2m`");
+    let mount = Mount::new();
+    for (time, expected) in [
+        ("200us", "200us"),
+        ("50ms", "50ms"),
+        ("1.5s", "1500ms"),
+        ("2m", "2m"),
+    ] {
+        let rule = shown(&mount, &format!("delay op=flush by={time}"));
+        assert_eq!(rule, format!("delay op=flush by={expected}"));
+    }
+    let bare = mount.append("vda/faults", "delay by=50");
+    assert_eq!(errno(bare), libc::EINVAL);
+}
+
+#[test]
+fn a_control_write_has_at_most_65536_bytes() {
+    promised(FILES, "A write has at most 65536 bytes");
+    let mount = Mount::new();
+    let longest = format!("slow{}", "\n".repeat(65536 - 4));
+    mount.append("vda/faults", &longest).unwrap();
+    assert_eq!(mount.read("vda/faults"), "slow\n");
+    let longer = mount.append("vda/faults", &format!("{longest}\n"));
+    assert_eq!(errno(longer), libc::EINVAL);
+    let expected = "a control write has at most 65536 bytes, this one has 65537";
+    assert!(mount.read("error").contains(expected));
+}
+
+#[test]
+fn removing_while_replacing_is_refused_and_changes_nothing() {
+    promised(FILES, "`!` together with `>` is refused");
+    let mount = Mount::new();
+    mount.arm("slow");
+    let replaced = std::fs::write(mount.ctl("vda/faults"), "!slow\n");
+    assert_eq!(errno(replaced), libc::EINVAL);
+    assert_eq!(mount.read("vda/faults"), "slow\n");
+    assert!(mount.read("error").contains("append with `>>`"));
+}
+
+#[test]
+fn sixteen_read_the_trace_at_a_time() {
+    promised(FILES, "16 may read at a time (EMFILE)");
+    let mount = Mount::new();
+    let open = || File::open(mount.ctl("vda/trace"));
+    let mut readers: Vec<_> = (0..16).map(|_| open().unwrap()).collect();
+    assert_eq!(errno(open()), libc::EMFILE);
+    readers.pop();
+    eventually("one has gone", || open().is_ok());
+}
+
+#[test]
+fn stats_have_each_key_that_the_page_names() {
+    let keys = [
+        "requests",
+        "bytes",
+        "delayed",
+        "held",
+        "lost",
+        "torn",
+        "misdirected",
+        "corrupted",
+        "stale",
+        "errors_injected",
+        "errors_host",
+        "answered",
+        "latency_ns_p50",
+    ];
+    let mount = Mount::new();
+    let stats = mount.read("vda/stats");
+    for key in keys {
+        promised(FILES, &format!("`OP_{key}`"));
+        for op in ["read", "write", "flush", "discard", "zero"] {
+            assert_eq!(stat_in(&stats, &format!("{op}_{key}")), 0);
+        }
+    }
+    promised(
+        FILES,
+        "`_p90`, `_p99`, `_p999` (right to a sixteenth), `_max` and `_sum`",
+    );
+    for end in ["p90", "p99", "p999", "max", "sum"] {
+        assert_eq!(stat_in(&stats, &format!("read_latency_ns_{end}")), 0);
+    }
+    promised(FILES, "at most 1 GiB (`held_bytes_limit`)");
+    assert_eq!(stat_in(&stats, "held_bytes_limit"), 1 << 30);
+    assert_eq!(stat_in(&stats, "in_flight"), 0);
+    assert_eq!(stat_in(&stats, "open_files"), 0);
+}
+
+#[test]
+fn the_kernel_cuts_calls_into_requests_of_at_most_a_mebibyte() {
+    promised(FILES, "requests of at most 1 MiB");
+    let mount = Mount::new();
+    let file = open_direct(&mount.vda());
+    let mut buffer = vec![0; 4 * MIB as usize + 4096];
+    let start = buffer.as_ptr().align_offset(4096);
+    file.read_exact_at(&mut buffer[start..][..4 * MIB as usize], 0)
+        .unwrap();
+    assert_eq!(mount.stat("read_requests"), 4);
+    mount.arm("eio_read size=1048577..");
+    file.read_exact_at(&mut buffer[start..][..4 * MIB as usize], 0)
+        .unwrap();
+}
+
+#[test]
+fn each_way_that_attach_and_detach_fail_has_the_errno_of_the_table() {
+    for row in [
+        "| EINVAL | a bad line or ID, a relative path, or an image that lies in this mount itself |",
+        "| EEXIST | the ID is taken |",
+        "| ENOENT | no such image, no such disk |",
+        "| EISDIR, EACCES, EROFS | the image cannot be opened |",
+        "| EBUSY | the image is served already; the disk is in use |",
+        "An ID is a letter, then up to 62 letters, digits, `.`, `_` or `-`; `ctl` is reserved",
+        "one disk at a time may write an image, or any number may read it",
+    ] {
+        promised(FILES, row);
+    }
+    let mount = Mount::new();
+    let spare = new_image(&mount.folder().join("spare.img"), 512);
+    let spare = spare.display().to_string();
+    let folder = mount.folder().display().to_string();
+    let served = mount.image().display().to_string();
+    let attach = |line: String| match mount.append("attach", &line) {
+        Ok(()) => 0,
+        Err(error) => error.raw_os_error().unwrap(),
+    };
+    let (longest, too_long) = ("a".repeat(63), "a".repeat(64));
+    for (line, expected) in [
+        (format!("{too_long} {spare}"), libc::EINVAL),
+        (format!("1 {spare}"), libc::EINVAL),
+        (format!("ctl {spare}"), libc::EINVAL),
+        ("vdb".to_owned(), libc::EINVAL),
+        ("vdb spare.img".to_owned(), libc::EINVAL),
+        (format!("vdb {}", mount.vda().display()), libc::EINVAL),
+        (format!("vda {spare}"), libc::EEXIST),
+        (format!("vdb {folder}/none.img"), libc::ENOENT),
+        (format!("vdb {folder}"), libc::EISDIR),
+        (format!("vdb {served}"), libc::EBUSY),
+        (format!("vdb {served} ro"), libc::EBUSY),
+        (format!("{longest} {spare} ro"), 0),
+        (format!("vdb {spare} ro"), 0),
+        (format!("vdc {spare}"), libc::EBUSY),
+    ] {
+        assert_eq!(attach(line.clone()), expected, "{line}");
+    }
+    assert_eq!(errno(mount.append("detach", "vdz")), libc::ENOENT);
+    let open = File::open(mount.vda()).unwrap();
+    assert_eq!(errno(mount.append("detach", "vda")), libc::EBUSY);
+    drop(open);
+}
+
+#[test]
+fn the_ioctl_counts_the_errors_injected_through_one_file() {
+    promised(FILES, "`_IOR('P', 1, uint64_t)`");
+    assert_eq!(
+        IOCTL_INJECTED_ERRORS,
+        2 << 30 | 8 << 16 | u32::from(b'P') << 8 | 1
+    );
+    let mount = Mount::new();
+    let (one, other) = (open_direct(&mount.vda()), open_direct(&mount.vda()));
+    mount.arm("eio_read times=2");
+    for _ in 0..3 {
+        let _ = one.read_at(&mut AlignedSector([0; 512]).0, 0);
+    }
+    let count = |file| ioctl_read_u64(file, u64::from(IOCTL_INJECTED_ERRORS)).unwrap();
+    assert_eq!((count(&one), count(&other)), (2, 0));
+}
+
+#[test]
+fn slow_waits_its_fifty_milliseconds() {
+    promised(FILES, "wait 50 ms first");
+    let mount = Mount::new();
+    let file = open_direct(&mount.vda());
+    mount.arm("slow");
+    let began = Instant::now();
+    file.read_at(&mut AlignedSector([0; 512]).0, 0).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(50));
+    assert_eq!(mount.stat("read_delayed"), 1);
+}
+
+#[test]
+fn the_help_names_what_there_is() {
+    help_promised(
+        "",
+        "Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 no tests matched.",
+    );
+    let missing = provium(&["umount", "/no/such/mount"]);
+    assert_eq!(missing.status.code(), Some(1));
+    let usage = provium(&["umount", "--no-such-option"]);
+    assert_eq!(usage.status.code(), Some(2));
+    let folder = TempDir::new().unwrap();
+    let test = provium(&["test", folder.path().to_str().unwrap()]);
+    assert_eq!(test.status.code(), Some(4), "{}", stderr(&test));
+    help_promised(
+        "fault",
+        "Arm the rules beside those that are armed (the default)",
+    );
+    let mount = Mount::new();
+    let vda = mount.vda().display().to_string();
+    assert_ok(&provium(&["fault", &vda, "slow"]));
+    assert_ok(&provium(&["fault", &vda, "eio_read"]));
+    assert_eq!(mount.read("vda/faults"), "slow\neio_read\n");
+    help_promised("top", "[default: 1s]");
+}

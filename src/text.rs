@@ -2,6 +2,7 @@
 //! do something to a terminal.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serializer};
@@ -53,11 +54,18 @@ pub fn path(path: &Path) -> String {
     escaped(path.as_os_str().as_encoded_bytes())
 }
 
-/// `text` in one line that does nothing to a terminal: control characters are escaped.
+/// A text of others, as a path is, in one line that does nothing to a terminal.
+pub fn shown(text: impl AsRef<OsStr>) -> String {
+    printable(&escaped(text.as_ref().as_encoded_bytes()))
+}
+
+/// `text` in one line that does nothing to a terminal: control characters are escaped, and those that
+/// turn the direction of what follows.
 pub fn printable(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_control() {
+        match c.is_control() || turns(c) {
             true => line.extend(c.escape_default()),
             false => line.push(c),
         }

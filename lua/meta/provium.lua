@@ -117,6 +117,7 @@
 ---@field fired integer How often it acted.
 ---@field left? integer How often it may still act, if that is limited.
 ---@field never? string Why it can never act, if it cannot.
+---@field note? string What else is to be known.
 
 ---What the guest's requests meet; what is not set is nil.
 ---@class provium.Policy

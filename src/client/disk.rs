@@ -1,12 +1,13 @@
 //! One disk and its control files.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::mount::WriteMode;
 use super::{ClientError, DataError, DataFile, MountClient, Stats};
 use crate::duration::parse_duration;
-use crate::fault::{Edit, RuleState, parse_rule};
+use crate::fault::{Edit, Remark, RuleState, parse_rule};
 
 /// How long the server may take to hear that a file was closed.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -115,18 +116,20 @@ impl DiskControl {
             .collect())
     }
 
-    /// A sentence for each of `rules`, armed by now, that can never act.
+    /// A sentence for each of `rules`, armed by now, that can never act or may surprise.
     pub fn warnings(&self, rules: &[impl AsRef<str>]) -> Result<Vec<String>, ClientError> {
         let parsed = rules
             .iter()
             .filter_map(|rule| parse_rule(rule.as_ref(), 1).ok());
-        let texts: Vec<_> = parsed.map(|rule| rule.to_string()).collect();
-        let armed = self
-            .rules()?
-            .into_iter()
-            .filter(|state| texts.contains(&state.rule));
-        let warning =
-            |state: RuleState| Some(format!("`{}` can never act: {}", state.rule, state.never?));
+        let texts: HashSet<_> = parsed.map(|rule| rule.to_string()).collect();
+        let armed = self.rules()?.into_iter();
+        let armed = armed.filter(|state| texts.contains(&state.rule));
+        let warning = |state: RuleState| {
+            Some(match state.remark? {
+                Remark::Never(why) => format!("`{}` can never act: {why}", state.rule),
+                Remark::Note(note) => format!("`{}`: {note}", state.rule),
+            })
+        };
         Ok(armed.filter_map(warning).collect())
     }
 

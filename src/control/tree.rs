@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::{ControlFile, DiskFile, Text};
 use crate::disk::{AttachError, DetachError, Disk, Disks, MOST_HELD, Switch};
 use crate::disk_options::DiskOptions;
-use crate::fault::{Edit, Errno, GrammarError, NoSuchTag, Then, parse_edits};
+use crate::fault::{BadErrno, Edit, Errno, GrammarError, NoSuchTag, Then, parse_edits};
 use crate::image::OpenError;
 use crate::names::{LONGEST_CONTROL_WRITE, VERSION};
 
@@ -39,6 +39,8 @@ enum WriteError {
     RelativeImage(String),
     #[error(transparent)]
     Grammar(#[from] GrammarError),
+    #[error("`{0}` {1}")]
+    Errno(String, BadErrno),
     #[error(transparent)]
     NoSuchTag(#[from] NoSuchTag),
     #[error(transparent)]
@@ -244,7 +246,8 @@ fn release(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
         None => disk.release(tag, Then::Ok),
         Some("drop") => disk.drop_waiting(tag),
         Some(errno) => {
-            let errno = Errno::parse(errno).ok_or(WriteError::Usage(RELEASE_USAGE))?;
+            let parsed = Errno::parse(errno);
+            let errno = parsed.map_err(|why| WriteError::Errno(errno.to_owned(), why))?;
             disk.release(tag, Then::Error(errno))
         }
     };

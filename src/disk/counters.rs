@@ -88,7 +88,7 @@ impl OpCounters<'_> {
         self.shard.latency.record(after, self.is_own);
     }
 
-    /// Counts a request that a fault delays, or holds.
+    /// Counts a request that a fault delays, or holds: each once.
     pub fn waits(&self, is_hang: bool) {
         self.add(if is_hang { Count::Held } else { Count::Delayed }, 1);
     }
@@ -98,14 +98,19 @@ impl OpCounters<'_> {
         self.add(if partly { Count::Torn } else { Count::Lost }, 1);
     }
 
-    /// Counts a change to the data or the place of a request.
-    pub fn changed(&self, action: &Action) {
-        let what = match action {
-            Action::Misdirect(_) => Count::Misdirected,
-            Action::Stale => Count::Stale,
-            _ => Count::Corrupted,
-        };
-        self.add(what, 1);
+    /// Counts a request whose data or place rules change, once for each kind of change.
+    pub fn changed<'a>(&self, actions: impl Iterator<Item = &'a Action>) {
+        let mut seen = [false; ALL.len()];
+        for action in actions {
+            let what = match action {
+                Action::Misdirect(_) => Count::Misdirected,
+                Action::Stale => Count::Stale,
+                _ => Count::Corrupted,
+            };
+            if !std::mem::replace(&mut seen[what as usize], true) {
+                self.add(what, 1);
+            }
+        }
     }
 
     /// Counts a request that a fault fails.

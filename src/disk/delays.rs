@@ -10,19 +10,39 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{InFlight, Owner, Pool};
-use crate::fault::{Armed, Ask, Then};
+use crate::fault::{Armed, Ask, Errno, Then};
 
-/// Most bytes of writes that wait, of all disks of a server: 1 GiB. What comes then is ENOMEM.
+/// Most bytes that wait in memory, of all disks of a server: the data of writes, and what `stale`
+/// rules keep. 1 GiB. Whatever comes then is ENOMEM.
 pub const MOST_HELD: u64 = 1 << 30;
 
-/// Room for the data of a waiting write; given back when this is dropped.
-pub(super) struct Room(Arc<Shared>, u64);
+/// Room for bytes that wait in memory; given back when this is dropped.
+pub(super) struct Room {
+    shared: Arc<Shared>,
+    bytes: u64,
+}
+
+impl Room {
+    /// Room for so many more. ENOMEM when too many wait already.
+    pub(super) fn grow(&mut self, by: u64) -> Result<(), Errno> {
+        let order = atomic::Ordering::SeqCst;
+        let more = |held: u64| held.checked_add(by).filter(|held| *held <= MOST_HELD);
+        let grown = self.shared.held_bytes.fetch_update(order, order, more);
+        grown.map_err(|_| Errno::ENOMEM)?;
+        self.bytes += by;
+        Ok(())
+    }
+
+    /// Takes the room of `other` over.
+    pub(super) fn absorb(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+}
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.0
-            .held_bytes
-            .fetch_sub(self.1, atomic::Ordering::SeqCst);
+        let order = atomic::Ordering::SeqCst;
+        self.shared.held_bytes.fetch_sub(self.bytes, order);
     }
 }
 
@@ -97,15 +117,15 @@ impl Delays {
         &self.pool
     }
 
-    /// Room for so many bytes of a write that is to wait; None when too many wait already.
-    pub(super) fn room_for(&self, bytes: u64) -> Option<Room> {
-        let more = |held: u64| held.checked_add(bytes).filter(|held| *held <= MOST_HELD);
-        let order = atomic::Ordering::SeqCst;
-        let held = self.shared.held_bytes.fetch_update(order, order, more);
-        held.is_ok().then(|| Room(Arc::clone(&self.shared), bytes))
+    /// Room for bytes that wait; for none yet.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            shared: Arc::clone(&self.shared),
+            bytes: 0,
+        }
     }
 
-    /// How many bytes of writes wait.
+    /// How many bytes wait in memory.
     pub fn held_bytes(&self) -> u64 {
         self.shared.held_bytes.load(atomic::Ordering::SeqCst)
     }

@@ -1,10 +1,12 @@
 //! Requests that are served otherwise than they were asked: corrupted, torn, misdirected, stale.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
-use super::Disk;
-use crate::fault::{Action, Armed, Ask, Decision, Errno, Fired, How, Outcome, Random, Then};
+use super::request::owned;
+use super::{Disk, Request};
+use crate::fault::{Action, Armed, Ask, Decision, Errno, Fired, How, Op, Outcome, Random, Then};
 use crate::names::SECTOR;
 
 /// What is done to a request while it is served; nothing by default.
@@ -12,10 +14,20 @@ use crate::names::SECTOR;
 pub(super) struct Plan {
     /// How many bytes away it is served.
     shift: i64,
+    /// A read ends after so many bytes, if not before.
+    longest: Option<u64>,
     /// After so many bytes a write ends.
     torn: Option<(u64, Then, Arc<Armed>)>,
     /// What happens to its data, in this order.
     changes: Vec<(Fired, Arc<Armed>)>,
+}
+
+/// What was done of a request that is about to be acknowledged.
+pub(super) enum Done<'a> {
+    /// Nothing, by this rule.
+    Lost(&'a Request<'a>, Arc<Armed>),
+    /// What the plan left of it.
+    Served(&'a Plan),
 }
 
 impl Plan {
@@ -28,25 +40,34 @@ impl Plan {
             }
             _ => None,
         };
-        let mut shift = 0_i64;
-        for (_, rule) in &outcome.changes {
-            disk.counters.of(ask.op).changed(&rule.rule.action);
-            if let Action::Misdirect(by) = rule.rule.action {
-                shift = shift.saturating_add(by.saturating_mul(SECTOR as i64));
-            }
-        }
+        let actions = || outcome.changes.iter().map(|(_, rule)| &rule.rule.action);
+        disk.counters.of(ask.op).changed(actions());
+        let shifts = actions().map(|action| match action {
+            Action::Misdirect(by) => by.saturating_mul(SECTOR as i64),
+            _ => 0,
+        });
         let plan = Self {
-            shift,
+            shift: shifts.fold(0, i64::saturating_add),
+            longest: None,
             torn,
             changes: outcome.changes,
         };
-        if shift == 0 {
-            return Ok(plan);
+        match plan.shift {
+            0 => Ok(plan),
+            _ => plan.on_disk(disk, ask),
         }
+    }
+
+    /// The plan of a request that is served elsewhere. A read ends where it would have ended, at
+    /// the disk's end.
+    fn on_disk(self, disk: &Disk, ask: Ask) -> Result<Self, Errno> {
         let size = disk.size().map_err(|error| Errno::of(&error))?;
-        let place = ask.offset.checked_add_signed(shift);
-        match place.is_some_and(|place| place.saturating_add(ask.len) <= size) {
-            true => Ok(plan),
+        let longest = (ask.op == Op::Read).then(|| size.saturating_sub(ask.offset));
+        let len = ask.len.min(longest.unwrap_or(u64::MAX));
+        let place = ask.offset.checked_add_signed(self.shift);
+        let is_on_disk = place.is_some_and(|place| place.saturating_add(len) <= size);
+        match len == 0 || is_on_disk {
+            true => Ok(Self { longest, ..self }),
             false => Err(Errno::EIO),
         }
     }
@@ -54,6 +75,26 @@ impl Plan {
     /// Where a request for `offset` is served.
     pub(super) fn place(&self, offset: u64) -> u64 {
         offset.saturating_add_signed(self.shift)
+    }
+
+    /// How many bytes are read when `len` are asked for.
+    pub(super) fn len(&self, len: u32) -> u32 {
+        let longest = self.longest.unwrap_or(u64::MAX);
+        u64::from(len).min(longest) as u32
+    }
+
+    /// How many of so many bytes are written.
+    fn kept(&self, len: u64) -> u64 {
+        let keep = self.torn.as_ref().map(|(keep, ..)| *keep);
+        len.min(keep.unwrap_or(u64::MAX))
+    }
+
+    /// The first rule that has it served elsewhere.
+    fn misdirection(&self) -> Option<&Arc<Armed>> {
+        let rules = self.changes.iter().map(|(_, rule)| rule);
+        let mut misdirecting =
+            rules.filter(|rule| matches!(rule.rule.action, Action::Misdirect(_)));
+        misdirecting.next()
     }
 
     /// The error that follows what was done well.
@@ -66,102 +107,157 @@ impl Plan {
 }
 
 impl Disk {
-    /// Writes `data`, or what the plan makes of it, and notes where the image is not what the client
-    /// believes.
-    pub(super) fn write(&self, data: &[u8], offset: u64, plan: &Plan) -> std::io::Result<()> {
-        let mut data = Cow::Borrowed(data);
+    /// Writes `data`, or what the plan makes of it, and notes where the image is then not what the
+    /// client believes.
+    pub(super) fn write(&self, data: &[u8], offset: u64, plan: &Plan) -> io::Result<()> {
+        let (place, kept) = (plan.place(offset), plan.kept(data.len() as u64));
+        let mut changed = Cow::Borrowed(data);
         for (fired, rule) in &plan.changes {
             if let Action::Corrupt(how) = rule.rule.action {
-                let mut random = fired.random.clone();
-                for (from, to) in overlaps(rule, offset, data.len()) {
-                    corrupt(&mut data.to_mut()[from..to], how, &mut random);
+                let mut own = owned(changed)?;
+                corrupt(&mut own, &pieces(rule, offset, data.len()), how, fired);
+                changed = Cow::Owned(own);
+            }
+        }
+        self.snapshots
+            .preserve(&*self.image, &self.delays, place, kept)?;
+        let (done, result) = self.image.write_part(&changed[..kept as usize], place);
+        self.note_corrupted(offset, done, plan);
+        if result.is_ok() {
+            self.note_unwritten(offset, data.len() as u64, plan);
+        }
+        if let Some(rule) = plan.misdirection() {
+            self.damage.record(place, done as u64, "overwritten", rule);
+        }
+        result
+    }
+
+    /// Notes what is wrong with the bytes that have reached the image.
+    fn note_corrupted(&self, offset: u64, done: usize, plan: &Plan) {
+        for (_, rule) in &plan.changes {
+            if let Action::Corrupt(_) = rule.rule.action {
+                for (from, to) in pieces(rule, offset, done) {
                     let place = plan.place(offset) + from as u64;
-                    self.damage
-                        .record(place, (to - from) as u64, "corrupted", rule);
+                    let len = (to - from) as u64;
+                    self.damage.record(place, len, "corrupted", rule);
                 }
             }
         }
-        let whole = data.len() as u64;
-        let mut kept = whole;
-        if let Some((keep, _, rule)) = &plan.torn {
-            kept = whole.min(*keep);
-            self.damage
-                .record(plan.place(offset) + kept, whole - kept, "torn", rule);
+    }
+
+    /// Notes what has not been written where the client believes it to be.
+    fn note_unwritten(&self, offset: u64, len: u64, plan: &Plan) {
+        if let Some((_, _, rule)) = &plan.torn {
+            let kept = plan.kept(len);
+            let place = plan.place(offset) + kept;
+            self.damage.record(place, len - kept, "torn", rule);
         }
-        let place = plan.place(offset);
-        if let Some((_, rule)) = plan.changes.iter().find(|(_, rule)| is_misdirection(rule)) {
-            self.damage.record(offset, whole, "not-written", rule);
-            self.damage.record(place, kept, "overwritten", rule);
+        if let Some(rule) = plan.misdirection() {
+            self.damage.record(offset, len, "not-written", rule);
         }
-        self.snapshots.preserve(&*self.image, place, kept)?;
-        self.image.write_at(&data[..kept as usize], place)
+    }
+
+    /// Notes, of a request that is acknowledged, what was not done, or, of one that fails by the rule
+    /// `late` after all, what was.
+    pub(super) fn note_damage(&self, ask: Ask, done: &Done<'_>, late: Option<&Arc<Armed>>) {
+        let on_disk = || {
+            // Not asked of the host: this may be a loop thread, and storage may hang.
+            ask.len.min(self.known_size().saturating_sub(ask.offset))
+        };
+        match (done, late) {
+            (Done::Lost(request, rule), None) => {
+                let len = match request.may_grow() {
+                    true => ask.len,
+                    false => on_disk(),
+                };
+                self.damage.record(ask.offset, len, "lost", rule);
+            }
+            (Done::Served(plan), Some(rule)) => {
+                let (what, len) = match ask.op {
+                    Op::Write => ("written", plan.kept(ask.len)),
+                    Op::Discard => ("discarded", on_disk()),
+                    Op::Zero => ("zeroed", on_disk()),
+                    Op::Read | Op::Flush => return,
+                };
+                self.damage.record(plan.place(ask.offset), len, what, rule);
+            }
+            _ => {}
+        }
     }
 
     /// Changes what a read found, for its reader alone.
-    pub(super) fn change_read(&self, data: &mut [u8], offset: u64, plan: &Plan) {
-        if plan.changes.is_empty() {
-            return;
-        }
+    pub(super) fn change_read(&self, data: &mut [u8], offset: u64, plan: &Plan) -> io::Result<()> {
+        let is_stale = |rule: &Armed| rule.rule.action == Action::Stale;
         // A stale rule goes back to the image, past what other rules made of it.
-        let image = data.to_vec();
+        let image = match plan.changes.iter().any(|(_, rule)| is_stale(rule)) {
+            true => owned(Cow::Borrowed(&*data))?,
+            false => Vec::new(),
+        };
         for (fired, rule) in &plan.changes {
-            let mut random = fired.random.clone();
-            for (from, to) in overlaps(rule, offset, data.len()) {
-                match rule.rule.action {
-                    Action::Corrupt(how) => corrupt(&mut data[from..to], how, &mut random),
-                    Action::Stale => {
+            let pieces = pieces(rule, offset, data.len());
+            match rule.rule.action {
+                Action::Corrupt(how) => corrupt(data, &pieces, how, fired),
+                Action::Stale => {
+                    for (from, to) in pieces {
                         data[from..to].copy_from_slice(&image[from..to]);
-                        self.snapshots
-                            .overlay(rule, data, plan.place(offset), from, to);
+                        let place = plan.place(offset) + from as u64;
+                        self.snapshots.overlay(rule, &mut data[from..to], place);
                     }
-                    _ => {}
                 }
+                _ => {}
             }
         }
+        Ok(())
     }
 }
 
-fn is_misdirection(rule: &Armed) -> bool {
-    matches!(rule.rule.action, Action::Misdirect(_))
-}
-
-/// The pieces of a request that a rule is for, counted from its start: all of it without `at=`.
-fn overlaps(rule: &Armed, offset: u64, len: usize) -> Vec<(usize, usize)> {
-    if rule.rule.at.is_empty() {
-        return vec![(0, len)];
-    }
-    let end = offset + len as u64;
-    let pieces = rule.rule.at.iter().map(|at| {
-        let (start, behind) = at.bytes();
-        (start.max(offset), behind.min(end))
-    });
-    let pieces = pieces.filter(|(from, to)| from < to);
+/// The pieces of a request that a rule is for, counted from its start: none of them twice.
+fn pieces(rule: &Armed, offset: u64, len: usize) -> Vec<(usize, usize)> {
+    let pieces = rule.ranges.within(offset, offset + len as u64);
     pieces
         .map(|(from, to)| ((from - offset) as usize, (to - offset) as usize))
         .collect()
 }
 
-fn corrupt(data: &mut [u8], how: How, random: &mut Random) {
-    match how {
-        How::Zero => data.fill(0),
-        How::Fill(byte) => data.fill(byte),
-        How::Random => {
-            for piece in data.chunks_mut(8) {
-                piece.copy_from_slice(&random.draw().to_le_bytes()[..piece.len()]);
+/// Corrupts these pieces of a request's data.
+fn corrupt(data: &mut [u8], pieces: &[(usize, usize)], how: How, fired: &Fired) {
+    let mut random = fired.random.clone();
+    if let How::Flip(bits) = how {
+        return flip(data, pieces, bits, &mut random);
+    }
+    for (from, to) in pieces {
+        let piece = &mut data[*from..*to];
+        match how {
+            How::Zero => piece.fill(0),
+            How::Fill(byte) => piece.fill(byte),
+            How::Random | How::Flip(_) => {
+                for part in piece.chunks_mut(8) {
+                    part.copy_from_slice(&random.draw().to_le_bytes()[..part.len()]);
+                }
             }
         }
-        How::Flip(bits) => flip(data, bits, random),
     }
 }
 
-/// Flips `bits` different bits, or all if there are fewer.
-fn flip(data: &mut [u8], bits: u32, random: &mut Random) {
-    let all = data.len() as u64 * 8;
-    let mut flipped = std::collections::HashSet::new();
-    while (flipped.len() as u64) < u64::from(bits).min(all) {
-        let bit = random.below(all);
-        if flipped.insert(bit) {
-            data[(bit / 8) as usize] ^= 1 << (bit % 8);
+/// Flips `bits` different bits of all pieces together, or all bits if there are fewer.
+fn flip(data: &mut [u8], pieces: &[(usize, usize)], bits: u32, random: &mut Random) {
+    let all = pieces.iter().map(|(from, to)| (to - from) as u64 * 8).sum();
+    let mut chosen = std::collections::BTreeSet::new();
+    while (chosen.len() as u64) < u64::from(bits).min(all) {
+        chosen.insert(random.below(all));
+    }
+    let (mut pieces, mut before) = (pieces.iter(), 0);
+    let mut piece = pieces.next();
+    for bit in chosen {
+        while let Some((from, to)) = piece
+            && bit >= before + (to - from) as u64 * 8
+        {
+            before += (to - from) as u64 * 8;
+            piece = pieces.next();
+        }
+        if let Some((from, _)) = piece {
+            let bit = bit - before;
+            data[from + (bit / 8) as usize] ^= 1 << (bit % 8);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::delays::Held;
-use super::faulted::Plan;
+use super::delays::{Held, Room};
+use super::faulted::{Done, Plan};
 use super::serving::Visible;
 use super::trace::Verdict;
 use super::{Answer, Disk, Reply, Request};
@@ -35,6 +35,10 @@ struct Met {
     seen: Seen,
     /// Those that acted.
     acted: Vec<Arc<Armed>>,
+    /// For the data of a write that has waited, until it is answered.
+    room: Option<Room>,
+    /// It is counted as delayed, and as held.
+    waited: [bool; 2],
 }
 
 impl Journey {
@@ -49,6 +53,11 @@ impl Journey {
         // Asked only where it matters: it takes a lock.
         seen.of_test = faults.tells_guests_apart() && disk.is_test(client);
         seen
+    }
+
+    /// The room that the request has for its data.
+    fn room(&mut self) -> Option<Room> {
+        self.met.as_mut()?.room.take()
     }
 
     fn acted(self) -> Vec<Arc<Armed>> {
@@ -162,8 +171,8 @@ impl Disk {
             Some((Decision::Error(errno), _)) => self.refuse(ask, errno, journey, reply),
             Some((Decision::Lose, rule)) => {
                 self.counters.of(ask.op).not_done(false);
-                self.damage.record(ask.offset, ask.len, "lost", &rule);
-                self.answer(ask, Ok(Answer::Done(ask.len)), journey, reply);
+                let done = Done::Lost(&request, rule);
+                self.answer(ask, Ok(Answer::Done(ask.len)), done, journey, reply);
             }
             _ => match place {
                 Place::Here => self.carry_out(&request, outcome, journey, reply),
@@ -191,20 +200,19 @@ impl Disk {
     fn on_pool<R: Reply>(
         self: &Arc<Self>,
         request: Request<'_>,
-        journey: Journey,
+        mut journey: Journey,
         reply: R,
         go_on: impl FnOnce(&Arc<Self>, Request<'static>, Journey, R) + Send + 'static,
     ) {
         let ask = request.ask();
-        let Some(room) = self.delays.room_for(request.data_len()) else {
-            return self.fail(ask, Errno(libc::ENOMEM), journey, reply);
+        let (request, room) = match self.kept(request, journey.room()) {
+            Ok(kept) => kept,
+            Err(errno) => return self.fail(ask, errno, journey, reply),
         };
-        let (disk, request) = (Arc::clone(self), request.into_owned());
+        journey.met().room = Some(room);
+        let disk = Arc::clone(self);
         let arrived = journey.arrived;
-        let work = move || {
-            go_on(&disk, request, journey, reply);
-            drop(room);
-        };
+        let work = move || go_on(&disk, request, journey, reply);
         let pool = self.delays.pool();
         pool.serve(self.owner, ask, arrived, work);
     }
@@ -233,11 +241,15 @@ impl Disk {
     ) {
         journey.met().acted.extend(wait.rules.iter().cloned());
         let ask = request.ask();
-        let Some(room) = self.delays.room_for(request.data_len()) else {
-            return self.fail(ask, Errno(libc::ENOMEM), journey, reply);
+        let (request, room) = match self.kept(request, journey.room()) {
+            Ok(kept) => kept,
+            Err(errno) => return self.fail(ask, errno, journey, reply),
         };
-        let request = request.into_owned();
-        self.counters.of(ask.op).waits(wait.is_hang);
+        journey.met().room = Some(room);
+        let counted = &mut journey.met().waited[usize::from(wait.is_hang)];
+        if !std::mem::replace(counted, true) {
+            self.counters.of(ask.op).waits(wait.is_hang);
+        }
         let disk = Arc::clone(self);
         let ids: Vec<_> = wait.rules.iter().map(|armed| armed.id).collect();
         self.delays.hold(Held {
@@ -247,20 +259,34 @@ impl Disk {
             ask,
             rules: wait.rules,
             is_hang: wait.is_hang,
-            go_on: Box::new(move |released| {
-                match released.unwrap_or(wait.then) {
-                    Then::Ok => disk.look(request, Place::Here, journey, reply),
-                    Then::Error(errno) => disk.refuse(ask, errno, journey, reply),
-                }
-                drop(room);
+            go_on: Box::new(move |released| match released.unwrap_or(wait.then) {
+                Then::Ok => disk.look(request, Place::Here, journey, reply),
+                Then::Error(errno) => disk.refuse(ask, errno, journey, reply),
             }),
         });
         // Disarmed between the look and here: nobody else would let it go.
         let faults = self.faults.load();
-        let is_armed = |id: &u64| faults.armed().iter().any(|armed| armed.id == *id);
-        if !ids.iter().any(is_armed) {
+        if !ids.iter().any(|id| faults.has(*id)) {
             self.release_unarmed();
         }
+    }
+
+    /// The request as it can wait, with room for its data. It keeps the `room` that it has: a request
+    /// that waits again takes no more.
+    fn kept(
+        &self,
+        request: Request<'_>,
+        room: Option<Room>,
+    ) -> Result<(Request<'static>, Room), Errno> {
+        let room = match room {
+            Some(room) => room,
+            None => {
+                let mut room = self.delays.room();
+                room.grow(request.data_len())?;
+                room
+            }
+        };
+        Ok((request.into_owned()?, room))
     }
 
     /// Does the I/O on this thread, takes the third look, and answers.
@@ -269,6 +295,10 @@ impl Disk {
         // Out of the list before the answer: a client that has it finds its request gone.
         let visible = self.serving.enter(ask, journey.arrived);
         let image = &*self.image;
+        let keep = |offset, len| {
+            let kept = self.snapshots.preserve(image, &self.delays, offset, len);
+            kept.map_err(std::io::Error::from)
+        };
         let result = match *request {
             Request::Read { offset, len } => {
                 return self.serve_read(offset, len, plan, visible, journey, reply);
@@ -276,26 +306,24 @@ impl Disk {
             Request::Write { offset, ref data } => self.write(data, offset, plan),
             Request::Flush { data_only } => image.flush(data_only),
             Request::Discard { offset, len } => {
-                let kept = self.snapshots.preserve(image, offset, len);
-                kept.and_then(|()| image.discard(offset, len))
+                keep(offset, len).and_then(|()| image.discard(offset, len))
             }
             Request::Zero {
                 offset,
                 len,
                 keep_size,
-            } => {
-                let kept = self.snapshots.preserve(image, offset, len);
-                kept.and_then(|()| image.write_zeroes(offset, len, keep_size))
-            }
+            } => keep(offset, len).and_then(|()| image.write_zeroes(offset, len, keep_size)),
             Request::Erase { offset, len } => {
-                let kept = self.snapshots.preserve(image, offset, len);
-                kept.and_then(|()| erase(image, offset, len))
+                keep(offset, len).and_then(|()| erase(image, offset, len))
             }
         };
         drop(visible);
         match (result, plan.afterwards()) {
             (Ok(()), Some(errno)) => self.refuse(ask, errno, journey, reply),
-            (result, _) => self.answer(ask, result.map(|()| Answer::Done(ask.len)), journey, reply),
+            (result, _) => {
+                let result = result.map(|()| Answer::Done(ask.len));
+                self.answer(ask, result, Done::Served(plan), journey, reply);
+            }
         }
     }
 
@@ -313,14 +341,18 @@ impl Disk {
             offset,
             len: u64::from(len),
         };
-        with_buffer(len as usize, |buffer| {
-            let read = self.image.read_at(buffer, plan.place(offset));
+        let place = plan.place(offset);
+        with_buffer(plan.len(len) as usize, |buffer| {
+            let read = buffer.and_then(|buffer| {
+                let n = self.image.read_at(buffer, place)?;
+                Ok(&mut buffer[..n])
+            });
             drop(visible);
-            if let Ok(n) = read {
-                self.change_read(&mut buffer[..n], offset, plan);
-            }
-            let data = read.map(|n| Answer::Data(&buffer[..n]));
-            self.answer(ask, data, journey, reply);
+            let data = read.and_then(|data| {
+                self.change_read(data, offset, plan)?;
+                Ok(Answer::Data(data))
+            });
+            self.answer(ask, data, Done::Served(plan), journey, reply);
         });
     }
 
@@ -329,10 +361,15 @@ impl Disk {
         &self,
         ask: Ask,
         result: std::io::Result<Answer<'_>>,
+        done: Done<'_>,
         mut journey: Journey,
         reply: impl Reply,
     ) {
-        if let Some((errno, rule)) = self.late_error(ask, &mut journey) {
+        let late = self.late_error(ask, &mut journey);
+        if result.is_ok() {
+            self.note_damage(ask, &done, late.as_ref().map(|(_, rule)| rule));
+        }
+        if let Some((errno, rule)) = late {
             journey.met().acted.push(rule);
             return self.refuse(ask, errno, journey, reply);
         }

@@ -48,7 +48,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::fault::{
-    Armed, Arming, Ask, DiskKind, Edit, Errno, FaultSet, NoSuchTag, Op, RuleState, Then,
+    Action, Armed, Arming, Ask, DiskKind, Edit, Errno, FaultSet, NoSuchTag, Op, Remark, RuleState,
+    Then,
 };
 use crate::image::{Image, with_buffer};
 use delays::Held;
@@ -262,10 +263,20 @@ impl Disk {
             read_only: self.image.read_only(),
             longest: u64::from(LARGEST_REQUEST),
         };
-        let states = faults.armed().iter().enumerate();
-        states
-            .map(|(at, armed)| RuleState::of(armed, now, faults.never(at, kind)))
+        let armed = faults.armed().iter().zip(faults.remarks(kind));
+        armed
+            .map(|(armed, remark)| RuleState::of(armed, now, remark.or_else(|| self.note(armed))))
             .collect()
+    }
+
+    fn note(&self, armed: &Armed) -> Option<Remark> {
+        let is_full = armed.rule.action == Action::Stale && self.snapshots.is_full(armed);
+        is_full.then(|| {
+            Remark::Note(format!(
+                "the {} GiB that may wait in memory are full: what would change more of its sectors fails with ENOMEM",
+                MOST_HELD >> 30
+            ))
+        })
     }
 
     /// Whoever listens to it.
@@ -299,7 +310,7 @@ impl Disk {
             .fetch_add(edits.len() as u64, Ordering::SeqCst);
         let new = Arc::new(base.edited(edits, arming)?);
         // Before any read is told to find it: what is overwritten from now on is kept.
-        self.snapshots.keep_for(&new);
+        self.snapshots.keep_for(&new, &self.delays);
         self.faults.store(new);
         self.have_act(*switch);
         drop(switch);
@@ -331,8 +342,7 @@ impl Disk {
     /// Lets go on what waits for rules of which none is armed any more.
     fn release_unarmed(&self) {
         let faults = self.faults.load();
-        let armed: HashSet<u64> = faults.armed().iter().map(|armed| armed.id).collect();
-        let is_over = |held: &Held| held.rules.iter().all(|rule| !armed.contains(&rule.id));
+        let is_over = |held: &Held| held.rules.iter().all(|rule| !faults.has(rule.id));
         self.delays.release(self.owner, Then::Ok, is_over);
     }
 
@@ -357,13 +367,8 @@ impl Disk {
         let has_tag = |armed: &Armed| tag.is_none() || armed.rule.tag.as_deref() == tag;
         let held = |held: &Held| chosen(held) && held.rules.iter().any(|armed| has_tag(armed));
         let released = self.delays.release(self.owner, then, held);
-        let known = self
-            .faults
-            .load()
-            .armed()
-            .iter()
-            .any(|armed| has_tag(armed));
-        (known || released > 0 || tag.is_none()).then_some(released)
+        let is_known = |tag| self.faults.load().has_tag(tag);
+        (released > 0 || tag.is_none_or(is_known)).then_some(released)
     }
 
     /// Where random numbers begin that no rule says; for rules that are armed from now on.
@@ -468,7 +473,7 @@ impl Disk {
         clients.detached
     }
 
-    /// How many bytes of writes wait, of all disks of the server: at most [`MOST_HELD`].
+    /// How many bytes wait in memory, of all disks of the server: at most [`MOST_HELD`].
     pub fn held_bytes(&self) -> u64 {
         self.delays.held_bytes()
     }

@@ -43,7 +43,10 @@ impl<'a> Request<'a> {
             Self::Write { offset, data } if data.len() > most => {
                 let data = match data {
                     Cow::Borrowed(data) => Cow::Borrowed(&data[..most]),
-                    Cow::Owned(data) => Cow::Owned(data[..most].to_vec()),
+                    Cow::Owned(mut data) => {
+                        data.truncate(most);
+                        Cow::Owned(data)
+                    }
                 };
                 Self::Write { offset, data }
             }
@@ -87,12 +90,25 @@ impl Request<'_> {
         }
     }
 
-    /// The same with a copy of a write's data, to outlive the buffer it came in.
-    pub fn into_owned(self) -> Request<'static> {
-        match self {
+    /// Whether the disk may be longer after it.
+    pub(super) fn may_grow(&self) -> bool {
+        matches!(
+            self,
+            Self::Write { .. }
+                | Self::Zero {
+                    keep_size: false,
+                    ..
+                }
+        )
+    }
+
+    /// The same with a copy of a write's data, to outlive the buffer it came in. ENOMEM without
+    /// memory for it.
+    pub fn into_owned(self) -> Result<Request<'static>, Errno> {
+        Ok(match self {
             Self::Write { offset, data } => Request::Write {
                 offset,
-                data: Cow::Owned(data.into_owned()),
+                data: Cow::Owned(owned(data)?),
             },
             Self::Read { offset, len } => Request::Read { offset, len },
             Self::Flush { data_only } => Request::Flush { data_only },
@@ -107,8 +123,21 @@ impl Request<'_> {
                 len,
                 keep_size,
             },
-        }
+        })
     }
+}
+
+/// The bytes of `data` as one's own. ENOMEM without memory for a copy.
+pub(super) fn owned(data: Cow<'_, [u8]>) -> Result<Vec<u8>, Errno> {
+    let data = match data {
+        Cow::Owned(data) => return Ok(data),
+        Cow::Borrowed(data) => data,
+    };
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(data.len())
+        .map_err(|_| Errno::ENOMEM)?;
+    copy.extend_from_slice(data);
+    Ok(copy)
 }
 
 /// How a request ended well.

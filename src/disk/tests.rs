@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{Answer, Delays, Disk, Pool, Reply, Request, Switch};
-use crate::fault::{Edit, Errno, Mode, Then, parse_rule};
+use crate::fault::{Edit, Errno, Mode, Then, parse_edits, parse_rule};
 use crate::image::MemoryImage;
 
 pub(super) type Result = std::result::Result<Vec<u8>, Errno>;
@@ -35,8 +35,8 @@ impl Drop for TestReply {
 pub(super) struct Bench {
     pub(super) disk: Arc<Disk>,
     pub(super) image: Arc<MemoryImage>,
-    delays: Arc<Delays>,
-    client: u64,
+    pub(super) delays: Arc<Delays>,
+    pub(super) client: u64,
 }
 
 impl Bench {
@@ -296,7 +296,10 @@ fn rules_that_are_off_neither_act_nor_count_and_what_waits_for_them_waits_on() {
     assert!(waiting.is_empty());
     let counts = |bench: &Bench| {
         let rules = bench.disk.rules();
-        rules.iter().map(|rule| rule.considered).collect::<Vec<_>>()
+        rules
+            .iter()
+            .map(|rule| rule.counts.considered)
+            .collect::<Vec<_>>()
     };
     assert_eq!(counts(&bench), [1, 0]);
     bench.disk.switch_rules(Switch::On);
@@ -327,7 +330,7 @@ fn a_rule_for_guests_passes_the_requests_of_a_test_by() {
     }
     assert_eq!(answer(&test.write(7)), Ok(vec![]));
     assert_eq!(
-        bench.disk.rules()[0].considered,
+        bench.disk.rules()[0].counts.considered,
         0,
         "nor does it count them"
     );
@@ -354,4 +357,96 @@ fn a_rule_for_guests_that_is_armed_during_a_tests_io_passes_it_by() {
         bench.image.set_stuck(false);
         assert_eq!(read.join().unwrap(), Ok(vec![0; 512]));
     });
+}
+
+#[test]
+fn a_write_that_waits_twice_takes_its_room_once() {
+    let bench = Bench::new();
+    let mut others = bench.delays.room();
+    others.grow(super::MOST_HELD - 512).unwrap();
+    let rules = ["delay op=write by=1ms", "hang op=write tag=h"];
+    let edits = rules.map(|rule| Edit::Add(parse_rule(rule, 1).unwrap()));
+    bench.disk.arm(&edits, false).unwrap();
+    let write = bench.write(7);
+    while bench.stat("write_held") == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(bench.disk.held_bytes(), super::MOST_HELD);
+    assert_eq!(answer(&bench.write(8)), Err(Errno::ENOMEM));
+    bench.disk.release(Some("h"), Then::Ok);
+    assert_eq!(answer(&write), Ok(vec![]));
+    drop(others);
+    assert_eq!(bench.disk.held_bytes(), 0);
+}
+
+#[test]
+fn a_hang_is_released_after_the_delays_and_not_before() {
+    let bench = Bench::new();
+    let rules = ["hang op=read", "delay op=read by=200ms"];
+    let edits = rules.map(|rule| Edit::Add(parse_rule(rule, 1).unwrap()));
+    bench.disk.arm(&edits, false).unwrap();
+    let read = bench.read();
+    assert_eq!(
+        bench.disk.release(None, Then::Ok),
+        Some(0),
+        "it is only delayed"
+    );
+    while bench.stat("read_held") == 0 {
+        std::thread::yield_now();
+    }
+    assert!(bench.disk.in_flight()[0].age >= Duration::from_millis(200));
+    assert_eq!(bench.disk.release(None, Then::Ok), Some(1));
+    assert_eq!(answer(&read), Ok(vec![0; 512]));
+}
+
+#[test]
+fn an_error_of_the_host_is_passed_on_for_each_kind_of_request() {
+    let bench = Bench::new();
+    for errno in 1..=600 {
+        bench.image.fail_with(errno);
+        let (offset, len, keep_size) = (0, 512, true);
+        let requests = [
+            Request::Read { offset, len },
+            Request::Write {
+                offset,
+                data: vec![1; 512].into(),
+            },
+            Request::Flush { data_only: false },
+            Request::Discard { offset, len: 512 },
+            Request::Zero {
+                offset,
+                len: 512,
+                keep_size,
+            },
+        ];
+        for request in requests {
+            assert_eq!(answer(&bench.submit(request)), Err(Errno(errno)));
+        }
+    }
+    assert_eq!(bench.stat("flush_errors_host"), 600);
+}
+
+#[test]
+fn thousands_of_edits_beside_tens_of_thousands_of_rules_take_no_time() {
+    let bench = Bench::new();
+    let arm = |from: u64, to: u64, line: &dyn Fn(u64) -> String| {
+        let lines: String = (from..to).map(|n| line(n) + "\n").collect();
+        bench
+            .disk
+            .arm(&parse_edits(lines.as_bytes()).unwrap(), false)
+            .unwrap();
+    };
+    let rule = |n| format!("eio_read at={n}+1 tag=t{n}");
+    arm(0, 30_000, &rule);
+    let started = Instant::now();
+    arm(29_000, 32_400, &rule);
+    arm(0, 2400, &|n| format!("!t{n}"));
+    arm(2400, 4800, &|n| format!("!{}", rule(n)));
+    assert_eq!(bench.disk.rules().len(), 32_400 - 4800);
+    // Quadratic ones take minutes.
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
 }

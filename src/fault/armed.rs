@@ -1,13 +1,12 @@
 //! A rule that is armed: since when, and what it has done so far.
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::random::{Random, fnv};
-use super::{Op, Rule, parse_rule};
-use crate::duration::{parse_duration, show_duration};
+use super::random::Random;
+use super::{Op, Ranges, Rule};
+use crate::duration::show_duration;
 use crate::names::SECTOR;
 
 /// A request, as a rule sees it.
@@ -41,9 +40,26 @@ pub struct Armed {
     pub since: Duration,
     /// Where its random numbers begin.
     pub seed: u64,
+    /// How often it was armed while it was armed.
+    pub times_armed: u64,
+    /// What it is for.
+    pub ranges: Ranges,
     considered: AtomicU64,
     matched: AtomicU64,
     fired: AtomicU64,
+    /// A rule with the tag that it waits for has fired, and is no more.
+    woken: AtomicBool,
+}
+
+/// What a rule has counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests of its kinds and sectors that were not decided before.
+    pub considered: u64,
+    /// Requests that it is for.
+    pub matched: u64,
+    /// How often it acted.
+    pub fired: u64,
 }
 
 /// That a rule acts on a request, with the random numbers for it.
@@ -75,7 +91,7 @@ pub enum Why {
     When(String),
     #[error("it passes over {0} more")]
     Skip(u64),
-    #[error("it takes each {every}th, and this is number {number}")]
+    #[error("it takes one of {every}, and this is number {number}")]
     Every { every: u64, number: u64 },
     #[error("the draw was against it")]
     Probability,
@@ -89,20 +105,63 @@ pub enum Why {
 
 impl Armed {
     pub(super) fn new(id: u64, rule: Rule, since: Duration, disk_seed: u64) -> Self {
-        // Rules of one disk draw differently, and the same again when all is repeated.
-        let text = rule.to_string();
-        let seed = rule
-            .seed
-            .unwrap_or_else(|| Random::at(disk_seed, fnv(text.as_bytes())).draw());
         Self {
             id,
-            rule,
             since,
-            seed,
+            // Nothing else of a rule changes what it draws.
+            seed: rule.seed.unwrap_or(disk_seed),
+            times_armed: 1,
+            ranges: Ranges::of(&rule.at),
+            rule,
             considered: AtomicU64::new(0),
             matched: AtomicU64::new(0),
             fired: AtomicU64::new(0),
+            woken: AtomicBool::new(false),
         }
+    }
+
+    /// The same, armed once more after so many times.
+    pub(super) fn in_place_of(self, times_armed: u64) -> Self {
+        Self {
+            times_armed: times_armed + 1,
+            ..self
+        }
+    }
+
+    /// The same with counters of its own, which begin at `counts`.
+    pub(super) fn counting_from(self, counts: Counts, woken: bool) -> Self {
+        Self {
+            considered: counts.considered.into(),
+            matched: counts.matched.into(),
+            fired: counts.fired.into(),
+            woken: woken.into(),
+            ..self
+        }
+    }
+
+    /// A copy that counts on its own.
+    pub(super) fn copy(&self) -> Self {
+        let copy = Self::new(self.id, self.rule.clone(), self.since, self.seed);
+        copy.counting_from(self.counts(), self.is_woken())
+    }
+
+    /// What it has counted so far.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            considered: self.considered.load(Ordering::SeqCst),
+            matched: self.matched(),
+            fired: self.fired(),
+        }
+    }
+
+    /// Lets it wait no more for the tag of its `when=`.
+    pub(super) fn wake(&self) {
+        self.woken.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was told so.
+    pub(super) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
     }
 
     /// The texts of `rules`, as one line has them; `-` without any.
@@ -112,11 +171,6 @@ impl Armed {
             true => "-".into(),
             false => texts.join("; "),
         }
-    }
-
-    /// How many requests of its kinds and sectors came to it so far, and were not decided before.
-    pub fn considered(&self) -> u64 {
-        self.considered.load(Ordering::SeqCst)
     }
 
     /// How many requests matched so far: the counting selectors choose among them.
@@ -136,8 +190,7 @@ impl Armed {
             return Err(Why::Op(rule.ops.to_string()));
         }
         let end = ask.offset.saturating_add(ask.len);
-        let overlaps = |(start, behind): (u64, u64)| start < end && ask.offset < behind;
-        if !rule.at.is_empty() && !rule.at.iter().any(|at| overlaps(at.bytes())) {
+        if !rule.at.is_empty() && !self.ranges.overlap(ask.offset, end) {
             return Err(Why::At);
         }
         let fits = rule
@@ -202,128 +255,20 @@ impl Armed {
     /// Whether the rule takes the matching request with this number, from 1.
     fn choose(&self, number: u64) -> Result<Random, Why> {
         let rule = &self.rule;
-        let Some(place) = number.checked_sub(rule.skip + 1) else {
-            return Err(Why::Skip(rule.skip + 1 - number));
-        };
-        let place = place + 1;
-        if place % rule.every != 0 {
+        let place = number.saturating_sub(rule.skip);
+        if place == 0 {
+            return Err(Why::Skip((rule.skip - number).saturating_add(1)));
+        }
+        if !place.is_multiple_of(rule.every) {
             return Err(Why::Every {
                 every: rule.every,
                 number: place % rule.every,
             });
         }
-        let mut random = Random::at(self.seed, place / rule.every);
+        let mut random = Random::at(self.seed, number);
         match rule.probability {
             Some(p) if random.unit() >= p.get() => Err(Why::Probability),
             _ => Ok(random),
-        }
-    }
-}
-
-/// What stands before the reason why a rule can never act, in its line of `rules`.
-const NEVER: &str = " never: ";
-
-/// What a line of `ctl/ID/rules` says: a rule, and what it has done. Prints as the line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleState {
-    /// The rule's text.
-    pub rule: String,
-    /// Requests of its kinds and sectors.
-    pub considered: u64,
-    /// Requests that it is for.
-    pub matched: u64,
-    /// How often it acted.
-    pub fired: u64,
-    /// How often it may still act, where that is limited.
-    pub left: Option<u64>,
-    /// How long ago it was armed.
-    pub age: Duration,
-    /// Where its random numbers begin.
-    pub seed: u64,
-    /// Why it can never act, if it cannot.
-    pub never: Option<String>,
-}
-
-impl RuleState {
-    /// The state of `armed` at `now`; `never` says why it can never act, if it cannot.
-    pub fn of(armed: &Armed, now: Duration, never: Option<String>) -> Self {
-        let fired = armed.fired();
-        Self {
-            rule: armed.rule.to_string(),
-            considered: armed.considered(),
-            matched: armed.matched(),
-            fired,
-            left: armed.rule.times.map(|times| times.saturating_sub(fired)),
-            age: now.saturating_sub(armed.since),
-            seed: armed.seed,
-            never,
-        }
-    }
-
-    /// Reads a line.
-    pub fn parse(line: &str) -> Option<Self> {
-        let (line, never) = match line.split_once(NEVER) {
-            Some((line, never)) => (line, Some(never.to_owned())),
-            None => (line, None),
-        };
-        let (rule, counters) = line.split_once(" considered=")?;
-        let mut words = counters.split_whitespace();
-        let considered = words.next()?.parse().ok()?;
-        let mut value = |key: &str| words.next()?.strip_prefix(key);
-        Some(Self {
-            rule: rule.to_owned(),
-            considered,
-            matched: value("matched=")?.parse().ok()?,
-            fired: value("fired=")?.parse().ok()?,
-            left: value("left=")?.parse().ok(),
-            age: parse_duration(value("age=")?)?,
-            seed: value("drawn_from=")?.parse().ok()?,
-            never,
-        })
-    }
-
-    /// Whether `name` is the rule's text, or its tag.
-    pub fn is_called(&self, name: &str) -> bool {
-        let last = self.rule.rsplit(' ').next();
-        self.rule == name || last.and_then(|word| word.strip_prefix("tag=")) == Some(name)
-    }
-
-    /// The rule as it is armed, for a `now` of the caller's choice. None when its text is no rule.
-    pub fn armed(&self, id: u64, now: Duration) -> Option<Armed> {
-        Some(Armed {
-            id,
-            rule: parse_rule(&self.rule, 1).ok()?,
-            since: now.saturating_sub(self.age),
-            seed: self.seed,
-            considered: self.considered.into(),
-            matched: self.matched.into(),
-            fired: self.fired.into(),
-        })
-    }
-}
-
-impl fmt::Display for RuleState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            rule,
-            considered,
-            matched,
-            fired,
-            left,
-            age,
-            seed,
-            never,
-        } = self;
-        let left = left.map_or("-".to_owned(), |left| left.to_string());
-        let age = show_duration(*age);
-        write!(
-            f,
-            "{rule} considered={considered} matched={matched} fired={fired} left={left} age={age} \
-             drawn_from={seed}"
-        )?;
-        match never {
-            Some(never) => write!(f, "{NEVER}{never}"),
-            None => Ok(()),
         }
     }
 }

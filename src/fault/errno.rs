@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use super::grammar::nearest;
+
 /// A Linux error number. Prints as its name where it has one, else as its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
@@ -148,33 +150,63 @@ const ALIASES: [(&str, &str); 3] = [
     ("ENOTSUP", "EOPNOTSUPP"),
 ];
 
-/// The largest number that the kernel takes for an error.
-const LARGEST: i32 = 4095;
+/// Why a disk cannot answer with an error that somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadErrno {
+    /// No such name, or a number that the kernel does not carry.
+    #[error(
+        "is not a known errno{0} (valid: a number from 1 to {largest}, or a name of errno(3): EIO, \
+         ENOSPC, ENXIO, ETIMEDOUT, EOPNOTSUPP, ENOMEM, EREMOTEIO, ENODATA, EILSEQ, ...)",
+        largest = Errno::LARGEST
+    )]
+    Unknown(String),
+    /// ENOSYS: the kernel would never send such a request again, for no disk of the mount.
+    #[error(
+        "tells the kernel that this file system never serves such requests, and it sends no more \
+         for any disk: write EOPNOTSUPP, a disk's own answer to what it does not know"
+    )]
+    Protocol,
+}
 
 impl Errno {
+    /// The largest number that the kernel takes from a FUSE server (fs/fuse/dev.c). It rejects an
+    /// answer with a larger one, and its client would wait for ever.
+    pub const LARGEST: i32 = 511;
+
     /// Input/output error: what a disk reports when it cannot do what it was asked.
     pub const EIO: Self = Self(libc::EIO);
+    /// What a host reports that has no memory left.
+    pub const ENOMEM: Self = Self(libc::ENOMEM);
 
     /// The number that `error` carries; EIO when it carries none.
     pub fn of(error: &io::Error) -> Self {
         Self(error.raw_os_error().unwrap_or(libc::EIO))
     }
 
-    /// The error called `text`: a name such as `ENOSPC`, or a number from 1 to 4095.
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Ok(number) = text.parse() {
-            return (1..=LARGEST).contains(&number).then_some(Self(number));
+    /// The error called `text`: a name such as `ENOSPC`, or a number. Only what a disk can answer.
+    pub fn parse(text: &str) -> Result<Self, BadErrno> {
+        let number = match text.parse() {
+            Ok(number) => Some(number).filter(|number| (1..=Self::LARGEST).contains(number)),
+            Err(_) => number_of(text),
+        };
+        match number {
+            Some(libc::ENOSYS) => Err(BadErrno::Protocol),
+            Some(number) => Ok(Self(number)),
+            None => Err(BadErrno::Unknown(nearest(text, Self::names()))),
         }
-        let alias = ALIASES.iter().find(|(name, _)| *name == text);
-        let text = alias.map_or(text, |(_, name)| name);
-        let found = NAMES.iter().find(|(name, _)| *name == text)?;
-        Some(Self(found.1))
     }
 
     /// Every name, for messages that offer the nearest one.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(name, _)| *name)
     }
+}
+
+fn number_of(name: &str) -> Option<i32> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    let name = alias.map_or(name, |(_, name)| name);
+    let found = NAMES.iter().find(|(known, _)| *known == name)?;
+    Some(found.1)
 }
 
 impl From<Errno> for io::Error {
@@ -198,19 +230,32 @@ mod tests {
 
     #[test]
     fn names_numbers_and_second_names_are_known() {
-        assert_eq!(Errno::parse("EIO"), Some(Errno(libc::EIO)));
-        assert_eq!(Errno::parse("28"), Some(Errno(libc::ENOSPC)));
-        assert_eq!(Errno::parse("EWOULDBLOCK"), Some(Errno(libc::EAGAIN)));
-        assert_eq!(Errno(4000).to_string(), "4000");
-        for bad in ["eio", "0", "4096", "-5", ""] {
-            assert_eq!(Errno::parse(bad), None, "{bad}");
+        assert_eq!(Errno::parse("EIO"), Ok(Errno(libc::EIO)));
+        assert_eq!(Errno::parse("28"), Ok(Errno(libc::ENOSPC)));
+        assert_eq!(Errno::parse("EWOULDBLOCK"), Ok(Errno(libc::EAGAIN)));
+        assert_eq!(Errno(400).to_string(), "400");
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_carry_is_refused_with_the_range() {
+        for bad in ["eio", "0", "512", "4095", "-5", "99999999999", ""] {
+            let error = Errno::parse(bad).unwrap_err().to_string();
+            assert!(error.contains("a number from 1 to 511, or a name"), "{bad}");
+        }
+        assert_eq!(Errno::parse("511"), Ok(Errno(511)));
+    }
+
+    #[test]
+    fn enosys_is_refused_by_name_and_number() {
+        for text in ["ENOSYS", "38"] {
+            assert_eq!(Errno::parse(text), Err(BadErrno::Protocol));
         }
     }
 
     #[test]
     fn every_name_is_the_one_of_its_number() {
         for (name, number) in NAMES {
-            assert_eq!(Errno::parse(name), Some(Errno(*number)));
+            assert_eq!(number_of(name), Some(*number));
             assert_eq!(Errno(*number).to_string(), *name);
         }
     }

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::{
-    Action, Errno, HANG_MAX, How, Mode, Op, Ops, Probability, Rule, Sectors, SizeRange, Then,
+    Action, BadErrno, Errno, HANG_MAX, How, Mode, Op, Ops, Probability, Rule, Sectors, SizeRange,
+    Then,
 };
 use crate::duration::parse_duration;
 use crate::size::parse_size;
@@ -61,6 +62,17 @@ fn action_keys(action: &str) -> &'static [&'static str] {
     }
 }
 
+/// The largest count of requests that a selector takes.
+const MOST_REQUESTS: u64 = 1_000_000_000_000_000;
+/// A file has at most 2^63 - 1 bytes, and so a disk fewer sectors than this.
+const SECTORS_END: u64 = 1 << 54;
+/// The longest time in a rule: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+const REQUESTS: &str = "a number of requests, up to 10^15";
+const FROM_ONE: &str = "a number from 1 to 10^15";
+const SECTOR_COUNT: &str = "a number of sectors below 2^54";
+
 /// What a rule may begin with.
 fn first_words() -> String {
     format!("{}, {}", Mode::list(), Action::NAMES.join(", "))
@@ -86,61 +98,62 @@ fn parse_edit(text: &str, number: usize) -> Result<Edit, GrammarError> {
     };
     let line = Line::new(rest, number, text[..indent].chars().count() + 1);
     match line.words.as_slice() {
-        [] => Err(line.error(
-            0,
-            "`!` wants the rule or the tag to remove, as in `!slow`".into(),
-        )),
-        [(_, word)] if is_tag(word) && Mode::named(word).is_none() => {
+        [] => {
+            Err(line.error_at_end("`!` wants the rule or the tag to remove, as in `!slow`".into()))
+        }
+        [word] if is_tag(word) && Mode::named(word).is_none() => {
             Ok(Edit::RemoveTag((*word).to_owned()))
         }
         _ => line.rule().map(Edit::Remove),
     }
 }
 
-/// The words of a line, each with its column.
+/// The words of a line.
 struct Line<'a> {
     number: usize,
-    end: usize,
-    words: Vec<(usize, &'a str)>,
+    text: &'a str,
+    /// Characters that stand before `text`.
+    offset: usize,
+    words: Vec<&'a str>,
 }
 
 /// A `key=value` word.
 #[derive(Clone, Copy)]
 struct Pair<'a> {
-    column: usize,
     key: &'a str,
     value: &'a str,
 }
 
 impl<'a> Line<'a> {
     fn new(text: &'a str, number: usize, offset: usize) -> Self {
-        let column = |word: &str| {
-            // How far into the line the word begins, in characters.
-            let bytes = word.as_ptr() as usize - text.as_ptr() as usize;
-            offset + text[..bytes].chars().count() + 1
-        };
+        let words = text.split_whitespace().collect();
         Self {
             number,
-            end: offset + text.chars().count() + 1,
-            words: text
-                .split_whitespace()
-                .map(|word| (column(word), word))
-                .collect(),
+            text,
+            offset,
+            words,
         }
     }
 
-    /// An error at `column`, or at the line's end if that is 0.
-    fn error(&self, column: usize, what: String) -> GrammarError {
+    /// An error at `word`, a part of the line.
+    fn error(&self, word: &str, what: String) -> GrammarError {
+        let bytes = word.as_ptr() as usize - self.text.as_ptr() as usize;
         GrammarError::At {
             line: self.number,
-            column: if column == 0 { self.end } else { column },
+            column: self.offset + self.text[..bytes].chars().count() + 1,
             what,
         }
     }
 
+    /// An error at the end of the line.
+    fn error_at_end(&self, what: String) -> GrammarError {
+        self.error(&self.text[self.text.len()..], what)
+    }
+
     fn rule(&self) -> Result<Rule, GrammarError> {
-        let Some((&(column, first), rest)) = self.words.split_first() else {
-            return Err(self.error(0, format!("a rule is missing (valid: {})", first_words())));
+        let Some((&first, rest)) = self.words.split_first() else {
+            let what = format!("a rule is missing (valid: {})", first_words());
+            return Err(self.error_at_end(what));
         };
         let pairs = self.pairs(rest)?;
         let mode = Mode::named(first);
@@ -152,7 +165,7 @@ impl<'a> Line<'a> {
                 nearest(first, known),
                 first_words()
             );
-            return Err(self.error(column, what));
+            return Err(self.error(first, what));
         }
         // A mode says what its action would be told.
         let own = if mode.is_some() {
@@ -172,10 +185,10 @@ impl<'a> Line<'a> {
         Ok(rule)
     }
 
-    fn pairs(&self, words: &[(usize, &'a str)]) -> Result<Vec<Pair<'a>>, GrammarError> {
-        let pair = |&(column, word): &(usize, &'a str)| match word.split_once('=') {
-            Some((key, value)) => Ok(Pair { column, key, value }),
-            None => Err(self.error(column, format!("`{}` is no key=value", readable(word)))),
+    fn pairs(&self, words: &[&'a str]) -> Result<Vec<Pair<'a>>, GrammarError> {
+        let pair = |word: &&'a str| match word.split_once('=') {
+            Some((key, value)) => Ok(Pair { key, value }),
+            None => Err(self.error(word, format!("`{}` is no key=value", readable(word)))),
         };
         words.iter().map(pair).collect()
     }
@@ -196,10 +209,10 @@ impl<'a> Line<'a> {
                     nearest(pair.key, known()),
                     valid.join(", ")
                 );
-                return Err(self.error(pair.column, what));
+                return Err(self.error(pair.key, what));
             }
             if pairs[..at].iter().any(|other| other.key == pair.key) {
-                return Err(self.error(pair.column, format!("`{}` stands twice", pair.key)));
+                return Err(self.error(pair.key, format!("`{}` stands twice", pair.key)));
             }
         }
         Ok(())
@@ -208,7 +221,8 @@ impl<'a> Line<'a> {
     fn action(&self, name: &str, pairs: &[Pair<'_>]) -> Result<Action, GrammarError> {
         let find = |key: &str| pairs.iter().copied().find(|pair| pair.key == key);
         let wanted = |key: &str, example: &str| {
-            let missing = || self.error(0, format!("`{name}` wants {key}=, as in {key}={example}"));
+            let missing =
+                || self.error_at_end(format!("`{name}` wants {key}=, as in {key}={example}"));
             find(key).ok_or_else(missing)
         };
         let then = || match find("then") {
@@ -217,7 +231,10 @@ impl<'a> Line<'a> {
             None => Ok(None),
         };
         Ok(match name {
-            "error" => Action::Error(self.errno(wanted("errno", "EIO")?)?),
+            "error" => {
+                let errno = find("errno").map(|pair| self.errno(pair));
+                Action::Error(errno.transpose()?.unwrap_or(Errno::EIO))
+            }
             "delay" => {
                 let by = wanted("by", "50ms")?;
                 let (min, max) = by.value.split_once("..").unwrap_or((by.value, by.value));
@@ -235,14 +252,15 @@ impl<'a> Line<'a> {
             "corrupt" => self.corrupt(wanted("how", "flip")?, find("bits"), find("byte"))?,
             "lose" => Action::Lose,
             "tear" => {
-                let keep = self.number(wanted("keep", "1")?, "a number of sectors")?;
+                let keep = self.count(wanted("keep", "1")?, SECTORS_END, SECTOR_COUNT)?;
                 Action::Tear(keep, then()?.unwrap_or(Then::Ok))
             }
             "misdirect" => {
                 let by = wanted("by", "+8")?;
                 let signed = by.value.starts_with(['+', '-']);
-                let sectors = by.value.parse().ok().filter(|by: &i64| signed && *by != 0);
-                let what = "a number of sectors with its sign, as in +8 or -8";
+                let is_near = |by: &i64| *by != 0 && by.unsigned_abs() < SECTORS_END;
+                let sectors = by.value.parse().ok().filter(|by| signed && is_near(by));
+                let what = "a number of sectors with its sign, as in +8 or -8, below 2^54";
                 Action::Misdirect(sectors.ok_or_else(|| self.bad(by, what))?)
             }
             _ => Action::Stale,
@@ -259,7 +277,7 @@ impl<'a> Line<'a> {
         let mut strays = strays.filter(|(_, word)| how.value != *word);
         if let Some((pair, word)) = strays.find_map(|(pair, word)| Some((pair?, word))) {
             let what = format!("`{}` belongs to how={word}", pair.key);
-            return Err(self.error(pair.column, what));
+            return Err(self.error(pair.key, what));
         }
         Ok(Action::Corrupt(match how.value {
             "flip" => {
@@ -275,7 +293,7 @@ impl<'a> Line<'a> {
             "fill" => {
                 let what = "a byte from 0 to 255, as in byte=0xff";
                 let byte =
-                    byte.ok_or_else(|| self.error(0, format!("how=fill wants byte=: {what}")))?;
+                    byte.ok_or_else(|| self.error_at_end(format!("how=fill wants byte=: {what}")))?;
                 How::Fill(self.small(byte, 0..=255, what)? as u8)
             }
             _ => return Err(self.bad(how, "one of flip, zero, random, fill")),
@@ -286,7 +304,7 @@ impl<'a> Line<'a> {
         match pair.key {
             "op" => rule.ops = self.ops(rule, pair)?,
             "at" => {
-                let what = "sectors as START+COUNT, with commas between ranges, as in at=2048+8";
+                let what = "sectors below 2^54 as START+COUNT, with commas between ranges, as in at=2048+8";
                 let ranges = pair.value.split(',').map(sectors);
                 let ranges: Option<_> = ranges.collect();
                 rule.at = ranges.ok_or_else(|| self.bad(pair, what))?;
@@ -297,15 +315,15 @@ impl<'a> Line<'a> {
             }
             "from" if pair.value == "guest" => rule.from_guest = true,
             "from" => return Err(self.bad(pair, "`guest`, the only one that can be told apart")),
-            "skip" => rule.skip = self.number(pair, "a number of requests")?,
+            "skip" => rule.skip = self.count(pair, MOST_REQUESTS, REQUESTS)?,
             "every" => {
-                rule.every = self.number(pair, "a number from 1 on")?;
+                rule.every = self.count(pair, MOST_REQUESTS, FROM_ONE)?;
                 if rule.every == 0 {
-                    return Err(self.bad(pair, "a number from 1 on"));
+                    return Err(self.bad(pair, FROM_ONE));
                 }
             }
-            "times" => rule.times = Some(self.number(pair, "a number of requests")?),
-            "seed" => rule.seed = Some(self.number(pair, "a whole number")?),
+            "times" => rule.times = Some(self.count(pair, MOST_REQUESTS, REQUESTS)?),
+            "seed" => rule.seed = Some(self.count(pair, u64::MAX, "a whole number below 2^64")?),
             "p" => {
                 let value = pair.value.parse().ok().and_then(Probability::new);
                 rule.probability =
@@ -335,7 +353,7 @@ impl<'a> Line<'a> {
                 rule.cycle = Some(cycle);
             }
             (Some(one), None) | (None, Some(one)) => {
-                return Err(self.error(one.column, "up= and down= come together".into()));
+                return Err(self.error(one.key, "up= and down= come together".into()));
             }
         }
         Ok(())
@@ -354,31 +372,31 @@ impl<'a> Line<'a> {
         if !senseless.is_empty() {
             let action = rule.action.name();
             let what = format!("`{action}` can do nothing to {senseless} (valid: op={possible})");
-            return Err(self.error(pair.column, what));
+            return Err(self.error(pair.key, what));
         }
         Ok(ops)
     }
 
     fn errno(&self, pair: Pair<'_>) -> Result<Errno, GrammarError> {
-        Errno::parse(pair.value).ok_or_else(|| {
-            let near = nearest(pair.value, Errno::names());
-            let what = format!(
-                "`{}={}` is no error{near} (valid: a name such as EIO or ENOSPC, or a number{})",
-                pair.key,
-                readable(pair.value),
-                if pair.key == "then" { ", or ok" } else { "" }
-            );
-            self.error(pair.column, what)
+        Errno::parse(pair.value).map_err(|why| {
+            let or_ok = match why {
+                BadErrno::Unknown(_) if pair.key == "then" => "; or ok",
+                _ => "",
+            };
+            let what = format!("`{}={}` {why}{or_ok}", pair.key, readable(pair.value));
+            self.error(pair.key, what)
         })
     }
 
     fn duration(&self, pair: Pair<'_>, value: &str) -> Result<Duration, GrammarError> {
-        let what = "a time with its unit, as in 200us, 50ms, 1.5s, 2m or 1h";
-        parse_duration(value).ok_or_else(|| self.bad(pair, what))
+        let what = "a time with its unit, as in 200us, 50ms, 1.5s, 2m or 1h, up to a year";
+        let duration = parse_duration(value).filter(|duration| *duration <= LONGEST);
+        duration.ok_or_else(|| self.bad(pair, what))
     }
 
-    fn number(&self, pair: Pair<'_>, what: &str) -> Result<u64, GrammarError> {
-        pair.value.parse().map_err(|_| self.bad(pair, what))
+    fn count(&self, pair: Pair<'_>, most: u64, what: &str) -> Result<u64, GrammarError> {
+        let number = pair.value.parse().ok().filter(|number| *number <= most);
+        number.ok_or_else(|| self.bad(pair, what))
     }
 
     fn small(
@@ -405,7 +423,7 @@ impl<'a> Line<'a> {
 
     fn bad(&self, pair: Pair<'_>, wanted: &str) -> GrammarError {
         let what = format!("`{}={}` wants {wanted}", pair.key, readable(pair.value));
-        self.error(pair.column, what)
+        self.error(pair.key, what)
     }
 }
 
@@ -418,7 +436,8 @@ fn is_tag(word: &str) -> bool {
 fn sectors(text: &str) -> Option<Sectors> {
     let (start, count) = text.split_once('+')?;
     let (start, count) = (start.parse().ok()?, count.parse().ok()?);
-    (count > 0).then_some(Sectors { start, count })
+    let end = u64::checked_add(start, count)?;
+    (count > 0 && end <= SECTORS_END).then_some(Sectors { start, count })
 }
 
 fn size_range(text: &str) -> Option<SizeRange> {
@@ -435,7 +454,10 @@ fn size_range(text: &str) -> Option<SizeRange> {
 }
 
 /// `; did you mean ...?`, if one of `known` is near.
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    if word.len() > 40 {
+        return String::new();
+    }
     let distance =
         |known: &str| strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase());
     let best = known.map(|known| (distance(known), known)).min();
@@ -445,6 +467,16 @@ fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// The sentence that offers a mode or an action for what was misspelt; none when nothing is near.
+pub fn nearest_first_word(text: &str) -> Option<String> {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let near = nearest(
+        first,
+        Mode::ALL.map(Mode::name).into_iter().chain(Action::NAMES),
+    );
+    Some(near).filter(|near| !near.is_empty())
 }
 
 /// Cuts and escapes user input so that a message stays one short line.

@@ -50,16 +50,16 @@ impl Index {
                 let of_op = &mut index.0[op as usize];
                 if armed.rule.at.is_empty() {
                     of_op.anywhere.push(rule);
+                    continue;
                 }
-                of_op.ranges.extend(armed.rule.at.iter().map(|at| {
-                    let (start, end) = at.bytes();
-                    Range {
+                of_op
+                    .ranges
+                    .extend(armed.ranges.iter().map(|(start, end)| Range {
                         start,
                         end,
                         furthest: end,
                         rule,
-                    }
-                }));
+                    }));
             }
         }
         for of_op in &mut index.0 {

@@ -5,25 +5,31 @@
 
 mod action;
 mod armed;
+mod edit;
 mod errno;
+mod explain;
 mod grammar;
 mod index;
 mod mode;
 mod never;
 mod op;
 mod random;
+mod ranges;
 mod rule;
 mod set;
+mod state;
 #[cfg(test)]
 mod tests;
 
 pub use action::{Action, HANG_MAX, How, Then};
-pub use armed::{Armed, Ask, Fired, RuleState, Why};
-pub use errno::Errno;
-pub use grammar::{Edit, GrammarError, parse_edits, parse_rule};
+pub use armed::{Armed, Ask, Counts, Fired, Why};
+pub use errno::{BadErrno, Errno};
+pub use grammar::{Edit, GrammarError, nearest_first_word, parse_edits, parse_rule};
 pub use mode::{Mode, SLOW_FAULT_MS};
-pub use never::DiskKind;
+pub use never::{DiskKind, Remark};
 pub use op::{Op, Ops};
 pub use random::{Random, fnv};
+pub use ranges::Ranges;
 pub use rule::{Probability, Rule, Sectors, SizeRange, Spelling};
 pub use set::{Arming, Decision, FaultSet, NoSuchTag, Outcome, Seen, Wait};
+pub use state::{RuleName, RuleState};

@@ -139,6 +139,15 @@ impl Rule {
         }
     }
 
+    /// How it may print: as an action, and with the name of a mode where there is one.
+    pub(super) fn spellings(mut self) -> Vec<String> {
+        let mut print = |as_mode| {
+            self.spelling = Spelling { as_mode };
+            self.to_string()
+        };
+        vec![print(false), print(true)]
+    }
+
     /// `key=value` for all that the action says; empty where a mode says it.
     fn action_words(&self) -> Vec<String> {
         let then = |then: &Then| match then {

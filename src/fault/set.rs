@@ -2,11 +2,12 @@
 //!
 //! Times are counted from a moment of the caller's choice, the same for all calls.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::index::Index;
-use super::{Action, Armed, Ask, Edit, Errno, Fired, Rule, Then, Why};
+use super::{Action, Armed, Ask, Errno, Fired, Rule, Then, Why};
 
 /// The rules that are armed, in the order in which they were armed.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,9 @@ pub struct FaultSet {
     index: Index,
     /// There is one for the requests of guests alone.
     tells_guests_apart: bool,
+    ids: HashSet<u64>,
+    /// Places by tag.
+    tags: HashMap<String, Vec<usize>>,
 }
 
 /// What arming takes from the disk.
@@ -39,8 +43,8 @@ pub struct NoSuchTag(pub String);
 pub struct Seen {
     /// The request is a sector call of a test: rules for guests alone pass it by.
     pub of_test: bool,
-    considered: Vec<u64>,
-    matched: Vec<u64>,
+    considered: HashSet<u64>,
+    matched: HashSet<u64>,
 }
 
 /// Why a request has to wait, and for how long.
@@ -87,11 +91,29 @@ pub enum Decision {
 impl FaultSet {
     /// The set of these rules, in this order.
     pub fn of(armed: Vec<Arc<Armed>>) -> Self {
+        let mut tags: HashMap<String, Vec<usize>> = HashMap::new();
+        for (place, armed) in armed.iter().enumerate() {
+            if let Some(tag) = &armed.rule.tag {
+                tags.entry(tag.clone()).or_default().push(place);
+            }
+        }
         Self {
             index: Index::of(&armed),
             tells_guests_apart: armed.iter().any(|armed| armed.rule.from_guest),
+            ids: armed.iter().map(|armed| armed.id).collect(),
+            tags,
             armed,
         }
+    }
+
+    /// Whether the rule with this id is armed.
+    pub fn has(&self, id: u64) -> bool {
+        self.ids.contains(&id)
+    }
+
+    /// Whether a rule has this tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.contains_key(tag)
     }
 
     /// The armed rules, oldest first.
@@ -119,68 +141,62 @@ impl FaultSet {
         self.index.has(ask)
     }
 
-    /// The set after `edits`, in order. Arming what is armed already keeps its place; its time and
-    /// its counters begin anew.
-    pub fn edited(&self, edits: &[Edit], arming: Arming) -> Result<Self, NoSuchTag> {
-        let mut armed = self.armed.clone();
-        let mut id = arming.first_id;
-        for edit in edits {
-            match edit {
-                Edit::Add(rule) => {
-                    let new = Armed::new(id, rule.clone(), arming.now, arming.seed);
-                    id += 1;
-                    match armed.iter_mut().find(|armed| armed.rule == *rule) {
-                        Some(again) => *again = Arc::new(new),
-                        None => armed.push(Arc::new(new)),
-                    }
-                }
-                Edit::Remove(rule) => armed.retain(|armed| armed.rule != *rule),
-                Edit::RemoveTag(tag) => {
-                    let before = armed.len();
-                    armed.retain(|armed| armed.rule.tag.as_ref() != Some(tag));
-                    if armed.len() == before {
-                        return Err(NoSuchTag(tag.clone()));
-                    }
-                }
-            }
-        }
-        Ok(Self::of(armed))
+    /// Why a request has to wait at `now`, if it has to: all delays together, and once they are over
+    /// one hang after the other.
+    pub fn wait(&self, ask: Ask, now: Duration, seen: &mut Seen) -> Option<Wait> {
+        let candidates = self.candidates(ask);
+        let delay = self.delay(&candidates, ask, now, seen);
+        delay.or_else(|| self.hang(&candidates, ask, now, seen))
     }
 
-    /// Why a request has to wait at `now`, if it has to: all delays together, or else one hang.
-    pub fn wait(&self, ask: Ask, now: Duration, seen: &mut Seen) -> Option<Wait> {
+    fn delay(
+        &self,
+        candidates: &[&Arc<Armed>],
+        ask: Ask,
+        now: Duration,
+        seen: &mut Seen,
+    ) -> Option<Wait> {
         let mut delay: Option<Wait> = None;
-        for armed in self.candidates(ask) {
-            match armed.rule.action {
-                Action::Delay(min, max) => {
-                    let Ok(mut fired) = self.fire(armed, ask, now, seen) else {
-                        continue;
-                    };
-                    let spread = (max - min).as_nanos() as u64;
-                    let more = fired.random.below(spread.saturating_add(1));
-                    let wait = delay.get_or_insert(Wait {
-                        time: Duration::ZERO,
-                        then: Then::Ok,
-                        is_hang: false,
-                        rules: Vec::new(),
-                    });
-                    wait.time += min + Duration::from_nanos(more);
-                    wait.rules.push(Arc::clone(armed));
-                }
-                // It is looked at again after the delay.
-                Action::Hang(..) if delay.is_some() => {}
-                Action::Hang(max, then) if self.fire(armed, ask, now, seen).is_ok() => {
-                    return Some(Wait {
-                        time: max,
-                        then,
-                        is_hang: true,
-                        rules: vec![Arc::clone(armed)],
-                    });
-                }
-                _ => {}
-            }
+        for armed in candidates {
+            let Action::Delay(min, max) = armed.rule.action else {
+                continue;
+            };
+            let Ok(mut fired) = self.fire(armed, ask, now, seen) else {
+                continue;
+            };
+            let spread = (max - min).as_nanos() as u64;
+            let more = fired.random.below(spread.saturating_add(1));
+            let wait = delay.get_or_insert(Wait {
+                time: Duration::ZERO,
+                then: Then::Ok,
+                is_hang: false,
+                rules: Vec::new(),
+            });
+            wait.time += min + Duration::from_nanos(more);
+            wait.rules.push(Arc::clone(armed));
         }
         delay
+    }
+
+    fn hang(
+        &self,
+        candidates: &[&Arc<Armed>],
+        ask: Ask,
+        now: Duration,
+        seen: &mut Seen,
+    ) -> Option<Wait> {
+        candidates.iter().find_map(|armed| {
+            let Action::Hang(max, then) = armed.rule.action else {
+                return None;
+            };
+            self.fire(armed, ask, now, seen).ok()?;
+            Some(Wait {
+                time: max,
+                then,
+                is_hang: true,
+                rules: vec![Arc::clone(armed)],
+            })
+        })
     }
 
     /// What happens at `now` to a request that is about to be served. The first rule that decides
@@ -231,55 +247,13 @@ impl FaultSet {
             })
     }
 
-    /// What would become of a request at `now`: every rule with why it would not act, if it would
-    /// not. Counts nothing.
-    pub fn explain(&self, ask: Ask, now: Duration) -> Vec<(Arc<Armed>, Result<(), Why>)> {
-        let verdict = |armed: &Armed| {
-            armed.matches(ask, now, self.has_fired(armed.rule.when.as_deref()))?;
-            armed.would_count()
+    /// Whether the rule waits for no tag, or for one that a rule has that has fired.
+    pub(super) fn is_awake(&self, armed: &Armed) -> bool {
+        let Some(tag) = &armed.rule.when else {
+            return true;
         };
-        let mut decided: Option<(String, bool)> = None;
-        // Deciders first: an error or a loss leaves nothing to change.
-        let mut answers: Vec<_> = self
-            .armed
-            .iter()
-            .map(|armed| (Arc::clone(armed), Ok(())))
-            .collect();
-        for (armed, answer) in &mut answers {
-            let Some(decision) = decision_of(&armed.rule.action) else {
-                continue;
-            };
-            let own = verdict(armed);
-            *answer = match &decided {
-                Some((by, _)) if own.is_ok() => Err(Why::Decided(by.clone())),
-                _ => own.clone(),
-            };
-            if answer.is_ok() {
-                let undone = !matches!(decision, Decision::Tear(..));
-                decided = Some((armed.rule.to_string(), undone));
-            }
-        }
-        for (armed, answer) in &mut answers {
-            if decision_of(&armed.rule.action).is_some() {
-                continue;
-            }
-            let changes = is_change(&armed.rule.action);
-            *answer = match &decided {
-                Some((by, true)) if changes => verdict(armed).and(Err(Why::Decided(by.clone()))),
-                _ => verdict(armed),
-            };
-        }
-        answers
-    }
-
-    /// Whether a rule with this tag has fired; true without a tag.
-    fn has_fired(&self, tag: Option<&str>) -> bool {
-        let Some(tag) = tag else { return true };
-        let tagged = |armed: &&Arc<Armed>| armed.rule.tag.as_deref() == Some(tag);
-        self.armed
-            .iter()
-            .filter(tagged)
-            .any(|armed| armed.fired() > 0)
+        let mut tagged = self.tags.get(tag).into_iter().flatten();
+        armed.is_woken() || tagged.any(|place| self.armed[*place].fired() > 0)
     }
 
     fn fire(&self, armed: &Armed, ask: Ask, now: Duration, seen: &mut Seen) -> Result<Fired, Why> {
@@ -289,12 +263,11 @@ impl FaultSet {
         if armed.rule.from_guest && seen.of_test {
             return Err(Why::NotFromGuest);
         }
-        if !seen.considered.contains(&armed.id) {
-            seen.considered.push(armed.id);
+        if seen.considered.insert(armed.id) {
             armed.consider();
         }
-        armed.matches(ask, now, self.has_fired(armed.rule.when.as_deref()))?;
-        seen.matched.push(armed.id);
+        armed.matches(ask, now, self.is_awake(armed))?;
+        seen.matched.insert(armed.id);
         armed.count()
     }
 

@@ -156,7 +156,7 @@ fn the_first_rule_that_decides_decides_and_the_others_do_not_count() {
 
 #[test]
 fn delays_add_up_and_a_hang_comes_after_them() {
-    let set = set(&["slow", "hang op=read max=5s then=ok", "delay by=10ms..20ms"]);
+    let set = set(&["hang op=read max=5s then=ok", "slow", "delay by=10ms..20ms"]);
     let mut seen = Seen::default();
     let ask = ask(Op::Read, 0, 1);
     let delay = set.wait(ask, NOW, &mut seen).unwrap();
@@ -232,6 +232,217 @@ fn a_rule_prints_as_it_was_written_and_its_other_spelling_is_equal() {
 }
 
 #[test]
+fn an_error_without_a_number_is_eio() {
+    assert_eq!(parse_rule("error op=read", 1), parse_rule("eio_read", 1));
+}
+
+#[test]
+fn each_number_and_name_is_armed_or_refused_for_each_operation_and_as_an_end() {
+    let is_armed = |errno: &str, rule: &str| parse_rule(&format!("{rule}{errno}"), 1).is_ok();
+    let mut errnos: Vec<_> = (0..=600).map(|n| (n.to_string(), n)).collect();
+    errnos.extend(Errno::names().map(|name| (name.to_owned(), 1)));
+    for (errno, number) in errnos {
+        let expected = (1..=511).contains(&number) && errno != "38" && errno != "ENOSYS";
+        for op in Op::ALL {
+            assert_eq!(is_armed(&errno, &format!("error op={op} errno=")), expected);
+            assert_eq!(is_armed(&errno, &format!("hang op={op} then=")), expected);
+        }
+        assert_eq!(is_armed(&errno, "tear keep=1 then="), expected, "{errno}");
+    }
+}
+
+#[test]
+fn the_largest_counts_pass_over_what_they_say() {
+    let set = set(&[
+        "eio_read skip=1000000000000000",
+        "eio_write every=1000000000000000",
+    ]);
+    assert!(failing(&set, 100).is_empty());
+    assert_eq!(decide(&set, ask(Op::Write, 0, 1)), None);
+    // Past what the grammar lets in, too.
+    let rule = Rule {
+        skip: u64::MAX,
+        ..Mode::EioRead.rule()
+    };
+    let set = FaultSet::default().edited(&[Edit::Add(rule)], Arming::default());
+    assert!(failing(&set.unwrap(), 100).is_empty());
+}
+
+#[test]
+fn what_is_drawn_depends_on_the_seed_and_the_number_of_the_request_alone() {
+    let alone = failing(&set(&["eio_read p=0.3 seed=7"]), 1000);
+    for same in [
+        "eio_read p=0.3",
+        "eio_read p=0.3 tag=a",
+        "eio_read p=0.3 times=100000",
+        "error op=read,write errno=EIO p=0.3 at=0+8",
+    ] {
+        assert_eq!(
+            failing(&set(&[same]), 1000),
+            alone,
+            "{same}: the set's seed is 7"
+        );
+    }
+    let behind = |n: &&u64| **n > 500;
+    let skipped = failing(&set(&["eio_read p=0.3 skip=500"]), 1000);
+    assert_eq!(
+        skipped.iter().collect::<Vec<_>>(),
+        alone.iter().filter(behind).collect::<Vec<_>>()
+    );
+    assert_ne!(failing(&set(&["eio_read p=0.3 seed=8"]), 1000), alone);
+    assert_eq!(failing(&set(&["eio_read p=0.3 times=5"]), 1000), alone[..5]);
+}
+
+#[test]
+fn a_hang_comes_after_the_delays_wherever_they_stand() {
+    let set = set(&[
+        "hang op=read tag=h",
+        "delay op=read by=400ms",
+        "delay by=1s when=h",
+    ]);
+    let (mut seen, ask) = (Seen::default(), ask(Op::Read, 0, 1));
+    let mut next = || {
+        set.wait(ask, NOW, &mut seen)
+            .map(|wait| (wait.is_hang, wait.time.as_millis()))
+    };
+    let waits = std::array::from_fn(|_| next());
+    // The last one waited for the hang to fire.
+    assert_eq!(
+        waits,
+        [
+            Some((false, 400)),
+            Some((true, 60_000)),
+            Some((false, 1000)),
+            None
+        ]
+    );
+}
+
+#[test]
+fn a_rule_that_waited_for_another_waits_no_more_when_that_one_has_fired_and_is_removed() {
+    let armed = set(&["error op=write errno=EIO tag=a", "eio_read when=a"]);
+    let remove = |set: &FaultSet| {
+        let edits = parse_edits(b"!a").unwrap();
+        set.edited(&edits, Arming::default()).unwrap()
+    };
+    assert_eq!(decide(&remove(&armed), ask(Op::Read, 0, 1)), None);
+    assert_eq!(decide(&armed, ask(Op::Write, 0, 1)), EIO);
+    let removed = remove(&armed);
+    assert_eq!(decide(&removed, ask(Op::Read, 0, 1)), EIO);
+    let states = removed
+        .armed()
+        .iter()
+        .map(|armed| RuleState::of(armed, NOW, None));
+    let states: Vec<_> = states
+        .map(|state| RuleState::parse(&state.to_string()).unwrap())
+        .collect();
+    let copies = states
+        .iter()
+        .filter_map(|state| state.armed(1, NOW).map(std::sync::Arc::new));
+    let copy = FaultSet::of(copies.collect());
+    assert_eq!(
+        decide(&copy, ask(Op::Read, 0, 1)),
+        EIO,
+        "as it is shown, too"
+    );
+}
+
+#[test]
+fn a_rule_is_known_by_whatever_parses_to_it_and_by_its_tag() {
+    let set = set(&["error op=read errno=EIO tag=a times=2", "eio_write skip=1"]);
+    let states: Vec<_> = set
+        .armed()
+        .iter()
+        .map(|armed| RuleState::of(armed, NOW, None))
+        .collect();
+    let called = |name: &str| {
+        let name = RuleName::new(name);
+        states
+            .iter()
+            .map(|state| state.is_called(&name))
+            .collect::<Vec<_>>()
+    };
+    for first in [
+        "a",
+        "eio_read times=2 tag=a",
+        "error tag=a  errno=5 op=read times=2",
+    ] {
+        assert_eq!(called(first), [true, false], "{first}");
+    }
+    assert_eq!(called("error skip=1 op=zero,write"), [false, true]);
+    assert_eq!(called("eio_read times=2"), [false, false]);
+    assert_eq!(called("eio_write"), [false, false]);
+}
+
+fn remarks(rules: &[&str]) -> Vec<String> {
+    let kind = DiskKind {
+        size: 1 << 20,
+        read_only: false,
+        longest: 1 << 20,
+    };
+    let remarks = set(rules).remarks(kind).into_iter();
+    let texts = remarks.map(|remark| match remark {
+        Some(Remark::Never(why)) => format!("never: {why}"),
+        Some(Remark::Note(note)) => format!("note: {note}"),
+        None => String::new(),
+    });
+    texts.collect()
+}
+
+#[test]
+fn never_is_said_of_what_can_never_act_and_of_nothing_else() {
+    let never = |rules: &[&str]| remarks(rules).pop().unwrap().starts_with("never: ");
+    for rules in [
+        &["eio_read when=a"][..],
+        &["eio_read tag=a when=a"],
+        &["eio_read tag=a when=b", "eio_write tag=b when=a"],
+        &["eio_read tag=a times=0", "eio_write when=a"],
+        &["error op=flush size=1.."],
+        &["eio_read size=..0"],
+        &["error op=flush at=0+1"],
+        &["eio_read", "corrupt op=read how=zero"],
+    ] {
+        assert!(never(rules), "{rules:?}: {:?}", remarks(rules));
+    }
+    for rules in [
+        &["eio_read at=2048+1"][..],
+        &["eio_read tag=a", "eio_write when=a"],
+        &["error op=flush size=..0"],
+        &["error op=flush,read size=1.."],
+        &["eio_read times=1", "corrupt op=read how=zero"],
+        &["eio_read", "delay op=read by=1ms"],
+        &["eio_read", "lose op=write"],
+    ] {
+        assert!(!never(rules), "{rules:?}: {:?}", remarks(rules));
+    }
+    assert_eq!(
+        remarks(&["eio_read at=2048+1,4000+8", "eio_read at=2047+1"]),
+        [
+            "note: the disk ends before its sectors: it has 2048, and a guest asks for no more",
+            ""
+        ]
+    );
+}
+
+#[test]
+fn equal_rules_are_one_and_it_is_said_where_two_would_be_more() {
+    let twice = remarks(&[
+        "slow",
+        "delay op=read,write,zero by=50ms",
+        "eio_read",
+        "eio_read",
+    ]);
+    assert_eq!(
+        twice,
+        [
+            "note: armed 2 times and acts once: equal rules are one; a `tag=` makes two of them",
+            ""
+        ]
+    );
+    assert_eq!(remarks(&["slow", "slow tag=b"]), ["", ""]);
+}
+
+#[test]
 fn rules_are_removed_by_text_and_by_tag() {
     let all = set(&["slow", "eio_read tag=a", "eio_write tag=a"]);
     let edited = |text: &str| all.edited(&parse_edits(text.as_bytes()).unwrap(), Arming::default());
@@ -262,15 +473,47 @@ fn errors_name_the_place_and_the_nearest_word() {
         ),
         (
             "error errno=EOI",
-            "line 1, column 7: `errno=EOI` is no error; did you mean `EIO`?",
+            "line 1, column 7: `errno=EOI` is not a known errno; did you mean `EIO`? (valid: a number from 1 to 511, or a name",
         ),
         (
-            "error op=read",
-            "line 1, column 14: `error` wants errno=, as in errno=EIO",
+            "error errno=512",
+            "line 1, column 7: `errno=512` is not a known errno (valid: a number from 1 to 511, or a name",
+        ),
+        (
+            "hang then=ENOSYS",
+            "line 1, column 6: `then=ENOSYS` tells the kernel that this file system never serves such requests",
+        ),
+        (
+            "slow skip=18446744073709551615",
+            "line 1, column 6: `skip=18446744073709551615` wants a number of requests, up to 10^15",
+        ),
+        (
+            "slow times=1000000000000001",
+            "line 1, column 6: `times=1000000000000001` wants a number of requests, up to 10^15",
+        ),
+        (
+            "slow at=18014398509481983+2",
+            "line 1, column 6: `at=18014398509481983+2` wants sectors below 2^54 as START+COUNT",
+        ),
+        (
+            "slow at=1+18446744073709551615",
+            "line 1, column 6: `at=1+18446744073709551615` wants sectors below 2^54",
+        ),
+        (
+            "tear keep=18014398509481985",
+            "line 1, column 6: `keep=18014398509481985` wants a number of sectors below 2^54",
+        ),
+        (
+            "misdirect by=+18014398509481984",
+            "line 1, column 11: `by=+18014398509481984` wants a number of sectors with its sign, as in +8 or -8, below 2^54",
+        ),
+        (
+            "delay by=525601m",
+            "line 1, column 7: `by=525601m` wants a time with its unit, as in 200us, 50ms, 1.5s, 2m or 1h, up to a year",
         ),
         (
             "eio_read at=5",
-            "line 1, column 10: `at=5` wants sectors as START+COUNT",
+            "line 1, column 10: `at=5` wants sectors below 2^54 as START+COUNT",
         ),
         (
             "delay by=50",
@@ -290,7 +533,7 @@ fn errors_name_the_place_and_the_nearest_word() {
         ),
         (
             "slow every=0",
-            "line 1, column 6: `every=0` wants a number from 1 on",
+            "line 1, column 6: `every=0` wants a number from 1 to 10^15",
         ),
         (
             "slow skip=1 skip=2",
@@ -327,20 +570,27 @@ fn errors_name_the_place_and_the_nearest_word() {
 }
 
 fn duration() -> impl Strategy<Value = Duration> {
-    (0_u64..1 << 40).prop_map(Duration::from_micros)
+    (0_u64..1 << 44).prop_map(Duration::from_micros)
+}
+
+fn errno() -> impl Strategy<Value = Errno> {
+    (1..=511)
+        .prop_filter("the kernel's own", |n| *n != libc::ENOSYS)
+        .prop_map(Errno)
+}
+
+fn sectors() -> impl Strategy<Value = Sectors> {
+    (0_u64..1 << 53, 1_u64..=1 << 53).prop_map(|(start, count)| Sectors { start, count })
 }
 
 fn then() -> impl Strategy<Value = Then> {
-    prop_oneof![
-        Just(Then::Ok),
-        (1..=4095).prop_map(|n| Then::Error(Errno(n)))
-    ]
+    prop_oneof![Just(Then::Ok), errno().prop_map(Then::Error)]
 }
 
 fn action() -> impl Strategy<Value = Action> {
     let sectors = (1_i64..1 << 40).prop_flat_map(|by| prop_oneof![Just(by), Just(-by)]);
     prop_oneof![
-        (1..=4095).prop_map(|n| Action::Error(Errno(n))),
+        errno().prop_map(Action::Error),
         (duration(), duration()).prop_map(|(a, b)| Action::Delay(a.min(b), a.max(b))),
         (duration(), then()).prop_map(|(max, then)| Action::Hang(max, then)),
         (1_u32..=65_536).prop_map(|bits| Action::Corrupt(How::Flip(bits))),
@@ -348,7 +598,7 @@ fn action() -> impl Strategy<Value = Action> {
         Just(Action::Corrupt(How::Zero)),
         Just(Action::Corrupt(How::Random)),
         Just(Action::Lose),
-        (any::<u64>(), then()).prop_map(|(keep, then)| Action::Tear(keep, then)),
+        (0_u64..=1 << 54, then()).prop_map(|(keep, then)| Action::Tear(keep, then)),
         sectors.prop_map(Action::Misdirect),
         Just(Action::Stale),
     ]
@@ -356,9 +606,9 @@ fn action() -> impl Strategy<Value = Action> {
 
 prop_compose! {
     fn counting()(
-        skip in any::<u64>(),
-        every in 1..=u64::MAX,
-        times in proptest::option::of(any::<u64>()),
+        skip in 0_u64..=1_000_000_000_000_000,
+        every in 1_u64..=1_000_000_000_000_000,
+        times in proptest::option::of(0_u64..=1_000_000_000_000_000),
         seed in proptest::option::of(any::<u64>()),
         p in proptest::option::of(0.0..=1.0),
     ) -> (u64, u64, Option<u64>, Option<u64>, Option<Probability>) {
@@ -382,7 +632,7 @@ prop_compose! {
         action in action(),
         bits in 1_u8..32,
         from_guest: bool,
-        at in proptest::collection::vec((any::<u64>(), 1..=u64::MAX), 0..4),
+        at in proptest::collection::vec(sectors(), 0..4),
         size in proptest::option::of((any::<u64>(), any::<u64>())),
         (skip, every, times, seed, probability) in counting(),
         (after, lasts, cycle) in timing(),
@@ -394,13 +644,28 @@ prop_compose! {
         let reserved = |tag: &String| tag == "all" || Mode::named(tag).is_some();
         Rule {
             ops: if ops.is_empty() { action.ops() } else { ops },
-            at: at.into_iter().map(|(start, count)| Sectors { start, count }).collect(),
+            at,
             size: size.map(|(a, b)| SizeRange { min: a.min(b), max: a.max(b) }),
             from_guest, skip, every, probability, seed, times, after, lasts, cycle,
             when: when.filter(|tag| !reserved(tag)),
             tag: tag.filter(|tag| !reserved(tag)),
             ..Rule::new(action)
         }
+    }
+}
+
+/// Does what a disk does with a request, without the I/O.
+fn do_request(set: &FaultSet, ask: Ask) {
+    let (mut seen, mut now) = (Seen::default(), NOW);
+    while let Some(wait) = set.wait(ask, now, &mut seen) {
+        now += wait.time;
+        if wait.then != Then::Ok {
+            return;
+        }
+    }
+    match set.outcome(ask, now, &mut seen).decision {
+        Some((Decision::Error(_) | Decision::Tear(_, Then::Error(_)), _)) => {}
+        _ => drop(set.late_error(ask, now, &mut seen)),
     }
 }
 
@@ -441,12 +706,12 @@ proptest! {
         prop_assert_eq!(met, overlapping.map(Rule::to_string).collect::<Vec<_>>());
     }
 
-    /// What is explained is what happens then.
+    /// What is explained is what happens then, each wait for as long as it may last.
     #[test]
     fn an_explanation_is_what_happens(
         rules in proptest::collection::vec(
-            "(error errno=EIO|lose|tear keep=1|corrupt how=zero|misdirect by=.8|delay by=1ms)( at=[0-9]\\+[1-9])?( skip=[0-3])?( every=[1-3])?( times=[0-3])?( p=0\\.[1-9])?",
-            1..6,
+            "(error errno=EIO|lose|tear keep=1|corrupt how=zero|misdirect by=.8|delay by=1ms|hang max=1ms then=(ok|EIO))( at=[0-9]\\+[1-9])?( skip=[0-3])?( every=[1-3])?( times=[0-3])?( p=0\\.[1-9])?( after=[0-2]ms)?( when=[a-c])?( tag=[a-c])?",
+            1..8,
         ),
         requests in proptest::collection::vec((0_usize..5, 0_u64..12, 1_u64..4), 1..20),
     ) {
@@ -457,9 +722,7 @@ proptest! {
             let ask = ask(Op::ALL[op], sector, count);
             let before: Vec<_> = set.armed().iter().map(|armed| armed.fired()).collect();
             let explained: Vec<_> = set.explain(ask, NOW).iter().map(|(_, answer)| answer.is_ok()).collect();
-            let mut seen = Seen::default();
-            while set.wait(ask, NOW, &mut seen).is_some() {}
-            set.outcome(ask, NOW, &mut seen);
+            do_request(&set, ask);
             let fired: Vec<_> = set.armed().iter().zip(before).map(|(armed, before)| armed.fired() > before).collect();
             prop_assert_eq!(explained, fired);
         }

@@ -15,7 +15,9 @@ use fuser::{
 
 use super::cache::PageReply;
 use super::inode::Inode;
-use super::reply::{AttrReply, EmptyReply, OpenReply, ReadReply, WriteReply, kernel};
+use super::reply::{
+    AttrReply, EmptyReply, OpenReply, ReadReply, WriteReply, kernel, kernel_by_path,
+};
 use super::stream;
 use super::tree::Tree;
 use crate::control::DiskFile;
@@ -86,10 +88,12 @@ impl Provium {
     ) {
         match inode {
             Inode::Data(_) => {
-                self.run_apart(inode, move |tree| answer(tree.attr(inode).map_err(kernel)));
+                self.run_apart(inode, move |tree| {
+                    answer(tree.attr(inode).map_err(kernel_by_path))
+                });
             }
             _ => {
-                answer(self.tree.attr(inode).map_err(kernel));
+                answer(self.tree.attr(inode).map_err(kernel_by_path));
                 self.tree.loops.rest();
             }
         }
@@ -308,7 +312,7 @@ impl Filesystem for Provium {
             }
             let client = match disk.open() {
                 Ok(client) => client,
-                Err(errno) => return reply.error(kernel(errno)),
+                Err(errno) => return reply.error(kernel_by_path(errno)),
             };
             let reply = OpenReply::new(Arc::clone(&disk), client, reply);
             return match writes && flags.0 & libc::O_TRUNC != 0 {
@@ -512,7 +516,7 @@ impl Filesystem for Provium {
                 self.run_on_pool(&disk, move |_| {
                     match allocated.allocate(offset, length, keep_size) {
                         Ok(()) => reply.ok(),
-                        Err(error) => reply.error(error.into()),
+                        Err(error) => reply.error(kernel(fault::Errno::of(&error))),
                     }
                 });
             }
@@ -540,7 +544,7 @@ impl Filesystem for Provium {
         let sought = Arc::clone(&disk);
         self.run_on_pool(&disk, move |_| match sought.seek(extent, offset) {
             Ok(found) => reply.offset(found as i64),
-            Err(error) => reply.error(error.into()),
+            Err(error) => reply.error(kernel(fault::Errno::of(&error))),
         });
     }
 

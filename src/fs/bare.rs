@@ -16,8 +16,10 @@ use fuser::{
 
 use super::adapter::DATA_FILE;
 use super::loops::Loops;
+use super::reply::kernel;
 use super::session::config;
 use crate::disk::LARGEST_REQUEST;
+use crate::fault::Errno as DiskErrno;
 use crate::image::{FileImage, Image, OpenError, with_buffer};
 
 const VDA: INodeNo = INodeNo(2);
@@ -116,9 +118,13 @@ impl Filesystem for Bare {
     ) {
         let busy = self.loops.enter();
         with_buffer(size as usize, |buffer| {
-            match self.image.read_at(buffer, offset) {
-                Ok(n) => reply.data(&buffer[..n]),
-                Err(error) => reply.error(error.into()),
+            let read = buffer.and_then(|buffer| {
+                let n = self.image.read_at(buffer, offset)?;
+                Ok(&buffer[..n])
+            });
+            match read {
+                Ok(data) => reply.data(data),
+                Err(error) => reply.error(kernel(DiskErrno::of(&error))),
             }
         });
         drop(busy);
@@ -140,7 +146,7 @@ impl Filesystem for Bare {
         let busy = self.loops.enter();
         match self.image.write_at(data, offset) {
             Ok(()) => reply.written(data.len() as u32),
-            Err(error) => reply.error(error.into()),
+            Err(error) => reply.error(kernel(DiskErrno::of(&error))),
         }
         drop(busy);
         self.loops.rest();
@@ -156,7 +162,7 @@ impl Filesystem for Bare {
     ) {
         match self.image.flush(datasync) {
             Ok(()) => reply.ok(),
-            Err(error) => reply.error(error.into()),
+            Err(error) => reply.error(kernel(DiskErrno::of(&error))),
         }
     }
 }

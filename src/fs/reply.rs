@@ -11,9 +11,31 @@ use super::tree::Tree;
 use crate::disk::{Answer, Disk, Reply};
 use crate::fault::Errno;
 
-/// The kernel's type for an error number.
+/// What Linux has inside for "not supported"; some file systems let it out (include/linux/errno.h).
+const ENOTSUPP: i32 = 524;
+
+/// The kernel's type for an error number: one that it carries, and that means to it what it means
+/// to the client.
+///
+/// ENOSYS is a word of the protocol: the kernel takes it for "this file system serves no such
+/// requests" and sends none of them any more, for any file (fs/fuse/file.c: `no_fsync`,
+/// `no_fallocate`, `no_lseek`, `no_open`, ...). A disk says EOPNOTSUPP instead. A number above 511 the
+/// kernel rejects, and its client would wait for ever.
 pub(super) fn kernel(errno: Errno) -> fuser::Errno {
-    fuser::Errno::from_i32(errno.0)
+    fuser::Errno::from_i32(match errno.0 {
+        libc::ENOSYS | ENOTSUPP => libc::EOPNOTSUPP,
+        number @ 1..=Errno::LARGEST => number,
+        _ => libc::EIO,
+    })
+}
+
+/// The same for calls that go by a path: on ESTALE and ECHILD the kernel walks it anew, and asks
+/// again (fs/namei.c).
+pub(super) fn kernel_by_path(errno: Errno) -> fuser::Errno {
+    kernel(match errno.0 {
+        libc::ESTALE | libc::ECHILD => Errno::EIO,
+        _ => errno,
+    })
 }
 
 /// Answers a read.
@@ -86,7 +108,7 @@ impl Reply for OpenReply {
             Ok(_) => self.reply.opened(FileHandle(self.client), DATA_FILE),
             Err(errno) => {
                 self.disk.close(self.client);
-                self.reply.error(kernel(errno));
+                self.reply.error(kernel_by_path(errno));
             }
         }
     }
@@ -121,10 +143,32 @@ impl Reply for AttrReply {
         if let Some(dropper) = self.dropper {
             dropper.drop_all();
         }
-        let attr = result.map_err(kernel);
-        match attr.and_then(|_| self.tree.attr_now(self.inode).map_err(kernel)) {
+        let attr = result.map_err(kernel_by_path);
+        match attr.and_then(|_| self.tree.attr_now(self.inode).map_err(kernel_by_path)) {
             Ok(attr) => self.reply.attr(&TTL, &attr),
             Err(errno) => self.reply.error(errno),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_leaves_as_itself_but_those_that_mean_something_else_to_the_kernel() {
+        let changed = |to: fn(Errno) -> fuser::Errno| {
+            let numbers = (-1..5000).map(|number| (number, to(Errno(number)).code()));
+            let changed = numbers.filter(|(number, code)| number != code);
+            changed.collect::<Vec<_>>()
+        };
+        let mut expected = vec![(-1, libc::EIO), (0, libc::EIO), (38, libc::EOPNOTSUPP)];
+        expected.extend((512..5000).map(|number| (number, libc::EIO)));
+        expected[3 + 524 - 512].1 = libc::EOPNOTSUPP;
+        assert_eq!(changed(kernel), expected);
+        expected.insert(2, (libc::ECHILD, libc::EIO));
+        expected.push((libc::ESTALE, libc::EIO));
+        expected.sort_unstable();
+        assert_eq!(changed(kernel_by_path), expected);
     }
 }

@@ -113,22 +113,21 @@ impl Image for FileImage {
             match rustix::io::pread(&self.file, &mut buffer[done..], offset + done as u64) {
                 Ok(0) => break,
                 Ok(n) => done += n,
-                Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(done)
     }
 
-    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(data, offset)
+    fn write_some(&self, data: &[u8], offset: u64) -> io::Result<usize> {
+        self.file.write_at(data, offset)
     }
 
     fn flush(&self, data_only: bool) -> io::Result<()> {
-        if data_only {
-            self.file.sync_data()
-        } else {
-            self.file.sync_all()
+        // Not by the standard library, which repeats what was interrupted, for ever if need be.
+        match data_only {
+            true => Ok(rustix::fs::fdatasync(&self.file)?),
+            false => Ok(rustix::fs::fsync(&self.file)?),
         }
     }
 
@@ -167,7 +166,7 @@ impl Image for FileImage {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
+        Ok(rustix::fs::ftruncate(&self.file, len)?)
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -8,12 +8,14 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{Extent, Image};
 
-/// Bytes in memory, an error to fail with, and a gate that holds every request while closed.
+/// Bytes in memory, an error to fail with, an end of its space, and a gate that holds every request while closed.
 #[derive(Debug, Default)]
 pub struct MemoryImage {
     bytes: Mutex<Vec<u8>>,
     /// 0, or the error number that every request fails with.
     failing: AtomicI32,
+    /// Nothing from this byte on can be written.
+    full_at: AtomicU64,
     stuck: Mutex<bool>,
     unstuck: Condvar,
     touched: AtomicU64,
@@ -24,6 +26,7 @@ impl MemoryImage {
     pub fn new(len: usize) -> Self {
         Self {
             bytes: Mutex::new(vec![0; len]),
+            full_at: AtomicU64::new(u64::MAX),
             ..Self::default()
         }
     }
@@ -31,6 +34,11 @@ impl MemoryImage {
     /// Makes every later request fail with `errno`; 0 ends that.
     pub fn fail_with(&self, errno: i32) {
         self.failing.store(errno, Ordering::SeqCst);
+    }
+
+    /// Makes later writes find no space from byte `offset` on.
+    pub fn be_full_at(&self, offset: u64) {
+        self.full_at.store(offset, Ordering::SeqCst);
     }
 
     /// Makes every later request wait until this is called with false.
@@ -79,15 +87,20 @@ impl Image for MemoryImage {
         Ok(n)
     }
 
-    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+    fn write_some(&self, data: &[u8], offset: u64) -> io::Result<usize> {
         self.admit()?;
         let mut bytes = self.bytes.lock();
+        let room = self.full_at.load(Ordering::SeqCst) - offset;
+        if room == 0 {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        let data = &data[..data.len().min(room as usize)];
         let end = offset as usize + data.len();
         if bytes.len() < end {
             bytes.resize(end, 0);
         }
         bytes[offset as usize..end].copy_from_slice(data);
-        Ok(())
+        Ok(data.len())
     }
 
     fn flush(&self, _data_only: bool) -> io::Result<()> {

@@ -21,13 +21,32 @@ pub enum Extent {
 
 /// Storage that a disk is backed by. Offsets and lengths are in bytes.
 ///
+/// Errors are passed on as they are, EINTR too: storage that says nothing else must not be asked for ever.
+///
 /// Any thread may call any method at any time; requests whose ranges overlap and that run at the
 /// same time may be done in either order, as on a real disk.
 pub trait Image: Send + Sync {
     /// Fills `buffer` from `offset`; returns fewer bytes only at the end of the image.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes the first bytes of `data` at `offset`, as many as it can at once; returns how many.
+    fn write_some(&self, data: &[u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `data` at `offset`.
-    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        self.write_part(data, offset).1
+    }
+    /// Writes as much of `data` at `offset` as it can. Returns how many bytes that are, and why they
+    /// are not all.
+    fn write_part(&self, data: &[u8], offset: u64) -> (usize, io::Result<()>) {
+        let mut done = 0;
+        while done < data.len() {
+            match self.write_some(&data[done..], offset + done as u64) {
+                Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
+                Ok(n) => done += n,
+                Err(error) => return (done, Err(error)),
+            }
+        }
+        (done, Ok(()))
+    }
     /// Makes everything written before durable; metadata too, unless `data_only`.
     fn flush(&self, data_only: bool) -> io::Result<()>;
     /// Gives the range back; it reads as zeros and the size stays.

@@ -12,7 +12,9 @@ use super::duration::LuaDuration;
 use super::signature::{found, wrong_argument};
 use crate::client::{ClientError, DiskControl};
 use crate::duration::show_duration;
-use crate::fault::{Action, GrammarError, Mode, RuleState, parse_rule};
+use crate::fault::{
+    Action, GrammarError, Mode, Remark, RuleName, RuleState, nearest_first_word, parse_rule,
+};
 use crate::runner::Event;
 use crate::vm::VmError;
 
@@ -91,10 +93,11 @@ pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> 
         move |_, disk: &Disk, (name, times, patience): WaitFired| {
             let (times, patience) = (times.unwrap_or(1), patience.map_or(PATIENCE, |p| p.0));
             let deadline = Instant::now() + patience;
+            let called = RuleName::new(&name);
             loop {
                 let rules = with_control(disk, DiskControl::rules)?;
-                let called = rules.iter().filter(|rule| rule.is_called(&name));
-                let fired = called.map(|rule| rule.fired).max();
+                let called = rules.iter().filter(|rule| rule.is_called(&called));
+                let fired = called.map(|rule| rule.counts.fired).max();
                 match fired {
                     None => return Err(format!("no rule and no tag `{name}` is armed")),
                     Some(fired) if fired >= times => return Ok(()),
@@ -116,7 +119,7 @@ pub(super) fn add(methods: &Methods<'_>, context: &Context) -> mlua::Result<()> 
 fn inject(disk: &Disk, text: &str) -> Result<String, String> {
     // The text of the documents, whatever else a rule may begin with.
     if !begins_a_rule(text) {
-        return Err(format!("unknown mode `{text}` (valid: {})", Mode::list()));
+        return Err(unknown(text));
     }
     let rule = parse_rule(text, 1).map_err(|error| match error {
         GrammarError::At { what, .. } => what,
@@ -125,6 +128,19 @@ fn inject(disk: &Disk, text: &str) -> Result<String, String> {
     let armed: Result<(), VmError> = disk.record.borrow_mut().arm(&rule);
     armed.map_err(|error| error.to_string())?;
     Ok(rule.to_string())
+}
+
+/// The text of the documents; where an action seems to be meant, with the actions behind it.
+fn unknown(text: &str) -> String {
+    let documented = format!("unknown mode `{text}` (valid: {})", Mode::list());
+    let is_rule = text.trim().contains(char::is_whitespace);
+    match nearest_first_word(text) {
+        None if !is_rule => documented,
+        near => {
+            let (near, actions) = (near.unwrap_or_default(), Action::NAMES.join(", "));
+            format!("{documented}; or a rule of the actions {actions}{near}")
+        }
+    }
 }
 
 fn begins_a_rule(text: &str) -> bool {
@@ -216,11 +232,15 @@ fn with_control<T>(
 fn rule_table(lua: &Lua, state: &RuleState) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.set("rule", state.rule.as_str())?;
-    table.set("considered", state.considered)?;
-    table.set("matched", state.matched)?;
-    table.set("fired", state.fired)?;
+    table.set("considered", state.counts.considered)?;
+    table.set("matched", state.counts.matched)?;
+    table.set("fired", state.counts.fired)?;
     table.set("left", state.left)?;
-    table.set("never", state.never.as_deref())?;
+    match &state.remark {
+        Some(Remark::Never(why)) => table.set("never", why.as_str())?,
+        Some(Remark::Note(note)) => table.set("note", note.as_str())?,
+        None => {}
+    }
     Ok(table)
 }
 

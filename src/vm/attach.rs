@@ -8,7 +8,6 @@ use super::arguments::{DriveSpec, MOST_DISKS, PORTS};
 use super::disk::{Backing, Mounted, check_image};
 use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
 use crate::disk_options::DiskOptions;
-use crate::fault::FaultSet;
 use crate::names::{BadId, valid_id};
 
 impl Vm {
@@ -49,7 +48,7 @@ impl Vm {
             Some(image) => {
                 Backing::Mount(self.mount_disk(&id, &check_image(&image)?, options.served)?)
             }
-            None => Backing::None(FaultSet::default()),
+            None => Backing::None(Box::default()),
         };
         let mut record = DiskRecord {
             id,

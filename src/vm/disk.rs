@@ -36,7 +36,7 @@ pub struct DiskRecord {
 #[derive(Debug)]
 pub(super) enum Backing {
     /// Nowhere: the disk is a record on the host, and so are its faults.
-    None(FaultSet),
+    None(Box<FaultSet>),
     /// In a mount.
     Mount(Mounted),
 }
@@ -111,7 +111,7 @@ impl DiskRecord {
             Backing::Mount(mounted) => mounted.control.edit_faults(edits)?,
             Backing::None(faults) => {
                 if let Ok(edited) = faults.edited(edits, Arming::default()) {
-                    *faults = edited;
+                    **faults = edited;
                 }
             }
         }
@@ -123,7 +123,7 @@ impl DiskRecord {
         match &mut self.backing {
             Backing::Mount(_) if self.detached => {}
             Backing::Mount(mounted) => mounted.control.clear_faults()?,
-            Backing::None(faults) => *faults = FaultSet::default(),
+            Backing::None(faults) => **faults = FaultSet::default(),
         }
         Ok(())
     }

@@ -102,9 +102,9 @@ fn sixty_four_delayed_reads_at_once_take_as_long_as_one() {
 }
 
 #[test]
-fn slow_holds_no_threads() {
+fn a_delay_holds_no_threads() {
     let mount = Mount::new();
-    mount.arm("slow");
+    mount.arm("delay op=read by=2s");
     std::thread::scope(|scope| {
         for _ in 0..200 {
             scope.spawn(|| read(&mount).unwrap());

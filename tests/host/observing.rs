@@ -193,16 +193,25 @@ fn a_rule_considers_what_comes_to_it_and_matches_less() {
 fn whoever_arms_a_rule_that_can_never_act_is_told() {
     let mount = Mount::new();
     let disk = mount.vda().display().to_string();
-    let warned = |rules: &[&str], reason: &str| {
+    let told = |rules: &[&str], what: &str| {
         let args = [&["fault", &disk, "--set"], rules].concat();
         let output = provium(&args);
         assert_ok(&output);
-        let never = format!("`{}` can never act: {reason}\n", rules.last().unwrap());
-        assert!(stderr(&output).ends_with(&never), "{}", stderr(&output));
+        let told = format!("provium: warning: `{}`{what}\n", rules.last().unwrap());
+        assert_eq!(stderr(&output), told);
     };
-    warned(
+    let warned = |rules: &[&str], reason: &str| told(rules, &format!(" can never act: {reason}"));
+    told(
         &["eio_read at=32768+1"],
-        "the disk ends before its sectors: it has 32768",
+        ": the disk ends before its sectors: it has 32768, and a guest asks for no more",
+    );
+    told(
+        &["delay op=write by=1ms", "delay op=write by=1ms"],
+        ": armed 2 times and acts once: equal rules are one; a `tag=` makes two of them",
+    );
+    warned(
+        &["eio_read when=a tag=a"],
+        "no other rule with the tag `a` can act",
     );
     warned(&["eio_read times=0"], "times=0");
     warned(&["eio_read when=first"], "no rule has the tag `first`");
@@ -220,7 +229,7 @@ fn whoever_arms_a_rule_that_can_never_act_is_told() {
     assert!(
         mount
             .read("vda/rules")
-            .contains(" never: the disk ends before its sectors")
+            .contains(" note: the disk ends before its sectors")
     );
 }
 

@@ -1,0 +1,229 @@
+//! What `stale` rules serve: their sectors as they were when the rules were armed.
+//!
+//! Nothing is copied when a rule is armed. Whoever is about to change some of its sectors keeps the
+//! old content first, if nobody has yet; what is not kept has not changed.
+
+mod kept;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::delays::{Delays, Room};
+use crate::fault::{Action, Armed, Errno, FaultSet, Op, Ranges};
+use crate::image::{Extent as Kind, Image};
+use crate::names::SECTOR;
+use kept::{Extent, Kept};
+
+/// Most bytes that are read at once to be kept; holes are looked for in more.
+const PIECE: u64 = 64 * 1024;
+/// Of more misdirections at once not every sum is reckoned with.
+const MOST_SHIFTS: usize = 4;
+
+/// A snapshot for each `stale` rule that is armed.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    /// Whether there is any: all that a write without faults has to look at.
+    any: AtomicBool,
+    all: ArcSwap<Vec<Arc<Snapshot>>>,
+}
+
+struct Snapshot {
+    rule: Arc<Armed>,
+    /// What it may have to serve.
+    ranges: Ranges,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    kept: Mutex<Kept>,
+    /// The rule is armed no more: nothing need be kept for it.
+    is_over: AtomicBool,
+    /// There was no room for something.
+    is_full: AtomicBool,
+}
+
+impl Snapshots {
+    /// Begins one for each new `stale` rule of `faults`, and ends those of rules that are no more.
+    /// One caller at a time.
+    pub(super) fn keep_for(&self, faults: &FaultSet, delays: &Delays) {
+        let old = self.all.load();
+        let known: HashMap<u64, &Snapshot> = old.iter().map(|one| (one.rule.id, &**one)).collect();
+        let armed = faults.armed().iter();
+        let stale = armed.filter(|armed| armed.rule.action == Action::Stale);
+        let snapshot = |rule: &Arc<Armed>| {
+            let known = known.get(&rule.id);
+            let shared = known.map(|known| Arc::clone(&known.shared));
+            Arc::new(Snapshot {
+                rule: Arc::clone(rule),
+                ranges: ranges(rule, faults),
+                shared: shared.unwrap_or_else(|| Arc::new(Shared::new(delays))),
+            })
+        };
+        let new: Vec<_> = stale.map(snapshot).collect();
+        self.any.store(!new.is_empty(), Ordering::SeqCst);
+        self.all.store(Arc::new(new));
+        let gone = old.iter().filter(|snapshot| !faults.has(snapshot.rule.id));
+        gone.for_each(|snapshot| snapshot.shared.is_over.store(true, Ordering::SeqCst));
+    }
+
+    /// Keeps what the range holds, before it is changed. ENOMEM when there is no room for it; it must
+    /// not be changed then.
+    pub(super) fn preserve(
+        &self,
+        image: &dyn Image,
+        delays: &Delays,
+        offset: u64,
+        len: u64,
+    ) -> Result<(), Errno> {
+        if len == 0 || !self.any.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        for snapshot in self.all.load().iter() {
+            if let Err(errno) = snapshot.preserve(image, delays, offset, len) {
+                snapshot.shared.is_full.store(true, Ordering::SeqCst);
+                return Err(errno);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there was no room for something that the rule should have kept.
+    pub(super) fn is_full(&self, rule: &Armed) -> bool {
+        let snapshot = self.find(rule);
+        snapshot.is_some_and(|snapshot| snapshot.shared.is_full.load(Ordering::SeqCst))
+    }
+
+    /// Puts what `rule`'s snapshot has from `offset` on into `data`.
+    pub(super) fn overlay(&self, rule: &Armed, data: &mut [u8], offset: u64) {
+        if let Some(snapshot) = self.find(rule) {
+            snapshot.shared.kept.lock().overlay(data, offset);
+        }
+    }
+
+    fn find(&self, rule: &Armed) -> Option<Arc<Snapshot>> {
+        let all = self.all.load();
+        let snapshot = all.iter().find(|snapshot| snapshot.rule.id == rule.id);
+        snapshot.cloned()
+    }
+}
+
+/// Where reads may land that `rule` is for, among `faults`.
+fn ranges(rule: &Armed, faults: &FaultSet) -> Ranges {
+    let shifts = faults.rules().filter(|other| other.ops.contains(Op::Read));
+    let shifts = shifts.filter_map(|other| match other.action {
+        Action::Misdirect(by) => Some(by.saturating_mul(SECTOR as i64)),
+        _ => None,
+    });
+    let ranges = rule.ranges.clone();
+    shifts
+        .take(MOST_SHIFTS)
+        .fold(ranges, |ranges, by| ranges.with_moved(by))
+}
+
+impl Shared {
+    fn new(delays: &Delays) -> Self {
+        Self {
+            kept: Mutex::new(Kept::new(delays.room())),
+            is_over: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Snapshot {
+    fn preserve(
+        &self,
+        image: &dyn Image,
+        delays: &Delays,
+        offset: u64,
+        len: u64,
+    ) -> Result<(), Errno> {
+        let start = offset / SECTOR * SECTOR;
+        let end = offset.saturating_add(len).next_multiple_of(SECTOR);
+        for (start, end) in self.ranges.within(start, end) {
+            // Not read under the lock. Whoever changes a range has kept it before: if this read finds
+            // it changed, it is kept by now, and stays as it is there.
+            let gaps = self.shared.kept.lock().gaps(start, end);
+            let (mut room, mut found) = (delays.room(), Vec::new());
+            for (from, to) in gaps {
+                self.collect(image, from, to, &mut room, &mut found)?;
+            }
+            let mut kept = self.shared.kept.lock();
+            kept.absorb(room);
+            for (start, extent) in found {
+                kept.add(start, extent)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the image has from `at` up to `end`, holes as such, until the rule is no more.
+    fn collect(
+        &self,
+        image: &dyn Image,
+        mut at: u64,
+        end: u64,
+        room: &mut Room,
+        found: &mut Vec<(u64, Extent)>,
+    ) -> Result<(), Errno> {
+        while at < end && !self.shared.is_over.load(Ordering::SeqCst) {
+            let (is_hole, to) = match end - at > PIECE {
+                true => extent_at(image, at, end),
+                false => (false, end),
+            };
+            let extent = match is_hole {
+                true => Extent {
+                    len: to - at,
+                    data: None,
+                },
+                false => read_extent(image, at, to.min(at + PIECE), room)?,
+            };
+            let len = extent.len;
+            found.push((at, extent));
+            at += len;
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is a hole at `at`, and where that ends.
+fn extent_at(image: &dyn Image, at: u64, end: u64) -> (bool, u64) {
+    let next = |kind| match image.seek(kind, at) {
+        Ok(found) => Some(found.clamp(at, end)),
+        // Past the end, or past the last data.
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Some(end),
+        Err(_) => None,
+    };
+    match next(Kind::Data) {
+        Some(data) if data > at => (true, data),
+        Some(_) => (
+            false,
+            next(Kind::Hole).filter(|hole| *hole > at).unwrap_or(end),
+        ),
+        None => (false, end),
+    }
+}
+
+fn read_extent(image: &dyn Image, at: u64, end: u64, room: &mut Room) -> Result<Extent, Errno> {
+    let len = end - at;
+    let mut data = Vec::new();
+    data.try_reserve_exact(len as usize)
+        .map_err(|_| Errno::ENOMEM)?;
+    // What lies past the end of the image is zeros.
+    data.resize(len as usize, 0);
+    image
+        .read_at(&mut data, at)
+        .map_err(|error| Errno::of(&error))?;
+    let is_zero = data.iter().all(|byte| *byte == 0);
+    if !is_zero {
+        room.grow(len)?;
+    }
+    Ok(Extent {
+        len,
+        data: (!is_zero).then_some(data),
+    })
+}

@@ -1,0 +1,97 @@
+//! The bytes that a rule is for: ranges that are sorted and do not touch each other.
+
+use super::Sectors;
+
+/// Ranges of bytes, each as its first byte and the first behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranges(Vec<(u64, u64)>);
+
+impl Ranges {
+    /// What `at` covers, each byte once; everything when it is empty.
+    pub fn of(at: &[Sectors]) -> Self {
+        match at {
+            [] => Self(vec![(0, u64::MAX)]),
+            at => Self::joined(at.iter().map(|at| at.bytes()).collect()),
+        }
+    }
+
+    /// What any of `ranges` covers.
+    fn joined(mut ranges: Vec<(u64, u64)>) -> Self {
+        ranges.sort_unstable();
+        let mut joined: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
+        for (start, end) in ranges {
+            match joined.last_mut() {
+                Some((_, last)) if start <= *last => *last = end.max(*last),
+                _ => joined.push((start, end)),
+            }
+        }
+        Self(joined)
+    }
+
+    /// What these and `other` cover, moved by so many bytes.
+    #[must_use]
+    pub fn with_moved(&self, by: i64) -> Self {
+        let move_to = |at: u64| at.saturating_add_signed(by);
+        let moved = self
+            .0
+            .iter()
+            .map(|(start, end)| (move_to(*start), move_to(*end)));
+        let both = self.0.iter().copied().chain(moved);
+        Self::joined(both.filter(|(start, end)| start < end).collect())
+    }
+
+    /// The ranges themselves.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().copied()
+    }
+
+    /// The parts of them that lie from `start` up to `end`.
+    pub fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
+        let first = self.0.partition_point(|range| range.1 <= start);
+        let near = self.0[first..]
+            .iter()
+            .take_while(move |range| range.0 < end);
+        let parts = near.map(move |range| (range.0.max(start), range.1.min(end)));
+        parts.filter(|(from, to)| from < to)
+    }
+
+    /// Whether any of them has a byte from `start` up to `end`.
+    pub fn overlap(&self, start: u64, end: u64) -> bool {
+        self.within(start, end).next().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(at: &[(u64, u64)]) -> Ranges {
+        let sectors = at.iter().map(|&(start, count)| Sectors { start, count });
+        Ranges::of(&sectors.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn ranges_that_touch_are_one_and_a_byte_is_in_one_only() {
+        let found: Vec<_> = ranges(&[(4, 2), (0, 1), (0, 1), (1, 1), (5, 3)])
+            .iter()
+            .collect();
+        assert_eq!(found, [(0, 1024), (2048, 4096)]);
+        assert_eq!(ranges(&[]).iter().collect::<Vec<_>>(), [(0, u64::MAX)]);
+    }
+
+    #[test]
+    fn a_part_ends_with_what_was_asked_for_and_with_its_range() {
+        let ranges = ranges(&[(1, 1), (4, 4)]);
+        let within = |start, end| ranges.within(start, end).collect::<Vec<_>>();
+        assert_eq!(within(0, 3000), [(512, 1024), (2048, 3000)]);
+        assert_eq!(within(600, 700), [(600, 700)]);
+        assert_eq!(within(1024, 2048), []);
+        assert!(!ranges.overlap(1024, 2048) && ranges.overlap(1023, 1024));
+    }
+
+    #[test]
+    fn moved_ranges_end_at_the_first_byte() {
+        let moved = ranges(&[(1, 2)]).with_moved(-1024);
+        assert_eq!(moved.iter().collect::<Vec<_>>(), [(0, 1536)]);
+    }
+}

@@ -10,6 +10,9 @@ use crate::client::{MountClient, Stats};
 use crate::duration::parse_duration;
 use crate::sys;
 
+/// Looking more often would be all that the mount does.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// Watch the disks of a mount: requests, bandwidth, latency, errors, what is armed
 ///
 /// On a terminal the picture is drawn anew, until `q` is pressed; elsewhere each look is a table.
@@ -34,10 +37,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let interval = parse_duration(&args.interval).filter(|interval| !interval.is_zero());
+    let interval = parse_duration(&args.interval).filter(|interval| *interval >= SHORTEST);
     let interval = interval.ok_or_else(|| {
         let text = format!(
-            "--interval {} is no time (valid: as in 500ms, 2s)",
+            "--interval {} is no time between two looks (valid: 10ms or more, as in 500ms, 2s)",
             args.interval
         );
         UsageError(text)

@@ -69,10 +69,26 @@ impl JsonReporter {
             round: file.map(|(_, round)| round),
             event,
         };
-        let text = serde_json::to_string(&line)?;
+        let text = escape_controls(serde_json::to_string(&line)?);
         writeln!(self.out, "{text}")?;
         self.out.flush()
     }
+}
+
+/// JSON that a terminal takes for nothing but text: control characters that JSON leaves as they are stand
+/// in strings alone, where they may be escaped.
+fn escape_controls(json: String) -> String {
+    if !json.contains(char::is_control) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c.is_control() {
+            true => escaped += &format!("\\u{:04x}", u32::from(c)),
+            false => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 impl Reporter for JsonReporter {

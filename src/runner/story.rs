@@ -329,4 +329,69 @@ mod tests {
         );
         assert!(ends.ends_with("and 1 more, silent for longer"), "{ends}");
     }
+
+    /// What becomes of the tests `a` and `b` when the process is killed after these events.
+    fn ends(events: &[Event]) -> Vec<String> {
+        let mut story = story();
+        let tests = ["a", "b"].map(|name| TestInfo {
+            name: name.into(),
+            tags: Vec::new(),
+        });
+        let planned = Event::Planned {
+            tests: tests.into(),
+        };
+        for event in [planned].iter().chain(events) {
+            story.note(event, Instant::now());
+        }
+        let mut told = Vec::new();
+        let killed = ExitStatus::from_raw(libc::SIGKILL);
+        story.complete(&Verdict::Ended, killed, "", &mut |event| {
+            told.push(match event {
+                Event::Finished {
+                    test,
+                    outcome,
+                    attempts,
+                    ..
+                } => format!("{test}: {outcome:?} {attempts}"),
+                other => format!("{other:?}"),
+            });
+        });
+        told
+    }
+
+    fn started(test: &str) -> Event {
+        let test = test.into();
+        Event::Started { test, timeout: 1.0 }
+    }
+
+    #[test]
+    fn a_killed_process_fails_the_test_that_ran_and_the_rest_was_not_run() {
+        let failed = r#"a: Failed { message: "the test's process ended by signal 9" } 1"#;
+        let not_run =
+            r#"b: NotRun { reason: "the file's process ended by signal 9 in an earlier test" } 0"#;
+        assert_eq!(ends(&[started("a")]), [failed, not_run]);
+    }
+
+    #[test]
+    fn a_process_that_is_killed_between_two_tests_fails_its_file() {
+        let passed = Event::Finished {
+            test: "a".into(),
+            outcome: Outcome::Passed,
+            seconds: 0.0,
+            attempts: 1,
+        };
+        let failed = r#"FileFailed { message: "the file's process ended by signal 9" }"#;
+        let not_run =
+            r#"b: NotRun { reason: "the file's process ended by signal 9 between two tests" } 0"#;
+        let told = ends(&[started("a"), passed.clone()]);
+        assert_eq!(told, [failed, not_run]);
+        let passed_too = Event::Finished {
+            test: "b".into(),
+            outcome: Outcome::Passed,
+            seconds: 0.0,
+            attempts: 1,
+        };
+        let all = [started("a"), passed, started("b"), passed_too];
+        assert!(ends(&all).is_empty());
+    }
 }

@@ -11,6 +11,7 @@ pub mod grammar;
 pub mod json;
 pub mod options;
 pub mod qmp;
+pub mod texts;
 
 mod peer;
 
@@ -18,7 +19,7 @@ mod peer;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("agent", agent::run),
     ("attach", attach::run),
     ("config", config::run),
@@ -27,4 +28,5 @@ pub const TARGETS: [Target; 8] = [
     ("json", json::run),
     ("options", options::run),
     ("qmp", qmp::run),
+    ("texts", texts::run),
 ];

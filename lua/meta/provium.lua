@@ -9,7 +9,7 @@
 ---`eio_read`: reads fail with EIO. `eio_write`: writes fail with EIO. `slow`: reads and writes wait 50 ms first.
 ---@alias provium.FaultMode "eio_read"|"eio_write"|"slow"
 
----`paused`: its processors are stopped. `dead`: closed, panicked, not booted in time, or QEMU ended.
+---`paused`: its processors are stopped. `shutdown`: by a call, by the guest itself, or closed. `dead`: panicked, not booted in time, or QEMU ended.
 ---@alias provium.VmState "created"|"booted"|"paused"|"shutdown"|"dead"
 
 ---How a command in the guest ended: by itself, by a signal, or killed at its time-out.
@@ -29,10 +29,11 @@
 ---@field desc? string What is waited for, for the error. Default: `"condition"`.
 
 ---@class provium.BootOptions
----@field memory? string A size with a unit, 16M or more: `"256M"`. Default: the profile's.
+---@field memory? string|integer A size with a unit, 16M or more: `"256M"`, or bytes. Default: the profile's.
 ---@field cpus? integer How many processors, 1 to 255. Default: the profile's.
 ---@field kernel_cmdline? string Added to the kernel's command line.
----@field agent_timeout? provium.Duration How long the guest's agent may take to answer, also after a reset. Default: 60 seconds.
+---@field kernel_cmdline_append? string The same.
+---@field agent_timeout? provium.Duration How long all of the boot may take, and a reset. Default: 60 seconds.
 ---@field files? provium.BootFile[] Files that are written once the agent answers.
 ---@field disks? provium.BootDisk[] Disks that are attached before the guest starts; `vm:disk(id)` finds them.
 ---@field cold? boolean Whether the kernel boots even where a saved state could go on. Default: false.
@@ -42,11 +43,12 @@
 ---@field content? string All that is in it. Default: nothing.
 ---@field mode? integer|string Permission bits: a number, or an octal string such as `"0755"`.
 
----A disk has either a `path` or a `scratch` size.
+---A disk has exactly one of `path`, `scratch` and `template`.
 ---@class provium.BootDisk
 ---@field path? string An image of the host; a relative one starts at the working folder of the run.
----@field scratch? string The size of an empty image that goes with the VM: `"256M"`.
----@field id? string Its name. Default: `attached-VM`, so give one to all disks but one.
+---@field scratch? string|integer The size of an empty image that goes with the VM: `"256M"`, or bytes.
+---@field template? string An image of the host of which the VM gets a copy of its own, which goes with it.
+---@field id? string Its name. Default: `boot0`, `boot1` and so on, by its place in the list.
 ---@field readonly? boolean Whether writes are refused, in the guest and on the host. Default: false.
 ---@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
 
@@ -54,6 +56,7 @@
 ---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. Default: `attached-VM`.
 ---@field image? string The backing image; a relative path starts at the working folder of the run. Without one the disk is a record on the host.
 ---@field size? integer The modelled size in bytes, of a disk without an image. Default: 4 GiB.
+---@field readonly? boolean Whether writes are refused, in the guest and on the host. Default: false.
 ---@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
 
 ---Without `args`, and without arguments in the table itself, the text goes to `sh -c`.
@@ -443,27 +446,27 @@ function Disk:path() end
 ---@class provium.Vm
 local Vm = {}
 
----Starts it and returns it once its agent answers; raises, and the VM is dead, when it panics, does not answer in time or QEMU ends.
+---Starts it and returns it once its agent answers and its disks can be used; raises, and the VM is dead, when it panics, does not answer in time or QEMU ends.
 ---@param options? provium.BootOptions
 ---@return provium.Vm self
 function Vm:boot(options) end
 
----Powers the guest down and waits for it, 20 seconds at most; it may boot again, with its disks and their faults.
+---Powers the guest down and waits for it, 20 seconds at most, in any state; what rules hold is dropped, and the images are free for others. It may boot again, with its disks and their faults.
 function Vm:shutdown() end
 
----Stops the guest's processors.
+---Stops the guest's processors; raises when a rule holds a request of the guest, which runs on.
 function Vm:pause() end
 
 ---Lets a paused guest go on.
 function Vm:resume() end
 
----Presses the reset button and returns when the agent answers again.
+---Presses the reset button and returns when the agent answers again and the disks can be used; what rules hold is dropped.
 function Vm:reset() end
 
 ---Presses the power button, and does not wait for what the guest makes of it.
 function Vm:power_button() end
 
----Ends it at once, in any state: its disks are detached, its files on the host removed.
+---Ends it at once, in any state: what rules hold is dropped, its disks are detached, its files on the host removed. Its console can still be read.
 function Vm:close() end
 
 ---Runs a command in the guest to its end: a text in `sh -c`, or a program with arguments. A program that is not there is exit code 127.
@@ -567,10 +570,10 @@ provium = {}
 ---@return provium.Vm
 function provium:vm(name, profile, options) end
 
----Boots all VMs of the scope that were not booted yet.
+---Boots all VMs of the scope that were never booted; not those that were shut down.
 function provium:boot() end
 
----Shuts down all VMs of the scope that are booted.
+---Shuts down all VMs of the scope that are booted or paused.
 function provium:shutdown() end
 
 ---Does nothing: no resources are reserved here.

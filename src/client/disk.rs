@@ -61,6 +61,11 @@ impl DiskControl {
         }
     }
 
+    /// The disk's name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The data file, which QEMU opens as a drive.
     pub fn path(&self) -> PathBuf {
         self.mount.point().join(&self.id)

@@ -4,12 +4,9 @@ use mlua::{Lua, Table};
 
 use super::bind::Methods;
 use super::disk::Disk;
+use crate::config::NO_CACHE;
 use crate::fault::Sectors;
 use crate::vm::{Policy, VmError};
-
-/// What the disk cannot do yet.
-pub(super) const NO_CACHE: &str =
-    "it takes a disk with a volatile write cache, which this version does not have";
 
 /// Milliseconds in a day.
 const LONGEST_DELAY: u64 = 24 * 3600 * 1000;

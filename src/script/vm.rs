@@ -55,13 +55,13 @@ impl UserData for Clock {
     }
 }
 
-/// The native of `provium:boot()`: boots all VMs of the scope that are not booted.
+/// The native of `provium:boot()`: boots all VMs of the scope that were never booted.
 pub(super) fn provium_boot(context: &Context) -> mlua::Result<Function> {
     let shared = context.clone();
     native(context.lua(), "provium:boot", move |_, _: Value| {
         for vm in shared.scope() {
             let state = vm.borrow_mut().state();
-            if matches!(state, State::Created | State::Shutdown) {
+            if state == State::Created {
                 boot(&shared, &vm, BootOptions::default())?;
             }
         }
@@ -72,20 +72,30 @@ pub(super) fn provium_boot(context: &Context) -> mlua::Result<Function> {
 /// Boots `vm`; what it notes on the way goes into the log.
 fn boot(context: &Context, vm: &SharedVm, options: BootOptions) -> Result<(), VmError> {
     let booted = vm.borrow_mut().boot(options);
-    for text in vm.borrow_mut().take_notes() {
-        context.emit(Event::Log { text });
-    }
+    log_notes(context, vm);
     booted
 }
 
-/// The native of `provium:shutdown()`: shuts all VMs of the scope down that are booted.
+fn shutdown(context: &Context, vm: &SharedVm) {
+    vm.borrow_mut().shutdown();
+    log_notes(context, vm);
+}
+
+/// Puts what a VM has to say into the log.
+fn log_notes(context: &Context, vm: &SharedVm) {
+    for text in vm.borrow_mut().take_notes() {
+        context.emit(Event::Log { text });
+    }
+}
+
+/// The native of `provium:shutdown()`: shuts all VMs of the scope down that run, or are paused.
 pub(super) fn provium_shutdown(context: &Context) -> mlua::Result<Function> {
     let shared = context.clone();
     native(context.lua(), "provium:shutdown", move |_, _: Value| {
         for vm in shared.scope() {
             let state = vm.borrow_mut().state();
-            if state == State::Booted {
-                vm.borrow_mut().shutdown()?;
+            if matches!(state, State::Booted | State::Paused) {
+                shutdown(&shared, &vm);
             }
         }
         Ok::<_, VmError>(())
@@ -176,8 +186,17 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
         said(boot(&shared, &vm.0, options))?;
         Ok::<_, String>(Vm(vm.0.clone()))
     })?;
-    methods.add("vm:shutdown", |_, vm: &Vm, ()| vm.0.borrow_mut().shutdown())?;
-    methods.add("vm:reset", |_, vm: &Vm, ()| vm.0.borrow_mut().reset())?;
+    let shared = context.clone();
+    methods.add("vm:shutdown", move |_, vm: &Vm, ()| {
+        shutdown(&shared, &vm.0);
+        Ok::<_, VmError>(())
+    })?;
+    let shared = context.clone();
+    methods.add("vm:reset", move |_, vm: &Vm, ()| {
+        let reset = vm.0.borrow_mut().reset();
+        log_notes(&shared, &vm.0);
+        reset
+    })?;
     methods.add("vm:pause", |_, vm: &Vm, ()| vm.0.borrow_mut().pause())?;
     methods.add("vm:resume", |_, vm: &Vm, ()| vm.0.borrow_mut().resume())?;
     methods.add("vm:power_button", |_, vm: &Vm, ()| {

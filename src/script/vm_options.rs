@@ -5,32 +5,47 @@ use std::path::PathBuf;
 use mlua::{LuaString, Value};
 
 use super::arguments::Options;
-use super::disk_policy::NO_CACHE;
-use crate::config::{CPUS, MEMORY, cpus, memory};
+use crate::config::{
+    BootDisk, BootImage, CPUS, MEMORY, SCRATCH, check_mediated, cpus, memory, memory_of,
+};
 use crate::disk_options::DiskOptions;
 use crate::size::parse_size;
-use crate::vm::{AttachOptions, BootDisk, BootFile, BootImage, BootOptions};
+use crate::vm::{AttachOptions, BootFile, BootOptions};
 
 pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
     options.only(&[
         "memory",
         "cpus",
         "kernel_cmdline",
+        "kernel_cmdline_append",
         "files",
         "disks",
         "agent_timeout",
         "cold",
     ])?;
-    let text = |value: &Value| value.as_string().map(LuaString::to_string_lossy);
+    let size = |value: &Value| match value {
+        Value::Integer(bytes) => memory_of(*bytes),
+        value => memory(&value.as_string()?.to_string_lossy()),
+    };
     Ok(BootOptions {
-        memory: options.read("memory", MEMORY, |value| memory(&text(value)?))?,
+        memory: options.read("memory", MEMORY, size)?,
         cpus: options.read("cpus", CPUS, |value| cpus(value.as_integer()?))?,
-        kernel_cmdline: options.get("kernel_cmdline", "a string")?,
+        kernel_cmdline: kernel_cmdline(options)?,
         agent_timeout: options.duration("agent_timeout")?,
         files: options.list("files", boot_file)?,
         disks: options.list("disks", boot_disk)?,
         cold: options.get("cold", "true or false")?,
     })
+}
+
+/// What is added to the kernel's command line; the option has two names.
+fn kernel_cmdline(options: &Options) -> Result<Option<String>, String> {
+    let mut words = Vec::new();
+    for key in ["kernel_cmdline", "kernel_cmdline_append"] {
+        let added: Option<String> = options.get(key, "a string")?;
+        words.extend(added);
+    }
+    Ok((!words.is_empty()).then(|| words.join(" ")))
 }
 
 fn boot_file(file: &Options) -> Result<BootFile, String> {
@@ -58,52 +73,45 @@ pub(super) fn file_mode(options: &Options, key: &str) -> Result<Option<u32>, Str
 }
 
 fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
-    disk.only(&["path", "scratch", "id", "readonly", "fixed"])?;
+    disk.only(&[
+        "path", "scratch", "template", "id", "readonly", "fixed", "mediated",
+    ])?;
+    check_mediated(disk.flag("mediated")?)?;
     let path: Option<String> = disk.get("path", "the path of an image")?;
-    let scratch: Option<String> = disk.get("scratch", "a size such as \"256M\"")?;
-    let image =
-        match (path, scratch) {
-            (Some(path), None) => BootImage::Path(PathBuf::from(path)),
-            (None, Some(size)) => BootImage::Scratch(parse_size(&size).ok_or_else(|| {
-                format!("`scratch` wants a size such as \"256M\", not \"{size}\"")
-            })?),
-            _ => return Err("a disk has either a `path` or a `scratch` size".into()),
-        };
+    let template: Option<String> = disk.get("template", "the path of an image")?;
+    let size = |value: &Value| match value {
+        Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+        value => parse_size(&value.as_string()?.to_string_lossy()),
+    };
+    let scratch = disk.read("scratch", SCRATCH, size)?;
     Ok(BootDisk {
         id: disk.get("id", "a string")?,
-        image,
-        served: DiskOptions {
-            read_only: disk.flag("readonly")?,
-            fixed: fixed(disk)?,
-        },
+        image: BootImage::one_of(
+            path.map(PathBuf::from),
+            scratch,
+            template.map(PathBuf::from),
+        )?,
+        served: served(disk)?,
     })
 }
 
-/// `mediated = true` asks for what there is not yet.
-fn refuse_mediated(options: &Options) -> Result<(), String> {
-    match options.flag("mediated")? {
-        true => Err(format!("`mediated`: {NO_CACHE}")),
-        false => Ok(()),
-    }
-}
-
 pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String> {
-    options.only(&["id", "size", "image", "fixed", "mediated"])?;
-    refuse_mediated(options)?;
+    options.only(&["id", "size", "image", "readonly", "fixed", "mediated"])?;
+    check_mediated(options.flag("mediated")?)?;
     let image: Option<String> = options.get("image", "a path")?;
     Ok(AttachOptions {
         id: options.get("id", "a string")?,
         size: options.get("size", "a whole number of bytes, 0 or more")?,
         image: image.map(PathBuf::from),
-        served: DiskOptions {
-            read_only: false,
-            fixed: fixed(options)?,
-        },
+        served: served(options)?,
     })
 }
 
-/// A real disk does not grow, and so none of a VM does unless the test says so.
-fn fixed(disk: &Options) -> Result<bool, String> {
+/// How a disk is served. A real disk does not grow, and so none of a VM does unless the test says so.
+fn served(disk: &Options) -> Result<DiskOptions, String> {
     let fixed = disk.read("fixed", "true or false", Value::as_boolean)?;
-    Ok(fixed.unwrap_or(true))
+    Ok(DiskOptions {
+        read_only: disk.flag("readonly")?,
+        fixed: fixed.unwrap_or(true),
+    })
 }

@@ -13,6 +13,12 @@ const AGENT_PORT: &str = "org.qemu.guest_agent.0";
 /// Bytes of a serial number that virtio-blk passes on (`VIRTIO_BLK_ID_BYTES`).
 const SERIAL_BYTES: usize = 20;
 
+/// A geometry, as QEMU chooses it (`guess_chs_for_size`).
+const HEADS: u64 = 16;
+const SECTORS: u64 = 63;
+const FEWEST_CYLINDERS: u64 = 2;
+const MOST_CYLINDERS: u64 = 16383;
+
 /// Slots that disks can be plugged into while the guest runs: root ports of the PCIe bus. Each makes
 /// the guest boot a little longer.
 pub(super) const PORTS: u32 = 16;
@@ -73,6 +79,8 @@ pub(super) struct DriveSpec<'a> {
     pub(super) read_only: bool,
     /// Tells this drive's block node from all others of the machine.
     pub(super) number: u32,
+    /// Its size.
+    pub(super) sectors: u64,
     /// Its slot, from 0; what has none is part of the machine from its start to its end.
     pub(super) port: Option<u32>,
 }
@@ -103,6 +111,9 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         &spec.guest.kernel.to_string_lossy(),
         "-append",
         &spec.guest.cmdline,
+        // The firmware reads only disks that it might boot: none.
+        "-boot",
+        "strict=on",
         // The guest's processes must not reach the host's.
         "-sandbox",
         "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
@@ -122,6 +133,8 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         "vmgenid,guid=auto",
         "-device",
         "virtio-serial-pci",
+        // Until QEMU is told that all is ready.
+        "-S",
         "-chardev",
         &chardev("agent", spec.sockets.agent),
         // Without an ID there would be no event when the guest opens the port.
@@ -150,7 +163,7 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
         words.extend(["-machine", "memory-backend=ram"].map(str::to_owned));
     }
     if matches!(spec.start, Start::Resume(_)) {
-        words.extend(["-S", "-incoming", "defer"].map(str::to_owned));
+        words.extend(["-incoming", "defer"].map(str::to_owned));
     }
     for drive in &spec.disks {
         words.extend(["-blockdev".into(), blockdev(drive).to_string()]);
@@ -199,23 +212,36 @@ fn chardev(id: &str, socket: i32) -> String {
     format!("socket,id={id},fd={socket}")
 }
 
-/// The block node of a drive: straight to the file in the mount, past the page cache, so that
-/// each request of the guest is one of the mount.
+/// The block nodes of a drive: straight to the file in the mount, past the page cache, so that
+/// each request of the guest is one of the mount. Without `raw` above the file, QEMU (7.2) forgets the
+/// flush after a guest's first FUA write.
 pub(super) fn blockdev(drive: &DriveSpec<'_>) -> Value {
+    let cache = json!({ "direct": true, "no-flush": false });
     json!({
-        "driver": "file",
+        "driver": "raw",
         "node-name": node(drive.number),
-        "filename": drive.file.to_string_lossy(),
         "read-only": drive.read_only,
-        "aio": "native",
-        "cache": { "direct": true, "no-flush": false },
+        "cache": cache,
         "discard": "unmap",
+        "file": {
+            "driver": "file",
+            "filename": drive.file.to_string_lossy(),
+            "read-only": drive.read_only,
+            "aio": "native",
+            "cache": cache,
+            "discard": "unmap",
+        },
     })
 }
 
-/// The device of a drive. Errors are reported to the guest; the default would pause it.
+/// The device of a drive. Errors are reported to the guest; the default would pause it. The geometry
+/// is what QEMU makes of a disk without a partition table: told it, QEMU does not read the disk for it.
 pub(super) fn device(drive: &DriveSpec<'_>) -> Value {
+    let cylinders = drive.sectors / (HEADS * SECTORS);
     json!({
+        "cyls": cylinders.clamp(FEWEST_CYLINDERS, MOST_CYLINDERS),
+        "heads": HEADS,
+        "secs": SECTORS,
         "driver": "virtio-blk-pci",
         "id": device_id(drive.id),
         "drive": node(drive.number),
@@ -258,6 +284,7 @@ mod tests {
             file: Path::new("/m/vda"),
             read_only: false,
             number: 3,
+            sectors: 2048,
             port: Some(2),
         }
     }
@@ -266,14 +293,28 @@ mod tests {
     fn a_drive_bypasses_the_cache_and_reports_errors_to_the_guest() {
         let blockdev = blockdev(&drive());
         assert_eq!(blockdev["cache"]["direct"], true);
-        assert_eq!(blockdev["aio"], "native");
-        assert_eq!(blockdev["discard"], "unmap");
+        assert_eq!(blockdev["driver"], "raw");
+        let file = &blockdev["file"];
+        assert_eq!(file["cache"], blockdev["cache"]);
+        assert_eq!(file["aio"], "native");
+        assert_eq!(
+            (&file["discard"], &blockdev["discard"]),
+            (&json!("unmap"), &json!("unmap"))
+        );
         let device = device(&drive());
         assert_eq!(device["werror"], "report");
         assert_eq!(device["rerror"], "report");
         assert_eq!(device["serial"], "vda");
         assert_eq!(device["drive"], blockdev["node-name"]);
         assert_eq!(device["bus"], "port2");
+    }
+
+    #[test]
+    fn a_drive_has_a_geometry_that_fits_its_size() {
+        let cylinders = |sectors| device(&DriveSpec { sectors, ..drive() })["cyls"].clone();
+        assert_eq!(cylinders(1), 2);
+        assert_eq!(cylinders(5 * 1008 + 1007), 5);
+        assert_eq!(cylinders(1 << 40), 16383);
     }
 
     #[test]

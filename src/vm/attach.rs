@@ -3,12 +3,16 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::arguments::{DriveSpec, MOST_DISKS, PORTS};
 use super::disk::{Backing, Mounted, check_image};
 use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
 use crate::disk_options::DiskOptions;
-use crate::names::{BadId, valid_id};
+use crate::names::{BadId, SECTOR, valid_id};
+
+/// How long a running guest may take for a disk while rules delay what it asks of one.
+const PLUGGED: Duration = Duration::from_secs(30);
 
 impl Vm {
     /// The disk called `id`.
@@ -22,8 +26,9 @@ impl Vm {
         &mut self,
         options: AttachOptions,
     ) -> Result<Rc<RefCell<DiskRecord>>, VmError> {
-        if matches!(self.state, State::Dead | State::Paused) {
-            return Err(self.wrong_state("vm:attach_disk", "created, booted or shutdown"));
+        if self.state == State::Dead || self.server.is_none() {
+            let wanted = "created, booted, paused or shutdown";
+            return Err(self.wrong_state("vm:attach_disk", wanted));
         }
         let id = options
             .id
@@ -71,14 +76,13 @@ impl Vm {
         image: &Path,
         served: DiskOptions,
     ) -> Result<Mounted, VmError> {
-        let Some(server) = &self.server else {
-            return Err(self.wrong_state("vm:attach_disk", "not closed"));
-        };
-        let mount = server.mount.clone();
+        let mount = self.mount()?;
         mount.attach(id, image, served)?;
         self.drives += 1;
         Ok(Mounted {
             control: mount.disk(id)?,
+            image: image.to_owned(),
+            is_private: false,
             data: None,
             number: self.drives,
             port: None,
@@ -89,10 +93,12 @@ impl Vm {
 
     fn plug(&mut self, record: &mut DiskRecord) -> Result<(), VmError> {
         let free = self.free_port();
-        let (State::Booted, Some(machine)) = (self.state, self.machine.as_mut()) else {
+        let (State::Booted | State::Paused, Some(machine)) = (self.state, self.machine.as_mut())
+        else {
             return Ok(());
         };
         let id = record.id.clone();
+        let sectors = record.size()? / SECTOR;
         let Some(mounted) = record.mounted_mut() else {
             return Ok(());
         };
@@ -100,13 +106,20 @@ impl Vm {
             command: "vm:attach_disk".into(),
             text: format!("a running guest takes {PORTS} disks, and has as many"),
         })?);
-        machine.plug(&DriveSpec {
+        let file = mounted.control.path();
+        let drive = DriveSpec {
             id: &id,
-            file: &mounted.control.path(),
+            file: &file,
             read_only: mounted.read_only,
             number: mounted.number,
+            sectors,
             port: mounted.port,
-        })?;
+        };
+        match self.state {
+            // The guest finds it when it goes on.
+            State::Paused => machine.insert(&drive)?,
+            _ => drop(machine.plug(&drive, Instant::now() + PLUGGED)?),
+        }
         mounted.plugged = true;
         Ok(())
     }
@@ -156,6 +169,13 @@ impl Vm {
         close_record(record);
         if record.borrow().has_image() {
             self.unmount_disk(&id);
+        }
+        if let Some(mounted) = record
+            .borrow()
+            .mounted()
+            .filter(|mounted| mounted.is_private)
+        {
+            let _ = std::fs::remove_file(&mounted.image);
         }
     }
 }

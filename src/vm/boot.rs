@@ -3,31 +3,34 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::accel::processor;
-use super::arguments::{DriveSpec, MachineSpec, PORTS, Sockets, Start, identity, needs_disks};
+use super::arguments::{MachineSpec, PORTS, Sockets, Start, identity, needs_disks};
+use super::boot_disks::Drive;
 use super::console::Console;
+use super::held::{Held, Quiet};
 use super::lifecycle::BOOT;
 use super::machine::Machine;
 use super::warm::{About, Found, Key, PLACES, Saved, Slot, Store, wake_program};
-use super::{
-    AttachOptions, BootDisk, BootImage, BootOptions, Guest, Kvm, State, Vm, VmError, kvm, qemu,
-};
+use super::{BootFile, BootOptions, Guest, Kvm, State, Vm, VmError, kvm, qemu};
 use crate::config::Accel;
 
 /// What a boot makes of profile and options, disks apart.
-struct Hardware {
+struct Boot {
     guest: Guest,
     memory: String,
     cpus: u32,
     accel: Accel,
+    is_cold: bool,
+    /// When all has to be there, however it is tried.
+    deadline: Instant,
 }
 
-impl Hardware {
+impl Boot {
     /// The machine without what only this VM has.
     fn spec<'a>(&'a self, start: Start<'a>, sockets: Sockets) -> MachineSpec<'a> {
         MachineSpec {
@@ -56,46 +59,46 @@ impl Hardware {
         };
         Key::new(&words, &files, &processor).map(Some)
     }
-}
 
-/// A disk that the machine gets.
-struct Drive {
-    id: String,
-    file: PathBuf,
-    read_only: bool,
-    number: u32,
-    port: Option<u32>,
-}
-
-impl Drive {
-    fn spec(&self) -> DriveSpec<'_> {
-        DriveSpec {
-            id: &self.id,
-            file: &self.file,
-            read_only: self.read_only,
-            number: self.number,
-            port: self.port,
-        }
+    /// When a guest that is tried without its disks has to be there, so that it can be tried with them.
+    fn half_time(&self) -> Instant {
+        let now = Instant::now();
+        now + self.deadline.saturating_duration_since(now) / 2
     }
 }
 
 impl Vm {
-    /// Starts it, with all disks that are attached, and waits for the guest's agent.
+    /// Starts it, with all disks that are attached, and waits for the guest's agent. A boot that fails
+    /// leaves none of its own disks attached.
     pub fn boot(&mut self, options: BootOptions) -> Result<(), VmError> {
-        if !matches!(self.state(), State::Created | State::Shutdown) {
+        let may_boot = matches!(self.state(), State::Created | State::Shutdown);
+        if !may_boot || self.server.is_none() {
             return Err(self.wrong_state("vm:boot", "created or shutdown"));
         }
         let options = &options.or(&self.defaults);
+        let boot = self.plan(options)?;
+        let before = self.disks.len();
+        let booted = self
+            .attach_boot_disks(&options.disks)
+            .and_then(|()| self.start_up(&boot, &options.files));
+        if booted.is_err() {
+            self.machine = None;
+            while let Some(disk) = self.disks.get(before).cloned() {
+                self.detach_disk(&disk);
+            }
+            self.leave_images();
+        }
+        booted
+    }
+
+    fn plan(&mut self, options: &BootOptions) -> Result<Boot, VmError> {
         let mut guest = Guest::of(&self.profile, &self.profile_name)?;
         if let Some(added) = &options.kernel_cmdline {
             guest.cmdline = format!("{} {added}", guest.cmdline);
         }
         self.patience = options.agent_timeout.unwrap_or(BOOT);
-        for disk in &options.disks {
-            self.attach_boot_disk(disk)?;
-        }
         let memory = options.memory.as_ref().unwrap_or(&self.profile.memory);
-        let hardware = Hardware {
+        Ok(Boot {
             guest,
             memory: memory.clone(),
             cpus: options.cpus.unwrap_or(self.profile.cpus),
@@ -104,128 +107,131 @@ impl Vm {
                 (Accel::Auto, _) => Accel::Tcg,
                 (chosen, _) => chosen,
             },
-        };
+            is_cold: self.profile.cold || options.cold == Some(true),
+            deadline: Instant::now() + self.patience,
+        })
+    }
+
+    /// Starts the machine, and gives the guest its files.
+    fn start_up(&mut self, boot: &Boot, files: &[BootFile]) -> Result<(), VmError> {
+        self.state = State::Dead;
+        self.powered_off = false;
+        self.claim_images()?;
         self.assign_ports();
-        let machine = match self.profile.cold || options.cold == Some(true) {
-            true => self.boot_cold(&hardware),
-            false => self.boot_warm(&hardware),
-        };
-        self.state = if machine.is_ok() {
-            State::Booted
-        } else {
-            State::Dead
+        let machine = match boot.is_cold {
+            true => self.boot_cold(boot),
+            false => self.boot_warm(boot),
         };
         self.machine = Some(machine?);
+        self.state = State::Booted;
         for disk in &self.disks {
             if let Some(mounted) = disk.borrow_mut().mounted_mut() {
                 mounted.plugged = true;
             }
         }
-        for file in &options.files {
-            self.write_file_with_parents(&file.path, &file.content)?;
-            if let Some(mode) = file.mode {
-                self.chmod(&file.path, mode)?;
-            }
+        let written = files.iter().try_for_each(|file| self.give_file(file));
+        if written.is_err() {
+            self.stopped(State::Dead);
         }
-        Ok(())
+        written
     }
 
-    fn attach_boot_disk(&mut self, disk: &BootDisk) -> Result<(), VmError> {
-        let image = match &disk.image {
-            BootImage::Path(path) => path.clone(),
-            BootImage::Scratch(size) => self.folder.scratch_image(*size)?,
-        };
-        let options = AttachOptions {
-            id: disk.id.clone(),
-            size: None,
-            image: Some(image),
-            served: disk.served,
-        };
-        self.attach_disk(options).map(drop)
-    }
-
-    /// The disks with an image, in the order in which they were attached.
-    fn drives(&self) -> Vec<Drive> {
-        let drive = |disk: &super::DiskRecord| {
-            let mounted = disk.mounted()?;
-            Some(Drive {
-                id: disk.id.clone(),
-                file: disk.path()?,
-                read_only: mounted.read_only,
-                number: mounted.number,
-                port: mounted.port,
-            })
-        };
-        let disks = self.disks.iter();
-        disks.filter_map(|disk| drive(&disk.borrow())).collect()
-    }
-
-    /// Gives the disks their slots in the order in which they were attached: the guest names them in
-    /// that of the slots.
-    fn assign_ports(&self) {
-        let mut ports = 0..PORTS;
-        for disk in &self.disks {
-            if let Some(mounted) = disk.borrow_mut().mounted_mut() {
-                mounted.port = ports.next();
-            }
+    fn give_file(&mut self, file: &BootFile) -> Result<(), VmError> {
+        self.write_file_with_parents(&file.path, &file.content)?;
+        match file.mode {
+            Some(mode) => self.chmod(&file.path, mode),
+            None => Ok(()),
         }
     }
 
-    fn note(&mut self, text: impl std::fmt::Display) {
+    pub(super) fn note(&mut self, text: impl std::fmt::Display) {
         self.notes.push(format!("vm `{}`: {text}", self.name));
     }
 
-    /// The kernel boots, and finds `drives`.
+    /// The kernel boots, and finds `drives`; its agent answers by `deadline`. QEMU's own probes of
+    /// the disks meet no rule.
     fn boot_with(
         &self,
-        hardware: &Hardware,
+        boot: &Boot,
         start: Start<'_>,
         drives: &[Drive],
+        deadline: Instant,
     ) -> Result<Machine, VmError> {
-        let deadline = Instant::now() + self.patience;
         let console = Console::new(&self.folder.console());
-        let mut machine = self.launch(hardware, start, drives, console, deadline)?;
+        let quiet = Quiet::all(&self.mount()?);
+        let mut machine = self.launch(boot, start, drives, console)?;
+        drop(quiet);
+        machine.resume()?;
         machine.wait_for_agent(deadline, self.patience)?;
         Ok(machine)
     }
 
     fn launch(
         &self,
-        hardware: &Hardware,
+        boot: &Boot,
         start: Start<'_>,
         drives: &[Drive],
         console: Console,
-        deadline: Instant,
     ) -> Result<Machine, VmError> {
         let spec = |sockets| MachineSpec {
             disks: drives.iter().map(Drive::spec).collect(),
-            ..hardware.spec(start, sockets)
+            ..boot.spec(start, sockets)
         };
-        Machine::launch(spec, &self.folder, console, &self.limit, deadline)
+        let mount = self.mount()?;
+        Machine::launch(
+            spec,
+            &self.folder,
+            &mount,
+            console,
+            &self.limit,
+            boot.deadline,
+        )
     }
 
-    fn boot_cold(&self, hardware: &Hardware) -> Result<Machine, VmError> {
-        self.boot_with(hardware, Start::Boot, &self.drives())
+    fn boot_cold(&mut self, boot: &Boot) -> Result<Machine, VmError> {
+        let drives = self.drives();
+        let mut machine = self.boot_with(boot, Start::Boot, &drives, boot.deadline)?;
+        self.await_disks(&mut machine, boot.deadline)?;
+        Ok(machine)
+    }
+
+    /// Waits until the guest of `machine`, which boots, has all disks, or a rule keeps one from it.
+    pub(super) fn await_disks(
+        &mut self,
+        machine: &mut Machine,
+        deadline: Instant,
+    ) -> Result<(), VmError> {
+        for drive in self.drives() {
+            if let Some(held) = machine.wait_for_disk(&drive.id, deadline, self.patience)? {
+                self.note_held(&drive.id, &held);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn note_held(&mut self, id: &str, held: &Held) {
+        self.note(format!("it does not wait for disk `{id}`: {held}"));
     }
 
     /// Goes on from the saved state of such a machine. Without one, boots and saves it. What cannot
     /// be resumed boots, and a note says why.
-    fn boot_warm(&mut self, hardware: &Hardware) -> Result<Machine, VmError> {
-        if let Some(reason) = needs_disks(&hardware.guest.cmdline) {
+    fn boot_warm(&mut self, boot: &Boot) -> Result<Machine, VmError> {
+        if let Some(reason) = needs_disks(&boot.guest.cmdline) {
             self.note(format!("it boots cold: {reason}"));
-            return self.boot_cold(hardware);
+            return self.boot_cold(boot);
         }
         if self.drives().iter().any(|drive| drive.port.is_none()) {
             self.note(format!("it boots cold: it has more than {PORTS} disks"));
-            return self.boot_cold(hardware);
+            return self.boot_cold(boot);
         }
-        let place = Store::open().and_then(|store| Ok(hardware.key()?.map(|key| (store, key))));
+        let place = Store::open().and_then(|store| Ok(boot.key()?.map(|key| (store, key))));
         let (store, key) = match place {
             Ok(Some(place)) => place,
-            Ok(None) => return self.boot_cold(hardware),
+            Ok(None) => return self.boot_cold(boot),
             Err(error) => {
                 self.note(format!("it boots cold: the saved states: {error}"));
-                return self.boot_cold(hardware);
+                return self.boot_cold(boot);
             }
         };
         match store.find(&key) {
@@ -233,11 +239,12 @@ impl Vm {
             Found::Damaged(reason) => self.note(dropped(&reason)),
             Found::Refused(reason) => {
                 self.note(format!("it boots cold: {reason}"));
-                return self.boot_cold(hardware);
+                return self.boot_cold(boot);
             }
-            Found::State(saved) => match self.resume_from(hardware, &saved) {
-                Ok(machine) => return self.plug_all(machine, hardware, &store, &key),
+            Found::State(saved) => match self.resume_from(boot, &saved) {
+                Ok(machine) => return self.plug_all(machine, boot, &store, &key),
                 Err(error @ (VmError::TimeIsUp | VmError::Interrupted)) => return Err(error),
+                Err(error) if Instant::now() >= boot.deadline => return Err(error),
                 Err(error) => {
                     store.discard(&key);
                     self.note(dropped(&error.to_string()));
@@ -245,23 +252,22 @@ impl Vm {
             },
         }
         match store.reserve(&key) {
-            Ok(Some(slot)) => self.boot_and_save(hardware, &store, &key, slot),
+            Ok(Some(slot)) => self.boot_and_save(boot, &store, &key, slot),
             // Whoever saves it now is not waited for.
-            Ok(None) => self.boot_cold(hardware),
+            Ok(None) => self.boot_cold(boot),
             Err(error) => {
                 self.note(format!("its state is not saved: {error}"));
-                self.boot_cold(hardware)
+                self.boot_cold(boot)
             }
         }
     }
 
     /// A machine that has gone on from `saved`, without disks.
-    fn resume_from(&self, hardware: &Hardware, saved: &Saved) -> Result<Machine, VmError> {
+    fn resume_from(&self, boot: &Boot, saved: &Saved) -> Result<Machine, VmError> {
         let log = self.folder.console();
         let console = Console::new(&log);
         let before = log.metadata().map_or(0, |log| log.len());
         let resumed = || {
-            let deadline = Instant::now() + self.patience;
             let failed = || VmError::io("the saved state");
             let shown = saved.console().map_err(failed())?;
             append(&log, &shown).map_err(VmError::io(log.display().to_string()))?;
@@ -269,7 +275,7 @@ impl Vm {
             let mut machine = std::thread::scope(|scope| {
                 let verified = scope.spawn(|| saved.verify());
                 let start = Start::Resume(saved.memory().as_fd());
-                let machine = self.launch(hardware, start, &[], console, deadline)?;
+                let machine = self.launch(boot, start, &[], console)?;
                 let verified = verified.join().unwrap_or_else(|_| {
                     Err(io::Error::other("the thread that verifies it panicked"))
                 });
@@ -277,7 +283,7 @@ impl Vm {
                 Ok::<_, VmError>(machine)
             })?;
             machine.load(saved.stream().map_err(failed())?)?;
-            machine.awake(&saved.about().wake)?;
+            machine.awake(&saved.about().wake, boot.deadline)?;
             Ok(machine)
         };
         let result = resumed();
@@ -295,32 +301,43 @@ impl Vm {
     fn plug_all(
         &mut self,
         mut machine: Machine,
-        hardware: &Hardware,
+        boot: &Boot,
         store: &Store,
         key: &Key,
     ) -> Result<Machine, VmError> {
-        let drives = self.drives();
-        // One by one: the guest names them in the order in which it finds them.
-        let mut specs = drives.iter().map(Drive::spec);
-        match specs.try_for_each(|drive| machine.plug(&drive)) {
+        match self.plug_into(&mut machine, boot.deadline) {
             Ok(()) => return Ok(machine),
             Err(VmError::NotSeen { .. }) => drop(machine),
             Err(error) => return Err(error),
         }
         let reason = "its kernel does not find disks that are plugged in while it runs";
-        let machine = self.boot_cold(hardware)?;
+        let machine = self.boot_cold(boot)?;
         self.note(format!("it boots cold: {reason}"));
-        if let Err(error) = store.refuse(key, reason, self.about(hardware)) {
+        if let Err(error) = store.refuse(key, reason, self.about(boot)) {
             self.note(format!("that is not remembered: {error}"));
         }
         Ok(machine)
     }
 
-    fn about(&self, hardware: &Hardware) -> About {
+    /// Plugs in all disks, one by one: the guest names them in the order in which it finds them.
+    fn plug_into(&mut self, machine: &mut Machine, deadline: Instant) -> Result<(), VmError> {
+        let mut is_waited_for = true;
+        for drive in self.drives() {
+            if !is_waited_for {
+                machine.insert(&drive.spec())?;
+            } else if let Some(held) = machine.plug(&drive.spec(), deadline)? {
+                self.note_held(&drive.id, &held);
+                is_waited_for = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn about(&self, boot: &Boot) -> About {
         About {
             profile: self.profile_name.clone(),
-            memory: hardware.memory.clone(),
-            cpus: hardware.cpus,
+            memory: boot.memory.clone(),
+            cpus: boot.cpus,
             ..About::default()
         }
     }
@@ -328,7 +345,7 @@ impl Vm {
     /// Boots without disks, saves the state, and plugs the disks in.
     fn boot_and_save(
         &mut self,
-        hardware: &Hardware,
+        boot: &Boot,
         store: &Store,
         key: &Key,
         slot: Slot,
@@ -336,19 +353,23 @@ impl Vm {
         let memory = memfd_create("guest memory", MemfdFlags::CLOEXEC);
         let memory = memory.map_err(|error| VmError::io("the guest's memory")(error.into()))?;
         let memory = File::from(memory);
-        match self.boot_with(hardware, Start::BootIn(memory.as_fd()), &[]) {
+        let deadline = match self.drives().is_empty() {
+            true => boot.deadline,
+            false => boot.half_time(),
+        };
+        match self.boot_with(boot, Start::BootIn(memory.as_fd()), &[], deadline) {
             Ok(mut machine) => {
-                self.save(&mut machine, hardware, &memory, slot)?;
-                self.plug_all(machine, hardware, store, key)
+                self.save(&mut machine, boot, &memory, slot)?;
+                self.plug_all(machine, boot, store, key)
             }
             // It may be its disks that it misses.
             Err(VmError::Panicked { .. } | VmError::Deadline { .. })
                 if !self.drives().is_empty() =>
             {
-                let machine = self.boot_cold(hardware)?;
+                let machine = self.boot_cold(boot)?;
                 let reason = "without its disks it does not boot";
                 self.note(format!("it boots cold: {reason}"));
-                if let Err(error) = slot.refuse(reason, self.about(hardware)) {
+                if let Err(error) = slot.refuse(reason, self.about(boot)) {
                     self.note(format!("that is not remembered: {error}"));
                 }
                 Ok(machine)
@@ -362,7 +383,7 @@ impl Vm {
     fn save(
         &mut self,
         machine: &mut Machine,
-        hardware: &Hardware,
+        boot: &Boot,
         memory: &File,
         mut slot: Slot,
     ) -> Result<(), VmError> {
@@ -373,7 +394,7 @@ impl Vm {
             taught.map_err(|error| refusal = error.to_string()).is_ok()
         });
         machine.health.check()?;
-        let mut about = self.about(hardware);
+        let mut about = self.about(boot);
         let Some(place) = place else {
             self.note(format!("it boots cold: {refusal}"));
             let _ = slot.refuse(&refusal, about);

@@ -1,9 +1,8 @@
 //! What one boot may change about a profile.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::disk_options::DiskOptions;
+use crate::config::BootDisk;
 
 /// What one boot may change about the profile.
 #[derive(Clone, Debug, Default)]
@@ -58,24 +57,4 @@ pub struct BootFile {
     pub content: Vec<u8>,
     /// Its permission bits, if they matter.
     pub mode: Option<u32>,
-}
-
-/// A disk that a guest is to find.
-#[derive(Clone, Debug)]
-pub struct BootDisk {
-    /// Its name; as [`attach_disk`](Vm::attach_disk) chooses it without one.
-    pub id: Option<String>,
-    /// What is on it.
-    pub image: BootImage,
-    /// How it is served.
-    pub served: DiskOptions,
-}
-
-/// Where the bytes of a boot disk come from.
-#[derive(Clone, Debug)]
-pub enum BootImage {
-    /// An image of the host.
-    Path(PathBuf),
-    /// An empty one of this many bytes, which is removed with the VM.
-    Scratch(u64),
 }

@@ -44,6 +44,9 @@ pub(super) enum Backing {
 #[derive(Debug)]
 pub(super) struct Mounted {
     pub(super) control: DiskControl,
+    pub(super) image: PathBuf,
+    /// The image goes with the disk.
+    pub(super) is_private: bool,
     /// Open from the first sector call to the end.
     pub(super) data: Option<DataFile>,
     /// Tells its block node from others.

@@ -41,12 +41,25 @@ pub enum VmError {
     TimeIsUp,
     #[error("interrupted")]
     Interrupted,
-    #[error("vm `{vm}` is {state}: {call} wants one that is {wanted}")]
+    #[error("vm `{vm}` is {state}: {call} wants one that is {wanted}{hint}")]
     WrongState {
         vm: String,
         call: &'static str,
         state: &'static str,
         wanted: &'static str,
+        /// What to know, or to do, about that; begins with a space, or with a new line.
+        hint: String,
+    },
+    #[error("the guest powered itself off\n{console}")]
+    PoweredOff { console: String },
+    /// What a rule holds.
+    #[error("{0}: release it first; the guest runs on")]
+    Held(String),
+    #[error("image {} of disk `{id}` is in use: somebody else has it since vm `{vm}` was shut down", image.display())]
+    ImageTaken {
+        id: String,
+        image: PathBuf,
+        vm: String,
     },
     #[error(transparent)]
     BadId(#[from] BadId),
@@ -56,8 +69,12 @@ pub enum VmError {
     TooManyDisks { vm: String, most: usize },
     #[error("{command}: {text}")]
     Refused { command: String, text: String },
-    #[error("device_add: the guest does not see disk `{id}`\n{console}")]
-    NotSeen { id: String, console: String },
+    #[error("the guest has no disk `{id}` within {:.1}s\n{console}", after.as_secs_f64())]
+    NotSeen {
+        id: String,
+        after: Duration,
+        console: String,
+    },
     /// What the agent answered.
     #[error("the guest agent: {0}")]
     Agent(String),
@@ -68,8 +85,8 @@ pub enum VmError {
         "there is no signal `{0}` (a name with or without SIG, as TERM or SIGINT, or a number)"
     )]
     NoSignal(String),
-    #[error("console:expect timed out waiting for `{0}`")]
-    NotExpected(String),
+    #[error("console:expect timed out waiting for `{text}`\n{console}")]
+    NotExpected { text: String, console: String },
     /// What a tool of the guest said.
     #[error("{0}")]
     Guest(String),

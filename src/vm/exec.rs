@@ -89,6 +89,16 @@ pub struct RunResult {
 }
 
 impl RunResult {
+    /// That of a command whose time was up, without what it printed.
+    pub(super) fn timed_out() -> Self {
+        Self {
+            exit: Exit::TimedOut,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            truncated: false,
+        }
+    }
+
     pub(super) fn of(status: GuestExecStatus) -> Self {
         let exit = match (status.signal, status.exitcode) {
             (Some(signal), _) => Exit::Signalled(signal),

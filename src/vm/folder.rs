@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::VmError;
+use super::warm::copy_sparse;
 use crate::sys::Process;
 use crate::{dirs, mounts};
 
@@ -48,12 +49,29 @@ impl Folder {
 
     /// A new empty image of `size` bytes, which goes with the folder.
     pub(super) fn scratch_image(&self, size: u64) -> Result<PathBuf, VmError> {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        let path = self.0.join(format!("scratch{number}.img"));
+        let path = self.image_path();
         let made = File::create_new(&path).and_then(|file| file.set_len(size));
         made.map_err(VmError::io(format!("a scratch disk of {size} bytes")))?;
         Ok(path)
+    }
+
+    /// A copy of the image `template`, which goes with the folder.
+    pub(super) fn copied_image(&self, template: &Path) -> Result<PathBuf, VmError> {
+        let path = self.image_path();
+        let copied = File::open(template).and_then(|from| {
+            let to = File::create_new(&path)?;
+            copy_sparse(&from, &to, from.metadata()?.len())
+        });
+        let failed = VmError::io(format!("a copy of template {}", template.display()));
+        copied.map_err(failed)?;
+        Ok(path)
+    }
+
+    /// Where an image lies that goes with the folder; a new place each time.
+    fn image_path(&self) -> PathBuf {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        self.0.join(format!("scratch{number}.img"))
     }
 }
 

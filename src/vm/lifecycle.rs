@@ -1,15 +1,19 @@
 //! A VM from its creation to its end.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::attach::close_record;
+use super::console::Console;
 use super::folder::Folder;
 use super::machine::Machine;
 use super::mount_server::MountServer;
 use super::{BootOptions, Command, DiskRecord, Limit, Process, RunResult, Terminal, VmError};
-use crate::config::Profile;
+use crate::client::MountClient;
+use crate::config::{BootDisk, Profile};
 
 /// How long a guest may take to boot, unless a test says otherwise.
 pub(super) const BOOT: Duration = Duration::from_secs(60);
@@ -23,9 +27,9 @@ pub enum State {
     Booted,
     /// Its processors are stopped.
     Paused,
-    /// It was shut down and may boot again.
+    /// It was shut down, or its guest powered itself off: it may boot again. Or it was closed.
     Shutdown,
-    /// It panicked, QEMU ended, or it was closed.
+    /// It did not boot, it panicked, or QEMU ended.
     Dead,
 }
 
@@ -64,6 +68,12 @@ pub struct Vm {
     pub(super) notes: Vec<String>,
     /// Why the guest is over, while nobody was told.
     pub(super) untold: Option<VmError>,
+    /// The guest powered itself off since it was booted last.
+    pub(super) powered_off: bool,
+    /// What boots have attached by now, with their names.
+    pub(super) boot_disks: Vec<(BootDisk, String)>,
+    /// What the console has shown, once the VM is closed.
+    pub(super) last_log: Option<File>,
 }
 
 impl Vm {
@@ -93,6 +103,9 @@ impl Vm {
             patience: BOOT,
             notes: Vec::new(),
             untold: None,
+            powered_off: false,
+            boot_disks: Vec::new(),
+            last_log: None,
         })
     }
 
@@ -134,9 +147,15 @@ impl Vm {
         let is_running = matches!(self.state, State::Booted | State::Paused);
         let machine = self.machine.as_mut().filter(|_| is_running);
         if machine.is_some_and(Machine::has_powered_off) {
-            self.machine = None;
-            self.stopped(State::Shutdown);
+            self.powered_off();
         }
+    }
+
+    fn powered_off(&mut self) {
+        self.machine = None;
+        self.powered_off = true;
+        self.stopped(State::Shutdown);
+        self.leave_images();
     }
 
     /// What happened that those who read the log should know, since the last call.
@@ -156,20 +175,27 @@ impl Vm {
 
     /// All that its console has shown.
     pub fn console_log(&self) -> String {
-        match &self.machine {
-            Some(machine) => machine.console().all(),
-            None => super::console::Console::new(&self.folder.console()).all(),
-        }
+        let path = match &self.last_log {
+            Some(log) => format!("/proc/self/fd/{}", log.as_raw_fd()).into(),
+            None => self.folder.console(),
+        };
+        Console::new(&path).all()
     }
 
-    /// Powers the guest down.
-    pub fn shutdown(&mut self) -> Result<(), VmError> {
-        self.running("vm:shutdown")?;
-        if let Some(machine) = self.machine.take() {
-            machine.shut_down();
+    /// Powers the guest down, if it runs; one that is paused is switched off. What a rule holds is
+    /// dropped. The images of its disks are free for others afterwards.
+    pub fn shutdown(&mut self) {
+        self.state();
+        self.untold = None;
+        if self.server.is_none() {
+            return;
+        }
+        match (self.state, self.machine.take()) {
+            (State::Booted, Some(machine)) => machine.shut_down(),
+            (_, machine) => drop(machine),
         }
         self.stopped(State::Shutdown);
-        Ok(())
+        self.leave_images();
     }
 
     /// Waits until the guest's console shows `text`; what it showed up to there is consumed.
@@ -225,7 +251,14 @@ impl Vm {
     /// Presses the reset button; returns when the guest's agent answers again.
     pub fn reset(&mut self) -> Result<(), VmError> {
         let patience = self.patience;
-        self.with_machine("vm:reset", |machine| machine.reset(patience))
+        let deadline = Instant::now() + patience;
+        self.with_machine("vm:reset", |machine| machine.reset(deadline, patience))?;
+        let Some(mut machine) = self.machine.take() else {
+            return Ok(());
+        };
+        let seen = self.await_disks(&mut machine, deadline);
+        self.machine = Some(machine);
+        self.with_machine("vm:reset", |_| seen)
     }
 
     /// Runs a command in the guest to its end.
@@ -259,9 +292,11 @@ impl Vm {
 
     /// Ends everything at once: QEMU is switched off, the mount goes.
     pub fn close(&mut self) {
-        self.release_held();
         self.machine = None;
-        self.stopped(State::Dead);
+        self.stopped(State::Shutdown);
+        if self.last_log.is_none() {
+            self.last_log = File::open(self.folder.console()).ok();
+        }
         for disk in self.disks.drain(..) {
             close_record(&disk);
         }
@@ -269,11 +304,11 @@ impl Vm {
         self.folder.remove();
     }
 
-    /// Lets go of every request that a fault holds: QEMU cannot end while it waits for one.
-    fn release_held(&self) {
-        if let Some(server) = &self.server {
-            let _ = server.mount.clear();
-        }
+    /// Its mount; there is none once it was closed.
+    pub(super) fn mount(&self) -> Result<MountClient, VmError> {
+        let server = self.server.as_ref();
+        let mount = server.map(|server| server.mount.clone());
+        mount.ok_or_else(|| self.wrong_state("vm:attach_disk", "not closed"))
     }
 
     pub(super) fn stopped(&mut self, state: State) {
@@ -298,6 +333,22 @@ impl Vm {
             call,
             state: self.state.name(),
             wanted,
+            hint: self.hint(call),
+        }
+    }
+
+    /// What to know about the state in which a call came at the wrong time.
+    fn hint(&self, call: &str) -> String {
+        match self.state {
+            State::Booted => " (already booted)".into(),
+            State::Paused if call == "vm:boot" => " (already booted: use resume())".into(),
+            State::Paused => " (not booted but paused: use resume())".into(),
+            _ if self.server.is_none() => " (not booted: it was closed)".into(),
+            State::Shutdown if self.powered_off => {
+                let console = super::console_end(&self.folder.console());
+                format!(" (not booted: its guest powered itself off)\n{console}")
+            }
+            _ => " (not booted)".into(),
         }
     }
 
@@ -308,6 +359,11 @@ impl Vm {
     ) -> Result<T, VmError> {
         let result = action(self.running(call)?);
         if let Err(VmError::Exited { .. } | VmError::Panicked { .. }) = &result {
+            if self.machine.as_mut().is_some_and(Machine::has_powered_off) {
+                self.powered_off();
+                let console = super::console_end(&self.folder.console());
+                return Err(VmError::PoweredOff { console });
+            }
             self.stopped(State::Dead);
         }
         result

@@ -12,22 +12,28 @@ use super::arguments::{
 };
 use super::console::Console;
 use super::folder::Folder;
+use super::held::{Held, Quiet, drop_held, dropping_held, held};
 use super::qemu::{Channels, Qemu};
 use super::qmp::{Qmp, QmpError};
 use super::raw::Raw;
 use super::terminal::Terminal;
 use super::{Command, Exit, Limit, RunResult, VmError};
+use crate::client::MountClient;
 
 /// How long the guest may take to let go of a disk.
 const UNPLUG: Duration = Duration::from_secs(5);
-/// How long QEMU may take to end once it was told to.
-const QUIT: Duration = Duration::from_secs(5);
 /// How long a guest may take to power down before it is switched off.
 const POWER_DOWN: Duration = Duration::from_secs(20);
+/// How long it may take while rules have its requests wait, and how long one of these may have waited.
+const POWER_DOWN_HELD: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
+/// How long a pause waits for requests that a rule delays.
+const DELAYED: Duration = Duration::from_millis(200);
 /// How long a killed process may take to be gone.
 const KILLED: Duration = Duration::from_secs(5);
 /// How long a guest may take for the link to a new disk before it is looked for in other ways.
 const LINKED: Duration = Duration::from_millis(500);
+/// How long a guest to which a disk was plugged in may take to show it, while no rule has it wait.
+const SHOWN: Duration = Duration::from_secs(5);
 /// Between two looks for the link, at least.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 /// How much longer than it takes to look for the link the guest is left alone: under emulation it has
@@ -39,6 +45,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// A running machine.
 pub(super) struct Machine {
     qmp: Qmp,
+    mount: MountClient,
     agent: Agent,
     terminal: Terminal,
     pub(super) health: Health,
@@ -86,15 +93,17 @@ impl Process {
 }
 
 impl Machine {
-    /// Starts QEMU and greets it. What the console shows is news from where `console_log` stands.
+    /// Starts QEMU, with its disks in `mount`, and greets it; the guest stands still. What the console
+    /// shows is news from where `console_log` stands.
     pub(super) fn launch<'a>(
         spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
         folder: &Folder,
+        mount: &MountClient,
         console_log: Console,
         limit: &Limit,
         deadline: Instant,
     ) -> Result<Self, VmError> {
-        let (mut qemu, channels) = Qemu::start(spec, &folder.qemu_log())?;
+        let (mut qemu, channels) = Qemu::start(spec, &folder.qemu_log(), mount)?;
         let Channels {
             qmp,
             agent,
@@ -108,6 +117,7 @@ impl Machine {
         })?;
         Ok(Self {
             qmp,
+            mount: mount.clone(),
             agent: Agent::new(agent),
             terminal,
             health: Health {
@@ -128,12 +138,36 @@ impl Machine {
         status.is_some_and(|status| status.success())
     }
 
-    /// Presses the reset button and waits until the agent answers again.
-    pub(super) fn reset(&mut self, patience: Duration) -> Result<(), VmError> {
-        let deadline = Instant::now() + patience;
+    /// Presses the reset button and waits until the agent answers again. What rules hold is dropped:
+    /// QEMU resets a disk when all of its requests are answered, while the guest stands still.
+    pub(super) fn reset(&mut self, deadline: Instant, patience: Duration) -> Result<(), VmError> {
         self.events(Duration::ZERO)?; // What was before is no news.
-        self.execute(&qmp::system_reset {})?;
+        // It may answer only when it is done.
+        dropping_held(&self.mount.clone(), || self.execute(&qmp::system_reset {}))?;
+        let is_reset = |event: &Event| matches!(event, Event::RESET { .. });
+        while !self.events(TICK)?.iter().any(is_reset) {
+            self.must_be_well("the machine was not reset", deadline, patience)?;
+            drop_held(&self.mount);
+        }
         self.wait_for_agent(deadline, patience)
+    }
+
+    /// Fails when the guest is over, and at the deadline: with `what` has not come to pass.
+    fn must_be_well(
+        &mut self,
+        what: &str,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<(), VmError> {
+        self.health.check()?;
+        if Instant::now() < deadline {
+            return Ok(());
+        }
+        Err(VmError::Deadline {
+            what: what.to_owned(),
+            after: patience,
+            console: self.health.console.end(),
+        })
     }
 
     /// Waits until the agent of a booting guest answers.
@@ -144,14 +178,8 @@ impl Machine {
     ) -> Result<(), VmError> {
         let mut opened = false;
         while !opened {
-            self.health.check()?;
-            if Instant::now() >= deadline {
-                return Err(VmError::Deadline {
-                    what: "the guest did not boot: its agent did not answer".into(),
-                    after: patience,
-                    console: self.health.console.end(),
-                });
-            }
+            let what = "the guest did not boot: its agent did not answer";
+            self.must_be_well(what, deadline, patience)?;
             let events = self.events(TICK)?;
             opened = events.iter().any(is_agent_opening);
         }
@@ -197,7 +225,8 @@ impl Machine {
         Ok(Process { pid, result: None })
     }
 
-    /// Waits for the end of `process`; one that takes longer than `timeout` is killed.
+    /// Waits for the end of `process`; one that takes longer than `timeout` is killed. What such a one
+    /// has printed is lost where it does not end even then: it waits for a disk, say.
     pub(super) fn wait(
         &mut self,
         process: &mut Process,
@@ -209,12 +238,7 @@ impl Machine {
         }
         self.kill(process, "KILL")?;
         let killed = self.wait_until(process, Some(Instant::now() + KILLED))?;
-        let killed = killed.ok_or_else(|| {
-            VmError::Agent(format!(
-                "process {} does not end, not even killed",
-                process.pid
-            ))
-        })?;
+        let killed = killed.unwrap_or_else(RunResult::timed_out);
         let result = RunResult {
             exit: Exit::TimedOut,
             ..killed
@@ -295,10 +319,15 @@ impl Machine {
         })
     }
 
-    /// Plugs a disk in, and waits until the guest has it.
-    pub(super) fn plug(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
+    /// Plugs a disk in, and waits until the guest has it, or a rule keeps it from that: see
+    /// [`wait_for_disk`](Self::wait_for_disk).
+    pub(super) fn plug(
+        &mut self,
+        drive: &DriveSpec<'_>,
+        deadline: Instant,
+    ) -> Result<Option<Held>, VmError> {
         self.insert(drive)?;
-        let seen = self.wait_for_disk(drive.id);
+        let seen = self.wait_for_disk(drive.id, deadline, SHOWN);
         if seen.is_err() {
             // As far as the guest lets go of it: the disk is not attached.
             let _ = self.unplug(drive.id, drive.number);
@@ -306,9 +335,11 @@ impl Machine {
         seen
     }
 
-    /// Plugs a disk in; the guest finds it when it runs.
-    fn insert(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
+    /// Plugs a disk in; the guest finds it when it runs. QEMU's own probes meet no rule.
+    pub(super) fn insert(&mut self, drive: &DriveSpec<'_>) -> Result<(), VmError> {
+        let quiet = Quiet::of(self.mount.disk(drive.id));
         self.execute(&Raw::<qmp::blockdev_add>::new(blockdev(drive)))?;
+        drop(quiet);
         let inserted = self.execute(&Raw::<qmp::device_add>::new(device(drive)));
         if inserted.is_err() {
             let _ = self.remove_node(drive.number);
@@ -317,18 +348,44 @@ impl Machine {
     }
 
     /// Waits until the guest's kernel shows the disk by its serial number, and its udev or mdev has
-    /// a link to it; a guest whose kernel does not hot-plug is told apart by the deadline.
-    fn wait_for_disk(&mut self, id: &str) -> Result<(), VmError> {
-        let deadline = Instant::now() + LINKED;
-        while Instant::now() < deadline {
+    /// a link to it: until `deadline`, and for no longer than `shown` while no rule has requests wait.
+    /// A rule that holds a request may do so for ever: returns the request, as it does with one that
+    /// was delayed for long, or still is at the deadline.
+    pub(super) fn wait_for_disk(
+        &mut self,
+        id: &str,
+        deadline: Instant,
+        shown: Duration,
+    ) -> Result<Option<Held>, VmError> {
+        let start = Instant::now();
+        let mut unheld_since = start;
+        loop {
             let asked = Instant::now();
-            if self.has_link(id)? {
-                return Ok(());
+            let is_late = asked - start >= LINKED;
+            if self.has_link(id)? || (is_late && self.shows_disk(id)?) {
+                return Ok(None);
             }
+            if is_late {
+                let mut held = held(&self.mount);
+                let is_over = asked >= deadline;
+                if let Some(at) = held.iter().position(|held| held.is_long() || is_over) {
+                    return Ok(Some(held.swap_remove(at)));
+                }
+                if !held.is_empty() {
+                    unheld_since = asked;
+                }
+                if is_over || asked - unheld_since >= shown {
+                    return Err(VmError::NotSeen {
+                        id: id.to_owned(),
+                        after: start.elapsed(),
+                        console: self.health.console.end(),
+                    });
+                }
+            }
+            self.health.check()?;
             let pause = (asked.elapsed() * LEFT_ALONE).clamp(LOOK_AGAIN, TICK);
             std::thread::sleep(self.health.limit.cut(pause));
         }
-        self.look_for_disk(id)
     }
 
     /// Whether the guest has the link to the disk. Nothing is opened, and no process started, which
@@ -350,27 +407,18 @@ impl Machine {
         }
     }
 
-    /// Waits in the guest, which may have no links, or an agent that speaks another language.
-    fn look_for_disk(&mut self, id: &str) -> Result<(), VmError> {
+    /// Looks with a program of the guest, which may have no links, or an agent that speaks another
+    /// language.
+    fn shows_disk(&mut self, id: &str) -> Result<bool, VmError> {
         const LOOK: &str = r#"
-            n=0
-            until grep -qxF -- "$1" /sys/block/*/serial && { [ ! -d /dev/disk/by-id ] || [ -e "/dev/disk/by-id/virtio-$1" ]; }; do
-                n=$((n + 1))
-                [ "$n" -lt 500 ] || exit 1
-                sleep 0.01
-            done 2>/dev/null"#;
+            grep -qxF -- "$1" /sys/block/*/serial 2>/dev/null &&
+                { [ ! -d /dev/disk/by-id ] || [ -e "/dev/disk/by-id/virtio-$1" ]; }"#;
         let look = Command {
             args: vec!["-c".into(), LOOK.into(), "sh".into(), serial(id)],
             timeout: Some(Duration::from_secs(30)),
             ..Command::shell("")
         };
-        match self.run(&look)?.exit {
-            Exit::Exited(0) => Ok(()),
-            _ => Err(VmError::NotSeen {
-                id: id.to_owned(),
-                console: self.health.console.end(),
-            }),
-        }
+        Ok(self.run(&look)?.exit == Exit::Exited(0))
     }
 
     /// Unplugs a disk: asks the guest, waits until it has let go, and closes the file.
@@ -402,9 +450,16 @@ impl Machine {
         let deadline = Instant::now() + patience;
         let mut searched = 0;
         while !self.health.console.consume(text, &mut searched) {
-            self.health.check()?;
+            let well = self.health.check();
+            if well.is_err() && self.health.console.consume(text, &mut searched) {
+                return Ok(()); // Its last words.
+            }
+            well?;
             if Instant::now() >= deadline {
-                return Err(VmError::NotExpected(text.to_owned()));
+                return Err(VmError::NotExpected {
+                    text: text.to_owned(),
+                    console: self.health.console.end(),
+                });
             }
             std::thread::sleep(self.health.limit.cut(TICK));
         }
@@ -435,8 +490,22 @@ impl Machine {
             .map(drop)
     }
 
-    /// Stops the guest's processors.
+    /// Stops the guest's processors, once all of its requests are answered: not while a rule holds
+    /// one. The flush that QEMU adds meets no rule.
     pub(super) fn pause(&mut self) -> Result<(), VmError> {
+        let _quiet = Quiet::all(&self.mount);
+        let patience = Instant::now() + DELAYED;
+        while let Some(held) = held(&self.mount).first() {
+            if held.request.is_hang() || Instant::now() >= patience {
+                return Err(VmError::Held(held.to_string()));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        self.stop()
+    }
+
+    /// Stops the guest's processors.
+    pub(super) fn stop(&mut self) -> Result<(), VmError> {
         self.execute(&qmp::stop {}).map(drop)
     }
 
@@ -450,20 +519,21 @@ impl Machine {
         self.execute(&qmp::system_powerdown {}).map(drop)
     }
 
-    /// Powers the guest down; one that does not want to is switched off.
+    /// Powers the guest down; one that does not want to, or that waits for what a rule holds, is
+    /// switched off.
     pub(super) fn shut_down(mut self) {
-        let asked = self.agent.shut_down().is_ok();
-        if asked
-            && self
-                .health
-                .qemu
-                .wait(self.health.limit.cut(POWER_DOWN))
-                .is_some()
-        {
+        if self.agent.shut_down().is_err() {
             return;
         }
-        if self.qmp.execute(&qmp::quit {}).is_ok() {
-            self.health.qemu.wait(QUIT);
+        let start = Instant::now();
+        let patience = self.health.limit.cut(POWER_DOWN);
+        while self.health.qemu.wait(TICK).is_none() && start.elapsed() < patience {
+            let (patience, longest) = POWER_DOWN_HELD;
+            let held = held(&self.mount);
+            let is_old = held.iter().any(|held| held.request.age >= longest);
+            if is_old || (!held.is_empty() && start.elapsed() >= patience) {
+                return;
+            }
         }
     }
 }

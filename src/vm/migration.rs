@@ -32,7 +32,7 @@ impl Machine {
         &mut self,
         output: impl FnOnce() -> io::Result<File>,
     ) -> Result<Vec<u8>, VmError> {
-        self.pause()?;
+        self.stop()?;
         let output = output().map_err(VmError::io("the saved state"));
         let saved = output.and_then(|file| self.save_stopped(&file));
         let console = self.console().news();
@@ -96,9 +96,9 @@ impl Machine {
 
     /// Lets a guest whose state was loaded go on, and makes it a guest of its own: with the host's
     /// time and random numbers that no other guest has. The program for it lies at `wake`.
-    pub(super) fn awake(&mut self, wake: &str) -> Result<(), VmError> {
+    pub(super) fn awake(&mut self, wake: &str, deadline: Instant) -> Result<(), VmError> {
         self.resume()?;
-        let deadline = Instant::now() + self.health.limit.cut(WAKE);
+        let deadline = deadline.min(Instant::now() + self.health.limit.cut(WAKE));
         self.agent(|agent, _| agent.sync(deadline))?;
         self.wake(wake)
     }

@@ -10,12 +10,18 @@ use std::time::{Duration, Instant};
 
 use super::VmError;
 use super::arguments::{MachineSpec, Sockets, arguments};
+use super::held::drop_held;
+use crate::client::MountClient;
 use crate::{flood, sys, text};
 
 /// What is started.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 /// Most bytes of its messages that an error shows.
 const LOG_END: u64 = 4000;
+/// How long a killed QEMU may take to be gone: storage of the host may hang below one of its disks.
+const KILLED: Duration = Duration::from_secs(3);
+/// Between two looks whether it is gone.
+const TICK: Duration = Duration::from_millis(5);
 
 /// Where the program is that would be started.
 pub(super) fn program() -> Option<PathBuf> {
@@ -29,6 +35,8 @@ pub(super) fn program() -> Option<PathBuf> {
 pub(super) struct Qemu {
     child: Child,
     log: PathBuf,
+    /// Where its disks are.
+    mount: MountClient,
 }
 
 /// Our ends of the channels to a QEMU.
@@ -39,10 +47,12 @@ pub(super) struct Channels {
 }
 
 impl Qemu {
-    /// Starts the machine that `spec` makes of the sockets; messages go to `log`.
+    /// Starts the machine that `spec` makes of the sockets, with its disks in `mount`; messages go to
+    /// `log`.
     pub(super) fn start<'a>(
         spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
         log: &Path,
+        mount: &MountClient,
     ) -> Result<(Self, Channels), VmError> {
         let pair = || UnixStream::pair().map_err(VmError::io("a socket pair for QEMU"));
         let (qmp, its_qmp) = pair()?;
@@ -76,6 +86,7 @@ impl Qemu {
         let qemu = Self {
             child,
             log: log.to_owned(),
+            mount: mount.clone(),
         };
         let channels = Channels {
             qmp,
@@ -112,15 +123,18 @@ impl Qemu {
             match self.exited() {
                 Some(status) => return Some(status),
                 None if Instant::now() >= deadline => return None,
-                None => std::thread::sleep(Duration::from_millis(5)),
+                None => std::thread::sleep(TICK),
             }
         }
     }
 
-    /// Ends it now.
-    pub(super) fn kill(&mut self) {
+    /// Ends it now. It is not gone before its requests are answered: what a rule holds is dropped.
+    fn kill(&mut self) {
+        let deadline = Instant::now() + KILLED;
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        while self.wait(2 * TICK).is_none() && Instant::now() < deadline {
+            drop_held(&self.mount);
+        }
     }
 }
 

@@ -59,7 +59,7 @@ end)
 
 test("memory and processors that no guest can have are refused before anything starts", function(t)
   local vm = provium:vm("v", "peios")
-  local memory = "vm:boot: `memory` wants a size of 16M or more with a unit, such as \"256M\", not "
+  local memory = "vm:boot: `memory` wants a size of 16M or more with a unit, such as \"256M\", or a number of bytes, not "
   for wrong, shown in pairs({ lots = '"lots"', [5] = "5", ["512"] = '"512"', ["5M"] = '"5M"' }) do
     t:assert_contains(t:assert_raises(function() vm:boot({ memory = wrong }) end), memory .. shown)
   end
@@ -72,5 +72,5 @@ end)
 
 test("an unknown boot option is named with the known ones", function(t)
   local err = t:assert_raises(function() provium:vm("v", "peios"):boot({ memroy = "1G" }) end)
-  t:assert_contains(err, "vm:boot: unknown option `memroy` (known: memory, cpus, kernel_cmdline, files, disks, agent_timeout, cold)")
+  t:assert_contains(err, "vm:boot: unknown option `memroy` (known: memory, cpus, kernel_cmdline, kernel_cmdline_append, files, disks, agent_timeout, cold)")
 end)

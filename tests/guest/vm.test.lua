@@ -79,7 +79,7 @@ test("the console is waited for, and what was found is consumed", function(t)
   t:assert_eq(console:expect("second", "5s"), "second")
   t:assert_contains(console:read_log(), "first light")
   local err = t:assert_raises(function() console:expect("first light", "100ms") end)
-  t:assert_contains(err, "console:expect timed out waiting for `first light`")
+  t:assert_contains(err, "console:expect timed out waiting for `first light`\n")
 end)
 
 test("the guest's clock is read, set and advanced", function(t)

@@ -7,6 +7,7 @@ mod store;
 mod wake;
 
 pub(super) use key::Key;
+pub(super) use pages::copy as copy_sparse;
 pub(super) use state::{About, Saved};
 pub(super) use store::{Found, Slot};
 pub use store::{SavedState, Store};

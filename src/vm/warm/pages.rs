@@ -14,7 +14,7 @@ const PAGE: usize = 4096;
 const PIECE: usize = 256 << 10;
 
 /// Writes the first `len` bytes of `from` to the empty file `to`, leaving holes for zeros.
-pub(super) fn copy(from: &File, to: &File, len: u64) -> io::Result<()> {
+pub(in crate::vm) fn copy(from: &File, to: &File, len: u64) -> io::Result<()> {
     to.set_len(len)?;
     each_run(from, len, |at, bytes| to.write_all_at(bytes, at))
 }

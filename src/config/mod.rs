@@ -1,9 +1,13 @@
 //! `provium.toml`: where tests lie and what guests they run.
 
+mod boot_disk;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use boot_disk::{BootDisk, BootImage, NO_CACHE, SCRATCH, check_mediated};
 
 use crate::size::parse_size;
 
@@ -13,7 +17,8 @@ pub const FILE_NAME: &str = "provium.toml";
 pub const DEFAULT_PROFILE: &str = "default";
 
 /// What a guest may have for memory.
-pub const MEMORY: &str = "a size of 16M or more with a unit, such as \"256M\"";
+pub const MEMORY: &str =
+    "a size of 16M or more with a unit, such as \"256M\", or a number of bytes";
 /// How many virtual processors a guest may have.
 pub const CPUS: &str = "a whole number from 1 to 255";
 
@@ -81,6 +86,8 @@ pub struct Profile {
     pub accel: Accel,
     /// Whether the kernel boots each time, even where a saved state could go on.
     pub cold: bool,
+    /// What each of its VMs boots with, before the disks that a test adds.
+    pub disks: Vec<BootDisk>,
 }
 
 impl Default for Profile {
@@ -94,6 +101,7 @@ impl Default for Profile {
             cpus: 1,
             accel: Accel::Auto,
             cold: false,
+            disks: Vec::new(),
         }
     }
 }
@@ -197,6 +205,9 @@ impl Config {
         {
             *path = self.folder.join(&path);
         }
+        for disk in &mut profile.disks {
+            disk.image = disk.image.clone().below(&self.folder);
+        }
         Ok(profile)
     }
 }
@@ -230,6 +241,11 @@ pub fn memory(text: &str) -> Option<String> {
     let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
     let mebibytes = parse_size(text).filter(|_| has_unit)? >> 20;
     (mebibytes >= 16).then(|| format!("{mebibytes}M"))
+}
+
+/// The same, of a number of bytes.
+pub fn memory_of(bytes: i64) -> Option<String> {
+    memory(&format!("{}K", u64::try_from(bytes).ok()? >> 10))
 }
 
 /// A guest's number of processors, if it is among [`CPUS`].

@@ -1,0 +1,148 @@
+//! The disks that a VM boots with, as a profile or a test says.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::disk_options::DiskOptions;
+use crate::size::parse_size;
+
+/// What the size of a scratch disk is.
+pub const SCRATCH: &str = "a size such as \"256M\", or a number of bytes";
+
+/// Why what takes a volatile write cache is refused.
+pub const NO_CACHE: &str =
+    "it takes a disk with a volatile write cache, which this version does not have";
+
+/// A disk that a guest is to find.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Table")]
+pub struct BootDisk {
+    /// Its name; `bootN` without one, N being its place among the boot's disks.
+    pub id: Option<String>,
+    /// What is on it.
+    pub image: BootImage,
+    /// How it is served.
+    pub served: DiskOptions,
+}
+
+/// Where the bytes of a boot disk come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BootImage {
+    /// An image of the host.
+    Path(PathBuf),
+    /// An empty one of this many bytes, which is removed with the VM.
+    Scratch(u64),
+    /// A copy of an image of the host, which is removed with the VM.
+    Template(PathBuf),
+}
+
+impl BootImage {
+    /// The one that is given; none and several are errors that name them.
+    pub fn one_of(
+        path: Option<PathBuf>,
+        scratch: Option<u64>,
+        template: Option<PathBuf>,
+    ) -> Result<Self, String> {
+        let given = [
+            path.map(|path| ("path", Self::Path(path))),
+            scratch.map(|size| ("scratch", Self::Scratch(size))),
+            template.map(|path| ("template", Self::Template(path))),
+        ];
+        let mut given: Vec<_> = given.into_iter().flatten().collect();
+        match given.len() {
+            1 => Ok(given.remove(0).1),
+            _ => {
+                let names: Vec<_> = given.iter().map(|(name, _)| format!("`{name}`")).collect();
+                let names = match names.is_empty() {
+                    true => "none".to_owned(),
+                    false => names.join(" and "),
+                };
+                let wanted = "a disk has exactly one of `path`, `scratch` and `template`";
+                Err(format!("{wanted}; given: {names}"))
+            }
+        }
+    }
+
+    /// The same, with its path starting at `folder`.
+    pub(super) fn below(self, folder: &Path) -> Self {
+        match self {
+            Self::Path(path) => Self::Path(folder.join(path)),
+            Self::Template(path) => Self::Template(folder.join(path)),
+            Self::Scratch(size) => Self::Scratch(size),
+        }
+    }
+}
+
+/// Refuses a disk behind a volatile write cache.
+pub fn check_mediated(mediated: bool) -> Result<(), String> {
+    match mediated {
+        true => Err(format!("`mediated`: {NO_CACHE}")),
+        false => Ok(()),
+    }
+}
+
+/// A disk, as TOML has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    path: Option<PathBuf>,
+    scratch: Option<Size>,
+    template: Option<PathBuf>,
+    id: Option<String>,
+    #[serde(default)]
+    readonly: bool,
+    fixed: Option<bool>,
+    #[serde(default)]
+    mediated: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Size {
+    Bytes(u64),
+    Text(String),
+}
+
+impl TryFrom<Table> for BootDisk {
+    type Error = String;
+
+    fn try_from(table: Table) -> Result<Self, String> {
+        check_mediated(table.mediated)?;
+        let scratch = table.scratch.map(|size| match size {
+            Size::Bytes(bytes) => Ok(bytes),
+            Size::Text(text) => {
+                parse_size(&text).ok_or_else(|| format!("`scratch` wants {SCRATCH}, not {text:?}"))
+            }
+        });
+        Ok(Self {
+            id: table.id,
+            image: BootImage::one_of(table.path, scratch.transpose()?, table.template)?,
+            served: DiskOptions {
+                read_only: table.readonly,
+                fixed: table.fixed.unwrap_or(true),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_has_exactly_one_source_and_an_error_names_those_that_are_given() {
+        let error = |text: &str| toml::from_str::<BootDisk>(text).unwrap_err().to_string();
+        assert!(
+            error("id = 'a'")
+                .contains("exactly one of `path`, `scratch` and `template`; given: none")
+        );
+        let two = error("path = '/x'\nscratch = '1M'");
+        assert!(two.contains("given: `path` and `scratch`"), "{two}");
+        assert!(error("scratch = 'much'").contains("`scratch` wants a size"));
+        assert!(error("scratch = 512\nmediated = true").contains("volatile write cache"));
+        assert!(error("scratch = 512\nmediatde = true").contains("mediated"));
+        let disk: BootDisk = toml::from_str("scratch = 512").unwrap();
+        assert_eq!(disk.image, BootImage::Scratch(512));
+    }
+}

@@ -1,0 +1,102 @@
+//! What rules do to the requests of a machine while somebody does something to it: QEMU's own probes
+//! do not meet them, and nobody waits for what they hold.
+
+use std::fmt;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+
+use crate::client::{DiskControl, MountClient, Waiting};
+
+/// Between two looks for what waits.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A request that was delayed for as long as this is as good as held.
+const LONG: Duration = Duration::from_secs(10);
+
+/// A request that waits for a rule, with the disk that it is for.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) disk: String,
+    pub(super) request: Waiting,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { disk, request } = self;
+        write!(
+            f,
+            "`{}` of disk `{disk}` waits for `{}`",
+            request.request, request.rules
+        )
+    }
+}
+
+impl Held {
+    /// Whether it makes no sense to wait for its end.
+    pub(super) fn is_long(&self) -> bool {
+        self.request.is_hang() || self.request.age >= LONG
+    }
+}
+
+/// All that waits for rules, of all disks of the mount. Nothing where the mount is gone.
+pub(super) fn held(mount: &MountClient) -> Vec<Held> {
+    let of_disk = |disk: DiskControl| {
+        let waiting = disk.waiting().unwrap_or_default();
+        let id = disk.id().to_owned();
+        let with_disk = move |request| Held {
+            disk: id.clone(),
+            request,
+        };
+        waiting.into_iter().map(with_disk)
+    };
+    let disks = mount.all().unwrap_or_default();
+    disks.into_iter().flat_map(of_disk).collect()
+}
+
+/// Drops all that waits, undone.
+pub(super) fn drop_held(mount: &MountClient) {
+    for disk in mount.all().unwrap_or_default() {
+        let _ = disk.drop_waiting();
+    }
+}
+
+/// Does `work`, and drops all that waits while it takes.
+pub(super) fn dropping_held<T>(mount: &MountClient, work: impl FnOnce() -> T) -> T {
+    let (done, is_done) = bounded::<()>(0);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                drop_held(mount);
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+/// While this lives, rules let everything pass and count nothing.
+pub(super) struct Quiet(Vec<DiskControl>);
+
+impl Quiet {
+    /// For all disks of the mount.
+    pub(super) fn all(mount: &MountClient) -> Self {
+        Self::of(mount.all().unwrap_or_default())
+    }
+
+    /// For these disks.
+    pub(super) fn of(disks: impl IntoIterator<Item = DiskControl>) -> Self {
+        let switched = |disk: &DiskControl| disk.switch_rules(false).is_ok();
+        Self(disks.into_iter().filter(switched).collect())
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        for disk in &self.0 {
+            // It fails only where the disk is gone.
+            let _ = disk.switch_rules(true);
+        }
+    }
+}

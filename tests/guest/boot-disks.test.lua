@@ -1,0 +1,105 @@
+-- The disks that a boot brings, and how long they are there.
+local image = require("image")
+
+local function raised(t, fn)
+  return (t:assert_raises(fn):gsub("^[^:]+:%d+: ", ""))
+end
+
+local function sizes(vm, ...)
+  local devices = table.concat({ ... }, " ")
+  return vm:run("cd /dev/disk/by-id && blockdev --getsize64 " .. devices).stdout
+end
+
+test("a disk has exactly one source", function(t)
+  local vm = provium:vm("v", "peios")
+  local function message(disk)
+    return raised(t, function() vm:boot({ disks = { { scratch = "1M" }, disk } }) end)
+  end
+  local wanted = "vm:boot: disks[2]: a disk has exactly one of `path`, `scratch` and `template`; given: "
+  t:assert_eq(message({ id = "a" }), wanted .. "none")
+  t:assert_eq(message({ path = "/x", scratch = "1M" }), wanted .. "`path` and `scratch`")
+  t:assert_eq(message({ path = "/x", template = "/x" }), wanted .. "`path` and `template`")
+  t:assert_contains(message({ scratch = -1 }), "`scratch` wants a size such as \"256M\", or a number of bytes, not -1")
+  t:assert_contains(message({ scratch = 512, mediated = true }), "disks[2]: `mediated`: it takes a disk with a volatile write cache, which this version does not have")
+  t:assert_contains(raised(t, function() vm:attach_disk({ mediated = true }) end), "vm:attach_disk: `mediated`: it takes")
+  t:assert_eq(vm:state(), "created")
+end)
+
+test("disks of the profile, disks attached before and disks of the boot are all there", function(t)
+  local mine, template = image.new(8), image.new(16)
+  local vm = provium:vm("v", "with-disks")
+  vm:attach_disk({ id = "mine", image = mine, readonly = true })
+  local file = io.open(template, "r+b")
+  file:write("a template")
+  file:close()
+  vm:boot({
+    memory = 201326592,
+    kernel_cmdline_append = "appended=1",
+    disks = { { scratch = 1048576 }, { template = template, id = "copy" }, { template = template } },
+  })
+  t:assert_contains(vm:run("cat /proc/cmdline").stdout, " appended=1")
+  local kib = tonumber(vm:run("awk '/MemTotal/ { print $2 }' /proc/meminfo").stdout)
+  t:assert(kib > 100 * 1024 and kib < 192 * 1024, kib)
+  local devices = { "virtio-mine", "virtio-boot0", "virtio-boot1", "virtio-copy", "virtio-boot3" }
+  t:assert_eq(sizes(vm, table.unpack(devices)), "4096\n2097152\n1048576\n8192\n8192\n")
+  t:assert_eq(vm:run("cat /sys/block/vda/serial; echo; cat /sys/block/vdb/serial").stdout, "mine\nboot0")
+  t:assert_eq(vm:run("blockdev --getro /dev/vda").stdout, "1\n")
+
+  vm:run("printf changed | dd of=/dev/disk/by-id/virtio-copy conv=notrunc,fsync"):assert_ok()
+  t:assert_eq(vm:disk("boot3"):read_sectors(0, 1):sub(1, 10), "a template")
+  t:assert_eq(image.read(template, 0, 1):sub(1, 10), "a template")
+  t:assert_eq(vm:disk("copy"):read_sectors(0, 1):sub(1, 10), "changedate")
+
+  vm:shutdown()
+  vm:boot()
+  t:assert_eq(vm:disk("copy"):read_sectors(0, 1):sub(1, 10), "changedate", "a shutdown keeps its disks")
+  t:assert_eq(sizes(vm, table.unpack(devices)), "4096\n2097152\n1048576\n8192\n8192\n")
+  os.remove(mine)
+  os.remove(template)
+end)
+
+test("a disk is plugged in read-only, and into a paused guest", function(t)
+  local vm = provium:vm("v", "peios"):boot()
+  local path = image.new(8)
+  vm:pause()
+  local disk = vm:attach_disk({ id = "late", image = path, readonly = true })
+  t:assert_eq(vm:state(), "paused")
+  vm:resume()
+  local link = "/dev/disk/by-id/virtio-late"
+  wait_until(function() return vm:run("test -e " .. link):ok() end, { desc = "the disk" })
+  t:assert(not vm:run("echo x > " .. link):ok())
+  t:assert_raises(function() disk:write_sectors(0, "x") end)
+  t:assert_eq(image.read(path, 0, 1), ("\0"):rep(512))
+  vm:shutdown()
+  os.remove(path)
+end)
+
+test("a boot that fails leaves none of its disks attached", function(t)
+  local path = image.new(8)
+  local vm = provium:vm("v", "peios")
+  vm:attach_disk({ id = "kept" })
+  local function boot(options)
+    options.disks = { { path = path, id = "good" }, options.bad }
+    options.bad = nil
+    return raised(t, function() vm:boot(options) end)
+  end
+  t:assert_contains(boot({ bad = { path = "/no/such.img" } }), "/no/such.img")
+  t:assert_eq(vm:state(), "created")
+  t:assert_contains(raised(t, function() vm:disk("good") end), "no disk `good` attached to vm `v`")
+  t:assert_contains(boot({ memory = "900T" }), "memory")
+  t:assert_eq(vm:state(), "dead")
+  t:assert_contains(raised(t, function() vm:disk("good") end), "no disk `good` attached to vm `v`")
+  t:assert_eq(vm:disk("kept"):id(), "kept")
+  provium:vm("w", "peios"):attach_disk({ id = "free", image = path })
+  os.remove(path)
+end)
+
+test("a time-out is one, whatever is attached", function(t)
+  local path = image.new(8)
+  local vm = provium:vm("m", "mute")
+  vm:attach_disk({ id = "a", image = path })
+  local before = os.time()
+  t:assert_contains(raised(t, function() vm:boot({ agent_timeout = "4s" }) end), "its agent did not answer within 4s")
+  t:assert(os.time() - before <= 7, "it took two time-outs")
+  os.remove(path)
+end)

@@ -50,7 +50,7 @@ exec 3<> keyboard
 qemu-system-x86_64 -nodefaults -display none -machine pc,accel=tcg -m 256M \
     -kernel "$guest/vmlinuz" -initrd "$guest/initrd" -append "console=ttyS0" \
     -serial stdio \
-    -blockdev driver=file,node-name=vda,filename=mnt/vda,cache.direct=on,aio=native,discard=unmap \
+    -blockdev driver=raw,node-name=vda,cache.direct=on,discard=unmap,file.driver=file,file.filename=mnt/vda,file.aio=native \
     -device virtio-blk-pci,drive=vda,serial=vda,werror=report,rerror=report \
     < keyboard >> console 2>&1 &
 qemu=$!

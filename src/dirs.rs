@@ -12,10 +12,7 @@ use crate::sys;
 /// Made with mode 0700. One that somebody else owns, that others may enter or that is a link is
 /// refused: who else can write there could put their own files under our feet.
 pub fn runtime() -> io::Result<PathBuf> {
-    let path = match var_path("XDG_RUNTIME_DIR") {
-        Some(dir) => dir.join("provium"),
-        None => PathBuf::from(format!("/tmp/provium-{}", sys::uid())),
-    };
+    let path = from_environment().unwrap_or_else(|| temporary(sys::uid()));
     match DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(io::Error::new(
@@ -37,6 +34,21 @@ pub fn runtime() -> io::Result<PathBuf> {
             path.display()
         ))),
     }
+}
+
+/// Where the run-time folder of `user` may be. Nothing is made.
+pub fn runtimes_of(user: u32) -> Vec<PathBuf> {
+    let ours = from_environment().filter(|_| user == sys::uid());
+    let session = PathBuf::from(format!("/run/user/{user}/provium"));
+    ours.into_iter().chain([session, temporary(user)]).collect()
+}
+
+fn from_environment() -> Option<PathBuf> {
+    Some(var_path("XDG_RUNTIME_DIR")?.join("provium"))
+}
+
+fn temporary(user: u32) -> PathBuf {
+    PathBuf::from(format!("/tmp/provium-{user}"))
 }
 
 fn unsafe_because(found: &Metadata) -> Option<&'static str> {

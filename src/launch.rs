@@ -47,7 +47,13 @@ pub enum LaunchError {
     Died,
     /// It could not be started.
     #[error("cannot start the server: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for LaunchError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// Starts a server at `mount_point` and returns once the mount answers.

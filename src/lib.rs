@@ -5,6 +5,7 @@
 //! from outside, [`vm`] a guest, [`script`] Lua, [`runner`] the tests, [`cli`] the command line.
 //! How they fit together is in docs/architecture.md.
 
+pub mod busy;
 pub mod cage;
 pub mod cli;
 pub mod client;
@@ -25,6 +26,7 @@ pub mod names;
 pub mod proc;
 pub mod runner;
 pub mod script;
+pub mod server_lock;
 pub mod size;
 pub mod sys;
 pub mod text;

@@ -105,6 +105,15 @@ pub fn gid() -> u32 {
     unsafe { libc::getegid() }
 }
 
+/// Ends the connection between the file system at `mount` and its server: whoever waits for it gets an
+/// error. For root.
+pub fn abort_mount(mount: &Path) -> io::Result<()> {
+    let path = CString::new(mount.as_os_str().as_bytes())?;
+    let flags = libc::MNT_FORCE | libc::UMOUNT_NOFOLLOW;
+    // SAFETY: `path` is a NUL-terminated string that lives through the call.
+    check(unsafe { libc::umount2(path.as_ptr(), flags) }).map(drop)
+}
+
 /// Unmounts `mount`; with `lazy` it disappears at once even while files in it are open.
 pub fn unmount(mount: &Path, lazy: bool) -> io::Result<()> {
     let path = CString::new(mount.as_os_str().as_bytes())?;
@@ -250,9 +259,54 @@ pub fn wait_readable(fd: impl AsFd, timeout: Duration) -> io::Result<bool> {
     }
 }
 
+/// Waits until a file of /proc that shows a table of the kernel's, as `mountinfo` does, shows another one
+/// than when it was opened or waited for last.
+pub fn wait_changed(table: &File) -> io::Result<()> {
+    let mut poll = libc::pollfd {
+        fd: table.as_raw_fd(),
+        events: libc::POLLPRI,
+        revents: 0,
+    };
+    loop {
+        // SAFETY: `poll` is one valid pollfd that lives through the call.
+        match check(unsafe { libc::poll(&raw mut poll, 1, -1) }) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
 /// Whether `fd` can be read, or has come to its end. Asks once; false too when it cannot tell.
 pub fn is_readable(fd: impl AsFd) -> bool {
     wait_readable(fd, Duration::ZERO).unwrap_or(false)
+}
+
+/// Locks all of `file` until this process ends, or closes a descriptor of it (`fcntl(2)`): children do
+/// not inherit it. EAGAIN or EACCES where another process has it.
+pub fn lock_for_life(file: &File) -> io::Result<()> {
+    let lock = whole_file();
+    // SAFETY: the kernel reads one valid flock.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) }).map(drop)
+}
+
+/// The process that has locked `file` with [`lock_for_life`], by its number in this PID namespace; 0
+/// where it has none here.
+pub fn lock_holder(file: &File) -> io::Result<Option<u32>> {
+    let mut lock = whole_file();
+    // SAFETY: the kernel reads and writes one valid flock.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) })?;
+    let is_free = i32::from(lock.l_type) == libc::F_UNLCK;
+    Ok((!is_free).then_some(u32::try_from(lock.l_pid).unwrap_or(0)))
+}
+
+fn whole_file() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as _,
+        l_whence: libc::SEEK_SET as _,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
 }
 
 /// A handle on a process that stays valid when its number is used again.

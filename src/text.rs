@@ -97,6 +97,7 @@ pub fn deserialize_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn what_is_not_text_is_shown_escaped_and_what_is_stays() {
@@ -123,6 +124,12 @@ mod tests {
             let long = "-".repeat(shift) + &"\u{1f980}".repeat(LONGEST);
             assert!(!message(long.as_bytes()).contains("\\x"), "{shift}");
         }
+    }
+
+    #[test]
+    fn a_name_of_others_is_one_line_that_does_nothing_to_the_terminal() {
+        let name = OsStr::from_bytes(b"a\x1b[2Jb\n\xc2\x9b\xe2\x80\xae\x7f\xff");
+        assert_eq!(shown(name), r"a\u{1b}[2Jb\n\u{9b}\u{202e}\u{7f}\xff");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! `provium attach` and `provium detach`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Exit;
+use super::exit::UsageError;
 use crate::client::MountClient;
 use crate::disk_options::DiskOptions;
+use crate::image::format_of;
+use crate::names::{BadId, valid_id};
+use crate::text::shown;
 
 /// Add a disk to a mount
 #[derive(Debug, clap::Args)]
@@ -36,16 +40,39 @@ pub(super) struct DetachArgs {
 }
 
 pub(super) fn attach(args: &AttachArgs) -> anyhow::Result<Exit> {
+    must_be_valid(&args.id)?;
     let image = std::path::absolute(&args.image)?;
     let options = DiskOptions {
         read_only: args.ro,
         fixed: args.fixed,
     };
     MountClient::open(&args.mount_point)?.attach(&args.id, &image, options)?;
+    warn_of_format(&image);
     Ok(Exit::Done)
 }
 
 pub(super) fn detach(args: &DetachArgs) -> anyhow::Result<Exit> {
+    must_be_valid(&args.id)?;
     MountClient::open(&args.mount_point)?.detach(&args.id)?;
     Ok(Exit::Done)
+}
+
+/// An ID that no disk can have is a mistake of the command line.
+pub(super) fn must_be_valid(id: &str) -> Result<(), UsageError> {
+    match valid_id(id) {
+        true => Ok(()),
+        false => Err(UsageError(BadId(id.to_owned()).to_string())),
+    }
+}
+
+/// Tells that an image is not raw. The server would not know: it never looks into an image.
+pub(super) fn warn_of_format(image: &Path) {
+    if let Some(format) = format_of(image) {
+        let image = shown(image);
+        eprintln!(
+            "provium: warning: image {image} is a {format} file, and is served as it is: a guest sees the {format} \
+             file and not the disk in it, unless QEMU is told driver={format}, if it knows that; \
+             `qemu-img convert -O raw {image} raw.img` makes a raw image"
+        );
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Exit;
 use crate::dirs;
+use crate::text::shown;
 use crate::vm::{Guest, Kvm, PROGRAM, kvm};
 
 /// Check what this host has and lacks
@@ -54,10 +56,10 @@ pub(super) fn run(_args: &Args) -> anyhow::Result<Exit> {
     ];
     for finding in &findings {
         match &finding.found {
-            Ok(text) => println!("ok       {:<14} {text}", finding.what),
+            Ok(text) => println!("ok       {:<14} {}", finding.what, shown(text)),
             Err(lack) => {
                 let word = if lack.needed { "missing" } else { "note" };
-                println!("{word:<8} {:<14} {}", finding.what, lack.text);
+                println!("{word:<8} {:<14} {}", finding.what, shown(&lack.text));
                 if !lack.mend.is_empty() {
                     println!("{:24}mend it with: {}", "", lack.mend);
                 }
@@ -81,17 +83,36 @@ fn fuse_device() -> Finding {
     let found = match opened {
         Ok(_) => Ok("opens for this user".to_owned()),
         Err(error) => Err(Lack {
-            mend: match error.kind() {
-                io::ErrorKind::NotFound => "sudo modprobe fuse",
-                // Distributions give it mode 0666; some containers and small VMs do not.
-                io::ErrorKind::PermissionDenied => "sudo chmod 0666 /dev/fuse",
-                _ => "",
-            },
+            mend: mend_fuse(&error, is_container(Path::new("/"))),
             text: format!("cannot be opened: {error}"),
             needed: true,
         }),
     };
     finding("/dev/fuse", found)
+}
+
+/// What gives this user /dev/fuse. A container gets its devices from who starts it, and no module.
+fn mend_fuse(error: &io::Error, in_container: bool) -> &'static str {
+    const START_WITH_IT: &str = "docker run --device /dev/fuse --cap-add SYS_ADMIN ...  (who starts the container gives it devices)";
+    match error.raw_os_error() {
+        Some(libc::ENOENT) if in_container => START_WITH_IT,
+        // That is what a container's list of devices says.
+        Some(libc::EPERM) if in_container => START_WITH_IT,
+        Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => "sudo modprobe fuse",
+        // Distributions give it mode 0666; some containers and small VMs do not.
+        Some(libc::EACCES) => "sudo chmod 0666 /dev/fuse",
+        _ => "",
+    }
+}
+
+/// Whether the system whose root is at `root` is a container, by the marks that the usual ones leave.
+fn is_container(root: &Path) -> bool {
+    let marks = [".dockerenv", "run/.containerenv", "run/systemd/container"];
+    // Podman, LXC and nspawn tell the first process.
+    let environment = std::fs::read(root.join("proc/1/environ")).unwrap_or_default();
+    let mut variables = environment.split(|byte| *byte == 0);
+    marks.iter().any(|mark| root.join(mark).exists())
+        || variables.any(|variable| variable.starts_with(b"container="))
 }
 
 fn program(what: &'static str, version: &str, mend: &'static str, needed: bool) -> Finding {
@@ -119,7 +140,10 @@ fn kvm_state() -> Finding {
         Kvm::Works => return finding("KVM", Ok("works".to_owned())),
         Kvm::Missing => (
             "there is no /dev/kvm: guests run under TCG, more slowly",
-            "",
+            match is_container(Path::new("/")) {
+                true => "docker run --device /dev/kvm ...  (if the machine has one)",
+                false => "",
+            },
         ),
         Kvm::Denied => (
             "/dev/kvm is not ours to open: guests run under TCG, more slowly",
@@ -174,4 +198,41 @@ fn runtime_folder() -> Finding {
         needed: true,
     });
     finding("run-time files", found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_told_from_a_machine_by_what_is_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for folder in ["run/systemd", "proc/1"] {
+            std::fs::create_dir_all(path(folder)).unwrap();
+        }
+        let environ = |text: &str| std::fs::write(path("proc/1/environ"), text).unwrap();
+        environ("HOME=/\0TERM=linux\0");
+        assert!(!is_container(root.path()));
+        for mark in [".dockerenv", "run/.containerenv", "run/systemd/container"] {
+            std::fs::write(path(mark), "").unwrap();
+            assert!(is_container(root.path()), "{mark}");
+            std::fs::remove_file(path(mark)).unwrap();
+        }
+        environ("HOME=/\0container=lxc\0");
+        assert!(is_container(root.path()));
+    }
+
+    #[test]
+    fn no_module_is_advised_in_a_container() {
+        let mend = |errno, in_container| {
+            mend_fuse(&io::Error::from_raw_os_error(errno), in_container).to_owned()
+        };
+        assert_eq!(mend(libc::ENOENT, false), "sudo modprobe fuse");
+        assert_eq!(mend(libc::ENODEV, false), "sudo modprobe fuse");
+        assert_eq!(mend(libc::EACCES, true), "sudo chmod 0666 /dev/fuse");
+        for errno in [libc::ENOENT, libc::EPERM] {
+            assert!(mend(errno, true).starts_with("docker run --device /dev/fuse"));
+        }
+    }
 }

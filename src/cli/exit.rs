@@ -2,15 +2,18 @@
 
 use std::process::ExitCode;
 
+use crate::client::ClientError;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
     /// What was asked for is done; all tests passed.
     Done = 0,
-    /// A test failed, or the operation did.
+    /// A test failed, or the operation did. docs/running-tests.md has the table.
     Failed = 1,
-    /// The command line or the configuration is wrong. clap uses the same code.
+    /// The command line, the configuration, a rule, an ID or a line for a control file is wrong. clap uses
+    /// the same code.
     Usage = 2,
     /// No test matched.
     NoTests = 4,
@@ -29,6 +32,11 @@ pub(super) struct UsageError(pub(super) String);
 
 /// The exit code for an error.
 pub(super) fn of(error: &anyhow::Error) -> Exit {
+    let is_wrong = matches!(error.downcast_ref(), Some(ClientError::Wrong(_)));
     let is_usage = error.is::<UsageError>() || error.is::<crate::config::ConfigError>();
-    if is_usage { Exit::Usage } else { Exit::Failed }
+    if is_usage || is_wrong {
+        Exit::Usage
+    } else {
+        Exit::Failed
+    }
 }

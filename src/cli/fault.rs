@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Exit;
+use super::disks::must_be_valid;
 use super::exit::UsageError;
 use crate::client::{DiskControl, MountClient};
 use crate::fault::{Action, Ask, FaultSet, Mode, Op};
@@ -132,5 +133,6 @@ fn open(path: &Path) -> anyhow::Result<DiskControl> {
     let Some((mount, id)) = parts else {
         return Err(UsageError(format!("`{}` is not MNT/ID", path.display())).into());
     };
+    must_be_valid(id)?;
     Ok(MountClient::open(mount)?.disk(id)?)
 }

@@ -47,7 +47,7 @@ Examples:
   provium umount /tmp/m
   provium test examples/                        run Lua tests against real guests
 
-Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 no tests matched.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, configuration, rule or ID, 4 no tests matched.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

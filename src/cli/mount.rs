@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, bounded, select};
+use crossbeam_channel::{Receiver, bounded, never, select};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Exit;
+use super::disks::warn_of_format;
 use super::exit::UsageError;
 
 use crate::cage;
@@ -19,6 +20,7 @@ use crate::disk::Disks;
 use crate::fs::{Options, Server, check_mount_point};
 use crate::launch::{self, DiskSpec, Lifetime, READY};
 use crate::mount_options::{MountOptions, parse_disk, parse_options};
+use crate::mounts;
 use crate::sys;
 
 /// Serve disk images as files in a folder
@@ -29,7 +31,9 @@ use crate::sys;
 #[command(after_help = "\
 Examples:
   provium mount /tmp/m --disk vda=disk.img --disk vdb=base.img,ro
-  qemu-system-x86_64 ... -drive file=/tmp/m/vda,format=raw,if=virtio,cache.direct=on
+  qemu-system-x86_64 ... \\
+    -blockdev driver=raw,node-name=vda,cache.direct=on,file.driver=file,file.filename=/tmp/m/vda \\
+    -device virtio-blk-pci,drive=vda,werror=report,rerror=report
   echo slow > /tmp/m/ctl/vda/faults")]
 pub(super) struct Args {
     /// An empty folder
@@ -56,6 +60,9 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let options = parse_options(&args.options).map_err(UsageError)?;
     let disks = all_disks(&args, &options)?;
+    if args.ready_fd.is_none() {
+        disks.iter().for_each(|disk| warn_of_format(&disk.image));
+    }
     if args.foreground {
         return serve_and_report(&args, &options, &disks);
     }
@@ -84,6 +91,9 @@ fn serve_and_report(
 ) -> anyhow::Result<Exit> {
     // A write beyond `ulimit -f` is an error of that write, and not the end of the server.
     sys::ignore(libc::SIGXFSZ);
+    if let Err(error) = cage::drop_capabilities() {
+        eprintln!("provium: {error}");
+    }
     let ready = args.ready_fd.map(sys::inherited).transpose()?;
     let mut ready = ready.map(File::from);
     let started = start(&args.mount_point, options, disks);
@@ -103,9 +113,16 @@ fn serve_and_report(
         let _ = ready.write_all(READY.as_bytes());
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    select! {
-        recv(stop) -> _ => {}
-        recv(server.unmounted()) -> _ => {}
+    let mut detached = mounts::await_detached();
+    loop {
+        select! {
+            recv(stop) -> _ => break,
+            recv(server.unmounted()) -> _ => break,
+            recv(detached) -> _ => {
+                server.release();
+                detached = never();
+            }
+        }
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     server.end();
@@ -155,7 +172,7 @@ fn stop_signals() -> std::io::Result<Receiver<()>> {
 
 /// Removes the folder of a test run, but never through a mount that is still there.
 fn remove_scratch(scratch: &Path, mount_point: &Path) {
-    if mount_point.starts_with(scratch) && matches!(crate::mounts::find(mount_point), Ok(None)) {
+    if mount_point.starts_with(scratch) && matches!(mounts::find(mount_point), Ok(None)) {
         let _ = std::fs::remove_dir_all(scratch);
     }
 }

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{Exit, table};
 use crate::client::{ClientError, DiskControl, DiskLine, MountClient};
 use crate::mounts::{self, Mount};
+use crate::text::shown;
 use crate::vm::{self, Holder};
-use crate::{proc, sys};
 
 /// Show mounts, their disks and what is armed
 #[derive(Debug, clap::Args)]
@@ -82,8 +82,8 @@ fn note(holder: &Holder) -> String {
         Some(true) => format!("{who} has it; its guest sees every error"),
         Some(false) => format!("{who} has it; {}", holder.obstacles.join("; ")),
         None => format!(
-            "{who} has it, attached while it ran: whether its guest sees errors, `disk:assert_visible()` \
-             in the test knows"
+            "{who} has it, attached while it ran: whether its guest sees errors is not known from outside; \
+             `disk:assert_visible()` in the test asks QEMU"
         ),
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         None => {
             let mounts = mounts::list()?;
             // Those of other users would not let us look.
-            let ours = mounts.iter().filter(|mount| is_ours(mount));
+            let ours = mounts.iter().filter(|mount| mount.is_ours());
             ours.map(status).collect()
         }
     };
@@ -104,11 +104,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         print(&mounts);
     }
     Ok(Exit::Done)
-}
-
-fn is_ours(mount: &Mount) -> bool {
-    let uid = mount.server.and_then(proc::owner);
-    sys::uid() == 0 || uid.is_none_or(|uid| uid == sys::uid())
 }
 
 fn one(point: &Path) -> anyhow::Result<MountStatus> {
@@ -132,7 +127,7 @@ fn status(mount: &Mount) -> MountStatus {
     let mut status = MountStatus {
         mount: mount.point.clone(),
         state: "ok".into(),
-        server: mount.server,
+        server: mount.server(),
         version: None,
         disks: Vec::new(),
     };
@@ -167,7 +162,8 @@ fn print(mounts: &[MountStatus]) {
     for mount in mounts {
         let server = mount.server.map_or("-".into(), |pid| pid.to_string());
         let version = mount.version.as_deref().unwrap_or(&mount.state);
-        println!("{}  server {server}  {version}", mount.mount.display());
+        let (point, version) = (shown(&mount.mount), shown(version));
+        println!("{point}  server {server}  {version}");
         let hint = match mount.state.as_str() {
             "stale" => "  its server died; clean up with `provium umount --stale`",
             "ok" if mount.disks.is_empty() => "  no disks; add one with `provium attach`",
@@ -182,7 +178,7 @@ fn print(mounts: &[MountStatus]) {
         }
         for disk in &mount.disks {
             for note in disk.notes() {
-                println!("  {}: {note}", disk.disk.id);
+                println!("  {}: {}", disk.disk.id, shown(note));
             }
         }
     }
@@ -216,7 +212,7 @@ fn row(status: &DiskStatus) -> [String; 8] {
             0 => status.errors_injected.to_string(),
             host => format!("{}+{host} of the host", status.errors_injected),
         },
-        disk.image.clone(),
-        faults,
+        shown(&disk.image),
+        shown(faults),
     ]
 }

@@ -9,6 +9,7 @@ use super::{Exit, table};
 use crate::client::{MountClient, Stats};
 use crate::duration::parse_duration;
 use crate::sys;
+use crate::text::shown;
 
 /// Looking more often would be all that the mount does.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -79,7 +80,7 @@ fn look(mount: &MountClient) -> anyhow::Result<Look> {
 }
 
 fn title(mount: &MountClient) -> String {
-    format!("{}  (q quits)", mount.point().display())
+    format!("{}  (q quits)", shown(mount.point()))
 }
 
 const HEAD: [&str; 10] = [
@@ -123,7 +124,7 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
             if faults.is_empty() {
                 "-".into()
             } else {
-                faults.join("; ")
+                shown(faults.join("; "))
             },
         ]
     });

@@ -6,27 +6,38 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::Exit;
+use crate::busy;
 use crate::mounts::{self, Mount};
-use crate::sys::Process;
+use crate::server_lock::Watch;
+use crate::sys::{self, Process};
+use crate::text::shown;
 
 /// How long a busy mount is tried.
 const CLOSING: Duration = Duration::from_millis(500);
 /// How long a server may take to flush its images and end.
 const SERVER_END: Duration = Duration::from_secs(30);
+/// How many of those that keep a mount busy are named.
+const NAMED: usize = 8;
 
 /// End a mount
 ///
-/// Flushes the images and returns once the server has ended. A mount that is in use stays as it is.
+/// Flushes the images and returns once the server has ended. A mount that is in use stays as it is, with
+/// all that rules hold, and who uses it is named; `--force` releases what is held and cuts clients off.
+/// Copies of the mount in other mount namespaces end with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   provium umount /tmp/m
-  provium umount --stale      clean up mounts whose server died")]
+  provium umount --force /tmp/m     even while it is in use
+  provium umount --stale            clean up mounts whose server died")]
 pub(super) struct Args {
     /// The mount
     #[arg(value_name = "MNT", required_unless_present = "stale")]
     mount_point: Option<PathBuf>,
-    /// Take away mounts whose server is gone: the given one, or all
+    /// Release what rules hold, flush, and cut off the clients that still use it
+    #[arg(long, conflicts_with = "stale")]
+    force: bool,
+    /// Take away mounts whose server is gone: the given one, or all that are yours
     #[arg(long)]
     stale: bool,
 }
@@ -34,8 +45,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let point = args.mount_point.as_deref().map(resolved).transpose()?;
     match point {
-        Some(point) if !args.stale => umount(&point),
-        point => umount_stale(point.as_deref()),
+        Some(point) if !args.stale => umount(&point, args.force),
+        Some(point) => umount_stale(&point),
+        None => umount_all_stale(),
     }
 }
 
@@ -48,38 +60,139 @@ fn resolved(point: &Path) -> anyhow::Result<PathBuf> {
     Ok(absolute.canonicalize().unwrap_or(absolute))
 }
 
-fn umount(point: &Path) -> anyhow::Result<Exit> {
-    let Some(mount) = mounts::find(point)? else {
-        bail!("{} is not a provium mount", point.display());
-    };
+fn found(point: &Path) -> anyhow::Result<Mount> {
+    let mount = mounts::find(point)?;
+    mount.with_context(|| format!("{} is not a provium mount", shown(point)))
+}
+
+fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
+    let mount = found(point)?;
     if mount.is_stale() {
         return take_away(&mount);
     }
-    // Opened before it ends, so that its number cannot mean another process.
-    let server = mount.server.map(Process::open).transpose();
-    let stopped = mount.stopped_server();
-    unmount_patiently(point).map_err(|error| match error.raw_os_error() {
-        Some(libc::EBUSY) => anyhow::anyhow!(
-            "{} is busy: a process has a file of it open or works in the folder; end it first",
-            point.display()
-        ),
-        _ => anyhow::Error::new(error).context(format!("cannot unmount {}", point.display())),
-    })?;
-    if let Some(pid) = stopped {
-        bail!(
-            "{} is unmounted, but its server is stopped: let it flush and end with `kill -CONT {pid}`",
-            point.display()
-        );
+    let server = Server::of(&mount);
+    if force {
+        server.cut_off(&mount)?;
+    } else {
+        must_be_used_here_alone(&mount)?;
+        let stopped = mount.stopped_server();
+        unmount_patiently(point).map_err(|error| match error.raw_os_error() {
+            Some(libc::EBUSY) => busy(&mount, &busy::users(&mount).here),
+            _ => anyhow::Error::new(error).context(format!("cannot unmount {}", shown(point))),
+        })?;
+        if let Some(pid) = stopped {
+            bail!(
+                "{} is unmounted, but its server is stopped: let it flush and end with `kill -CONT {pid}`",
+                shown(point)
+            );
+        }
+        // A copy of the mount in another namespace would keep it.
+        server.signal(libc::SIGTERM);
     }
-    if let Ok(Some(server)) = server
-        && !server.wait(SERVER_END)?
-    {
-        bail!(
-            "{} is unmounted, but its server still flushes",
-            point.display()
-        );
-    }
+    server.must_end(point)?;
     Ok(Exit::Done)
+}
+
+/// The end of the server is the end of the mount wherever it can be seen: nobody may use it there either.
+fn must_be_used_here_alone(mount: &Mount) -> anyhow::Result<()> {
+    let places = busy::other_places(mount);
+    if let Some(place) = places.first() {
+        let point = shown(&mount.point);
+        bail!(
+            "{point} is busy: it is mounted at {place} too; end that first with `umount {place}`, or all of it \
+             with `provium umount --force {point}`",
+            place = shown(place)
+        );
+    }
+    match busy::users(mount).elsewhere {
+        users if users.is_empty() => Ok(()),
+        users => Err(busy(mount, &users)),
+    }
+}
+
+fn busy(mount: &Mount, users: &[String]) -> anyhow::Error {
+    let mut named: Vec<_> = users.iter().take(NAMED).cloned().collect();
+    match users.len() {
+        0 => {
+            named.push("a process that this user may not look into, or the kernel, uses it".into())
+        }
+        all if all > NAMED => named.push(format!("and {} more", all - NAMED)),
+        _ => {}
+    }
+    let point = shown(&mount.point);
+    anyhow::anyhow!(
+        "{point} is busy: {}; end that first, or cut it off with `provium umount --force {point}`",
+        named.join("; ")
+    )
+}
+
+/// The server of a mount, on its way to its end.
+struct Server {
+    /// None where it has no number in this PID namespace. Opened before it ends, so that its number
+    /// cannot mean another process.
+    process: Option<Process>,
+    watch: Option<Watch>,
+}
+
+impl Server {
+    fn of(mount: &Mount) -> Self {
+        Self {
+            process: mount.server().and_then(|pid| Process::open(pid).ok()),
+            watch: mount.watch(),
+        }
+    }
+
+    fn signal(&self, signal: i32) -> bool {
+        let process = self.process.as_ref();
+        process.is_some_and(|process| process.signal(signal).is_ok())
+    }
+
+    /// Has it end as a signal does; where it can have none, its connection is cut.
+    fn cut_off(&self, mount: &Mount) -> anyhow::Result<()> {
+        let point = &mount.point;
+        let cannot = || format!("cannot unmount {}", shown(point));
+        if self.signal(libc::SIGTERM) {
+            self.signal(libc::SIGCONT);
+            self.wait()?;
+        } else {
+            let _ = sys::abort_mount(point);
+        }
+        for place in busy::other_places(mount) {
+            mounts::unmount(&place, true).with_context(cannot)?;
+        }
+        match mounts::find(point)? {
+            Some(left) if left.number == mount.number => {
+                mounts::unmount(point, true).with_context(cannot)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn must_end(&self, point: &Path) -> anyhow::Result<()> {
+        if !self.wait()? {
+            bail!(
+                "{} is unmounted, but its server still runs: it flushes, or another mount namespace has the mount",
+                shown(point)
+            );
+        }
+        Ok(())
+    }
+
+    /// False when it takes too long.
+    fn wait(&self) -> std::io::Result<bool> {
+        if let Some(process) = &self.process {
+            return process.wait(SERVER_END);
+        }
+        let deadline = Instant::now() + SERVER_END;
+        let runs = || self.watch.as_ref().is_some_and(|watch| !watch.has_ended());
+        while runs() {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(true)
+    }
 }
 
 /// Unmounts; clients that are just closing, or wait for a delayed request, get a moment.
@@ -97,32 +210,34 @@ fn unmount_patiently(point: &Path) -> std::io::Result<()> {
     }
 }
 
-fn umount_stale(point: Option<&Path>) -> anyhow::Result<Exit> {
-    let mounts = mounts::list()?.into_iter();
-    let chosen = mounts.filter(|mount| point.is_none_or(|point| mount.point == point));
-    let chosen: Vec<_> = chosen.collect();
-    if let Some(point) = point {
-        match chosen.last() {
-            None => bail!("{} is not a provium mount", point.display()),
-            Some(mount) if !mount.is_stale() => {
-                bail!(
-                    "{} is not stale: its server answers; use `provium umount {}`",
-                    point.display(),
-                    point.display()
-                )
-            }
-            Some(_) => {}
+fn umount_stale(point: &Path) -> anyhow::Result<Exit> {
+    let mount = found(point)?;
+    if !mount.is_stale() {
+        let point = shown(point);
+        bail!("{point} is not stale: its server answers; use `provium umount {point}`");
+    }
+    take_away(&mount)
+}
+
+/// Takes away all stale mounts of this user, or of all users for root. One that stays does not keep it
+/// from the others.
+fn umount_all_stale() -> anyhow::Result<Exit> {
+    let mut exit = Exit::Done;
+    for mount in mounts::list()?.iter().filter(|mount| mount.is_ours()) {
+        if mount.is_stale()
+            && let Err(error) = take_away(mount)
+        {
+            eprintln!("provium: {}", shown(format!("{error:#}")));
+            exit = Exit::Failed;
         }
     }
-    for mount in chosen.iter().filter(|mount| mount.is_stale()) {
-        take_away(mount)?;
-    }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn take_away(mount: &Mount) -> anyhow::Result<Exit> {
-    let point = mount.point.display();
-    mounts::unmount(&mount.point, true).with_context(|| format!("cannot unmount {point}"))?;
+    let point = shown(&mount.point);
+    let cleaned_up = mount.clean_up();
+    cleaned_up.with_context(|| format!("cannot unmount {point}"))?;
     println!("{point}: stale, unmounted");
     Ok(Exit::Done)
 }

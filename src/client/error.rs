@@ -33,6 +33,9 @@ pub enum ClientError {
     /// The server rejected a control write, and nothing has changed.
     #[error("{0}")]
     Rejected(String),
+    /// The same, for a line, a rule or a tag that is wrong in itself.
+    #[error("{0}")]
+    Wrong(String),
     /// The system failed.
     #[error("{}: {cause}", path.display())]
     Io {

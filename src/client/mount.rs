@@ -153,7 +153,12 @@ impl MountClient {
         match open.write_all(text.as_bytes()) {
             Ok(()) => Ok(()),
             Err(cause) => Err(match self.latest_rejection(file) {
-                Some(now) if Some(&now) != before.as_ref() => ClientError::Rejected(now.1),
+                Some(now) if Some(&now) != before.as_ref() => match cause.raw_os_error() {
+                    Some(libc::EINVAL) if !matches!(file, "attach" | "detach") => {
+                        ClientError::Wrong(now.1)
+                    }
+                    _ => ClientError::Rejected(now.1),
+                },
                 _ => ClientError::Io { path, cause },
             }),
         }

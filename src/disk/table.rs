@@ -150,13 +150,13 @@ impl Disks {
         if !valid_id(id) {
             return Err(BadId(id.to_owned()).into());
         }
-        if path.to_str().is_none_or(|path| path.contains('\n')) {
-            return Err(AttachError::BadPath(path.to_owned()));
-        }
+        must_be_a_line(path)?;
         self.must_be_free(id)?;
         // Opened before the list is locked: storage may take its time.
         let image = Arc::new(FileImage::open(path, options.read_only)?);
-        let disk = Disk::new(id, path, image, Arc::clone(&self.delays));
+        must_be_a_line(image.path())?;
+        let path = image.path().to_owned();
+        let disk = Disk::new(id, &path, image, Arc::clone(&self.delays));
         let disk = Arc::new(disk.of_fixed_size(options.fixed));
         let _one_at_a_time = self.changing.lock();
         self.must_be_free(id)?;
@@ -273,6 +273,14 @@ impl Disks {
             flushing.run(disk.owner(), move || flush(&disk));
         }
         flushing.end();
+    }
+}
+
+/// Control files show the path as a line of text.
+fn must_be_a_line(path: &Path) -> Result<(), AttachError> {
+    match path.to_str() {
+        Some(line) if !line.contains('\n') => Ok(()),
+        _ => Err(AttachError::BadPath(path.to_owned())),
     }
 }
 

@@ -17,7 +17,7 @@ use fuser::{
 use super::adapter::DATA_FILE;
 use super::loops::Loops;
 use super::reply::kernel;
-use super::session::config;
+use super::session::{config, own_source};
 use crate::disk::LARGEST_REQUEST;
 use crate::fault::Errno as DiskErrno;
 use crate::image::{FileImage, Image, OpenError, with_buffer};
@@ -34,7 +34,7 @@ pub fn serve_bare(mount_point: &Path, image: &Path) -> io::Result<()> {
     let image = FileImage::open(image, false)
         .map_err(|error: OpenError| io::Error::other(error.to_string()))?;
     let loops = Loops::start()?;
-    let config = config(false, loops.threads());
+    let config = config(false, loops.threads(), &own_source());
     let bare = Bare {
         image,
         loops: Arc::clone(&loops),

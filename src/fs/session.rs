@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, bounded};
 use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 
 use super::adapter::Provium;
@@ -21,6 +21,7 @@ use crate::control::Control;
 use crate::disk::{Disks, Pool};
 use crate::mounts::{self, Mount};
 use crate::names::FS_TYPE;
+use crate::server_lock::{self, ServerLock};
 use crate::sys;
 
 /// How long the end waits for clients that are closing before it unmounts without them.
@@ -28,6 +29,10 @@ const CLOSING: Duration = Duration::from_millis(500);
 
 /// Most threads for control files.
 const CONTROL_THREADS: usize = 12;
+
+/// Threads that a server needs from its first answers on, beside its loops: one that starts these, one
+/// for control files, one for storage, one that looks for changes of the list of mounts.
+const BESIDE_LOOPS: usize = 4;
 
 /// Descriptors that the end needs: it reads the list of mounts, and may have to start fusermount3.
 const FOR_THE_END: usize = 8;
@@ -59,6 +64,9 @@ pub enum MountError {
     /// A server that died left it behind.
     #[error("mount point {} is stale: its server died; clean up with `provium umount --stale`", .0.display())]
     Stale(PathBuf),
+    /// Its threads cannot be started, and nothing would answer.
+    #[error("cannot mount at {}: its threads cannot be started; the limit for this user may be too low (`ulimit -u`)", .0.display())]
+    NoThreads(PathBuf),
     /// /dev/fuse is missing or not ours to open.
     #[error("/dev/fuse cannot be opened: {0}; `provium doctor` tells how to mend that")]
     NoFuse(io::Error),
@@ -113,6 +121,8 @@ pub struct Server {
     /// Never dropped: fuser would unmount whatever lies at the mount point by then, ours or not.
     _session: ManuallyDrop<BackgroundSession>,
     loops: Arc<Loops>,
+    /// None where there is no run-time folder.
+    lock: Option<ServerLock>,
     /// Kept from the disks and the clients, who may use up all others.
     for_the_end: Vec<File>,
 }
@@ -131,9 +141,12 @@ impl Server {
         drop(fuse);
         let loops = Loops::start().map_err(failed)?;
         let threads = loops.threads();
+        if !can_start(threads + BESIDE_LOOPS) {
+            return Err(MountError::NoThreads(options.mount_point.clone()));
+        }
         let cache = Arc::new(PageCache::default());
         let tree = Tree {
-            control: Control::new(Arc::clone(&disks), &options.mount_point),
+            control: Control::new(Arc::clone(&disks)),
             handles: Handles::default(),
             attributes: Attributes::new(options.allow_other),
             loops: Arc::clone(&loops),
@@ -142,8 +155,10 @@ impl Server {
             control_pool: Pool::new(CONTROL_THREADS),
             disks: Arc::clone(&disks),
         };
+        // Without one it is served all the same; only, nobody can tell from outside whether we run.
+        let lock = mounts::take_server_lock().ok();
         let filesystem = Provium::new(tree);
-        let config = config(options.allow_other, threads);
+        let config = config(options.allow_other, threads, &own_source());
         let session = Session::new(filesystem, &options.mount_point, &config).map_err(failed)?;
         let watched = Arc::clone(&disks);
         loops.on_stuck(move || watched.look_for_stuck());
@@ -155,6 +170,7 @@ impl Server {
             mount_point: options.mount_point.clone(),
             _session: ManuallyDrop::new(session.spawn().map_err(failed)?),
             loops,
+            lock,
             for_the_end,
         })
     }
@@ -162,6 +178,12 @@ impl Server {
     /// Disconnects when somebody else has unmounted it.
     pub fn unmounted(&self) -> &Receiver<()> {
         self.loops.over()
+    }
+
+    /// Lets go of everything that waits, and clears all faults: nobody could do so any more through a
+    /// mount that was taken away while files in it are open. These are served on.
+    pub fn release(&self) {
+        self.disks.clear();
     }
 
     /// The one end: lets go of everything that waits, unmounts (without the clients that still
@@ -176,13 +198,20 @@ impl Server {
         unmount(&self.mount_point);
         self.loops.close();
         self.disks.end();
+        drop(self.lock);
     }
+}
+
+/// What names this server in the list of mounts.
+pub(super) fn own_source() -> String {
+    let number = std::process::id().to_string();
+    Mount::source(server_lock::own_key().unwrap_or(&number))
 }
 
 fn unmount(mount_point: &Path) {
     let ours = || {
         let mount = mounts::find(mount_point).ok().flatten();
-        mount.is_some_and(|mount| mount.server == Some(std::process::id()))
+        mount.is_some_and(|mount| mount.is_own())
     };
     // Another mount may already lie in this place: only ever take away our own.
     wait_until(CLOSING, || {
@@ -193,6 +222,23 @@ fn unmount(mount_point: &Path) {
     }
 }
 
+/// Whether this user may start `threads` threads more: of those that fuser starts in a thread of its
+/// own it does not say whether they run.
+fn can_start(threads: usize) -> bool {
+    let (end, wait) = bounded::<()>(0);
+    let start = |_| {
+        let wait = wait.clone();
+        std::thread::Builder::new().spawn(move || {
+            let _ = wait.recv();
+        })
+    };
+    let started: Vec<_> = (0..threads).map_while(|n| start(n).ok()).collect();
+    let all = started.len() == threads;
+    drop(end);
+    started.into_iter().for_each(|thread| drop(thread.join()));
+    all
+}
+
 fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !done() && Instant::now() < deadline {
@@ -200,11 +246,11 @@ fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-pub(super) fn config(allow_other: bool, threads: usize) -> Config {
+pub(super) fn config(allow_other: bool, threads: usize, source: &str) -> Config {
     let mut config = Config::default();
     let subtype = FS_TYPE.trim_start_matches("fuse.");
     config.mount_options = vec![
-        MountOption::FSName(Mount::source()),
+        MountOption::FSName(source.to_owned()),
         // As a raw option: fuser passes `Subtype` to fusermount3 only, and not to the kernel.
         MountOption::CUSTOM(format!("subtype={subtype}")),
         MountOption::DefaultPermissions,

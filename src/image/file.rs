@@ -1,12 +1,15 @@
 //! An image that is a file (or a block device) of the host, locked against a second server.
 
-use std::fs::{File, FileType, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
+
+use super::place::{Identity, Place, Wrong, is_stored_in_own_mount};
 use super::{Extent, Image};
-use crate::sys;
+use crate::{mounts, sys};
 
 /// A backing file, open for as long as this lives, and locked unless it was unlocked.
 ///
@@ -15,6 +18,7 @@ use crate::sys;
 #[derive(Debug)]
 pub struct FileImage {
     file: File,
+    path: PathBuf,
     read_only: bool,
     is_block_device: bool,
 }
@@ -70,18 +74,31 @@ impl FileImage {
                 cause,
             },
         };
+        let place = std::path::absolute(path).map_err(failed)?;
+        let place = Place::find(&place, mounts::own_device()).map_err(|wrong| match wrong {
+            Wrong::InOwnMount => OpenError::InOwnMount(path.to_owned()),
+            Wrong::Io(cause) => failed(cause),
+        })?;
         // Looked at before it is opened: opening a pipe would wait for its other end.
-        let kind = path.metadata().map_err(failed)?.file_type();
-        if let Some(what) = not_an_image(kind) {
+        let identity = Identity::of(&place.named).map_err(failed)?;
+        if let Some(what) = not_an_image(identity.kind) {
             return Err(OpenError::NotAnImage(path.to_owned(), what));
         }
+        if place.is_of_the_kernel().map_err(failed)? {
+            return Err(OpenError::NotAnImage(path.to_owned(), KERNELS_OWN));
+        }
+        let is_block_device = identity.kind == FileType::BlockDevice;
+        let is_ours = |device| device != (0, 0) && is_stored_in_own_mount(device);
+        if is_ours(identity.on) || (is_block_device && is_ours(identity.is)) {
+            return Err(OpenError::InOwnMount(path.to_owned()));
+        }
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(!read_only).open(path);
-        let file = file.map_err(failed)?;
+        let file = place.open(options.read(true).write(!read_only));
         let image = Self {
-            file,
+            file: file.map_err(failed)?,
+            path: place.path,
             read_only,
-            is_block_device: kind.is_block_device(),
+            is_block_device,
         };
         match image.lock() {
             Ok(true) => Ok(image),
@@ -89,19 +106,22 @@ impl FileImage {
             Err(cause) => Err(failed(cause)),
         }
     }
+
+    /// Where it lies, without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
+const KERNELS_OWN: &str = "a file of the kernel's own, as in /proc or /sys";
+
 fn not_an_image(kind: FileType) -> Option<&'static str> {
-    if kind.is_dir() {
-        Some("a directory")
-    } else if kind.is_fifo() {
-        Some("a pipe")
-    } else if kind.is_socket() {
-        Some("a socket")
-    } else if kind.is_char_device() {
-        Some("a character device")
-    } else {
-        None
+    match kind {
+        FileType::Directory => Some("a directory"),
+        FileType::Fifo => Some("a pipe"),
+        FileType::Socket => Some("a socket"),
+        FileType::CharacterDevice => Some("a character device"),
+        _ => None,
     }
 }
 
@@ -290,6 +310,31 @@ mod tests {
         assert!(error.to_string().contains("none.img does not exist"));
         assert_eq!(error.errno(), libc::ENOENT);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_of_the_kernels_own_is_no_image() {
+        let memory = format!("/proc/{}/mem", std::process::id());
+        for path in [
+            memory.as_str(),
+            "/proc/version",
+            "/sys/kernel/uevent_seqnum",
+        ] {
+            let error = FileImage::open(path.as_ref(), true).unwrap_err();
+            assert!(error.to_string().contains("as in /proc or /sys"), "{error}");
+            assert_eq!(error.errno(), libc::EINVAL);
+        }
+    }
+
+    #[test]
+    fn an_image_says_where_its_links_led() {
+        let (file, image) = image_of(&[0; 512]);
+        drop(image);
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(file.path(), &link).unwrap();
+        let image = FileImage::open(&link, false).unwrap();
+        assert_eq!(image.path(), file.path().canonicalize().unwrap());
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 mod buffer;
 mod file;
+mod format;
 mod memory;
+mod place;
 
 pub use buffer::with_buffer;
 pub use file::{FileImage, OpenError};
+pub use format::format_of;
 pub use memory::MemoryImage;
 
 use std::io;

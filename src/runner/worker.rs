@@ -217,7 +217,7 @@ impl Worker {
         sys::kill_group(self.child.id());
         let status = self.child.wait()?;
         if !status.success() {
-            vm::await_clean_up(self.child.id(), CLEAN_UP);
+            vm::await_clean_up(CLEAN_UP);
         }
         Ok(status)
     }

@@ -1,7 +1,8 @@
 //! The run-time folder of a VM: mount point, console log, QEMU's messages.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,42 +10,51 @@ use std::time::{Duration, Instant};
 
 use super::VmError;
 use super::warm::copy_sparse;
-use crate::sys::Process;
 use crate::{dirs, mounts};
 
 const PREFIX: &str = "vm-";
 
 /// A folder of this process's own, removed when this is dropped. If the process is killed, the VM's
 /// mount server removes it; if that is killed too, the next run does.
+///
+/// It is locked (`flock(2)`) for as long as its process lives: a number would not tell that to a process
+/// in another PID namespace.
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
 
 impl Folder {
     pub(super) fn create() -> io::Result<Self> {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        let path = dirs::runtime()?.join(format!("{PREFIX}{}-{number}", std::process::id()));
-        // Left by a process of the same number that is no more.
-        remove(&path);
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        std::fs::create_dir(path.join("mnt"))?;
-        Ok(Self(path))
+        let runtime = dirs::runtime()?;
+        loop {
+            let name = format!("{PREFIX}{}-{:08x}", std::process::id(), fastrand::u32(..));
+            let path = runtime.join(name);
+            std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+            // Until it is locked, somebody who cleans up may take it for a leftover.
+            let Some(lock) = lock_new(&path)? else {
+                continue;
+            };
+            std::fs::create_dir(path.join("mnt"))?;
+            return Ok(Self { path, _lock: lock });
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub(super) fn mount_point(&self) -> PathBuf {
-        self.0.join("mnt")
+        self.path.join("mnt")
     }
 
     pub(super) fn console(&self) -> PathBuf {
-        self.0.join("console.log")
+        self.path.join("console.log")
     }
 
     pub(super) fn qemu_log(&self) -> PathBuf {
-        self.0.join("qemu.log")
+        self.path.join("qemu.log")
     }
 
     /// A new empty image of `size` bytes, which goes with the folder.
@@ -71,14 +81,14 @@ impl Folder {
     fn image_path(&self) -> PathBuf {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        self.0.join(format!("scratch{number}.img"))
+        self.path.join(format!("scratch{number}.img"))
     }
 }
 
 impl Folder {
     /// Removes it, now; what is asked of it afterwards is not there.
     pub(super) fn remove(&self) {
-        remove(&self.0);
+        remove(&self.path);
     }
 }
 
@@ -88,54 +98,75 @@ impl Drop for Folder {
     }
 }
 
+/// Locks a folder that was just made; None when it was removed before.
+fn lock_new(path: &Path) -> io::Result<Option<File>> {
+    let lock = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    lock.lock()?;
+    Ok(path.exists().then_some(lock))
+}
+
 /// Removes a VM's folder, but never through a mount that is still there.
 fn remove(folder: &Path) {
-    let mount_point = folder.join("mnt");
-    if let Ok(Some(mount)) = mounts::find(&mount_point)
-        && (!mount.is_stale() || mounts::unmount(&mount_point, true).is_err())
+    if let Ok(Some(mount)) = mounts::find(&folder.join("mnt"))
+        && (!mount.is_stale() || mount.clean_up().is_err())
     {
         return;
     }
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// Waits until the mount servers of the process `pid`, which is no more, have cleaned up after it;
-/// removes what is left after `limit`.
-pub fn await_clean_up(pid: u32, limit: Duration) {
+/// Waits until the mount servers of processes that are no more have cleaned up after them; removes
+/// what is left after `limit`.
+pub fn await_clean_up(limit: Duration) {
     let deadline = Instant::now() + limit;
-    let of_pid = |entry: &std::fs::DirEntry| owner(entry) == Some(pid);
-    loop {
-        let Ok(entries) = dirs::runtime().and_then(|folder| folder.read_dir()) else {
-            return;
-        };
-        let left: Vec<_> = entries.flatten().filter(of_pid).collect();
-        if left.is_empty() {
-            return;
+    while Instant::now() < deadline {
+        match leftovers() {
+            Ok(left) if !left.is_empty() => std::thread::sleep(Duration::from_millis(10)),
+            _ => return,
         }
-        if Instant::now() >= deadline {
-            return left.iter().for_each(|entry| remove(&entry.path()));
-        }
-        std::thread::sleep(Duration::from_millis(10));
     }
+    let _ = remove_leftovers();
 }
 
-/// The process that a VM's folder belongs to.
-fn owner(entry: &std::fs::DirEntry) -> Option<u32> {
-    let name = entry.file_name().to_string_lossy().into_owned();
-    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
-}
-
-/// Removes the folders of processes that were killed.
+/// Removes the folders of processes that were killed, and what their mount servers have left.
 pub fn remove_leftovers() -> io::Result<()> {
-    for entry in dirs::runtime()?.read_dir()? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let pid = name
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split('-').next()?.parse().ok());
-        if pid.is_some_and(|pid| !Process::is_running(pid)) {
-            remove(&entry.path());
-        }
+    for (folder, _lock) in leftovers()? {
+        remove(&folder);
     }
-    Ok(())
+    mounts::remove_leftover_locks()
+}
+
+/// The folders of processes that are no more. Each is locked, so that no other becomes one of them
+/// meanwhile; in common with others who clean up.
+fn leftovers() -> io::Result<Vec<(PathBuf, File)>> {
+    let entries = dirs::runtime()?.read_dir()?.flatten();
+    let is_vm = |entry: &DirEntry| entry.file_name().as_bytes().starts_with(PREFIX.as_bytes());
+    let folders = entries.filter(is_vm).map(|entry| entry.path());
+    let left = folders.filter_map(|path| {
+        let lock = File::open(&path).ok()?;
+        lock.try_lock_shared().ok()?;
+        Some((path, lock))
+    });
+    Ok(left.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_that_was_cleaned_up_before_it_was_locked_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vm-1");
+        assert!(lock_new(&path).unwrap().is_none());
+        std::fs::create_dir(&path).unwrap();
+        let lock = lock_new(&path).unwrap().unwrap();
+        let cleaner = File::open(&path).unwrap();
+        assert!(cleaner.try_lock().is_err(), "it is in use");
+        drop(lock);
+        cleaner.try_lock().unwrap();
+    }
 }

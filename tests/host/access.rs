@@ -139,6 +139,68 @@ fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
 }
 
 #[test]
+fn umount_stale_goes_on_past_the_mounts_of_others() {
+    if provium::sys::uid() != 0 || !can_isolate() {
+        eprintln!("skipped: only root may become another user");
+        return;
+    }
+    let mut of_root = Mount::new();
+    of_root.kill_server();
+    let folder = TempDir::new().unwrap();
+    let place = folder.path().display();
+    std::fs::copy(PROVIUM, folder.path().join("the-program")).unwrap();
+    let owner = format!("{USER}:{USER}");
+    assert_ok(&run(Command::new("chown").arg(owner).arg(folder.path())));
+    let script = format!(
+        "set -e; cd {place}; export HOME={place} XDG_RUNTIME_DIR={place}
+         mkdir mnt; ./the-program mount mnt
+         kill -9 $(./the-program status mnt --json | sed -n 's/.*\"server\": \\([0-9]*\\).*/\\1/p')
+         until ./the-program status mnt | grep -q stale; do sleep 0.01; done
+         ./the-program umount --stale"
+    );
+    // In a mount namespace of its own, so that nothing of others goes.
+    let mut unshare = Command::new("unshare");
+    unshare.args([
+        "-m",
+        "setpriv",
+        "--reuid",
+        USER,
+        "--regid",
+        USER,
+        "--clear-groups",
+    ]);
+    let output = run(unshare.args(["sh", "-c", &script]));
+    assert_ok(&output);
+    let expected = format!("{place}/mnt: stale, unmounted\n");
+    assert!(stdout(&output).contains(&expected), "{}", stdout(&output));
+    assert!(is_mounted(&of_root.point()), "that of root is left");
+    assert_ok(&provium(&[
+        "umount",
+        "--stale",
+        &of_root.point().display().to_string(),
+    ]));
+}
+
+#[test]
+fn a_server_of_roots_has_given_up_the_rights_that_serving_does_not_need() {
+    if provium::sys::uid() != 0 {
+        eprintln!("skipped: an ordinary user's server has none");
+        return;
+    }
+    let mount = Mount::new();
+    // DAC_OVERRIDE, DAC_READ_SEARCH, SYS_ADMIN, SYS_RESOURCE; capabilities(7).
+    let needed = [1, 2, 21, 24].iter().fold(0, |set, bit| set | 1u64 << bit);
+    for task in std::fs::read_dir(format!("/proc/{}/task", mount.server())).unwrap() {
+        let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        for key in ["CapPrm:", "CapEff:"] {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            let set = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
+            assert_eq!(set & !needed, 0, "{key} {set:x}");
+        }
+    }
+}
+
+#[test]
 fn a_server_of_roots_is_caged() {
     if provium::sys::uid() != 0 {
         eprintln!("skipped: an ordinary user's server is not caged");

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::*;
+use crate::promises::{help_promised, promised};
 
 fn text(path: &Path) -> String {
     path.display().to_string()
@@ -82,7 +83,7 @@ fn faults_are_shown_added_set_removed_and_cleared() {
     let bad = place.provium(&["fault", "mnt/vda", "slow", "bogus"]);
     assert_fails(
         &bad,
-        1,
+        2,
         &["unknown mode `bogus`", "eio_read, eio_write, slow"],
     );
     assert_eq!(stdout(&place.provium(&["fault", "mnt/vda"])), "");
@@ -279,6 +280,104 @@ fn help_has_examples_and_completions_name_the_commands() {
     }
     assert!(!help.contains("test-file"));
     assert_fails(&provium(&["mnt"]), 2, &["unrecognized subcommand"]);
+}
+
+#[test]
+fn what_is_wrong_in_itself_is_2_and_what_cannot_be_done_now_is_1() {
+    promised(
+        "docs/running-tests.md",
+        "| 2 | the command line, the configuration, a rule, an ID or a line for a control file is wrong in itself",
+    );
+    help_promised("", "2 wrong usage, configuration, rule or ID");
+    let place = Place::new();
+    assert_ok(&place.provium(&["mount", "mnt", "--disk", "vda=a.img"]));
+    let code = |args: &[&str]| place.provium(args).status.code().unwrap();
+    for wrong in [
+        &["fault", "mnt/vda", "bogus"][..],
+        &["fault", "mnt/vda", "--set", "error errno=EBOGUS"],
+        &["fault", "mnt/vda", "--remove", "!"],
+        &["fault", "mnt/vda", "--release", "all", "--errno", "EBOGUS"],
+        &["fault", "mnt/vda", "--release", "two words"],
+        &["fault", "mnt/vda", "--explain", "fly 1+1"],
+        &["fault", "mnt/1b", "slow"],
+        &["fault", "mnt/ctl", "slow"],
+        &["attach", "mnt", "1b", "a.img"],
+        &["attach", "mnt", "ctl", "a.img"],
+        &["detach", "mnt", "1b"],
+        &["mount", "mnt", "--disk", "1b=a.img"],
+        &["mount", "mnt", "-o", "nosuch"],
+        &["umount"],
+    ] {
+        assert_eq!(code(wrong), 2, "{wrong:?}");
+    }
+    for failing in [
+        &["fault", "mnt/vdz", "slow"][..],
+        &["attach", "mnt", "vda", "a.img"],
+        &["attach", "mnt", "vdb", "none.img"],
+        &["attach", "mnt", "vdb", "mnt/vda"],
+        &["detach", "mnt", "vdz"],
+        &["mount", "mnt"],
+        &["umount", "none"],
+        &["status", "none"],
+    ] {
+        assert_eq!(code(failing), 1, "{failing:?}");
+    }
+    assert_eq!(stdout(&place.provium(&["fault", "mnt/vda"])), "");
+}
+
+#[test]
+fn an_image_that_is_not_raw_is_served_with_a_warning_that_names_its_format() {
+    let place = Place::new();
+    let write = |name: &str, beginning: &[u8]| {
+        let content = [beginning, &[0; 4096]].concat();
+        std::fs::write(place.at(name), content).unwrap();
+    };
+    write("b.img", b"QFI\xfb");
+    write("c.img", b"LUKS\xba\xbe");
+    let warned = |output: &std::process::Output, format: &str| {
+        assert_ok(output);
+        let said = stderr(output);
+        assert!(said.contains("warning: image "), "{said}");
+        assert!(said.contains(&format!("is a {format} file")), "{said}");
+    };
+    warned(
+        &place.provium(&["mount", "mnt", "--disk", "vda=b.img"]),
+        "qcow2",
+    );
+    warned(&place.provium(&["attach", "mnt", "vdb", "c.img"]), "luks");
+    let raw = place.provium(&["attach", "mnt", "vdc", "a.img"]);
+    assert_ok(&raw);
+    assert_eq!(stderr(&raw), "");
+}
+
+#[test]
+fn a_path_of_others_does_not_steer_the_terminal() {
+    let place = Place::new();
+    let (image, point) = (place.at("i\x1b[2J\u{9b}.img"), place.at("m\x1b]0;x\x07"));
+    new_image(image.as_ref(), MIB);
+    std::fs::create_dir(&point).unwrap();
+    let steers = |output: &std::process::Output| {
+        let text = stdout(output) + &stderr(output);
+        assert!(text.contains("\\u{1b}"), "{text:?}");
+        text.chars().any(|c| c.is_control() && c != '\n')
+    };
+    let disk = format!("vda={image}");
+    assert_ok(&place.provium(&["mount", &point, "--disk", &disk]));
+    let data = std::fs::File::open(format!("{point}/vda")).unwrap();
+    let missing = format!("vdb={image}2");
+    for args in [
+        &["status", &point][..],
+        &["umount", &point],
+        &["mount", &point],
+        &["attach", &point, "vdb", &missing],
+        &["mount", &place.at("mnt"), "--disk", &missing],
+        &["fault", &format!("{point}/vdz")],
+        &["detach", &point, "vda\x1b"],
+    ] {
+        assert!(!steers(&place.provium(args)), "{args:?}");
+    }
+    drop(data);
+    assert_ok(&place.provium(&["umount", &point]));
 }
 
 #[test]

@@ -90,6 +90,47 @@ fn every_example_configuration_is_valid() {
     }
 }
 
+/// A QEMU without `driver=raw` above the file may forget a flush, one without the policies keeps errors
+/// to itself.
+#[test]
+fn every_qemu_line_that_people_copy_has_raw_above_the_file_and_reports_errors() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let examples = std::fs::read_dir(root.join("examples")).unwrap();
+    let files = examples.map(|entry| entry.unwrap().path()).chain(pages());
+    let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
+    let help = stdout(&provium(&["mount", "--help"]));
+    let mut seen = 0;
+    for text in texts.chain([help]) {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for line in text.split("-blockdev ").skip(1) {
+            let mut words = line.split(' ');
+            let node = words.next().unwrap();
+            let (raw, file) = node.split_once("file.driver=file").expect(node);
+            assert!(raw.contains("driver=raw"), "{node}");
+            assert!(file.contains("file.filename="), "{node}");
+            let device = words.find(|word| word.starts_with("virtio-blk-pci,"));
+            let device = device.expect(line);
+            assert!(device.contains("werror=report,rerror=report"), "{device}");
+            seen += 1;
+        }
+        assert!(
+            !text.contains("-drive file="),
+            "a drive without its policies"
+        );
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+/// How a heading is called in links.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    text.chars()
+        .filter(kept)
+        .collect::<String>()
+        .replace(' ', "-")
+}
+
 #[test]
 fn every_link_leads_to_a_file() {
     for page in pages() {
@@ -99,9 +140,20 @@ fn every_link_leads_to_a_file() {
             .skip(1)
             .map(|rest| rest.split(')').next().unwrap())
         {
-            let target = page.parent().unwrap().join(link);
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                _ => page.parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{link} in {}", page.display());
+            let text = std::fs::read_to_string(&target).unwrap_or_default();
+            let mut headings = text.lines().filter(|line| line.starts_with('#'));
+            let is_there = headings.any(|line| anchor(line) == heading);
             assert!(
-                link.starts_with("http") || target.exists(),
+                heading.is_empty() || is_there,
                 "{link} in {}",
                 page.display()
             );

@@ -114,7 +114,7 @@ fn writes_of_any_bytes_and_offset_are_taken_whole_or_refused_whole() {
     disks
         .attach("vda", image.path(), DiskOptions::default())
         .unwrap();
-    let model = Control::new(Arc::clone(&disks), Path::new("/mnt/own"));
+    let model = Control::new(Arc::clone(&disks));
     mount.append("vda/seed", "1").unwrap();
     let (_, disk) = disks.find("vda").unwrap();
     model

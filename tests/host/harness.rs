@@ -1,5 +1,6 @@
 //! A mount for a test, and small things that many tests need.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ pub const MIB: u64 = 1 << 20;
 pub struct Mount {
     folder: TempDir,
     server: Child,
+    /// Where its server keeps its lock, if not where this process would.
+    runtime: Option<OsString>,
 }
 
 impl Mount {
@@ -43,8 +46,15 @@ impl Mount {
             .args(["mount", "--foreground"])
             .args(args)
             .arg(&point);
+        let mut set = command.get_envs();
+        let runtime = set.find_map(|(key, value)| (key == "XDG_RUNTIME_DIR").then_some(value));
+        let runtime = runtime.flatten().map(OsStr::to_owned);
         let server = command.stdin(Stdio::null()).spawn().unwrap();
-        let mount = Self { folder, server };
+        let mount = Self {
+            folder,
+            server,
+            runtime,
+        };
         eventually("the mount answers", || mount.ctl("version").exists());
         mount
     }
@@ -146,10 +156,36 @@ impl Drop for Mount {
         let _ = self.server.kill();
         let _ = self.server.wait();
         if is_mounted(&self.point()) {
-            run(Command::new(PROVIUM)
-                .args(["umount", "--stale"])
-                .arg(self.point()));
+            let mut umount = Command::new(PROVIUM);
+            umount.args(["umount", "--stale"]).arg(self.point());
+            let runtime = self.runtime.iter().map(|path| ("XDG_RUNTIME_DIR", path));
+            run(umount.envs(runtime));
         }
+    }
+}
+
+/// A second place for a file or folder; taken away at the end.
+pub struct Bind(pub PathBuf);
+
+impl Bind {
+    /// None, said aloud, where this user may not mount.
+    pub fn make(what: &Path, place: &Path) -> Option<Self> {
+        match what.is_dir() {
+            true => std::fs::create_dir(place).unwrap(),
+            false => drop(File::create(place).unwrap()),
+        }
+        let made = run(Command::new("mount").arg("--bind").args([what, place]));
+        if !made.status.success() {
+            eprintln!("skipped: cannot mount: {}", stderr(&made));
+            return None;
+        }
+        Some(Self(place.to_owned()))
+    }
+}
+
+impl Drop for Bind {
+    fn drop(&mut self) {
+        let _ = provium::mounts::unmount(&self.0, true);
     }
 }
 
@@ -262,9 +298,14 @@ fn succeeds(what: &str, check: &str) -> bool {
     let found = output.status.success();
     assert!(found || std::env::var_os("CI").is_none(), "CI lacks {what}");
     if !found {
-        eprintln!("skipped: {what} is not installed");
+        eprintln!("skipped: {what} is not there");
     }
     found
+}
+
+/// Whether this process may make mounts and namespaces; said aloud where it may not, which in CI it may.
+pub fn can_isolate() -> bool {
+    succeeds("the right to unshare", "unshare -m -p -f true")
 }
 
 pub fn open_direct(path: &Path) -> File {

@@ -16,6 +16,7 @@ mod harness;
 mod integrity;
 mod layers;
 mod observing;
+mod own_mount;
 mod page_cache;
 
 mod promised;

@@ -28,7 +28,7 @@ impl Bench {
     fn new() -> Self {
         let folder = folder();
         let disks = Arc::new(Disks::start().unwrap());
-        let control = Control::new(Arc::clone(&disks), &folder.path().join("mnt"));
+        let control = Control::new(Arc::clone(&disks));
         let bench = Self {
             folder,
             disks,

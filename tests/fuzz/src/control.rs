@@ -1,6 +1,5 @@
 //! Any bytes written to any control file: taken, or refused with a sentence and nothing changed.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use provium::control::{Control, ControlFile, DiskFile};
@@ -22,7 +21,7 @@ impl Bench {
             .attach("vda", image.path(), DiskOptions::default())
             .unwrap();
         Self {
-            control: Control::new(Arc::clone(&disks), Path::new("/mnt/own")),
+            control: Control::new(Arc::clone(&disks)),
             disks,
             _image: image,
         }

@@ -1,6 +1,7 @@
 //! A server that has no more of what it needs: descriptors, memory for what it holds.
 
 use std::os::unix::fs::FileExt;
+use std::process::Command;
 
 use super::scene::Scene;
 use crate::harness::*;
@@ -35,6 +36,52 @@ fn a_server_that_has_no_descriptor_left_says_so_and_serves_what_it_has() {
     scene.found(&format!("{}; the others are served", error.trim_end()));
     send(server.id(), libc::SIGTERM);
     assert!(server.wait().unwrap().success());
+}
+
+/// An ordinary user with a name, which fusermount3 asks for.
+const USER: &str = "nobody";
+
+#[test]
+fn a_mount_that_says_it_is_there_answers_however_few_processes_may_be_started() {
+    if provium::sys::uid() != 0 {
+        eprintln!(
+            "skipped: the limit is that of all processes of a user, and needs one without any"
+        );
+        return;
+    }
+    let scene = Scene::begin();
+    let place = TempDir::new_in(scene.path(".")).unwrap();
+    std::fs::copy(PROVIUM, place.path().join("the-program")).unwrap();
+    let mut chown = Command::new("chown");
+    assert_ok(&run(chown.arg("-R").arg(USER).arg(place.path())));
+    assert_ok(&run(Command::new("chmod").arg("755").arg(scene.path("."))));
+    let as_user = |script: &str| {
+        let place = place.path().display();
+        let script = format!("cd {place}; export XDG_RUNTIME_DIR={place}; {script}");
+        let mut command = scene.command("setpriv");
+        command.args(["--reuid", USER, "--regid", "nogroup", "--clear-groups"]);
+        command.args(["bash", "-c", &script]).output().unwrap()
+    };
+    assert_ok(&as_user("mkdir -m 700 mnt provium"));
+    let mut succeeded = Vec::new();
+    for limit in 1..12 {
+        let mounted = as_user(&format!("ulimit -u {limit}; exec ./the-program mount mnt"));
+        succeeded.push(mounted.status.success());
+        match mounted.status.success() {
+            true => assert_ok(&as_user("cat mnt/ctl/version && ./the-program umount mnt")),
+            false => assert_ne!(stderr(&mounted), "", "{limit}: it says why"),
+        }
+        let left = as_user("ls mnt provium; ./the-program status");
+        let nothing = "mnt:\n\nprovium:\nno mounts";
+        assert!(
+            stdout(&left).starts_with(nothing),
+            "{limit}: {}",
+            stdout(&left)
+        );
+    }
+    scene.found(&format!(
+        "succeeded with limits from 1 to 11: {succeeded:?}"
+    ));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod cycles;
 mod guests;
 mod host;
 mod limits;
+mod namespaces;
 mod qemu;
 mod scene;
 mod server;

@@ -95,7 +95,8 @@ fn unmounting_from_a_stopped_server_says_what_it_waits_for() {
     );
     assert!(!is_mounted(&mount.point()));
     mount.signal(libc::SIGCONT);
-    assert!(mount.wait_for_end().success());
+    let status = mount.wait_for_end();
+    assert!(status.success(), "{status}");
     scene.found("the mount was gone at once, the server when it went on");
 }
 

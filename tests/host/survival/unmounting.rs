@@ -6,6 +6,11 @@ use std::process::Output;
 use super::host::Tmpfs;
 use super::scene::Scene;
 use crate::harness::*;
+use crate::promises::promised;
+
+fn text(path: &std::path::Path) -> String {
+    path.display().to_string()
+}
 
 fn umount(scene: &Scene, mount: &Mount) -> Output {
     scene.provium(&["umount", &mount.point().display().to_string()])
@@ -57,7 +62,15 @@ fn a_mount_with_a_file_open_or_a_request_held_is_busy_and_stays_as_it_is() {
     assert_fails(
         &umount(&scene, &mount),
         1,
-        &["is busy", "has a file of it open"],
+        &[
+            "is busy: ",
+            &format!(
+                "(process {}) has {} open",
+                std::process::id(),
+                text(&mount.vda())
+            ),
+            "provium umount --force",
+        ],
     );
     mount.arm("hang op=read");
     std::thread::scope(|scope| {
@@ -85,7 +98,18 @@ fn a_folder_that_somebody_works_in_is_busy_and_is_taken_away_by_a_signal() {
         .spawn()
         .unwrap();
     let refused = umount(&scene, &mount);
-    assert_fails(&refused, 1, &["is busy", "works in the folder"]);
+    assert_fails(
+        &refused,
+        1,
+        &[
+            "is busy: ",
+            &format!(
+                "sleep (process {}) works in {}",
+                sleeper.id(),
+                text(&mount.ctl("vda"))
+            ),
+        ],
+    );
     scene.did("sent TERM to the server while a process works in ctl/vda");
     mount.signal(libc::SIGTERM);
     assert!(mount.wait_for_end().success());
@@ -166,4 +190,78 @@ fn the_mount_that_lies_below_ours_survives_its_end() {
         assert!(still_there(), "{how} took the tmpfs away too");
         scene.found("the tmpfs is still there");
     }
+}
+
+#[test]
+fn a_loop_device_on_a_disk_is_named_as_what_keeps_the_mount_busy() {
+    if provium::sys::uid() != 0 || !has("losetup") {
+        eprintln!("skipped: only root may make loop devices");
+        return;
+    }
+    let scene = Scene::begin();
+    let mount = scene.mount();
+    let mut losetup = scene.command("losetup");
+    let made = losetup.args(["--find", "--show"]).arg(mount.vda()).output();
+    let made = made.unwrap();
+    if !made.status.success() {
+        eprintln!("skipped: no loop device to be had: {}", stderr(&made));
+        return;
+    }
+    let device = stdout(&made).trim().to_owned();
+    let refused = umount(&scene, &mount);
+    let detach = scene.command("losetup").args(["-d", &device]).output();
+    assert_ok(&detach.unwrap());
+    let expected = format!("the loop device {device} is on {}", text(&mount.vda()));
+    assert_fails(&refused, 1, &["is busy: ", &expected]);
+    eventually("the device is gone", || {
+        umount(&scene, &mount).status.success()
+    });
+}
+
+#[test]
+fn a_forced_unmount_releases_what_is_held_and_cuts_clients_off() {
+    promised(
+        "docs/control-files.md",
+        "`provium umount --force MNT` | is taken away, its clients get ENOTCONN | goes on at once, well",
+    );
+    let scene = Scene::begin();
+    let mut mount = scene.mount();
+    let file = open_direct(&mount.vda());
+    file.write_all_at(&[3; 512], 0).unwrap();
+    mount.arm("hang op=read");
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| file.read_at(&mut [0; 512], 0));
+        eventually("it is held", || mount.stat("in_flight") == 1);
+        scene.did("unmounted with --force while a file is open and a read held");
+        assert_ok(&scene.provium(&["umount", "--force", &text(&mount.point())]));
+        assert_eq!(reader.join().unwrap().unwrap(), 512);
+    });
+    assert!(mount.wait_for_end().success());
+    assert!(!is_mounted(&mount.point()));
+    assert_eq!(errno(file.read_at(&mut [0; 512], 0)), libc::ENOTCONN);
+    assert_eq!(std::fs::read(mount.image()).unwrap()[..512], [3; 512]);
+    scene.found("the read was answered, the file is cut off, the image has what was written");
+}
+
+#[test]
+fn a_lazy_unmount_releases_what_is_held_and_leaves_no_faults() {
+    promised(
+        "docs/control-files.md",
+        "files that are open are served on, without faults | goes on at once, well",
+    );
+    let scene = Scene::begin();
+    let mut mount = scene.mount();
+    let file = open_direct(&mount.vda());
+    mount.arm("hang op=read max=10m");
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| file.read_at(&mut [0; 512], 0));
+        eventually("it is held", || mount.stat("in_flight") == 1);
+        scene.did("unmounted lazily with a read held");
+        assert_ok(&fusermount(&scene, &mount, "-uz"));
+        assert_eq!(reader.join().unwrap().unwrap(), 512);
+    });
+    assert_eq!(file.read_at(&mut [0; 512], 0).unwrap(), 512);
+    drop(file);
+    assert!(mount.wait_for_end().success());
+    scene.found("the read was answered, and so was the next one; the server ended with the file");
 }

@@ -1,0 +1,133 @@
+//! The server and its own mount, by whichever path: it serves no file of it, and knows its control files.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::*;
+use crate::promises::promised;
+
+/// What `attach` of this path as `vdb` fails with.
+fn attach(mount: &Mount, path: &Path) -> i32 {
+    errno(mount.append("attach", &format!("vdb {}", path.display())))
+}
+
+fn assert_own(mount: &Mount, path: &Path) {
+    assert_eq!(attach(mount, path), libc::EINVAL, "{}", path.display());
+    let text = mount.read("error");
+    assert!(text.contains("lies in this mount itself"), "{text}");
+}
+
+#[test]
+fn a_file_of_the_mount_itself_is_no_image_by_whichever_path() {
+    promised(
+        "docs/control-files.md",
+        "by a bind mount or below a loop device, too",
+    );
+    let mount = Mount::new();
+    let place = |name: &str| mount.folder().join(name);
+    std::os::unix::fs::symlink(mount.vda(), place("link")).unwrap();
+    std::os::unix::fs::symlink(mount.point(), place("folder")).unwrap();
+    for path in [
+        mount.vda(),
+        mount.ctl("vda/faults"),
+        mount.point().join("none"),
+        place("link"),
+        place("folder/vda"),
+        place("folder/../mnt/ctl/../vda"),
+    ] {
+        assert_own(&mount, &path);
+    }
+    let Some(folder) = Bind::make(&mount.point(), &place("bind")) else {
+        return;
+    };
+    let file = Bind::make(&mount.vda(), &place("file")).unwrap();
+    assert_own(&mount, &folder.0.join("vda"));
+    assert_own(&mount, &file.0);
+    let image = new_image(&place("b.img"), MIB);
+    assert_eq!(attach_ok(&mount, &image), "vdb");
+}
+
+fn attach_ok(mount: &Mount, image: &Path) -> String {
+    mount
+        .append("attach", &format!("vdb {}", image.display()))
+        .unwrap();
+    let disks = mount.read("disks");
+    disks
+        .lines()
+        .last()
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_loop_device_on_a_disk_of_the_mount_is_no_image_of_it() {
+    if provium::sys::uid() != 0 || !has("losetup") {
+        eprintln!("skipped: only root may make loop devices");
+        return;
+    }
+    let mount = Mount::new();
+    let made = run(Command::new("losetup")
+        .args(["--find", "--show"])
+        .arg(mount.vda()));
+    if !made.status.success() {
+        eprintln!("skipped: no loop device to be had: {}", stderr(&made));
+        return;
+    }
+    let device = stdout(&made).trim().to_owned();
+    let refused = std::panic::catch_unwind(|| assert_own(&mount, device.as_ref()));
+    assert_ok(&run(Command::new("losetup").args(["-d", &device])));
+    assert!(refused.is_ok());
+}
+
+#[test]
+fn what_shows_the_kernels_own_data_is_no_image() {
+    promised("docs/control-files.md", "the kernel's own, as in /proc");
+    let mount = Mount::new();
+    let memory = format!("/proc/{}/mem", mount.server());
+    for path in [
+        memory.as_str(),
+        "/proc/version",
+        "/sys/kernel/uevent_seqnum",
+    ] {
+        assert_eq!(attach(&mount, path.as_ref()), libc::EINVAL);
+        assert!(mount.read("error").contains("a file of the kernel's own"));
+    }
+}
+
+#[test]
+fn a_bad_line_through_a_bind_mount_leaves_the_set_and_an_empty_one_clears_it() {
+    let mount = Mount::new();
+    let Some(bind) = Bind::make(&mount.point(), &mount.folder().join("bind")) else {
+        return;
+    };
+    let faults = bind.0.join("ctl/vda/faults").display().to_string();
+    for shell in ["bash", "dash"] {
+        mount.arm("slow");
+        let bad = run(Command::new(shell).args(["-c", &format!("echo bogus > {faults}")]));
+        assert!(!bad.status.success());
+        assert_eq!(mount.read("vda/faults"), "slow\n", "{shell}");
+        let empty = run(Command::new(shell).args(["-c", &format!(": > {faults}; cat {faults}")]));
+        assert_eq!(stdout(&empty), "", "{shell}");
+    }
+}
+
+#[test]
+fn a_bad_line_of_a_child_that_inherited_the_file_leaves_the_set() {
+    let mount = Mount::new();
+    mount.arm("slow");
+    // The shell closes its own before the child writes.
+    let script = "exec 5> $m/ctl/vda/faults; (sleep 0.1; echo bogus >&5) & exec 5>&-; wait";
+    shell("bash", &mount, script);
+    eventually("the line was rejected", || {
+        mount.read("error").contains("bogus")
+    });
+    assert_eq!(mount.read("vda/faults"), "slow\n");
+    let script = "exec 5> $m/ctl/vda/faults; (sleep 0.1; echo eio_read >&5) & exec 5>&-; wait";
+    assert_ok(&shell("bash", &mount, script));
+    eventually("the next one replaces it", || {
+        mount.read("vda/faults") == "eio_read\n"
+    });
+}

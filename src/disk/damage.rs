@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::short;
 use crate::fault::{Armed, Ask, Op};
 
 /// More is counted, not listed.
@@ -80,7 +79,7 @@ impl DamageList {
             what,
             rule,
         } = damage;
-        let rule = short::texts(&[rule]);
+        let rule = Armed::texts(&[rule]);
         Some(format!("{sector} {count} {what} {rule}"))
     }
 }

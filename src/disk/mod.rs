@@ -17,7 +17,6 @@ mod pool;
 mod request;
 mod serving;
 mod settling;
-mod short;
 mod snapshots;
 mod stat;
 mod strain;

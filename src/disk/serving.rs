@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::short;
 use crate::fault::{Armed, Ask, Op};
 
 /// More than all loops and workers together; a thread beyond it serves unseen.
@@ -33,7 +32,7 @@ impl fmt::Display for InFlight {
         let Self { ask, age, rules } = self;
         let (sector, count) = ask.sectors();
         let age = age.as_secs_f64() * 1000.0;
-        let rules = short::texts(rules);
+        let rules = Armed::texts(rules);
         write!(f, "{} {sector} {count} {age:.1}ms {rules}", ask.op)
     }
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::short;
 use crate::fault::{Armed, Ask, Errno};
 use crate::sys;
 
@@ -243,7 +242,7 @@ impl fmt::Display for Line {
             Verdict::Done if verdict.is_empty() => verdict.push("ok".into()),
             Verdict::Done => {}
         }
-        let rules = short::texts(&self.rules);
+        let rules = Armed::texts(&self.rules);
         write!(f, "{} {latency:.3}ms {rules}", verdict.join("+"))
     }
 }

@@ -1,6 +1,6 @@
 //! A rule that is armed: since when, and what it has done so far.
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct Armed {
     pub times_armed: u64,
     /// What it is for.
     pub ranges: Ranges,
+    /// Its text as it is shown beside requests, once it was.
+    pub(super) short: OnceLock<String>,
     considered: AtomicU64,
     matched: AtomicU64,
     fired: AtomicU64,
@@ -112,6 +114,7 @@ impl Armed {
             seed: rule.seed.unwrap_or(disk_seed),
             times_armed: 1,
             ranges: Ranges::of(&rule.at),
+            short: OnceLock::new(),
             rule,
             considered: AtomicU64::new(0),
             matched: AtomicU64::new(0),
@@ -162,15 +165,6 @@ impl Armed {
     /// Whether it was told so.
     pub(super) fn is_woken(&self) -> bool {
         self.woken.load(Ordering::SeqCst)
-    }
-
-    /// The texts of `rules`, as one line has them; `-` without any.
-    pub fn texts(rules: &[Arc<Self>]) -> String {
-        let texts: Vec<_> = rules.iter().map(|armed| armed.rule.to_string()).collect();
-        match texts.is_empty() {
-            true => "-".into(),
-            false => texts.join("; "),
-        }
     }
 
     /// How many requests matched so far: the counting selectors choose among them.

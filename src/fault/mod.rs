@@ -17,6 +17,7 @@ mod random;
 mod ranges;
 mod rule;
 mod set;
+mod short;
 mod state;
 #[cfg(test)]
 mod tests;

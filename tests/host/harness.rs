@@ -322,6 +322,10 @@ pub fn open_direct(path: &Path) -> File {
 #[repr(align(512))]
 pub struct AlignedSector(pub [u8; 512]);
 
+/// One that fills a page.
+#[repr(align(4096))]
+pub struct AlignedPage(pub [u8; 4096]);
+
 pub fn errno<T: std::fmt::Debug>(result: std::io::Result<T>) -> i32 {
     result.unwrap_err().raw_os_error().unwrap()
 }

@@ -110,6 +110,41 @@ fn a_read_of_the_trace_waits_for_a_line_and_one_that_must_not_is_eagain() {
     assert_eq!(errno(impatient.read(&mut text)), libc::EAGAIN);
 }
 
+/// The processor time that a process has used, in hundredths of a second.
+fn processor_time(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<_> = fields.split(' ').collect();
+    [fields[11], fields[12]]
+        .map(|time| time.parse::<u64>().unwrap())
+        .iter()
+        .sum()
+}
+
+#[test]
+fn a_reader_of_the_trace_outside_of_the_servers_pid_namespace_waits_and_can_be_ended() {
+    if provium::sys::uid() != 0 {
+        return eprintln!("skipped: only root may make a PID namespace");
+    }
+    let folder = TempDir::new().unwrap();
+    let image = new_image(&folder.path().join("vda.img"), MIB);
+    let disk = format!("vda={}", image.display());
+    let mut apart = Command::new("unshare");
+    apart.args(["--pid", "--fork", "--kill-child=TERM", PROVIUM]);
+    let mount = Mount::start(apart, folder, &["--disk", &disk]);
+    let (mut cat, mut lines) = tracer(&mount);
+    std::thread::sleep(Duration::from_millis(1200));
+    assert!(processor_time(cat.id()) <= 5, "it waits");
+    read_sector(&mount, 7).unwrap();
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert!(line.contains(" read 7 1 ok "), "{line}");
+    let began = Instant::now();
+    send(cat.id(), libc::SIGINT);
+    eventually("cat ends", || cat.try_wait().unwrap().is_some());
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
 #[test]
 fn poll_is_not_asked_of_the_mount_and_takes_every_file_for_ready() {
     let mount = Mount::new();

@@ -6,6 +6,7 @@
 
 mod clients;
 mod cycles;
+mod ends;
 mod guests;
 mod host;
 mod limits;

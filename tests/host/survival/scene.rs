@@ -83,9 +83,15 @@ impl Scene {
 
     /// A mount with a disk `vda` of 16 MiB.
     pub fn mount(&self) -> Mount {
+        self.mount_by(self.command(PROVIUM))
+    }
+
+    /// The same, served by `command`.
+    pub fn mount_by(&self, command: Command) -> Mount {
         let folder = self.subfolder();
         let image = new_image(&folder.path().join("vda.img"), 16 * MIB);
-        self.serve_in(folder, &[&format!("vda={}", image.display())])
+        let disk = format!("vda={}", image.display());
+        Mount::start(command, folder, &["--disk", &disk])
     }
 
     /// A mount with these disks, each `ID=IMAGE`.

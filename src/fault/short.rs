@@ -1,0 +1,76 @@
+//! Rules as they are shown beside each of many requests: short.
+
+use std::sync::Arc;
+
+use super::Armed;
+
+/// Most bytes that are shown; what is longer ends with `...`.
+const LONGEST: usize = 200;
+
+/// As much of `text` as is shown.
+fn short(text: &str) -> String {
+    if text.len() <= LONGEST {
+        return text.to_owned();
+    }
+    let ends = (0..=LONGEST).rev();
+    let end = ends.into_iter().find(|end| text.is_char_boundary(*end));
+    format!("{}...", &text[..end.unwrap_or(0)])
+}
+
+impl Armed {
+    /// The texts of `rules`, as one line has them; `-` without any. Made once a rule, not once a line.
+    pub fn texts(rules: &[Arc<Self>]) -> String {
+        let mut text = String::new();
+        for armed in rules {
+            if text.len() > LONGEST {
+                break;
+            }
+            let between = if text.is_empty() { "" } else { "; " };
+            text.push_str(between);
+            let own = armed.short.get_or_init(|| short(&armed.rule.to_string()));
+            text.push_str(own);
+        }
+        match rules.is_empty() {
+            true => "-".into(),
+            false => short(&text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Arming, Edit, FaultSet, parse_rule};
+
+    fn texts_of(rules: &[&str]) -> String {
+        let edit = |rule: &&str| Edit::Add(parse_rule(rule, 1).unwrap());
+        let edits: Vec<_> = rules.iter().map(edit).collect();
+        let set = FaultSet::default().edited(&edits, Arming::default());
+        Armed::texts(set.unwrap().armed())
+    }
+
+    fn of_length(len: usize) -> String {
+        let mut rule = "error op=read errno=EIO at=".to_owned();
+        while rule.len() + 10 < len {
+            rule.push_str("77+1,");
+        }
+        format!("{rule}{}+1", "7".repeat(len - rule.len() - 2))
+    }
+
+    #[test]
+    fn rules_stand_side_by_side_and_none_is_a_dash() {
+        assert_eq!(texts_of(&[]), "-");
+        let two = ["slow", "error op=read errno=ENOSPC at=8+1"];
+        assert_eq!(texts_of(&two), two.join("; "));
+    }
+
+    #[test]
+    fn what_is_long_is_cut_and_what_is_just_not_too_long_is_not() {
+        let (just, long) = (of_length(LONGEST), of_length(LONGEST + 1));
+        assert_eq!(texts_of(&[&just]), just);
+        let cut = format!("{}...", &long[..LONGEST]);
+        assert_eq!(texts_of(&[&long]), cut);
+        assert_eq!(texts_of(&[&long, "slow"]), cut);
+        assert_eq!(texts_of(&["slow"; 500]).len(), LONGEST + 3);
+    }
+}

@@ -6,8 +6,10 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
+use crate::promises::{help_promised, promised};
 use crate::suite::{Suite, assert_report};
 
+const RUNNING: &str = "docs/running-tests.md";
 const REPORTS: [&str; 3] = ["--junit=r.xml", "--tap=r.tap", "--json=r.json"];
 
 /// One file, run with all reports: what it says for people, and the reports.
@@ -26,6 +28,7 @@ fn has(report: &str, text: &str) -> bool {
 
 #[test]
 fn bytes_that_are_no_text_are_shown_escaped_with_file_and_line_in_every_report() {
+    promised(RUNNING, "bytes that are not UTF-8 as `\\xff`");
     let lua = r#"test("equal \xff", function(t) t:assert_eq("\xff\0", "\xfe") end)
         test("fails", function(t) t:fail("f\xff") end)
         test("raises", function(t) error("e\xff") end)
@@ -115,6 +118,7 @@ fn a_file_name_that_is_no_text_is_shown_escaped_and_found_again() {
 
 #[test]
 fn no_report_has_an_escape_of_a_test() {
+    promised(RUNNING, "control characters as `\\u{1b}`");
     let lua = r#"test("x \27[1m", function(t)
           t:log("logged \27]0;title\7\nok 7 - forged")
           print("printed \27[2J")
@@ -136,6 +140,8 @@ fn no_report_has_an_escape_of_a_test() {
 
 #[test]
 fn long_texts_take_a_moment_and_a_bounded_space_which_is_said() {
+    promised(RUNNING, "64 KiB: 48 of the beginning, 16 of the end");
+    promised(RUNNING, "a value in an assertion's error | 16 KiB");
     let lua = r#"local long = ("x"):rep(16 << 20)
         test("raises", function(t) error(long) end)
         test("logs", function(t) t:log(long) end)
@@ -160,6 +166,10 @@ fn long_texts_take_a_moment_and_a_bounded_space_which_is_said() {
 
 #[test]
 fn of_a_file_that_prints_without_an_end_the_beginning_and_the_end_are_shown() {
+    promised(
+        RUNNING,
+        "what a file prints | the first 128 KiB and the last",
+    );
     let lua = r#"test("prints", function(t)
           local line = ("x"):rep(1 << 20)
           for _ = 1, 64 do io.write(line) end
@@ -177,6 +187,8 @@ fn of_a_file_that_prints_without_an_end_the_beginning_and_the_end_are_shown() {
 
 #[test]
 fn a_test_that_never_started_is_neither_a_failure_nor_a_skip_and_was_tried_0_times() {
+    promised(RUNNING, "neither failed nor skipped, and tried 0 times");
+    promised(RUNNING, "JUnit lists it as a property `not run`");
     let lua = "test('dies', function(t) os.execute('kill -9 $PPID') end)
                test('last', function(t) end)
                test('out', {skip = true}, function(t) end)";
@@ -209,6 +221,10 @@ fn a_test_that_never_started_is_neither_a_failure_nor_a_skip_and_was_tried_0_tim
 
 #[test]
 fn rounds_run_one_after_the_other_and_each_has_its_number() {
+    promised(
+        RUNNING,
+        "one round after the other, up to 1,000,000; the report names the round",
+    );
     let lua = "test('x', function(t)
                  t:assert(not io.open('runs'), 'another round runs')
                  io.open('runs', 'w'):close()
@@ -228,6 +244,11 @@ fn rounds_run_one_after_the_other_and_each_has_its_number() {
 
 #[test]
 fn a_run_that_stops_says_in_which_round_and_tells_nothing_of_those_to_come() {
+    promised(RUNNING, "ends with `Bail out!` when the run was stopped");
+    promised(
+        RUNNING,
+        "With `--repeat` nothing is said of rounds that had not begun",
+    );
     let lua = "test('x', function(t) t:fail() end) test('y', print)";
     let (output, reports) = reported(lua, &["--repeat", "1000000", "--fail-fast"]);
     let stopped = "stopped after 1 failure, in round 1 of 1000000";
@@ -241,6 +262,10 @@ fn a_run_that_stops_says_in_which_round_and_tells_nothing_of_those_to_come() {
 
 #[test]
 fn numbers_that_cannot_be_meant_are_refused_with_a_sentence() {
+    promised(RUNNING, "up to N times (1,000 at most)");
+    promised(RUNNING, "up to 1,000,000");
+    promised(RUNNING, "after this long, 0.1 at least");
+    promised(RUNNING, "files at a time, 1,000 at most");
     let cases = [
         (&["--retries", "4294967295"][..], "is not in 0..=1000"),
         (&["--retries", "-1"], "unexpected argument '-1'"),
@@ -292,6 +317,7 @@ fn numbers_that_cannot_be_meant_are_refused_with_a_sentence() {
 
 #[test]
 fn a_name_has_a_limit() {
+    promised(RUNNING, "up to 1,000 bytes; a longer one is an error");
     let (output, _) = reported("test(('x'):rep(1000), print)", &[]);
     assert_report(&output, 0, &["1 passed"]);
     let (output, _) = reported("test(('x'):rep(1001), print)", &[]);
@@ -300,4 +326,54 @@ fn a_name_has_a_limit() {
         1,
         &["test: a name has at most 1000 bytes, this one has 1001"],
     );
+}
+
+#[test]
+fn of_what_a_test_logs_junit_has_a_mebibyte() {
+    promised(RUNNING, "what one test logs, in JUnit | 1 MiB");
+    let lua = "test('x', function(t) for _ = 1, 20 do t:log(('x'):rep(60 << 10)) end end)";
+    let (_, reports) = reported(lua, &[]);
+    let xml = &reports[1];
+    assert!(
+        xml.contains("x\n... (more was logged)\n</system-out>"),
+        "{}",
+        xml.len()
+    );
+    assert!(
+        (1000 << 10..1030 << 10).contains(&xml.len()),
+        "{}",
+        xml.len()
+    );
+    assert_eq!(xml.matches("more was logged").count(), 1);
+}
+
+#[test]
+fn of_a_console_an_error_shows_the_end_and_a_flood_leaves_a_hole() {
+    promised(RUNNING, "20 lines, the last 400 characters of each");
+    promised(RUNNING, "keeps the first MiB and the last 16");
+    promised(
+        "docs/lua-reference.md",
+        "Of more than 17 MiB the first MiB and the last 16",
+    );
+    let log = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(log.path(), ("x".repeat(500) + "\n").repeat(30)).unwrap();
+    let end = provium::vm::console_end(log.path());
+    let lines: Vec<_> = end.lines().skip(1).collect();
+    assert_eq!(lines, vec![format!("  | ... {}", "x".repeat(400)); 20]);
+    assert_eq!(
+        (provium::flood::FIRST, provium::flood::LAST),
+        (1 << 20, 16 << 20)
+    );
+}
+
+#[test]
+fn tests_have_a_minute_and_are_slow_after_15_seconds_unless_told() {
+    promised(RUNNING, "| `--timeout SECONDS` | 60 |");
+    promised(RUNNING, "| `--slow-after SECONDS` | 15 |");
+    help_promised(
+        "test",
+        "--slow-after <SECONDS> When to say that a test is slow [default: 15]",
+    );
+    let (_, reports) = reported("test('x', print)", &[]);
+    assert!(reports[3].contains("\"timeout\":60.0"), "{}", reports[3]);
 }

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
+use crate::promises::promised;
 use crate::suite::{Suite, assert_report};
+
+const RUNNING: &str = "docs/running-tests.md";
 
 /// Fails the first time.
 const FLAKY: &str = "
@@ -196,7 +199,10 @@ fn a_process_that_shrugs_term_off_is_killed() {
            os.execute('kill -STOP $PPID') -- A stopped process does not see TERM.
          end)",
     )]);
+    promised(RUNNING, "it gets SIGKILL another 5 s later");
+    let began = Instant::now();
     let output = suite.test(&["--file-timeout", "0.5"]);
+    assert!(began.elapsed() >= Duration::from_millis(5500));
     let texts = ["TERM  a.test.lua", "KILL  a.test.lua", "0 passed, 1 failed"];
     assert_report(&output, 1, &texts);
 }

@@ -6,6 +6,8 @@ use provium::control::{Control, ControlFile, DiskFile};
 use provium::disk::Disks;
 use provium::disk_options::DiskOptions;
 
+use super::errno;
+
 struct Bench {
     disks: Arc<Disks>,
     control: Control,
@@ -51,6 +53,11 @@ fn write(bench: &Bench, choice: u8, data: &[u8]) {
     if control.write_disk(&disk, file, data, replace).is_err() {
         let after = control.read_disk(&disk, DiskFile::Faults).unwrap().whole();
         assert_eq!(before, after, "a refused write changed the set");
+    }
+    for number in errno::any(data) {
+        let release = format!("all {number}");
+        let released = control.write_disk(&disk, DiskFile::Release, release.as_bytes(), false);
+        assert_eq!(released.is_ok(), errno::is_carried(number), "{release}");
     }
     for file in DiskFile::ALL {
         let _ = control.read_disk(&disk, file).map(|text| text.whole());

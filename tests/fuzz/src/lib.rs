@@ -13,6 +13,7 @@ pub mod options;
 pub mod qmp;
 pub mod texts;
 
+mod errno;
 mod peer;
 
 /// The name of a target, and what it does: it panics over an input that shows a mistake of ours.

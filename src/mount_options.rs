@@ -13,11 +13,13 @@ pub struct MountOptions {
     pub allow_other: bool,
     /// All disks are served for reading only.
     pub read_only: bool,
+    /// No disk grows.
+    pub fixed: bool,
     /// Disks, for fstab, where there is no `--disk`.
     pub disks: Vec<DiskSpec>,
 }
 
-const KNOWN: &str = "allow_other, ro, rw, disk=ID=IMAGE, rodisk=ID=IMAGE";
+const KNOWN: &str = "allow_other, ro, rw, fixed, disk=ID=IMAGE, rodisk=ID=IMAGE";
 /// What fstab and mount(8) pass along and what says nothing to us.
 const FSTAB: [&str; 15] = [
     "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail",
@@ -33,6 +35,7 @@ pub fn parse_options(texts: &[String]) -> Result<MountOptions, String> {
             None if word == "allow_other" => options.allow_other = true,
             None if word == "ro" => options.read_only = true,
             None if word == "rw" => options.read_only = false,
+            None if word == "fixed" => options.fixed = true,
             None if FSTAB.contains(&word) => {}
             _ if word.starts_with("x-") || word.starts_with("comment=") => {}
             Some(("disk", disk)) => options.disks.push(parse_disk(disk)?),
@@ -96,10 +99,10 @@ mod tests {
     fn fstab_can_say_everything_in_options() {
         let texts = [
             "rw,allow_other,disk=vda=/a".into(),
-            "rodisk=vdb=/b,nofail,x-y=1".into(),
+            "rodisk=vdb=/b,nofail,x-y=1,fixed".into(),
         ];
         let options = parse_options(&texts).unwrap();
-        assert!(options.allow_other && !options.read_only);
+        assert!(options.allow_other && options.fixed && !options.read_only);
         assert_eq!(
             options.disks,
             [disk("vda", "/a", false), disk("vdb", "/b", true)]

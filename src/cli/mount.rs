@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// Stay in the foreground; SIGINT and SIGTERM unmount. Speaks sd_notify
     #[arg(short, long)]
     foreground: bool,
-    /// Mount options: allow_other, ro, disk=ID=IMAGE, rodisk=ID=IMAGE
+    /// Mount options: allow_other, ro, fixed, disk=ID=IMAGE, rodisk=ID=IMAGE
     #[arg(short = 'o', value_name = "OPTS")]
     options: Vec<String>,
     /// Where to say that the mount answers
@@ -79,6 +79,7 @@ fn all_disks(args: &Args, options: &MountOptions) -> anyhow::Result<Vec<DiskSpec
     for disk in &mut disks {
         disk.image = std::path::absolute(&disk.image)?;
         disk.options.read_only |= options.read_only;
+        disk.options.fixed |= options.fixed;
     }
     Ok(disks)
 }

@@ -148,8 +148,13 @@ impl PageCache {
         }
         let (cache, own) = (Arc::clone(self), Arc::clone(pages));
         let thread = std::thread::Builder::new().name("page-cache".into());
-        // Where there is no thread to be had, the next change tries again.
         state.has_thread = thread.spawn(move || cache.drop_until_idle(&own)).is_ok();
+        if !state.has_thread {
+            // The next change tries again.
+            let undone: Vec<_> = state.to_drop.drain(..).map(|(piece, _)| piece).collect();
+            state.given.extend(undone);
+            state.done = state.asked;
+        }
     }
 
     fn drop_until_idle(&self, pages: &Pages) {

@@ -127,6 +127,17 @@ fn fixed() -> Mount {
 }
 
 #[test]
+fn a_mount_may_fix_all_its_disks() {
+    help_promised("mount", "ro, fixed, disk=ID=IMAGE");
+    let folder = TempDir::new().unwrap();
+    let image = new_image(&folder.path().join("vda.img"), 4096);
+    let options = format!("fixed,disk=vda={}", image.display());
+    let mount = Mount::serve(folder, &["-o", &options]);
+    let written = open(&mount, 0).write_at(&[7; 512], 4096);
+    assert_eq!(errno(written), libc::ENOSPC);
+}
+
+#[test]
 fn a_fixed_disk_ends_as_a_block_device_does() {
     promised(
         PAGE,

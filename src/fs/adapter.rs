@@ -367,7 +367,8 @@ impl Filesystem for Provium {
                 return self.submit(disk, fh, request, reply);
             }
             // Nobody reads: the kernel wants a page, to keep it.
-            let reply = PageReply::new(&self.tree.cache, index, &disk, offset, reply);
+            let piece = offset..offset + u64::from(size);
+            let reply = PageReply::new(&self.tree.cache, index, &disk, piece, reply);
             return self.submit(disk, fh, request, reply);
         }
         if let Some(listener) = self.tree.handles.stream(fh.0) {

@@ -6,11 +6,12 @@
 //!
 //! To drop a page the kernel waits until nobody reads it in, which is as long as a rule holds the read. So that is
 //! never waited for on a thread that serves; each disk has one of its own for it, which ends when there is
-//! nothing to do. And it must not keep a killed server alive: the reads that this server has taken end when
-//! the devices are closed that they came through, so the thread has a table of descriptors of its own, with one
-//! device that no request comes through.
+//! nothing to do. And it must not keep a killed server alive. Only what the kernel was given and has not asked for
+//! again is dropped, so that as a rule nothing is being read in. Where it is all the same, because the kernel has
+//! dropped the page itself, the read ends with the device that it came through: the thread has a table of
+//! descriptors of its own, with one device that no request comes through.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,11 +32,9 @@ const TAKEN: Duration = Duration::from_millis(1);
 const DROPPED: Duration = Duration::from_secs(2);
 /// The same while pages are being read: a rule may hold the read.
 const DROPPED_MEANWHILE: Duration = Duration::from_millis(30);
-/// How long requests may lie unread before it is not waited for any more that they are read.
-const UNREAD: Duration = Duration::from_millis(100);
 /// How long a thread waits for more to do.
 const IDLE: Duration = Duration::from_millis(200);
-/// More pieces are one: all of the file.
+/// Of more pieces it is not known any longer that the kernel has them: it has to drop them.
 const MOST_PIECES: usize = 1000;
 const ALL: Range<u64> = 0..i64::MAX as u64;
 
@@ -61,10 +60,10 @@ struct Pages {
 #[derive(Default)]
 struct State {
     /// What the kernel was given and may have.
-    given: Vec<Range<u64>>,
-    /// What it is to drop, each from a moment on.
+    given: Pieces,
+    /// What it is to drop of that, each from a moment on.
     to_drop: VecDeque<(Range<u64>, Instant)>,
-    /// Pieces that were ever put into `to_drop`, and those that are done with.
+    /// How much was ever put into `to_drop`, and how much is done with.
     asked: u64,
     done: u64,
     has_thread: bool,
@@ -82,8 +81,7 @@ impl PageCache {
     /// good any more.
     pub(super) fn drop_all(self: &Arc<Self>, disk: usize) {
         if let Some(pages) = self.pages(disk) {
-            let given = std::mem::take(&mut pages.state.lock().given);
-            self.drop_pieces(&pages, given, Instant::now());
+            self.drop_piece(&pages, ALL, Instant::now());
         }
     }
 
@@ -122,8 +120,8 @@ impl PageCache {
         is_used.then(|| self.disks.lock().get(&disk).cloned())?
     }
 
-    /// The kernel asks for a page of a disk.
-    fn begin(&self, disk: usize) -> Reading {
+    /// The kernel asks for a piece of a disk.
+    fn begin(&self, disk: usize, piece: &Range<u64>) -> Reading {
         let pages = Arc::clone(self.disks.lock().entry(disk).or_insert_with(|| {
             Arc::new(Pages {
                 ino: Inode::Data(disk).number(),
@@ -133,17 +131,20 @@ impl PageCache {
             })
         }));
         self.is_used.store(true, Ordering::SeqCst);
-        pages.state.lock().reading += 1;
+        let mut state = pages.state.lock();
+        state.reading += 1;
+        // What it asks for, it does not have.
+        state.given.take(piece);
+        drop(state);
         Reading(pages)
     }
 
-    fn drop_pieces(self: &Arc<Self>, pages: &Arc<Pages>, pieces: Vec<Range<u64>>, from: Instant) {
+    fn drop_piece(self: &Arc<Self>, pages: &Arc<Pages>, piece: Range<u64>, from: Instant) {
         let mut state = pages.state.lock();
-        state.asked += pieces.len() as u64;
-        let pieces = pieces.into_iter().map(|piece| (piece, from));
-        state.to_drop.extend(pieces);
-        if state.to_drop.is_empty() || std::mem::replace(&mut state.has_thread, true) {
-            pages.more.notify_one();
+        state.asked += 1;
+        state.to_drop.push_back((piece, from));
+        pages.more.notify_one();
+        if std::mem::replace(&mut state.has_thread, true) {
             return;
         }
         let (cache, own) = (Arc::clone(self), Arc::clone(pages));
@@ -151,8 +152,6 @@ impl PageCache {
         state.has_thread = thread.spawn(move || cache.drop_until_idle(&own)).is_ok();
         if !state.has_thread {
             // The next change tries again.
-            let undone: Vec<_> = state.to_drop.drain(..).map(|(piece, _)| piece).collect();
-            state.given.extend(undone);
             state.done = state.asked;
         }
     }
@@ -162,18 +161,51 @@ impl PageCache {
         let device = device.filter(|device| sys::keep_only(device).is_ok());
         while let Some((piece, from)) = pages.next() {
             std::thread::sleep(from.saturating_duration_since(Instant::now()));
-            if let Some(device) = device {
-                // Nobody would end a read that no thread of a killed server has taken.
-                let deadline = Instant::now() + UNREAD;
-                while sys::is_readable(device) && Instant::now() < deadline {
-                    std::thread::sleep(TAKEN);
-                }
+            let given = pages.state.lock().given.take(&piece);
+            for piece in given {
                 // An inode that the kernel has forgotten has no pages.
-                let _ = rustix::io::write(device, &message(pages.ino, &piece));
+                let _ = device.map(|device| rustix::io::write(device, &message(pages.ino, &piece)));
             }
-            pages.state.lock().done += 1;
+            let mut state = pages.state.lock();
+            state.done = state.asked - state.to_drop.len() as u64;
             pages.dropped.notify_all();
         }
+    }
+}
+
+/// Ranges of bytes that do not overlap, each by its start with its end.
+#[derive(Debug, Default)]
+struct Pieces(BTreeMap<u64, u64>);
+
+impl Pieces {
+    fn insert(&mut self, piece: &Range<u64>) {
+        let _ = self.take(piece);
+        // Neighbours are one.
+        let end = self.0.remove(&piece.end).unwrap_or(piece.end);
+        match self.0.range_mut(..piece.start).next_back() {
+            Some((_, before)) if *before == piece.start => *before = end,
+            _ => drop(self.0.insert(piece.start, end)),
+        }
+    }
+
+    /// Takes out what there is of `piece`.
+    fn take(&mut self, piece: &Range<u64>) -> Vec<Range<u64>> {
+        let last = self.0.range(..piece.start).next_back();
+        let first = last.map_or(piece.start, |(start, _)| *start);
+        let touched = self.0.range(first..piece.end);
+        let touched: Vec<_> = touched.map(|(start, end)| *start..*end).collect();
+        let mut taken = Vec::new();
+        for range in touched.into_iter().filter(|range| range.end > piece.start) {
+            self.0.remove(&range.start);
+            if range.start < piece.start {
+                self.0.insert(range.start, piece.start);
+            }
+            if range.end > piece.end {
+                self.0.insert(piece.end, range.end);
+            }
+            taken.push(range.start.max(piece.start)..range.end.min(piece.end));
+        }
+        taken
     }
 }
 
@@ -187,15 +219,11 @@ impl Drop for Reading {
 }
 
 impl Pages {
-    /// The kernel is about to get this piece.
-    fn give(&self, piece: Range<u64>) {
+    /// The kernel is about to get this piece. Returns whether there are too many.
+    fn give(&self, piece: &Range<u64>) -> bool {
         let mut state = self.state.lock();
-        let is_full = state.given.len() == MOST_PIECES;
-        match state.given.last_mut() {
-            Some(last) if last.end == piece.start => last.end = piece.end,
-            _ if is_full => state.given = vec![ALL],
-            _ => state.given.push(piece),
-        }
+        state.given.insert(piece);
+        state.given.0.len() > MOST_PIECES
     }
 
     /// The next piece; None when there was none for a while, and so no thread is needed.
@@ -231,26 +259,27 @@ pub(super) struct PageReply<R> {
     cache: Arc<PageCache>,
     reading: Reading,
     disk: Arc<Disk>,
-    offset: u64,
+    /// What the kernel asks for.
+    piece: Range<u64>,
     /// What the rules were when it arrived.
     rules: u64,
     reply: R,
 }
 
 impl<R> PageReply<R> {
-    /// For a read at `offset` of `disk`, which has that index.
+    /// For a read of `piece` of `disk`, which has that index.
     pub(super) fn new(
         cache: &Arc<PageCache>,
         index: usize,
         disk: &Arc<Disk>,
-        offset: u64,
+        piece: Range<u64>,
         reply: R,
     ) -> Self {
         Self {
             cache: Arc::clone(cache),
-            reading: cache.begin(index),
+            reading: cache.begin(index, &piece),
             disk: Arc::clone(disk),
-            offset,
+            piece,
             rules: disk.rules_changed(),
             reply,
         }
@@ -262,17 +291,20 @@ impl<R: Reply> Reply for PageReply<R> {
         let Ok(Answer::Data(data)) = result else {
             return self.reply.send(result);
         };
-        let len = data.len() as u64;
-        let piece = self.offset..self.offset + len.max(1);
+        // Of a piece at the end the kernel fills up the last page.
+        let Range { start, end } = self.piece;
+        let given = start..if data.is_empty() { start } else { end };
         // Known before the rules are looked at: whoever changes them meanwhile finds it here.
         let pages = &self.reading.0;
-        pages.give(piece.clone());
+        let are_many = !given.is_empty() && pages.give(&given);
         let is_other = self.disk.rules_changed() != self.rules;
-        let is_concerned = self.disk.has_rule_for(Op::Read, self.offset, len);
+        let is_concerned = self.disk.has_rule_for(Op::Read, start, end - start);
         self.reply.send(result);
         if is_other || is_concerned {
             let from = Instant::now() + if is_other { Duration::ZERO } else { TAKEN };
-            self.cache.drop_pieces(pages, vec![piece], from);
+            self.cache.drop_piece(pages, given, from);
+        } else if are_many {
+            self.cache.drop_piece(pages, ALL, Instant::now());
         }
     }
 }
@@ -301,24 +333,41 @@ mod tests {
     }
 
     #[test]
-    fn pieces_that_follow_each_other_are_one_and_too_many_are_all() {
+    fn a_piece_that_is_asked_for_again_is_not_dropped_as_well() {
         let cache = PageCache::default();
-        let given = |cache: &PageCache| cache.pages(0).unwrap().state.lock().given.clone();
-        let pages = Arc::clone(&cache.begin(0).0);
-        pages.give(0..4096);
-        pages.give(4096..8192);
-        assert_eq!(
-            given(&cache),
-            vec![Range {
-                start: 0,
-                end: 8192
-            }]
-        );
-        for piece in 1..1000 {
-            pages.give(piece * 10_000..piece * 10_000 + 1);
-        }
-        assert_eq!(given(&cache).len(), 1000);
-        pages.give(0..1);
-        assert_eq!(given(&cache), [ALL]);
+        let pages = Arc::clone(&cache.begin(0, &(0..4096)).0);
+        let given = || {
+            pages
+                .state
+                .lock()
+                .given
+                .0
+                .clone()
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
+        pages.give(&(0..4096));
+        pages.give(&(4096..20480));
+        assert_eq!(given(), [(0, 20480)]);
+        let again = cache.begin(0, &(4096..8192));
+        assert_eq!(given(), [(0, 4096), (8192, 20480)]);
+        assert_eq!(pages.state.lock().reading, 1);
+        drop(again);
+        pages.give(&(40960..45056));
+        pages.give(&(12288..16384));
+        let taken = pages.state.lock().given.take(&(2048..12288));
+        assert_eq!(taken, [2048..4096, 8192..12288]);
+        assert_eq!(given(), [(0, 2048), (12288, 20480), (40960, 45056)]);
+        let taken = pages.state.lock().given.take(&ALL);
+        assert_eq!(taken.len(), 3);
+        assert!(given().is_empty());
+    }
+
+    #[test]
+    fn too_many_pieces_are_told() {
+        let pages = Arc::clone(&PageCache::default().begin(0, &(0..1)).0);
+        let mut given = (0..1001).map(|at| pages.give(&(at * 10..at * 10 + 1)));
+        assert!(given.by_ref().take(1000).all(|are_many| !are_many));
+        assert_eq!(given.next(), Some(true));
     }
 }

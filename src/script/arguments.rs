@@ -9,12 +9,35 @@ use super::duration::{DURATION, LuaDuration};
 use super::signature::found;
 use crate::text;
 
-/// The text of a string or a number; None for anything else, and for what is not UTF-8.
-pub(super) fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.to_str().ok()?.to_owned()),
-        Value::Integer(_) | Value::Number(_) => value.to_string().ok(),
-        _ => None,
+/// A text for the guest: a path, an argument. Its agent passes on UTF-8 alone, and turns a zero, which
+/// programs cannot be given, into something else.
+pub(super) struct GuestText(pub(super) String);
+
+/// What it is, for errors.
+pub(super) const GUEST_TEXT: &str = "string in UTF-8 without zeros";
+
+impl GuestText {
+    /// The text of a string or a number; None for anything else.
+    pub(super) fn of(value: &Value) -> Option<Self> {
+        let text = match value {
+            Value::String(text) => text.to_str().ok()?.to_owned(),
+            Value::Integer(_) | Value::Number(_) => value.to_string().ok()?,
+            _ => return None,
+        };
+        (!text.contains('\0')).then_some(Self(text))
+    }
+}
+
+impl FromLua for GuestText {
+    fn from_lua(value: Value, _lua: &Lua) -> mlua::Result<Self> {
+        Self::of(&value).ok_or_else(|| mlua::Error::FromLuaConversionError {
+            from: value.type_name(),
+            to: match value {
+                Value::String(_) => GUEST_TEXT.into(),
+                _ => "string".into(),
+            },
+            message: None,
+        })
     }
 }
 
@@ -32,6 +55,12 @@ pub(super) fn items(table: &Table) -> Result<(Vec<Value>, bool), String> {
         Some((place, _)) => Err(format!("item {place} of the list is missing")),
         None => Ok((items.into_values().collect(), has_others)),
     }
+}
+
+/// The texts of `items`; None if one has none.
+pub(super) fn guest_texts(items: &[Value]) -> Option<Vec<String>> {
+    let texts = items.iter().map(|item| Some(GuestText::of(item)?.0));
+    texts.collect()
 }
 
 /// The table of options `{key = value, ...}`; nil counts as empty.
@@ -143,12 +172,12 @@ impl Options {
     }
 
     /// The list of strings at `key`, if there is one.
-    pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<String>>, String> {
-        const WANTED: &str = "a list of strings";
-        self.read(key, WANTED, |list| {
+    pub(super) fn guest_texts(&self, key: &str) -> Result<Option<Vec<String>>, String> {
+        let wanted = format!("a list, each a {GUEST_TEXT}");
+        self.read(key, &wanted, |list| {
             let (items, has_others) = items(list.as_table()?).ok()?;
-            let texts = items.iter().map(text_of).collect::<Option<_>>();
-            texts.filter(|_| !has_others)
+            let texts = guest_texts(&items)?;
+            (!has_others).then_some(texts)
         })
     }
 

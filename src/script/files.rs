@@ -4,39 +4,39 @@ use std::path::{Path, PathBuf};
 
 use mlua::{Lua, LuaString};
 
-use super::arguments::Options;
+use super::arguments::{GuestText, Options};
 use super::bind::Methods;
 use super::vm::Vm;
 use super::vm_options::file_mode;
 
 /// Adds them to the methods of a VM.
 pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
-    methods.add("vm:read_file", |lua: &Lua, vm: &Vm, path: String| {
-        let content = vm.0.borrow_mut().read_file(&path);
+    methods.add("vm:read_file", |lua: &Lua, vm: &Vm, path: GuestText| {
+        let content = vm.0.borrow_mut().read_file(&path.0);
         let content = content.map_err(|error| error.to_string())?;
         lua.create_string(content)
             .map_err(|error| error.to_string())
     })?;
     methods.add(
         "vm:write_file",
-        |_, vm: &Vm, (path, data): (String, LuaString)| {
-            vm.0.borrow_mut().write_file(&path, &data.as_bytes())
+        |_, vm: &Vm, (path, data): (GuestText, LuaString)| {
+            vm.0.borrow_mut().write_file(&path.0, &data.as_bytes())
         },
     )?;
     methods.add(
         "vm:push_file",
-        |lua: &Lua, vm: &Vm, (host, guest): (String, String)| {
+        |lua: &Lua, vm: &Vm, (host, guest): (String, GuestText)| {
             let host = beside_caller(lua, &host);
             let content = std::fs::read(&host);
             let content = content.map_err(|error| format!("{}: {error}", host.display()))?;
-            let pushed = vm.0.borrow_mut().write_file(&guest, &content);
+            let pushed = vm.0.borrow_mut().write_file(&guest.0, &content);
             pushed.map_err(|error| error.to_string())
         },
     )?;
-    methods.add("vm:stat", |lua: &Lua, vm: &Vm, path: String| {
+    methods.add("vm:stat", |lua: &Lua, vm: &Vm, path: GuestText| {
         let stat =
             vm.0.borrow_mut()
-                .stat(&path)
+                .stat(&path.0)
                 .map_err(|error| error.to_string())?;
         let fields = || {
             let table = lua.create_table()?;
@@ -53,8 +53,8 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
         };
         fields().map_err(|error: mlua::Error| error.to_string())
     })?;
-    methods.add("vm:listdir", |lua: &Lua, vm: &Vm, path: String| {
-        let entries = vm.0.borrow_mut().listdir(&path);
+    methods.add("vm:listdir", |lua: &Lua, vm: &Vm, path: GuestText| {
+        let entries = vm.0.borrow_mut().listdir(&path.0);
         let entries = entries.map_err(|error| error.to_string())?;
         let tables = entries.iter().map(|entry| {
             let table = lua.create_table()?;
@@ -67,20 +67,21 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     })?;
     methods.add(
         "vm:mkdir",
-        |_, vm: &Vm, (path, options): (String, Options)| {
+        |_, vm: &Vm, (path, options): (GuestText, Options)| {
             options.only(&["parents", "perm"])?;
             let parents = options.flag("parents")?;
             let perm = file_mode(&options, "perm")?;
-            let made = vm.0.borrow_mut().mkdir(&path, parents, perm);
+            let made = vm.0.borrow_mut().mkdir(&path.0, parents, perm);
             made.map_err(|error| error.to_string())
         },
     )?;
-    methods.add("vm:unlink", |_, vm: &Vm, path: String| {
-        vm.0.borrow_mut().unlink(&path)
+    methods.add("vm:unlink", |_, vm: &Vm, path: GuestText| {
+        vm.0.borrow_mut().unlink(&path.0)
     })?;
-    methods.add("vm:rename", |_, vm: &Vm, (from, to): (String, String)| {
-        vm.0.borrow_mut().rename(&from, &to)
-    })
+    methods.add(
+        "vm:rename",
+        |_, vm: &Vm, (from, to): (GuestText, GuestText)| vm.0.borrow_mut().rename(&from.0, &to.0),
+    )
 }
 
 /// The shorter word for a type of file.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mlua::{IntoLua, Lua, LuaString, Table, UserData, UserDataMethods, Value};
 
-use super::arguments::{Options, text_of};
+use super::arguments::{GUEST_TEXT, GuestText, Options, guest_texts};
 use super::bind::{Methods, look_up};
 use super::context::{Context, SharedProcess, SharedVm};
 use super::duration::LuaDuration;
@@ -204,7 +204,8 @@ fn command(call: &str, (first, options): (Value, Value)) -> Result<Command, Stri
     let Value::String(first) = first else {
         return Err("first argument must be a string".into());
     };
-    let first = text_of(&Value::String(first)).ok_or("the command is not UTF-8")?;
+    let first = GuestText::of(&Value::String(first));
+    let GuestText(first) = first.ok_or_else(|| format!("the command is no {GUEST_TEXT}"))?;
     let options = match options {
         Value::Nil => return Ok(Command::shell(&first)),
         Value::Table(table) => &mut Options::from(table),
@@ -223,10 +224,14 @@ fn command(call: &str, (first, options): (Value, Value)) -> Result<Command, Stri
         "timeout",
         "timeout_ms",
     ])?;
-    let command = match (options.texts("args")?, items.is_empty()) {
+    let command = match (options.guest_texts("args")?, items.is_empty()) {
         (None, true) => Command::shell(&first),
         (Some(args), true) => Command::new(&first, args),
-        (None, false) => Command::new(&first, texts(&items)?),
+        (None, false) => {
+            let args = guest_texts(&items);
+            let args = args.ok_or_else(|| format!("each argument is a {GUEST_TEXT}"))?;
+            Command::new(&first, args)
+        }
         (Some(_), false) => {
             return Err("arguments stand in `args` or in the table itself, not in both".into());
         }
@@ -234,16 +239,11 @@ fn command(call: &str, (first, options): (Value, Value)) -> Result<Command, Stri
     with_options(command, options)
 }
 
-fn texts(items: &[Value]) -> Result<Vec<String>, String> {
-    let texts = items.iter().map(text_of);
-    let texts: Option<Vec<_>> = texts.collect();
-    texts.ok_or_else(|| "arguments are strings of UTF-8".into())
-}
-
 fn with_options(command: Command, options: &Options) -> Result<Command, String> {
     let stdin: Option<LuaString> = options.get("stdin", "a string")?;
+    let cwd: Option<GuestText> = options.get("cwd", "a path in the guest")?;
     Ok(Command {
-        cwd: options.get("cwd", "a path in the guest")?,
+        cwd: cwd.map(|cwd| cwd.0),
         stdin: stdin.map(|stdin| stdin.as_bytes().to_vec()),
         timeout: timeout(options)?,
         env: environment(options)?,
@@ -270,10 +270,10 @@ fn environment(options: &Options) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     for pair in pairs {
         let (name, value) = pair.map_err(|error| error.to_string())?;
-        let name = name.as_string().and_then(|name| name.to_str().ok());
-        let name = name.filter(|name| !name.is_empty() && !name.contains('='));
-        let (name, value) = name.zip(text_of(&value)).ok_or(WANTED)?;
-        words.push(format!("{}={value}", &*name));
+        let name = GuestText::of(&name).filter(|_| name.is_string());
+        let name = name.filter(|name| !name.0.is_empty() && !name.0.contains('='));
+        let (name, value) = name.zip(GuestText::of(&value)).ok_or(WANTED)?;
+        words.push(format!("{}={}", name.0, value.0));
     }
     words.sort();
     Ok(words)

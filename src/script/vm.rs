@@ -33,6 +33,11 @@ struct Clock(SharedVm);
 
 impl UserData for Vm {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_meta_method(MetaMethod::ToString, |_, vm, ()| {
+            let mut vm = vm.0.borrow_mut();
+            let state = vm.state().name();
+            Ok(format!("vm `{}`, {state}", vm.name()))
+        });
         // What never changes is a field as well as a method: the prelude lets its text be called.
         methods.add_meta_method(MetaMethod::Index, |lua, vm, key: Value| {
             let vm = vm.0.borrow();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use mlua::{LuaString, Value};
 
-use super::arguments::Options;
+use super::arguments::{GuestText, Options};
 use crate::config::{
     BootDisk, BootImage, CPUS, MEMORY, SCRATCH, check_mediated, cpus, memory, memory_of,
 };
@@ -50,10 +50,10 @@ fn kernel_cmdline(options: &Options) -> Result<Option<String>, String> {
 
 fn boot_file(file: &Options) -> Result<BootFile, String> {
     file.only(&["path", "content", "mode"])?;
-    let path: Option<String> = file.get("path", "a path in the guest")?;
+    let path: Option<GuestText> = file.get("path", "a path in the guest")?;
     let content: Option<LuaString> = file.get("content", "a string")?;
     Ok(BootFile {
-        path: path.ok_or("`path` is missing: a path in the guest")?,
+        path: path.ok_or("`path` is missing: a path in the guest")?.0,
         content: content.map_or(Vec::new(), |content| content.as_bytes().to_vec()),
         mode: file_mode(file, "mode")?,
     })

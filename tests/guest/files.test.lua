@@ -32,6 +32,8 @@ test("a new file has mode 0644, an old one keeps its own", function(t)
   t:assert_eq(octal("/tmp/pushed"), "644")
   t:assert_contains(raised(function() vm:write_file("/no/such/folder", "") end), "No such file or directory")
   t:assert_contains(raised(function() vm:write_file("/tmp", "") end), "Is a directory")
+  t:assert_eq(raised(function() vm:write_file("/tmp/a\0b", "") end),
+    "vm:write_file: argument 1 (path): expected string in UTF-8 without zeros, got \"/tmp/a\\0b\"")
 end)
 
 test("a pipe that somebody reads takes what is written", function(t)

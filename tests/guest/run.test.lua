@@ -41,15 +41,17 @@ test("what a table of vm:run does not know, or says twice, is an error", functio
     ["vm:run: arguments stand in `args` or in the table itself, not in both"] = { "x", args = { "y" } },
     ["vm:run: give either `timeout` or `timeout_ms`"] = { timeout = 1, timeout_ms = 1 },
     ["vm:run: `timeout_ms` wants a whole number of milliseconds, 0 or more, not -1"] = { timeout_ms = -1 },
-    ["vm:run: `args` wants a list of strings, not a table"] = { args = { "x", key = "y" } },
+    ["vm:run: `args` wants a list, each a string in UTF-8 without zeros, not a table"] = { args = { "x", key = "y" } },
     ["vm:run: item 2 of the list is missing"] = { "x", nil, "z" },
-    ["vm:run: arguments are strings of UTF-8"] = { "\255" },
+    ["vm:run: each argument is a string in UTF-8 without zeros"] = { "\255" },
     ["vm:run: `env` wants strings for names and values"] = { env = { "x" } },
     ["vm:run: `env_clear` wants true or false, not 1"] = { env_clear = 1 },
   }
   for expected, options in pairs(wrong) do
     t:assert_eq(raised(function() vm:run("true", options) end), expected)
   end
+  t:assert_eq(raised(function() vm:run("true", { "a\0b" }) end), "vm:run: each argument is a string in UTF-8 without zeros")
+  t:assert_eq(raised(function() vm:run("a\0b") end), "vm:run: the command is no string in UTF-8 without zeros")
   local refused = "vm:run_async: `timeout` is not honoured here; pass it to `proc:wait(timeout)` instead"
   t:assert_eq(raised(function() vm:run_async("true", { "x", timeout = 1 }) end), refused)
   t:assert_eq(raised(function() vm:run_async("true", { timeout_ms = 1 }) end), refused)
@@ -172,6 +174,7 @@ test("provium.NAME is a VM of the scope, vm.name its name", function(t)
   t:assert_eq(provium.own.name, "own")
   t:assert_eq(own.profile, "peios")
   t:assert_eq(own:name() .. own:profile(), "ownpeios")
+  t:assert_eq(tostring(own), "vm `own`, created")
   t:assert_contains(raised(function() return own.name() end), "attempt to call a string value")
   t:assert_contains(raised(function() return ("other")(own) end), "attempt to call a string value")
   t:assert_eq(provium:claim({ memory_bytes = 1 << 20, cpus = 1 }), nil)

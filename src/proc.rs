@@ -1,9 +1,9 @@
 //! What /proc tells of other processes. Only text and links are read: no file is opened or touched
 //! that a process has open, and so no mount is asked for anything.
 
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 /// The numbers of all processes.
 pub fn processes() -> impl Iterator<Item = u32> {
@@ -11,16 +11,22 @@ pub fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The user that a process belongs to; None when there is no such process.
-pub fn owner(pid: u32) -> Option<u32> {
-    let folder = std::fs::metadata(format!("/proc/{pid}")).ok()?;
-    Some(folder.uid())
+/// A file, by whichever path: its device and its inode.
+pub type Identity = ((u32, u32), u64);
+
+/// Which file there is at `path`. The server of a file system is asked for no more than the way there.
+pub fn identity(path: &Path) -> Option<Identity> {
+    let found = statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO).ok()?;
+    Some(((found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
 }
 
-/// What the descriptors of a process refer to; NotFound when there is no such process.
-pub fn open_files(pid: u32) -> io::Result<impl Iterator<Item = PathBuf>> {
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"))?;
-    Ok(descriptors.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()))
+/// The path by which a process has opened `file`; None when it does not have it open.
+pub fn opened(pid: u32, file: Identity) -> Option<PathBuf> {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let mut links = descriptors.flatten().map(|entry| entry.path());
+    // Such a link leads to what is open without a way there: nobody is asked.
+    let link = links.find(|link| identity(link) == Some(file))?;
+    std::fs::read_link(link).ok()
 }
 
 /// Whether the process `pid` is suspended, by SIGSTOP or a debugger.
@@ -62,10 +68,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().canonicalize().unwrap();
         assert!(processes().any(|pid| pid == me));
-        assert_eq!(owner(me), Some(crate::sys::uid()));
-        assert!(open_files(me).unwrap().any(|open| open == path));
+        let identity = identity(&path).unwrap();
+        assert_eq!(opened(me, identity), Some(path));
         let closed = file.into_temp_path();
-        assert!(!open_files(me).unwrap().any(|open| open == path));
+        assert_eq!(opened(me, identity), None);
         drop(closed);
     }
 

@@ -18,14 +18,18 @@ pub struct Holder {
     pub obstacles: Vec<String>,
 }
 
-/// The processes that have `path` open, as far as this user may know.
+/// The processes that have the file at `path` open, by whichever path, as far as this user may know.
 pub fn holders(path: &Path) -> Vec<Holder> {
-    let has_open =
-        |pid: &u32| proc::open_files(*pid).is_ok_and(|mut files| files.any(|file| file == path));
-    let holding = proc::processes().filter(has_open);
-    holding.filter_map(|pid| holder(pid, path)).collect()
+    let Some(file) = proc::identity(path) else {
+        return Vec::new();
+    };
+    let holding = proc::processes().filter_map(|pid| Some((pid, proc::opened(pid, file)?)));
+    holding
+        .filter_map(|(pid, path)| holder(pid, &path))
+        .collect()
 }
 
+/// The process has the file open by this path.
 fn holder(pid: u32, path: &Path) -> Option<Holder> {
     let folder = Path::new("/proc").join(pid.to_string());
     let line = std::fs::read(folder.join("cmdline")).ok()?;

@@ -4,6 +4,7 @@
 use std::process::{Command, Output};
 
 use crate::harness::*;
+use crate::promises::promised;
 
 /// An ordinary user, and its group.
 const USER: &str = "65534";
@@ -104,6 +105,34 @@ fn a_folder_that_another_user_could_have_prepared_is_refused() {
     std::fs::create_dir(&runtime).unwrap();
     assert_ok(&run(Command::new("chmod").arg("755").arg(&runtime)));
     refused("can be entered by others");
+}
+
+#[test]
+fn a_mount_without_a_run_time_folder_serves_and_is_known_to_be_dead_all_the_same() {
+    promised("docs/security.md", "a mount does without it then");
+    let folder = TempDir::new().unwrap();
+    // Others may enter it, so that it is not used.
+    std::fs::create_dir(folder.path().join("provium")).unwrap();
+    assert_ok(&run(Command::new("chmod")
+        .arg("755")
+        .arg(folder.path().join("provium"))));
+    let mut server = Command::new(PROVIUM);
+    server.env("XDG_RUNTIME_DIR", folder.path());
+    let mut mount = Mount::start(server, TempDir::new().unwrap(), &[]);
+    let point = mount.point().display().to_string();
+    let stale = |args: &[&str]| {
+        let args = [&["umount", "--stale"], args].concat();
+        run(Command::new(PROVIUM)
+            .args(args)
+            .env("XDG_RUNTIME_DIR", folder.path()))
+    };
+    assert_fails(&stale(&[&point]), 1, &["is not stale"]);
+    mount.signal(libc::SIGSTOP);
+    assert_fails(&stale(&[&point]), 1, &["is not stale"]);
+    mount.signal(libc::SIGCONT);
+    mount.kill_server();
+    assert_ok(&stale(&[&point]));
+    assert!(!is_mounted(&mount.point()));
 }
 
 #[test]

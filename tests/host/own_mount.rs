@@ -131,3 +131,22 @@ fn a_bad_line_of_a_child_that_inherited_the_file_leaves_the_set() {
         mount.read("vda/faults") == "eio_read\n"
     });
 }
+
+#[test]
+fn a_client_that_came_through_a_bind_mount_is_named_as_who_has_the_disk() {
+    let mount = Mount::new();
+    let Some(bind) = Bind::make(&mount.point(), &mount.folder().join("bind")) else {
+        return;
+    };
+    let holders = || {
+        let status = provium(&["status", &mount.point().display().to_string(), "--json"]);
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        let holders = status[0]["disks"][0]["holders"].as_array().unwrap().clone();
+        let numbers = holders.iter().map(|holder| holder["pid"].as_u64().unwrap());
+        numbers.collect::<Vec<_>>()
+    };
+    assert_eq!(holders(), [0; 0]);
+    let file = std::fs::File::open(bind.0.join("vda")).unwrap();
+    assert!(holders().contains(&u64::from(std::process::id())));
+    drop(file);
+}

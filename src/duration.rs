@@ -29,6 +29,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 
 /// The shortest text that means `duration`, to the microsecond.
 pub fn show_duration(duration: Duration) -> String {
+    if duration.is_zero() {
+        return "0s".into();
+    }
     let micros = duration.as_micros();
     let fits = |(_, unit): &&(&str, u64)| micros.is_multiple_of(u128::from(*unit));
     let (name, unit) = UNITS.iter().rev().find(fits).unwrap_or(&UNITS[0]);

@@ -469,13 +469,10 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> S
     }
 }
 
-/// The sentence that offers a mode or an action for what was misspelt; none when nothing is near.
-pub fn nearest_first_word(text: &str) -> Option<String> {
+/// `; did you mean ...?`, if `text` begins with a misspelt action.
+pub fn nearest_action(text: &str) -> Option<String> {
     let first = text.split_whitespace().next().unwrap_or_default();
-    let near = nearest(
-        first,
-        Mode::ALL.map(Mode::name).into_iter().chain(Action::NAMES),
-    );
+    let near = nearest(first, Action::NAMES.into_iter());
     Some(near).filter(|near| !near.is_empty())
 }
 

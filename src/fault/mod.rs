@@ -25,7 +25,7 @@ mod tests;
 pub use action::{Action, HANG_MAX, How, Then};
 pub use armed::{Armed, Ask, Counts, Fired, Why};
 pub use errno::{BadErrno, Errno};
-pub use grammar::{Edit, GrammarError, nearest_first_word, parse_edits, parse_rule};
+pub use grammar::{Edit, GrammarError, nearest_action, parse_edits, parse_rule};
 pub use mode::{Mode, SLOW_FAULT_MS};
 pub use never::{DiskKind, Remark};
 pub use op::{Op, Ops};

@@ -13,7 +13,7 @@ use super::signature::{found, wrong_argument};
 use crate::client::{ClientError, DiskControl};
 use crate::duration::show_duration;
 use crate::fault::{
-    Action, GrammarError, Mode, Remark, RuleName, RuleState, nearest_first_word, parse_rule,
+    Action, GrammarError, Mode, Remark, RuleName, RuleState, nearest_action, parse_rule,
 };
 use crate::runner::Event;
 use crate::vm::VmError;
@@ -133,12 +133,11 @@ fn inject(disk: &Disk, text: &str) -> Result<String, String> {
 /// The text of the documents; where an action seems to be meant, with the actions behind it.
 fn unknown(text: &str) -> String {
     let documented = format!("unknown mode `{text}` (valid: {})", Mode::list());
-    let is_rule = text.trim().contains(char::is_whitespace);
-    match nearest_first_word(text) {
-        None if !is_rule => documented,
+    match nearest_action(text) {
+        None if !text.contains('=') => documented,
         near => {
-            let (near, actions) = (near.unwrap_or_default(), Action::NAMES.join(", "));
-            format!("{documented}; or a rule of the actions {actions}{near}")
+            let (actions, near) = (Action::NAMES.join(", "), near.unwrap_or_default());
+            format!("{documented}, or a rule of one of the actions {actions}{near}")
         }
     }
 }

@@ -141,6 +141,13 @@ test("mistakes in a rule are told apart from unknown modes", function(t)
     return (err:gsub("^[^:]+:%d+: ", ""))
   end
   t:assert_eq(message("eio"), "disk:fault_inject: unknown mode `eio` (valid: eio_read, eio_write, slow)")
+  local actions = ", or a rule of one of the actions error, delay, hang, corrupt, lose, tear, misdirect, stale"
+  local function unknown(text)
+    return "disk:fault_inject: unknown mode `" .. text .. "` (valid: eio_read, eio_write, slow)" .. actions
+  end
+  t:assert_eq(message("eror"), unknown("eror") .. "; did you mean `error`?")
+  t:assert_eq(message("fail op=read"), unknown("fail op=read"))
+  t:assert_contains(message("error errno=600"), "(valid: a number from 1 to 511, or a name")
   t:assert_contains(message("error erno=EIO"), "disk:fault_inject: unknown key `erno` of `error`; did you mean `errno`?")
   t:assert_contains(message("slow", { times = "many" }), "`times=many` wants a number of requests")
   t:assert_contains(message({ op = "read" }), "a rule wants an `action`")
@@ -153,6 +160,7 @@ test("waiting for a rule ends when it has fired, or says how often it did", func
   d:fault_inject("eio_read tag=mine")
   pcall(d.read_sectors, d, 0, 1)
   d:wait_fired("mine")
+  d:wait_fired("error op=read errno=5 tag=mine")
   local err = t:assert_raises(function() d:wait_fired("mine", 2, "20ms") end)
   t:assert_contains(err, "disk:wait_fired: `mine` fired 1 of 2 times within 20ms")
   t:assert_contains(t:assert_raises(function() d:wait_fired("other") end), "no rule and no tag `other` is armed")

@@ -9,6 +9,7 @@ mod data;
 mod data_file;
 mod docs;
 mod equivalents;
+mod errnos;
 mod faults;
 mod garbage;
 mod guest_runs;

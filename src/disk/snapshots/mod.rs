@@ -20,6 +20,8 @@ use kept::{Extent, Kept};
 
 /// Most bytes that are read at once to be kept; holes are looked for in more.
 const PIECE: u64 = 64 * 1024;
+/// What a piece without data holds.
+static ZEROS: [u8; PIECE as usize] = [0; PIECE as usize];
 /// Of more misdirections at once not every sum is reckoned with.
 const MOST_SHIFTS: usize = 4;
 
@@ -218,7 +220,7 @@ fn read_extent(image: &dyn Image, at: u64, end: u64, room: &mut Room) -> Result<
     image
         .read_at(&mut data, at)
         .map_err(|error| Errno::of(&error))?;
-    let is_zero = data.iter().all(|byte| *byte == 0);
+    let is_zero = data == ZEROS[..data.len()];
     if !is_zero {
         room.grow(len)?;
     }

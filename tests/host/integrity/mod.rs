@@ -3,6 +3,7 @@
 mod cached;
 mod kills;
 mod random;
+mod rules;
 mod stamps;
 
 /// A number from the environment, for a longer run or for the same one again.

@@ -1,0 +1,516 @@
+//! Rules at random, through a mount, against a model that is as simple as the documents.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use provium::fault::{Action, How, Op, Random, Rule, RuleState, Then, parse_rule};
+use provium::sys;
+
+use super::{seed, setting};
+use crate::harness::*;
+
+const SECTOR: u64 = 512;
+/// Bytes of the disk when a set of rules is armed.
+const SIZE: u64 = 64 * SECTOR;
+const EIO: i32 = 5;
+
+/// What a request ends with: the data of a read, or an error number.
+type End = Result<Vec<u8>, i32>;
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+enum Call {
+    Read { is_direct: bool },
+    Write { is_direct: bool, data: Vec<u8> },
+    Flush,
+    Discard,
+    Zero { keeps_size: bool },
+    Truncate,
+}
+
+impl Call {
+    fn op(&self) -> Op {
+        match self {
+            Self::Read { .. } => Op::Read,
+            Self::Write { .. } => Op::Write,
+            Self::Flush => Op::Flush,
+            Self::Discard => Op::Discard,
+            Self::Zero { .. } | Self::Truncate => Op::Zero,
+        }
+    }
+}
+
+struct ModelRule {
+    rule: Rule,
+    matched: u64,
+    fired: u64,
+}
+
+/// A disk and its rules, as simple as can be.
+struct Model {
+    bytes: Vec<u8>,
+    rules: Vec<ModelRule>,
+    /// The disk when the rules were armed.
+    old: Vec<u8>,
+}
+
+/// A range of bytes that is asked for, and which rules have counted that.
+struct Request {
+    op: Op,
+    offset: u64,
+    len: u64,
+    counted: Vec<bool>,
+}
+
+fn is_in(rule: &Rule, byte: u64) -> bool {
+    let has = |(start, end): (u64, u64)| (start..end).contains(&byte);
+    rule.at.is_empty() || rule.at.iter().any(|at| has(at.bytes()))
+}
+
+fn decides(action: &Action) -> bool {
+    matches!(action, Action::Error(_) | Action::Lose | Action::Tear(..))
+}
+
+fn changes(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Corrupt(_) | Action::Misdirect(_) | Action::Stale
+    )
+}
+
+impl Model {
+    fn arm(&mut self, rules: &[Rule]) {
+        self.rules.clear();
+        self.old = self.bytes.clone();
+        for rule in rules {
+            if self.rules.iter().all(|other| other.rule != *rule) {
+                let rule = rule.clone();
+                self.rules.push(ModelRule {
+                    rule,
+                    matched: 0,
+                    fired: 0,
+                });
+            }
+        }
+    }
+
+    /// Whether the rule acts on the request, which it counts once.
+    fn fires(&mut self, at: usize, request: &mut Request) -> bool {
+        let rule = self.rules[at].rule.clone();
+        let end = request.offset + request.len;
+        let is_for = rule.at.is_empty() || (request.offset..end).any(|byte| is_in(&rule, byte));
+        let fits = rule
+            .size
+            .is_none_or(|size| (size.min..=size.max).contains(&request.len));
+        let has_fired = |tag: &String| {
+            let mut tagged = self
+                .rules
+                .iter()
+                .filter(|other| other.rule.tag.as_ref() == Some(tag));
+            tagged.any(|other| other.fired > 0)
+        };
+        let is_awake = rule.when.as_ref().is_none_or(has_fired);
+        if request.counted[at] || !rule.ops.contains(request.op) || !is_for || !fits || !is_awake {
+            return false;
+        }
+        request.counted[at] = true;
+        let state = &mut self.rules[at];
+        state.matched += 1;
+        let taken =
+            state.matched > rule.skip && (state.matched - rule.skip).is_multiple_of(rule.every);
+        let is_drawn = rule.probability.is_none_or(|p| p.get() == 1.0);
+        let fires = taken && is_drawn && rule.times.is_none_or(|times| state.fired < times);
+        state.fired += u64::from(fires);
+        fires
+    }
+
+    /// The rules that act, of those that are `such`.
+    fn firing(&mut self, request: &mut Request, such: impl Fn(&Action) -> bool) -> Vec<Rule> {
+        let places = (0..self.rules.len()).filter(|at| such(&self.rules[*at].rule.action));
+        let places: Vec<_> = places.collect();
+        let fired = places.into_iter().filter(|at| self.fires(*at, request));
+        let fired: Vec<_> = fired.collect();
+        fired
+            .into_iter()
+            .map(|at| self.rules[at].rule.clone())
+            .collect()
+    }
+
+    fn first_firing(
+        &mut self,
+        request: &mut Request,
+        such: impl Fn(&Action) -> bool,
+    ) -> Option<Rule> {
+        let mut places = 0..self.rules.len();
+        let first =
+            places.find(|at| such(&self.rules[*at].rule.action) && self.fires(*at, request));
+        first.map(|at| self.rules[at].rule.clone())
+    }
+
+    /// Lets the request wait; an error if a hang ends with one.
+    fn wait(&mut self, request: &mut Request) -> Result<(), i32> {
+        loop {
+            if !self
+                .firing(request, |action| matches!(action, Action::Delay(..)))
+                .is_empty()
+            {
+                continue;
+            }
+            let hang = self.first_firing(request, |action| matches!(action, Action::Hang(..)));
+            match hang.map(|rule| rule.action) {
+                Some(Action::Hang(_, Then::Error(errno))) => return Err(errno.0),
+                Some(_) => {}
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn call(&mut self, call: &Call, offset: u64, len: u64) -> End {
+        let size = self.bytes.len() as u64;
+        let (mut offset, mut len) = (offset, len);
+        match call {
+            Call::Flush => (offset, len) = (0, 0),
+            Call::Truncate if offset >= size => {
+                self.bytes.resize(offset as usize, 0);
+                return Ok(Vec::new());
+            }
+            Call::Truncate => len = size - offset,
+            _ => {}
+        }
+        let op = call.op();
+        let counted = vec![false; self.rules.len()];
+        let mut request = Request {
+            op,
+            offset,
+            len,
+            counted,
+        };
+        self.wait(&mut request)?;
+        let decision = self.first_firing(&mut request, decides);
+        let is_decided = decision.is_some();
+        let (mut keep, mut afterwards) = (u64::MAX, None);
+        match decision.map(|rule| rule.action) {
+            Some(Action::Error(errno)) => return Err(errno.0),
+            Some(Action::Lose) => return Ok(Vec::new()),
+            Some(Action::Tear(sectors, then)) => {
+                keep = sectors * SECTOR;
+                if let Then::Error(errno) = then {
+                    afterwards = Some(errno.0);
+                }
+            }
+            _ => {}
+        }
+        let acting = self.firing(&mut request, changes);
+        let end = self.do_io(call, offset, len, keep, &acting)?;
+        if let Some(errno) = afterwards {
+            return Err(errno);
+        }
+        let late = match is_decided {
+            true => None,
+            false => self.first_firing(&mut request, |action| matches!(action, Action::Error(_))),
+        };
+        match late.map(|rule| rule.action) {
+            Some(Action::Error(errno)) => Err(errno.0),
+            _ => Ok(end),
+        }
+    }
+
+    fn do_io(&mut self, call: &Call, offset: u64, len: u64, keep: u64, acting: &[Rule]) -> End {
+        let size = self.bytes.len() as u64;
+        let shifts = acting.iter().map(|rule| match rule.action {
+            Action::Misdirect(by) => by * SECTOR as i64,
+            _ => 0,
+        });
+        let shift: i64 = shifts.sum();
+        let len = match call {
+            Call::Read { .. } => len.min(size.saturating_sub(offset)),
+            _ => len,
+        };
+        let place = offset as i64 + shift;
+        if shift != 0 && len > 0 && (place < 0 || place as u64 + len > size) {
+            return Err(EIO);
+        }
+        match call {
+            Call::Read { .. } => Ok((0..len)
+                .map(|n| self.read_byte(offset + n, shift, acting))
+                .collect()),
+            Call::Write { data, .. } => {
+                let kept = len.min(keep) as usize;
+                let place = place as usize;
+                if kept > 0 {
+                    self.bytes.resize(self.bytes.len().max(place + kept), 0);
+                }
+                for (n, byte) in data[..kept].iter().enumerate() {
+                    self.bytes[place + n] = corrupted(*byte, offset + n as u64, acting);
+                }
+                Ok(Vec::new())
+            }
+            Call::Flush => Ok(Vec::new()),
+            Call::Discard | Call::Zero { .. } | Call::Truncate => {
+                let end = offset + len;
+                if matches!(call, Call::Zero { keeps_size: false }) && end > size {
+                    self.bytes.resize(end as usize, 0);
+                }
+                let size = self.bytes.len() as u64;
+                self.bytes[offset.min(size) as usize..end.min(size) as usize].fill(0);
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn read_byte(&self, at: u64, shift: i64, acting: &[Rule]) -> u8 {
+        let place = (at as i64 + shift) as usize;
+        let mut byte = self.bytes[place];
+        for rule in acting.iter().filter(|rule| is_in(rule, at)) {
+            byte = match rule.action {
+                Action::Stale => self.old.get(place).copied().unwrap_or(0),
+                _ => corrupted(byte, at, std::slice::from_ref(rule)),
+            };
+        }
+        byte
+    }
+}
+
+fn corrupted(byte: u8, at: u64, acting: &[Rule]) -> u8 {
+    acting
+        .iter()
+        .filter(|rule| is_in(rule, at))
+        .fold(byte, |byte, rule| match rule.action {
+            Action::Corrupt(How::Fill(to)) => to,
+            Action::Corrupt(How::Flip(_)) => !byte,
+            Action::Corrupt(_) => 0,
+            _ => byte,
+        })
+}
+
+fn one<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
+    of[random.below(of.len() as u64) as usize]
+}
+
+fn random_at(random: &mut Random) -> String {
+    // At the end and behind it more often than elsewhere.
+    let start = match random.below(3) {
+        0 => 58 + random.below(8),
+        _ => random.below(64),
+    };
+    let more = match random.below(4) {
+        0 => format!(",{}+{}", random.below(66), 1 + random.below(4)),
+        _ => String::new(),
+    };
+    match random.below(3) {
+        0 => String::new(),
+        _ => format!(" at={start}+{}{more}", 1 + random.below(12)),
+    }
+}
+
+fn random_rule(random: &mut Random) -> Rule {
+    let by = (random.below(24) as i64 - 12).to_string();
+    let misdirect = match by.as_str() {
+        "0" => "misdirect by=+50".to_owned(),
+        by if by.starts_with('-') => format!("misdirect by={by}"),
+        by => format!("misdirect by=+{by}"),
+    };
+    let actions = [
+        "error",
+        "error errno=ENOSPC op=write,flush",
+        "error errno=111 op=discard,zero",
+        "eio_read",
+        "eio_write",
+        "delay by=0us",
+        "delay by=1us..5us op=read,flush",
+        "hang max=0us then=ok",
+        "hang max=1us then=ENXIO op=read",
+        "hang max=0us op=write,zero",
+        "lose",
+        "lose op=write,zero",
+        "tear keep=0",
+        "tear keep=1",
+        "tear keep=2 then=EIO",
+        "corrupt how=zero",
+        "corrupt how=fill byte=7 op=read",
+        // All bits of whatever it is for.
+        "corrupt how=flip bits=65536",
+        &misdirect,
+        &format!("{misdirect} op=read"),
+        "stale",
+        "stale",
+        "stale",
+    ];
+    let action = one(random, &actions).to_owned();
+    let counting = one(
+        random,
+        &[
+            "",
+            "",
+            " skip=2",
+            " every=3",
+            " times=2",
+            " skip=1 every=2 times=3",
+            " p=0",
+            " p=1",
+            " times=0",
+        ],
+    );
+    let size = one(random, &["", "", "", "", " size=1K..2K", " size=..700"]);
+    let when = one(random, &["", "", "", " when=a", " when=b"]);
+    let tag = one(random, &["", "", " tag=a", " tag=b"]);
+    let at = random_at(random);
+    parse_rule(&format!("{action}{at}{size}{counting}{when}{tag}"), 1).unwrap()
+}
+
+fn random_call(random: &mut Random) -> (Call, u64, u64) {
+    let is_direct = random.below(2) == 0;
+    let unit = if is_direct { SECTOR } else { 1 };
+    let first = match random.below(3) {
+        0 => SIZE - 8 * SECTOR + random.below(10 * SECTOR),
+        _ => random.below(SIZE),
+    };
+    let offset = first / unit * unit;
+    let len = (1 + random.below(6 * SECTOR)).next_multiple_of(unit);
+    let call = match random.below(12) {
+        0..4 => Call::Read { is_direct },
+        4..8 => {
+            let data = (0..len).map(|_| random.below(256) as u8).collect();
+            Call::Write { is_direct, data }
+        }
+        8 => Call::Discard,
+        9 => Call::Zero {
+            keeps_size: random.below(3) > 0,
+        },
+        10 => Call::Truncate,
+        _ => Call::Flush,
+    };
+    (call, offset, len)
+}
+
+/// A disk that is open twice, with O_DIRECT and without.
+struct Disk {
+    mount: Mount,
+    buffered: File,
+    direct: File,
+}
+
+impl Disk {
+    fn call(&self, call: &Call, offset: u64, len: u64) -> End {
+        const KEEP: i32 = libc::FALLOC_FL_KEEP_SIZE;
+        let file = |is_direct: &bool| {
+            if *is_direct {
+                &self.direct
+            } else {
+                &self.buffered
+            }
+        };
+        let zero = |mode| sys::fallocate(&self.buffered, mode, offset, len);
+        let end = match call {
+            Call::Read { is_direct } => {
+                let mut data = vec![0xaa; len as usize];
+                file(is_direct)
+                    .read_at(&mut data, offset)
+                    .map(|n| data[..n].to_vec())
+            }
+            Call::Write { is_direct, data } => {
+                let written = file(is_direct).write_at(data, offset);
+                written
+                    .map(|n| assert_eq!(n, data.len()))
+                    .map(|()| Vec::new())
+            }
+            Call::Flush => self.buffered.sync_data().map(|()| Vec::new()),
+            Call::Discard => zero(libc::FALLOC_FL_PUNCH_HOLE | KEEP).map(|()| Vec::new()),
+            Call::Zero { keeps_size: true } => {
+                zero(libc::FALLOC_FL_ZERO_RANGE | KEEP).map(|()| Vec::new())
+            }
+            Call::Zero { .. } => zero(libc::FALLOC_FL_ZERO_RANGE).map(|()| Vec::new()),
+            Call::Truncate => self.buffered.set_len(offset).map(|()| Vec::new()),
+        };
+        end.map_err(|error| error.raw_os_error().unwrap())
+    }
+
+    fn image(&self) -> File {
+        File::options()
+            .write(true)
+            .open(self.mount.image())
+            .unwrap()
+    }
+}
+
+/// Arms a set and does some twenty calls, each of which has to end as the model says.
+fn compare(disk: &Disk, model: &mut Model, random: &mut Random) -> Result<(), String> {
+    // Past the mount, and before the rules are armed.
+    disk.image().set_len(SIZE).unwrap();
+    model.bytes.resize(SIZE as usize, 0);
+    let rules: Vec<_> = (0..1 + random.below(6))
+        .map(|_| random_rule(random))
+        .collect();
+    let text: String = rules.iter().map(|rule| format!("{rule}\n")).collect();
+    std::fs::write(disk.mount.ctl("vda/faults"), &text).unwrap();
+    model.arm(&rules);
+    for step in 0..20 {
+        let (call, offset, len) = random_call(random);
+        let (found, expected) = (
+            disk.call(&call, offset, len),
+            model.call(&call, offset, len),
+        );
+        if found != expected {
+            let place = |found: &End| {
+                found
+                    .as_ref()
+                    .map(|data| data.len())
+                    .map_err(|errno| *errno)
+            };
+            let ends = (place(&found), place(&expected));
+            return Err(format!(
+                "{text}step {step}: {:?} {offset}+{len}: {ends:?}",
+                call.op()
+            ));
+        }
+    }
+    let states = disk.mount.read("vda/rules");
+    let states = states.lines().filter_map(RuleState::parse);
+    let counts: Vec<_> = states
+        .map(|state| (state.counts.matched, state.counts.fired))
+        .collect();
+    let expected: Vec<_> = model
+        .rules
+        .iter()
+        .map(|rule| (rule.matched, rule.fired))
+        .collect();
+    if counts != expected {
+        return Err(format!("{text}counts {counts:?}, not {expected:?}"));
+    }
+    match std::fs::read(disk.mount.image()).unwrap() == model.bytes {
+        true => Ok(()),
+        false => Err(format!("{text}the image differs")),
+    }
+}
+
+/// `PROVIUM_RULE_SETS=5000` for a long run.
+#[test]
+fn rules_at_random_do_what_a_simple_model_says() {
+    let (sets, seed) = (setting("PROVIUM_RULE_SETS", 200), seed());
+    let mount = Mount::of_size(SIZE);
+    let disk = Disk {
+        buffered: open_both_ways(&mount),
+        direct: open_direct(&mount.vda()),
+        mount,
+    };
+    let mut model = Model {
+        bytes: vec![0; SIZE as usize],
+        rules: Vec::new(),
+        old: Vec::new(),
+    };
+    for set in 0..sets {
+        let mut random = Random::at(seed, set);
+        if let Err(text) = compare(&disk, &mut model, &mut random) {
+            panic!("seed {seed}, set {set}:\n{text}");
+        }
+    }
+    println!("{sets} sets, no difference");
+}
+
+fn open_both_ways(mount: &Mount) -> File {
+    File::options()
+        .read(true)
+        .write(true)
+        .open(mount.vda())
+        .unwrap()
+}

@@ -1,7 +1,7 @@
 //! QEMU's arguments: pure functions from what a machine is to words and JSON.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -172,10 +172,16 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     words
 }
 
-/// The command line without what differs from VM to VM: machines with equal ones can go on from each
-/// other's states.
+/// The command line without what differs from VM to VM, and without where kernel and initrd lie:
+/// machines with equal ones, and equal files, can go on from each other's states.
 pub(super) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
+    let guest = Guest {
+        kernel: PathBuf::new(),
+        initrd: spec.guest.initrd.as_ref().map(|_| PathBuf::new()),
+        cmdline: spec.guest.cmdline.clone(),
+    };
     arguments(&MachineSpec {
+        guest: &guest,
         disks: Vec::new(),
         sockets: Sockets::default(),
         start: Start::Boot,
@@ -368,6 +374,15 @@ mod tests {
         let booted = spec(Start::Boot, 3);
         let resumed = spec(Start::Resume(memory.as_fd()), 4);
         assert_eq!(identity(&booted), identity(&resumed));
+        let moved = Guest {
+            kernel: "/elsewhere".into(),
+            ..guest.clone()
+        };
+        let elsewhere = MachineSpec {
+            guest: &moved,
+            ..spec(Start::Boot, 3)
+        };
+        assert_eq!(identity(&elsewhere), identity(&resumed));
         let larger = MachineSpec {
             memory: "1G",
             ..booted

@@ -15,7 +15,7 @@ use super::console::Console;
 use super::held::{Held, Quiet};
 use super::lifecycle::BOOT;
 use super::machine::Machine;
-use super::warm::{About, Found, Key, PLACES, Saved, Slot, Store, wake_program};
+use super::warm::{About, Found, Key, PLACES, Part, Saved, Slot, Store, wake_program};
 use super::{BootFile, BootOptions, Guest, Kvm, State, Vm, VmError, kvm, qemu};
 use crate::config::Accel;
 
@@ -44,20 +44,25 @@ impl Boot {
         }
     }
 
-    /// What a saved state of it goes by; None where QEMU is not there.
-    fn key(&self) -> io::Result<Option<Key>> {
+    /// The files that it is made of; None where QEMU is not there.
+    fn parts(&self, store: &Store) -> io::Result<Option<Vec<Part>>> {
         let Some(program) = qemu::program() else {
             return Ok(None);
         };
         let guest = &self.guest;
         let files = [Some(&program), Some(&guest.kernel), guest.initrd.as_ref()];
         let files: Vec<_> = files.into_iter().flatten().map(|p| p.as_path()).collect();
+        store.parts(&files).map(Some)
+    }
+
+    /// What a saved state of it goes by.
+    fn key(&self, parts: Vec<Part>) -> Key {
         let words = identity(&self.spec(Start::Boot, Sockets::default()));
         let processor = match self.accel {
             Accel::Kvm => processor(),
             Accel::Tcg | Accel::Auto => String::new(),
         };
-        Key::new(&words, &files, &processor).map(Some)
+        Key::new(&words, parts, &processor)
     }
 
     /// When a guest that is tried without its disks has to be there, so that it can be tried with them.
@@ -225,10 +230,10 @@ impl Vm {
             self.note(format!("it boots cold: it has more than {PORTS} disks"));
             return self.boot_cold(boot);
         }
-        let place = Store::open().and_then(|store| Ok(boot.key()?.map(|key| (store, key))));
+        let place = Store::open().and_then(|store| Ok((boot.parts(&store)?, store)));
         let (store, key) = match place {
-            Ok(Some(place)) => place,
-            Ok(None) => return self.boot_cold(boot),
+            Ok((Some(parts), store)) => (store, boot.key(parts)),
+            Ok((None, _)) => return self.boot_cold(boot),
             Err(error) => {
                 self.note(format!("it boots cold: the saved states: {error}"));
                 return self.boot_cold(boot);

@@ -95,6 +95,16 @@ fn the_second_boot_goes_on_from_the_state_of_the_first() {
     );
     let by_variable = run(cache.command(&test).env("PROVIUM_COLD", "1"));
     assert_report(&by_variable, 0, &["it has booted"]);
+    // A build server brings its cache back to another place, with other inodes and times.
+    let copy = cache.folder.path("copy");
+    let cp = ["-rL", "cache"].map(|word| word.to_owned());
+    let cp = run(Command::new("cp")
+        .args(cp)
+        .arg(&copy)
+        .current_dir(cache.folder.path("")));
+    assert!(cp.status.success());
+    let elsewhere = run(cache.command(&test).env("XDG_CACHE_HOME", &copy));
+    assert_report(&elsewhere, 0, &["it was resumed"]);
     let state = cache.state().display().to_string();
     assert_report(
         &cache.run(&["guest", "list"]),

@@ -1,65 +1,51 @@
 //! What a saved state depends on. A machine that differs in any of it cannot go on from the state.
 
-use std::fmt::Write;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
 use crate::fault::fnv;
 
+/// A file that a machine is made of: its path, and the digest of what is in it.
+pub(in crate::vm) type Part = (String, u64);
+
 /// A machine as a text: equal texts, equal machines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::vm) struct Key(String);
+#[derive(Clone, Debug)]
+pub(in crate::vm) struct Key {
+    text: String,
+    parts: Vec<Part>,
+}
 
 impl Key {
-    /// The key of the machine with QEMU's arguments `words`, made of `files` (QEMU itself, kernel,
-    /// initrd) and, under KVM, of the host's `processor`.
-    ///
-    /// Fails when a file is not there.
-    pub(in crate::vm) fn new(
-        words: &[String],
-        files: &[&Path],
-        processor: &str,
-    ) -> io::Result<Self> {
-        let mut text = format!("provium {}\n", env!("CARGO_PKG_VERSION"));
+    /// The key of the machine with QEMU's arguments `words`, made of `parts` (QEMU itself, kernel,
+    /// initrd), wherever these lie, and, under KVM, of the host's `processor`.
+    pub(in crate::vm) fn new(words: &[String], parts: Vec<Part>, processor: &str) -> Self {
+        let mut text = Self::first_line();
         for word in words {
             text += word;
             text.push('\n');
         }
-        for file in files {
-            text += &fingerprint(file)?;
+        for (_, digest) in &parts {
+            text += &format!("{digest:016x}\n");
         }
         text += processor;
-        Ok(Self(text))
+        Self { text, parts }
+    }
+
+    /// What the keys of this version begin with.
+    pub(super) fn first_line() -> String {
+        format!("provium {} 2\n", env!("CARGO_PKG_VERSION"))
     }
 
     pub(super) fn text(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What the machine is made of.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// A name for files. Two keys may have the same: it takes the text to tell.
     pub(super) fn name(&self) -> String {
-        format!("{:016x}", fnv(self.0.as_bytes()))
+        format!("{:016x}", fnv(self.text.as_bytes()))
     }
-}
-
-/// Changes when the file is replaced or written to.
-fn fingerprint(file: &Path) -> io::Result<String> {
-    let real = file.canonicalize()?;
-    let meta = real.metadata()?;
-    let mut text = format!("{} {} bytes", real.display(), meta.len());
-    let numbers = [
-        meta.dev() as i64,
-        meta.ino() as i64,
-        meta.mtime(),
-        meta.mtime_nsec(),
-        meta.ctime(),
-        meta.ctime_nsec(),
-    ];
-    for number in numbers {
-        let _ = write!(text, " {number}");
-    }
-    Ok(text + "\n")
 }
 
 #[cfg(test)]
@@ -67,21 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_replaced_by_one_of_the_same_size_gives_another_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("vmlinuz");
-        let key = || Key::new(&["-m".into()], &[&file], "").unwrap();
-        std::fs::write(&file, "one").unwrap();
-        let before = key();
-        assert_eq!(before, key());
-        std::fs::write(folder.path().join("new"), "two").unwrap();
-        std::fs::rename(folder.path().join("new"), &file).unwrap();
-        assert_ne!(before, key());
-        assert_ne!(before.name(), key().name());
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_has_no_key() {
-        assert!(Key::new(&[], &[Path::new("/no/such/kernel")], "").is_err());
+    fn what_is_in_the_parts_counts_and_not_where_they_lie() {
+        let key =
+            |path: &str, digest| Key::new(&["-m".into()], vec![(path.to_owned(), digest)], "");
+        let (here, there) = (key("/a/vmlinuz", 7), key("/b/vmlinuz", 7));
+        assert_eq!(here.text(), there.text());
+        let other = key("/a/vmlinuz", 8);
+        assert_ne!(here.text(), other.text());
+        assert_ne!(here.name(), other.name());
     }
 }

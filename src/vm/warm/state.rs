@@ -16,7 +16,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Key, pages};
+use super::digest::Digests;
+use super::{Key, Part, pages};
 
 /// Tells the format, and a file that was finished.
 const MAGIC: &[u8; 8] = b"PROVWRM2";
@@ -39,6 +40,8 @@ pub(in crate::vm) struct About {
 struct Label {
     /// The text of the key.
     machine: String,
+    /// What that was made of, and where it lay.
+    made_of: Vec<Part>,
     about: About,
     /// Bytes of the guest's memory.
     memory: u64,
@@ -71,6 +74,17 @@ impl Saved {
 
     pub(super) fn is_of(&self, key: &Key) -> bool {
         self.label.machine == key.text()
+    }
+
+    /// Whether no machine will go on from it: it is of another version of ours, or what it was made of
+    /// has another content by now.
+    pub(super) fn is_dead(&self, digests: &Digests) -> bool {
+        let has_changed = |(path, digest): &Part| {
+            let now = digests.of(Path::new(path));
+            now.is_ok_and(|now| now != *digest)
+        };
+        let of_ours = self.label.machine.starts_with(&Key::first_line());
+        !of_ours || self.label.made_of.iter().any(has_changed)
     }
 
     /// Notes that it was used just now.
@@ -152,6 +166,7 @@ pub(super) fn finish(
     let end = console_at + console.len() as u64;
     let label = Label {
         machine: key.text().to_owned(),
+        made_of: key.parts().to_owned(),
         about,
         memory,
         stream: console_at.saturating_sub(memory),
@@ -170,7 +185,7 @@ mod tests {
     use super::*;
 
     fn key() -> Key {
-        Key::new(&["m".into()], &[], "").unwrap()
+        Key::new(&["m".into()], Vec::new(), "")
     }
 
     fn saved(folder: &Path) -> std::path::PathBuf {

@@ -7,9 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::Key;
+use super::digest::Digests;
 use super::pages;
 use super::state::{self, About, Saved};
+use super::{Key, Part};
 use crate::dirs;
 
 /// Bytes that all states together may take: the one that was not used for the longest time goes
@@ -73,6 +74,17 @@ impl Store {
         Ok(Self {
             folder: folder.to_owned(),
         })
+    }
+
+    fn digests(&self) -> Digests {
+        Digests::at(self.folder.join("digests"))
+    }
+
+    /// What `files` are as parts of a machine.
+    pub(in crate::vm) fn parts(&self, files: &[&Path]) -> io::Result<Vec<Part>> {
+        let digests = self.digests();
+        let part = |file: &&Path| Ok((file.to_string_lossy().into_owned(), digests.of(file)?));
+        files.iter().map(part).collect()
     }
 
     fn path(&self, key: &Key, kind: &str) -> PathBuf {
@@ -168,6 +180,21 @@ impl Store {
         Ok(())
     }
 
+    /// Removes the states from which no machine will go on.
+    fn bury(&self) -> io::Result<()> {
+        let digests = self.digests();
+        for entry in self.files(STATE)? {
+            let is_dead = match Saved::open(&entry.path()) {
+                Ok(saved) => saved.is_dead(&digests),
+                Err(error) => error.kind() == io::ErrorKind::InvalidData,
+            };
+            if is_dead {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes states until the rest takes no more than `limit` bytes; never the one at `keep`.
     fn evict(&self, limit: u64, keep: &Path) -> io::Result<()> {
         let mut taken = 0;
@@ -254,6 +281,7 @@ impl Slot {
         let path = self.store.path(&self.key, STATE);
         std::fs::rename(&self.path, &path)?;
         self.store.sweep()?;
+        self.store.bury()?;
         self.store.evict(LIMIT, &path)
     }
 
@@ -284,7 +312,7 @@ mod tests {
     use std::time::Duration;
 
     fn key(text: &str) -> Key {
-        Key::new(&[text.to_owned()], &[], "").unwrap()
+        Key::new(&[text.to_owned()], Vec::new(), "")
     }
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -355,6 +383,30 @@ mod tests {
         store.evict(5 << 19, Path::new("")).unwrap();
         let left = |name: &str| store.path(&key(name), STATE).exists();
         assert!(left("a") && !left("b") && left("c"));
+    }
+
+    #[test]
+    fn who_saves_a_state_removes_those_from_which_nobody_will_go_on() {
+        let (folder, store) = store();
+        let kernel = folder.path().join("vmlinuz");
+        std::fs::write(&kernel, "old").unwrap();
+        let gone = folder.path().join("gone");
+        let save = |path: &Path, name: &str| {
+            let digest = store.parts(&[&kernel]).unwrap()[0].1;
+            let parts = vec![(path.to_string_lossy().into_owned(), digest)];
+            let key = Key::new(&[name.to_owned()], parts, "");
+            let slot = store.reserve(&key).unwrap().unwrap();
+            slot.finish(b"", About::default()).unwrap();
+            store.path(&key, STATE)
+        };
+        let rebuilt_since = save(&kernel, "a");
+        let moved_as_a_cache_is = save(&gone, "b");
+        let of_another_format = store.path(&key("c"), STATE);
+        std::fs::write(&of_another_format, "what is this").unwrap();
+        std::fs::write(&kernel, "new").unwrap();
+        let of_today = save(&kernel, "d");
+        assert!(!rebuilt_since.exists() && !of_another_format.exists());
+        assert!(moved_as_a_cache_is.exists() && of_today.exists());
     }
 
     #[test]

@@ -231,7 +231,8 @@ impl Story {
             ends => format!("\n{ends}"),
         };
         let rest = self.planned.as_ref().is_none_or(|rest| !rest.is_empty());
-        self.failed |= rest;
+        let has_crashed = matches!(verdict, Verdict::Ended) && !status.success();
+        self.failed |= rest || has_crashed;
         match self.running.take() {
             Some(running) => {
                 emit(Event::Finished {
@@ -253,6 +254,10 @@ impl Story {
                 self.planned.get_or_insert_default();
                 self.leave_out_rest(&reason, emit);
             }
+            // All of its tests may have passed: what was left to do has not been done.
+            None if has_crashed => emit(Event::FileFailed {
+                message: format!("the file's process {why} after its last test"),
+            }),
             None => {}
         }
     }
@@ -332,6 +337,10 @@ mod tests {
 
     /// What becomes of the tests `a` and `b` when the process is killed after these events.
     fn ends(events: &[Event]) -> Vec<String> {
+        ends_with(ExitStatus::from_raw(libc::SIGKILL), events)
+    }
+
+    fn ends_with(status: ExitStatus, events: &[Event]) -> Vec<String> {
         let mut story = story();
         let tests = ["a", "b"].map(|name| TestInfo {
             name: name.into(),
@@ -344,8 +353,7 @@ mod tests {
             story.note(event, Instant::now());
         }
         let mut told = Vec::new();
-        let killed = ExitStatus::from_raw(libc::SIGKILL);
-        story.complete(&Verdict::Ended, killed, "", &mut |event| {
+        story.complete(&Verdict::Ended, status, "", &mut |event| {
             told.push(match event {
                 Event::Finished {
                     test,
@@ -373,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_killed_between_two_tests_fails_its_file() {
+    fn a_process_that_is_killed_outside_of_its_tests_fails_its_file() {
         let passed = Event::Finished {
             test: "a".into(),
             outcome: Outcome::Passed,
@@ -392,6 +400,9 @@ mod tests {
             attempts: 1,
         };
         let all = [started("a"), passed, started("b"), passed_too];
-        assert!(ends(&all).is_empty());
+        let crashed =
+            r#"FileFailed { message: "the file's process ended by signal 9 after its last test" }"#;
+        assert_eq!(ends(&all), [crashed]);
+        assert!(ends_with(ExitStatus::default(), &all).is_empty());
     }
 }

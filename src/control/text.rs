@@ -41,6 +41,17 @@ impl Text {
         String::from_utf8_lossy(&self.page(0, usize::MAX)).into_owned()
     }
 
+    /// How long it is, in bytes.
+    pub fn len(&self) -> u64 {
+        let lines = (0..).map_while(|at| (self.lines)(at));
+        lines.map(|line| line.len() as u64 + 1).sum()
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        (self.lines)(0).is_none()
+    }
+
     /// Up to `size` bytes from `offset`; fewer only at the end. Who reads on from where it was makes
     /// each line once.
     pub fn page(&mut self, offset: u64, size: usize) -> Vec<u8> {
@@ -80,6 +91,7 @@ mod tests {
         let mut text = Text::of((0..100).collect());
         let whole = String::from_utf8(text.page(0, 1 << 20)).unwrap();
         assert_eq!(whole.lines().count(), 100);
+        assert_eq!((text.len(), text.is_empty()), (whole.len() as u64, false));
         for (offset, size) in [
             (0, 1),
             (1, 7),

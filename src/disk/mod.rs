@@ -249,6 +249,11 @@ impl Disk {
         self.settling.settled();
     }
 
+    /// Whether [`settle`](Self::settle) would wait.
+    pub fn is_settling(&self) -> bool {
+        self.settling.is_expected()
+    }
+
     /// Waits until what follows from the closes so far has been done.
     pub fn settle(&self) {
         self.settling.wait();

@@ -86,17 +86,13 @@ impl Provium {
         inode: Inode,
         answer: impl FnOnce(Result<FileAttr, Errno>) + Send + 'static,
     ) {
-        match inode {
-            Inode::Data(_) => {
-                self.run_apart(inode, move |tree| {
-                    answer(tree.attr(inode).map_err(kernel_by_path))
-                });
-            }
-            _ => {
-                answer(self.tree.attr(inode).map_err(kernel_by_path));
-                self.tree.loops.rest();
-            }
+        if self.tree.takes_long(inode) {
+            return self.run_apart(inode, move |tree| {
+                answer(tree.attr(inode).map_err(kernel_by_path));
+            });
         }
+        answer(self.tree.attr(inode).map_err(kernel_by_path));
+        self.tree.loops.rest();
     }
 
     /// The open disk behind a data file's inode.
@@ -539,7 +535,12 @@ impl Filesystem for Provium {
             libc::SEEK_HOLE => Extent::Hole,
             _ => return reply.error(Errno::EINVAL),
         };
-        let (Ok(disk), Ok(offset)) = (self.data(ino), u64::try_from(offset)) else {
+        let disk = match self.data(ino) {
+            Ok(disk) => disk,
+            // What looks for holes reads all of a control file then.
+            Err(errno) => return reply.error(errno),
+        };
+        let Ok(offset) = u64::try_from(offset) else {
             return reply.error(Errno::ENXIO);
         };
         let sought = Arc::clone(&disk);

@@ -6,6 +6,7 @@ use fuser::{FileAttr, FileType};
 
 use super::inode::Inode;
 use crate::disk::{Disk, ImageStat};
+use crate::names::SECTOR;
 use crate::sys;
 
 /// Attributes that all files of a mount share.
@@ -28,15 +29,16 @@ impl Attributes {
         }
     }
 
-    /// A folder or control file. Like those of /proc, control files have the size 0.
-    pub(super) fn plain(&self, inode: Inode) -> FileAttr {
+    /// A folder or control file, whose text has `len` bytes.
+    pub(super) fn plain(&self, inode: Inode, len: u64) -> FileAttr {
         let (kind, perm) = match inode {
             Inode::Root => (FileType::Directory, self.for_all(0o500)),
             Inode::Control(file) => (FileType::RegularFile, file.permissions()),
             Inode::Disk(_, file) => (FileType::RegularFile, file.permissions()),
             Inode::Ctl | Inode::DiskFolder(_) | Inode::Data(_) => (FileType::Directory, 0o500),
         };
-        self.attr(inode, kind, perm, 0, 0)
+        // No holes: cp would not read these.
+        self.attr(inode, kind, perm, len, len.div_ceil(SECTOR))
     }
 
     /// A data file, with what the host says of its image.

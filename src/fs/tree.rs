@@ -17,6 +17,9 @@ use crate::disk::{Disk, Disks, Pool};
 use crate::fault::Errno;
 use crate::names::CTL;
 
+/// A text of more lines is not made on a loop thread.
+const FEW: usize = 16;
+
 /// What the loop threads and the pool share.
 pub(super) struct Tree {
     pub(super) disks: Arc<Disks>,
@@ -59,9 +62,37 @@ impl Tree {
             }
             Inode::DiskFolder(disk) | Inode::Disk(disk, _) => {
                 self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
-                Ok(self.attributes.plain(inode))
+                Ok(self.attributes.plain(inode, self.text_len(inode)?))
             }
-            _ => Ok(self.attributes.plain(inode)),
+            _ => Ok(self.attributes.plain(inode, self.text_len(inode)?)),
+        }
+    }
+
+    /// Whether finding out the attributes of `inode` may take long: not for a loop thread.
+    pub(super) fn takes_long(&self, inode: Inode) -> bool {
+        let (disk, file) = match inode {
+            Inode::Data(_) | Inode::Control(ControlFile::Disks) => return true,
+            Inode::Disk(disk, file) => (disk, file),
+            _ => return false,
+        };
+        let Some(disk) = self.disks.at(disk) else {
+            return false;
+        };
+        let lines = match file {
+            DiskFile::Size => return true,
+            DiskFile::Faults | DiskFile::Rules => disk.faults().armed().len(),
+            DiskFile::Damage => disk.damage().len(),
+            DiskFile::Inflight => disk.in_flight_count(),
+            _ => 0,
+        };
+        lines > FEW || disk.is_settling()
+    }
+
+    /// How long the text of a file is: asynchronous reads, sendfile and mappings go by that.
+    fn text_len(&self, inode: Inode) -> Result<u64, Errno> {
+        match has_text(inode) {
+            true => Ok(self.text(inode)?.len()),
+            false => Ok(0),
         }
     }
 
@@ -221,5 +252,15 @@ impl Tree {
             Inode::Disk(disk, DiskFile::Faults) => self.disks.at(disk).into_iter().collect(),
             _ => Vec::new(),
         }
+    }
+}
+
+/// Whether `inode` is a control file that reads as a text.
+fn has_text(inode: Inode) -> bool {
+    match inode {
+        Inode::Control(file) => file.permissions() & 0o400 != 0,
+        Inode::Disk(_, DiskFile::Trace) => false,
+        Inode::Disk(_, file) => file.permissions() & 0o400 != 0,
+        _ => false,
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
+use crate::promises::promised;
 
 #[test]
 fn every_file_of_the_contract_is_there() {
@@ -282,6 +283,77 @@ fn a_reader_that_begins_in_the_middle_finds_the_rest() {
         "dd if=$m/ctl/vda/faults bs=1 skip=5 status=none",
     );
     assert_eq!(stdout(&dd), "eio_read\n");
+}
+
+#[test]
+fn a_control_file_reads_as_its_text_in_whichever_way_it_is_read() {
+    promised(
+        "docs/control-files.md",
+        "Their size is the length of that text",
+    );
+    if !has("python3") {
+        return;
+    }
+    let mount = Mount::new();
+    let rules: String = (0..300).map(|at| format!("eio_read at={at}+1\n")).collect();
+    mount.arm(&rules);
+    let size = std::fs::metadata(mount.ctl("vda/faults")).unwrap().len();
+    assert_eq!(size, rules.len() as u64);
+    let aio = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/aio.py");
+    let first = &rules[..1000];
+    let second = &rules[4096..];
+    for how in ["direct", "buffered"] {
+        for (offset, expected) in [("0", first), ("4096", &second[..1000])] {
+            let mut python = Command::new("python3");
+            python.args([aio, how]).arg(mount.ctl("vda/faults"));
+            let text = stdout(&run(python.args([offset, "4096"])));
+            let (_, text) = text.split_once('\n').unwrap();
+            assert_eq!(text, expected, "{how} at {offset}");
+        }
+    }
+    let copy = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])";
+    let to = mount.folder().join("copy");
+    let ctl = mount.ctl("vda/faults").display().to_string();
+    let to_text = to.display().to_string();
+    for words in [
+        &["python3", "-c", copy, &ctl, &to_text][..],
+        &["cp", &ctl, &to_text],
+        &["cp", "--sparse=always", &ctl, &to_text],
+        &[
+            "dd",
+            "iflag=direct",
+            "bs=4096",
+            &format!("if={ctl}"),
+            &format!("of={to_text}"),
+        ],
+        &[
+            "dd",
+            "iflag=direct",
+            "bs=512",
+            &format!("if={ctl}"),
+            &format!("of={to_text}"),
+        ],
+    ] {
+        assert_ok(&run(Command::new(words[0]).args(&words[1..])));
+        assert_eq!(std::fs::read_to_string(&to).unwrap(), rules, "{words:?}");
+        std::fs::remove_file(&to).unwrap();
+    }
+    let tail = shell(
+        "sh",
+        &mount,
+        "tail -n 2 $m/ctl/vda/faults; wc -c < $m/ctl/vda/faults",
+    );
+    let expected = format!("eio_read at=298+1\neio_read at=299+1\n{}\n", rules.len());
+    assert_eq!(stdout(&tail), expected);
+    for (file, len) in [("attach", 0), ("vda/trace", 0), ("vda/mode", 3)] {
+        assert_eq!(
+            std::fs::metadata(mount.ctl(file)).unwrap().len(),
+            len,
+            "{file}"
+        );
+    }
+    mount.clear();
+    assert_eq!(std::fs::metadata(mount.ctl("vda/faults")).unwrap().len(), 0);
 }
 
 #[test]

@@ -71,8 +71,8 @@ fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
         return take_away(&mount);
     }
     let server = Server::of(&mount);
-    if force {
-        server.cut_off(&mount)?;
+    let has_ended = if force {
+        server.cut_off(&mount)?
     } else {
         must_be_used_here_alone(&mount)?;
         let stopped = mount.stopped_server();
@@ -88,8 +88,14 @@ fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
         }
         // A copy of the mount in another namespace would keep it.
         server.signal(libc::SIGTERM);
+        server.wait()?
+    };
+    if !has_ended {
+        bail!(
+            "{} is unmounted, but its server still runs: it flushes, or another mount namespace has the mount",
+            shown(point)
+        );
     }
-    server.must_end(point)?;
     Ok(Exit::Done)
 }
 
@@ -147,35 +153,27 @@ impl Server {
         process.is_some_and(|process| process.signal(signal).is_ok())
     }
 
-    /// Has it end as a signal does; where it can have none, its connection is cut.
-    fn cut_off(&self, mount: &Mount) -> anyhow::Result<()> {
+    /// Has it end as a signal does; where it can have none, its connection is cut. False when it takes
+    /// too long.
+    fn cut_off(&self, mount: &Mount) -> anyhow::Result<bool> {
         let point = &mount.point;
         let cannot = || format!("cannot unmount {}", shown(point));
         if self.signal(libc::SIGTERM) {
             self.signal(libc::SIGCONT);
-            self.wait()?;
         } else {
             let _ = sys::abort_mount(point);
         }
+        let has_ended = self.wait()?;
         for place in busy::other_places(mount) {
             mounts::unmount(&place, true).with_context(cannot)?;
         }
         match mounts::find(point)? {
             Some(left) if left.number == mount.number => {
-                mounts::unmount(point, true).with_context(cannot)
+                mounts::unmount(point, true).with_context(cannot)?;
             }
-            _ => Ok(()),
+            _ => {}
         }
-    }
-
-    fn must_end(&self, point: &Path) -> anyhow::Result<()> {
-        if !self.wait()? {
-            bail!(
-                "{} is unmounted, but its server still runs: it flushes, or another mount namespace has the mount",
-                shown(point)
-            );
-        }
-        Ok(())
+        Ok(has_ended)
     }
 
     /// False when it takes too long.

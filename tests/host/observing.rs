@@ -1,11 +1,12 @@
 //! Watching a disk: the trace, latencies, warnings, who has it, `provium top`.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
+use crate::promises::promised;
 use crate::terminal::Terminal;
 
 /// A `cat` that reads the trace from now on.
@@ -307,6 +308,43 @@ fn status_says_whether_the_guest_of_a_qemu_sees_errors() {
     assert!(
         swallowed.contains("the guest is told that all is well (rerror=ignore): set rerror=report")
     );
+}
+
+#[test]
+fn of_a_disk_that_was_plugged_into_a_qemu_status_says_that_it_cannot_tell() {
+    promised("docs/faults.md", "of these it says that it cannot tell");
+    if !has("qemu-system-x86_64") {
+        return;
+    }
+    let mount = Mount::new();
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-S", "-nodefaults", "-display", "none", "-qmp", "stdio"]);
+    let mut qemu = qemu
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let node = serde_json::json!({
+        "execute": "blockdev-add",
+        "arguments": {
+            "driver": "raw",
+            "node-name": "vda",
+            "file": { "driver": "file", "filename": mount.vda() },
+        },
+    });
+    let mut commands = qemu.stdin.take().unwrap();
+    writeln!(commands, "{{\"execute\": \"qmp_capabilities\"}} {node}").unwrap();
+    eventually("QEMU has the disk open", || mount.stat("open_files") > 0);
+    let point = mount.point().display().to_string();
+    let shown = stdout(&provium(&["status", &point]));
+    let json = stdout(&provium(&["status", &point, "--json"]));
+    qemu.kill().unwrap();
+    qemu.wait().unwrap();
+    assert!(
+        shown.contains("whether its guest sees errors is not known from outside"),
+        "{shown}"
+    );
+    assert!(json.contains("\"visible\": null"), "{json}");
 }
 
 #[test]

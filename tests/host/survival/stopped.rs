@@ -101,6 +101,21 @@ fn unmounting_from_a_stopped_server_says_what_it_waits_for() {
 }
 
 #[test]
+fn a_forced_unmount_wakes_a_stopped_server_and_ends_it() {
+    let scene = Scene::begin();
+    let mut mount = scene.mount();
+    let file = open_direct(&mount.vda());
+    let point = mount.point().display().to_string();
+    scene.did(&format!("stopped server {} with a file open", mount.server()));
+    mount.signal(libc::SIGSTOP);
+    assert_ok(&scene.provium(&["umount", "--force", &point]));
+    assert!(!is_mounted(&mount.point()));
+    assert!(mount.wait_for_end().success());
+    assert_eq!(errno(file.read_at(&mut [0; 512], 0)), libc::ENOTCONN);
+    scene.found("the server went on and ended, the file is cut off");
+}
+
+#[test]
 fn a_server_killed_while_it_is_stopped_frees_its_clients() {
     let scene = Scene::begin();
     let mut mount = scene.mount();

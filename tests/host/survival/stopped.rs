@@ -106,7 +106,10 @@ fn a_forced_unmount_wakes_a_stopped_server_and_ends_it() {
     let mut mount = scene.mount();
     let file = open_direct(&mount.vda());
     let point = mount.point().display().to_string();
-    scene.did(&format!("stopped server {} with a file open", mount.server()));
+    scene.did(&format!(
+        "stopped server {} with a file open",
+        mount.server()
+    ));
     mount.signal(libc::SIGSTOP);
     assert_ok(&scene.provium(&["umount", "--force", &point]));
     assert!(!is_mounted(&mount.point()));

@@ -122,6 +122,7 @@ impl Disk {
         self.snapshots
             .preserve(&*self.image, &self.delays, place, kept)?;
         let (done, result) = self.image.write_part(&changed[..kept as usize], place);
+        self.questions.learn_end(place + done as u64);
         self.note_corrupted(offset, done, plan);
         if result.is_ok() {
             self.note_unwritten(offset, data.len() as u64, plan);

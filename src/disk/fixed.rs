@@ -47,7 +47,11 @@ impl Disk {
         if !keep_size {
             self.must_hold(offset.saturating_add(len))?;
         }
-        self.image.allocate(offset, len, keep_size)
+        self.image.allocate(offset, len, keep_size)?;
+        if !keep_size {
+            self.questions.learn_end(offset.saturating_add(len));
+        }
+        Ok(())
     }
 
     /// Extends the image to `len` bytes.
@@ -56,7 +60,9 @@ impl Disk {
             return Err(Errno(libc::EROFS).into());
         }
         self.must_hold(len)?;
-        self.image.set_len(len)
+        self.image.set_len(len)?;
+        self.questions.learn_end(len);
+        Ok(())
     }
 
     /// ENOSPC where a fixed disk ends before `end`.

@@ -312,7 +312,14 @@ impl Disk {
                 offset,
                 len,
                 keep_size,
-            } => keep(offset, len).and_then(|()| image.write_zeroes(offset, len, keep_size)),
+            } => {
+                let zeroed =
+                    keep(offset, len).and_then(|()| image.write_zeroes(offset, len, keep_size));
+                if zeroed.is_ok() && !keep_size {
+                    self.questions.learn_end(offset.saturating_add(len));
+                }
+                zeroed
+            }
             Request::Erase { offset, len } => {
                 keep(offset, len).and_then(|()| erase(image, offset, len))
             }

@@ -6,6 +6,7 @@
 //! for owners that have none.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -82,6 +83,12 @@ impl Pool {
         }))
     }
 
+    /// Starts a thread, so that there is always one.
+    pub fn begin(&self) -> io::Result<()> {
+        self.0.state.lock().threads += 1;
+        self.0.start_thread(|| ())
+    }
+
     /// A number that no other owner has.
     pub fn new_owner(&self) -> Owner {
         let mut state = self.0.state.lock();
@@ -89,8 +96,8 @@ impl Pool {
         state.owners
     }
 
-    /// Runs `work` of `owner` on some thread of the pool, as soon as it is its turn; drops it when
-    /// there is no thread to be had, or after the end.
+    /// Runs `work` of `owner` on some thread of the pool, as soon as it is its turn; drops it where
+    /// there is no thread and none to be had, or after the end.
     pub fn run(&self, owner: Owner, work: impl FnOnce() + Send + 'static) {
         self.add(owner, Box::new(work), None);
     }
@@ -138,7 +145,8 @@ impl Pool {
         if !state.ended && state.threads < jobs.min(READY_THREADS).min(self.0.most) {
             state.threads += 1;
             drop(state);
-            self.0.start_thread(super::prepare_thread);
+            // One less is no harm: each job starts the thread that it needs.
+            let _ = self.0.start_thread(super::prepare_thread);
         }
     }
 
@@ -204,12 +212,14 @@ impl Shared {
         } else if state.threads < self.most {
             state.threads += 1;
             drop(state);
-            self.start_thread(|| ());
+            if self.start_thread(|| ()).is_err() {
+                self.drop_orphans();
+            }
         }
     }
 
     /// Starts a thread, which is counted already, that does `first` before it takes jobs.
-    fn start_thread(self: &Arc<Self>, first: fn()) {
+    fn start_thread(self: &Arc<Self>, first: fn()) -> io::Result<()> {
         let shared = Arc::clone(self);
         let worker = std::thread::Builder::new().name("worker".into());
         let started = worker.spawn(move || {
@@ -217,15 +227,15 @@ impl Shared {
             shared.work();
         });
         if started.is_err() {
-            self.lose_thread();
+            self.state.lock().threads -= 1;
         }
+        started.map(drop)
     }
 
     /// A thread could not be started. Without any nobody would ever take the jobs: dropping them
     /// answers EIO.
-    fn lose_thread(&self) {
+    fn drop_orphans(&self) {
         let mut state = self.state.lock();
-        state.threads -= 1;
         if state.threads == 0 {
             let dropped = std::mem::take(&mut state.queues);
             self.is_idle.notify_all();
@@ -259,9 +269,16 @@ impl Shared {
                 return Some((owner, job.work));
             }
             state.idle += 1;
-            let is_late = self.has_job.wait_for(&mut state, IDLE).timed_out();
+            let is_late = match state.threads {
+                // The last one stays: there may be no other to be had when it is needed.
+                1 => {
+                    self.has_job.wait(&mut state);
+                    false
+                }
+                _ => self.has_job.wait_for(&mut state, IDLE).timed_out(),
+            };
             state.idle -= 1;
-            if is_late && state.next_owner(self.most).is_none() {
+            if is_late && state.threads > 1 && state.next_owner(self.most).is_none() {
                 state.threads -= 1;
                 return None;
             }

@@ -88,6 +88,14 @@ impl Questions {
     pub(super) fn learn_size(&self, size: u64) {
         self.size.store(size, Ordering::Relaxed);
     }
+
+    /// There is something before `end`.
+    #[inline]
+    pub(super) fn learn_end(&self, end: u64) {
+        if end > self.known_size() {
+            self.size.fetch_max(end, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Disk {

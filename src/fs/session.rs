@@ -139,6 +139,8 @@ impl Server {
         let copies = (0..FOR_THE_END).map(|_| fuse.try_clone());
         let for_the_end = copies.collect::<io::Result<_>>().map_err(failed)?;
         drop(fuse);
+        let control_pool = Pool::new(CONTROL_THREADS);
+        control_pool.begin().map_err(failed)?;
         let loops = Loops::start().map_err(failed)?;
         let threads = loops.threads();
         if !can_start(threads + BESIDE_LOOPS) {
@@ -152,7 +154,7 @@ impl Server {
             loops: Arc::clone(&loops),
             cache: Arc::clone(&cache),
             streams: Arc::default(),
-            control_pool: Pool::new(CONTROL_THREADS),
+            control_pool,
             disks: Arc::clone(&disks),
         };
         // Without one it is served all the same; only, nobody can tell from outside whether we run.

@@ -103,7 +103,7 @@
 
 ---@class provium.Rule : provium.Selectors
 ---@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|provium.FaultMode
----@field errno? string|integer Of an error.
+---@field errno? string|integer Of an error: a name, or a number from 1 to 511; EIO without it.
 ---@field by? string Of a delay `"50ms"` or `"20ms..80ms"`, of a misdirection `"+8"` or `"-8"` sectors.
 ---@field max? provium.Duration Of a hang: how long at most. Default: 60 seconds.
 ---@field then? string|integer Of a hang or a tear: `"ok"` or an errno.

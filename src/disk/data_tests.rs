@@ -9,7 +9,9 @@ use crate::names::SECTOR;
 const SECTORS: u64 = 64;
 
 fn pattern(first: u8, sectors: usize) -> Vec<u8> {
-    (0..sectors).flat_map(|n| [first + n as u8; 512]).collect()
+    (0..sectors)
+        .flat_map(|n| [first.wrapping_add(n as u8); 512])
+        .collect()
 }
 
 impl Bench {
@@ -435,6 +437,22 @@ fn what_a_stale_rule_has_no_room_for_is_not_changed_and_clearing_makes_room() {
     );
     bench.rules("");
     discard(&bench, 0, 64).unwrap();
+}
+
+#[test]
+fn taking_a_stale_rule_away_ends_what_is_being_kept_for_it() {
+    let bench = Bench::new();
+    bench.write_sectors(0, &pattern(1, 2048)).unwrap();
+    bench.rules("stale");
+    let before = bench.image.touched();
+    let request = Request::Discard {
+        offset: 0,
+        len: 2048 * SECTOR,
+    };
+    assert_eq!(with_rules_during_io(&bench, "", request), Ok(vec![]));
+    // One piece that was read, and the discard.
+    assert_eq!(bench.image.touched() - before, 2);
+    assert_eq!(bench.disk.held_bytes(), 0);
 }
 
 #[test]

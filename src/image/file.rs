@@ -168,7 +168,7 @@ impl Image for FileImage {
                 self.discard(offset, len)?;
                 let end = offset + len;
                 if !keep_size && end > self.size()? {
-                    self.file.set_len(end)?;
+                    self.set_len(end)?;
                 }
                 Ok(())
             }

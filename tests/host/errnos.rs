@@ -9,6 +9,9 @@ use std::process::{Command, Stdio};
 use provium::sys;
 
 use crate::harness::*;
+use crate::promises::promised;
+
+const FAULTS: &str = "docs/faults.md";
 
 const OPS: [&str; 5] = ["read", "write", "flush", "discard", "zero"];
 
@@ -86,7 +89,37 @@ fn truncating_open(disks: &mut Disks) -> i32 {
 }
 
 #[test]
+fn what_storage_says_is_passed_on_however_often_it_says_so() {
+    let below = Disks::new();
+    let disk = format!("vda={}", below.mount.vda().display());
+    let above = Mount::serve(TempDir::new().unwrap(), &["--disk", &disk]);
+    let file = File::options().read(true).write(true).open(above.vda());
+    let file = file.unwrap();
+    for number in [libc::EINTR, libc::EAGAIN, libc::ENOSPC, 511] {
+        std::fs::write(
+            below.mount.ctl("vda/faults"),
+            format!("error errno={number}\n"),
+        )
+        .unwrap();
+        for op in OPS {
+            assert_eq!(errno(request(&file, op)), number, "{op}");
+        }
+    }
+    below.mount.clear();
+    for op in OPS {
+        request(&file, op).unwrap();
+    }
+}
+
+#[test]
 fn each_number_that_is_armed_reaches_its_client_and_takes_no_request_away() {
+    promised(FAULTS, "a number from 1 to 511; EIO without it");
+    promised(FAULTS, "| ENOSYS | is refused");
+    promised(FAULTS, "| 512 and above | is refused");
+    promised(
+        FAULTS,
+        "ESTALE and ECHILD of an `open` or a `stat` become EIO",
+    );
     let mut disks = Disks::new();
     for number in 1..=600 {
         let error = rules(|op| format!("error op={op} errno={number}"));
@@ -188,6 +221,10 @@ fn a_host_that_lacks_a_call_takes_no_request_away() {
     if !has("strace") {
         return;
     }
+    promised(
+        FAULTS,
+        "ENOSYS, and 524, which some file systems let out, become EOPNOTSUPP",
+    );
     let mut disks = Disks::new();
     disks.check("the start");
     let Some(host) = HostWithout::calls(disks.mount.server()) else {

@@ -109,6 +109,45 @@ fn times_have_a_unit() {
 }
 
 #[test]
+fn counts_sectors_and_times_have_limits() {
+    promised(FAULTS, "N in all. Up to 10^15");
+    promised(FAULTS, "a year is the longest. Sectors are below 2^54");
+    let mount = Mount::new();
+    for (most, more) in [
+        ("times=1000000000000000", "times=1000000000000001"),
+        ("skip=1000000000000000", "skip=18446744073709551615"),
+        ("every=1000000000000000", "every=1000000000000001"),
+        ("at=18014398509481983+1", "at=18014398509481983+2"),
+        ("after=525600m", "after=525601m"),
+    ] {
+        let rule = shown(&mount, &format!("error op=flush errno=EIO {most}"));
+        assert_eq!(rule.split(' ').count(), 4, "{rule}");
+        let refused = mount.append("vda/faults", &format!("error {more}"));
+        assert_eq!(errno(refused), libc::EINVAL, "{more}");
+        let value = format!("`{more}` wants ");
+        assert!(
+            mount.read("error").contains(&value),
+            "{}",
+            mount.read("error")
+        );
+    }
+}
+
+#[test]
+fn a_probability_with_times_goes_on_until_so_many_have_failed() {
+    promised(
+        FAULTS,
+        "`p=0.5 times=5` goes on until 5 requests have failed",
+    );
+    let mount = Mount::new();
+    mount.arm("eio_read p=0.5 times=5 seed=1");
+    let file = open_direct(&mount.vda());
+    let mut sector = AlignedSector([0; 512]);
+    let failed = (0..100).filter(|_| file.read_at(&mut sector.0, 0).is_err());
+    assert_eq!(failed.count(), 5);
+}
+
+#[test]
 fn a_control_write_has_at_most_65536_bytes() {
     promised(FILES, "A write has at most 65536 bytes");
     let mount = Mount::new();

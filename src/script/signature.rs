@@ -1,6 +1,9 @@
 //! What calls and their parameters are called, and errors that name them. The stubs for editors say
 //! it, which a test holds to what is bound.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use mlua::Value;
 
 use crate::text;
@@ -51,13 +54,18 @@ fn parameter(call: &str, position: usize) -> Option<&'static str> {
 
 /// The names of the parameters of `call`, with commas between them; None for an unknown call.
 fn parameters(call: &str) -> Option<&'static str> {
-    let of_call = |line: &'static str| {
-        let (name, rest) = line.strip_prefix("function ")?.split_once('(')?;
-        name.eq_ignore_ascii_case(call).then_some(rest)
-    };
-    let (parameters, _) = STUBS.lines().find_map(of_call)?.split_once(')')?;
-    Some(parameters)
+    PARAMETERS.get(&call.to_ascii_lowercase()).copied()
 }
+
+/// What the stubs say, by the call's name in small letters: read once, for every call looks here.
+static PARAMETERS: LazyLock<HashMap<String, &str>> = LazyLock::new(|| {
+    let of_line = |line: &'static str| {
+        let (name, rest) = line.strip_prefix("function ")?.split_once('(')?;
+        let (parameters, _) = rest.split_once(')')?;
+        Some((name.to_ascii_lowercase(), parameters))
+    };
+    STUBS.lines().filter_map(of_line).collect()
+});
 
 /// A value, as an error shows it.
 pub(super) fn found(value: &Value) -> String {

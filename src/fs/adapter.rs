@@ -145,6 +145,9 @@ impl Provium {
 /// Ends the file of a disk at `size`, as far as a disk has that: it grows to it, and where a file would
 /// be cut it reads as zeros from there on, since a disk does not shrink.
 fn truncate(disk: &Arc<Disk>, client: u64, size: u64, reply: impl Reply) {
+    if disk.image().read_only() {
+        return reply.send(Err(fault::Errno(libc::EROFS)));
+    }
     if let Err(errno) = disk.claim_image() {
         return reply.send(Err(errno));
     }

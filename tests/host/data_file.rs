@@ -234,6 +234,29 @@ fn a_client_does_not_shrink_a_disk_and_what_it_cuts_off_reads_as_zeros() {
 }
 
 #[test]
+fn a_read_only_disk_is_not_cut_by_its_path_either() {
+    let folder = TempDir::new().unwrap();
+    let path = new_image(&folder.path().join("vda.img"), 4096);
+    std::fs::write(&path, [5; 4096]).unwrap();
+    let mount = Mount::serve(folder, &["--disk", &format!("vda={},ro", path.display())]);
+    for size in [0, 512, 8192] {
+        let python = format!(
+            "import os; os.truncate('{}', {size})",
+            mount.vda().display()
+        );
+        let cut = run(Command::new("python3").args(["-c", &python]));
+        assert!(!cut.status.success());
+        let expected = if provium::sys::uid() == 0 {
+            "Read-only file system"
+        } else {
+            "Permission denied"
+        };
+        assert!(stderr(&cut).contains(expected), "{}", stderr(&cut));
+    }
+    assert_eq!(image(&mount), [5; 4096]);
+}
+
+#[test]
 fn a_truncation_that_a_rule_fails_is_counted_and_traced_as_a_zero_request() {
     promised(
         PAGE,

@@ -138,19 +138,15 @@ fn a_private_mapping_meets_the_rules_of_the_moment_and_dies_of_an_error() {
 #[test]
 fn a_read_of_a_page_that_hangs_keeps_no_control_file_waiting_and_no_server_alive() {
     let (mut mount, file) = sevens();
-    mount.arm("hang op=read at=1000+1 max=10m after=100ms");
-    let armed = Instant::now();
     assert_eq!(sent(&file, 1000).unwrap(), vec![7; 512]);
-    std::thread::sleep(
-        (armed + Duration::from_millis(150)).saturating_duration_since(Instant::now()),
-    );
+    mount.arm("hang op=read at=1000+1 max=10m");
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| sent(&file, 1000));
         eventually("it is held", || !mount.read("vda/inflight").is_empty());
         for rule in ["eio_read at=0+1", "eio_read at=1000+1", "slow"] {
             let began = Instant::now();
             mount.arm(rule);
-            assert!(began.elapsed() < Duration::from_millis(500), "{rule}");
+            assert!(began.elapsed() < Duration::from_secs(2), "{rule}");
         }
         mount.kill_server();
         assert!(reader.join().unwrap().is_err());

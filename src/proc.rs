@@ -29,6 +29,14 @@ pub fn opened(pid: u32, file: Identity) -> Option<PathBuf> {
     std::fs::read_link(link).ok()
 }
 
+/// The devices on which the files lie that a process has open.
+pub fn devices(pid: u32) -> Vec<(u32, u32)> {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let links = descriptors.into_iter().flatten().flatten();
+    let files = links.filter_map(|link| identity(&link.path()));
+    files.map(|(device, _)| device).collect()
+}
+
 /// Whether the process `pid` is suspended, by SIGSTOP or a debugger.
 pub fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
-use super::place::{Identity, Place, Wrong, is_stored_in_own_mount};
+use super::place::{Identity, Place, Wrong, is_served_from, is_stored_in_own_mount};
 use super::{Extent, Image};
 use crate::{mounts, sys};
 
@@ -38,6 +38,9 @@ pub enum OpenError {
     /// The image lies in the mount that would serve it.
     #[error("image {} lies in this mount itself: serve a file from outside it", .0.display())]
     InOwnMount(PathBuf),
+    /// It lies in the mount of a server that itself serves from this one.
+    #[error("image {} lies in a mount whose server serves a disk of this one: each would wait for the other", .0.display())]
+    InCircle(PathBuf),
     /// The host refused.
     #[error("image {}: cannot open it {}: {cause}", path.display(), if *read_only { "for reading" } else { "for writing (serve it with `ro` to only read it)" })]
     Io {
@@ -56,7 +59,7 @@ impl OpenError {
         match self {
             Self::Missing(_) => libc::ENOENT,
             Self::NotAnImage(_, "a directory") => libc::EISDIR,
-            Self::NotAnImage(..) | Self::InOwnMount(_) => libc::EINVAL,
+            Self::NotAnImage(..) | Self::InOwnMount(_) | Self::InCircle(_) => libc::EINVAL,
             Self::Locked(_) => libc::EBUSY,
             Self::Io { cause, .. } => cause.raw_os_error().unwrap_or(libc::EIO),
         }
@@ -75,7 +78,8 @@ impl FileImage {
             },
         };
         let place = std::path::absolute(path).map_err(failed)?;
-        let place = Place::find(&place, mounts::own_device()).map_err(|wrong| match wrong {
+        let own = mounts::own_device();
+        let place = Place::find(&place, own).map_err(|wrong| match wrong {
             Wrong::InOwnMount => OpenError::InOwnMount(path.to_owned()),
             Wrong::Io(cause) => failed(cause),
         })?;
@@ -88,9 +92,12 @@ impl FileImage {
             return Err(OpenError::NotAnImage(path.to_owned(), KERNELS_OWN));
         }
         let is_block_device = identity.kind == FileType::BlockDevice;
-        let is_ours = |device| device != (0, 0) && is_stored_in_own_mount(device);
-        if is_ours(identity.on) || (is_block_device && is_ours(identity.is)) {
+        let is_stored = |device| device != (0, 0) && is_stored_in_own_mount(device);
+        if is_stored(identity.on) || (is_block_device && is_stored(identity.is)) {
             return Err(OpenError::InOwnMount(path.to_owned()));
+        }
+        if own.is_some_and(|own| is_served_from(own, identity.on)) {
+            return Err(OpenError::InCircle(path.to_owned()));
         }
         let mut options = OpenOptions::new();
         let file = place.open(options.read(true).write(!read_only));

@@ -9,7 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, fstatfs, openat, readlinkat, statx};
 
-use crate::mounts;
+use crate::mounts::{self, Mount};
+use crate::proc;
 
 /// Links that are followed before the path is taken for a circle, as the kernel does.
 const MOST_LINKS: usize = 40;
@@ -169,6 +170,28 @@ pub(super) fn is_stored_in_own_mount(device: Device) -> bool {
     let mounts = mounts::list().unwrap_or_default();
     let mut own = mounts.iter().filter(|mount| mount.is_own());
     own.any(|mount| files.iter().any(|file| file.starts_with(&mount.point)))
+}
+
+/// Whether the mount with this device is that of another server which itself serves from the mount `own`
+/// of this process, over however many servers: each would wait for the other.
+pub(super) fn is_served_from(own: Device, device: Device) -> bool {
+    let mounts = mounts::list().unwrap_or_default();
+    let mut seen = vec![device];
+    let mut next = 0;
+    while let Some((major, minor)) = seen.get(next).copied() {
+        next += 1;
+        let number = format!("{major}:{minor}");
+        let mount = mounts.iter().find(|mount| mount.device == number);
+        for device in mount
+            .and_then(Mount::server)
+            .map_or(Vec::new(), proc::devices)
+        {
+            if !seen.contains(&device) {
+                seen.push(device);
+            }
+        }
+    }
+    seen.contains(&own)
 }
 
 fn backing_files(device: &Path, files: &mut Vec<PathBuf>) {

@@ -83,6 +83,28 @@ fn a_loop_device_on_a_disk_of_the_mount_is_no_image_of_it() {
 }
 
 #[test]
+fn servers_may_serve_from_one_another_in_a_row_and_not_in_a_circle() {
+    promised("docs/control-files.md", "or in one that is served from it");
+    let serve = |image: &Path| {
+        let disk = format!("vda={}", image.display());
+        Mount::serve(TempDir::new().unwrap(), &["--disk", &disk])
+    };
+    let first = Mount::new();
+    let second = serve(&first.vda());
+    let third = serve(&second.vda());
+    for later in [&second, &third] {
+        assert_eq!(attach(&first, &later.vda()), libc::EINVAL);
+        let text = first.read("error");
+        assert!(text.contains("each would wait for the other"), "{text}");
+    }
+    assert_eq!(std::fs::read(third.vda()).unwrap().len() as u64, 16 * MIB);
+    let other = Mount::new();
+    assert_eq!(attach_ok(&first, &other.vda()), "vdb");
+    first.append("detach", "vdb").unwrap();
+    drop((third, second));
+}
+
+#[test]
 fn what_shows_the_kernels_own_data_is_no_image() {
     promised("docs/control-files.md", "the kernel's own, as in /proc");
     let mount = Mount::new();

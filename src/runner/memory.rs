@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// The memory that a file with one VM of the largest profile needs, in bytes.
 pub fn memory_of_a_file(config: &Config) -> u64 {
     let largest = config.all_profiles().map(|profile| profile.memory_bytes());
-    largest.max().unwrap_or(0) + BESIDE
+    largest.max().unwrap_or(0).saturating_add(BESIDE)
 }
 
 /// How many files to run at a time, unless it was said.
@@ -75,5 +75,23 @@ impl MemoryGate {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_of_any_size_needs_a_number_of_bytes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let needed = |memory: &str| {
+            let profile = format!("[profiles.large]\nmemory = \"{memory}\"\n");
+            std::fs::write(file.path(), profile).unwrap();
+            memory_of_a_file(&Config::load(Some(file.path()), "/".as_ref()).unwrap())
+        };
+        assert_eq!(needed("512M"), (512 << 20) + BESIDE);
+        assert_eq!(needed("16777215T"), u64::MAX - (1 << 40) + 1 + BESIDE);
+        assert_eq!(needed("17592186044415M"), u64::MAX);
     }
 }

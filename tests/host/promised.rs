@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use provium::names::IOCTL_INJECTED_ERRORS;
+use provium::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
 use provium::sys::ioctl_read_u64;
 
 use crate::harness::*;
@@ -238,7 +238,7 @@ fn the_kernel_cuts_calls_into_requests_of_at_most_a_mebibyte() {
 #[test]
 fn each_way_that_attach_and_detach_fail_has_the_errno_of_the_table() {
     for row in [
-        "| EINVAL | a bad line or ID, a relative path, or an image that lies in this mount itself |",
+        "| EINVAL | a bad line or ID, a relative path, an image that lies in this mount itself",
         "| EEXIST | the ID is taken |",
         "| ENOENT | no such image, no such disk |",
         "| EISDIR, EACCES, EROFS | the image cannot be opened |",
@@ -300,6 +300,28 @@ fn the_ioctl_counts_the_errors_injected_through_one_file() {
 }
 
 #[test]
+fn rules_for_guests_pass_the_file_by_that_says_it_is_a_tests_own() {
+    promised(FILES, "`_IOR('P', 2, uint64_t)`");
+    promised(FAULTS, "`from=guest`");
+    assert_eq!(
+        IOCTL_OWN_CALLS,
+        2 << 30 | 8 << 16 | u32::from(b'P') << 8 | 2
+    );
+    let mount = Mount::new();
+    let (own, other) = (open_direct(&mount.vda()), open_direct(&mount.vda()));
+    mount.arm("eio_read from=guest");
+    let read = |file: &File| file.read_at(&mut AlignedSector([0; 512]).0, 0).is_ok();
+    assert_eq!((read(&own), read(&other)), (false, false));
+    ioctl_read_u64(&own, u64::from(IOCTL_OWN_CALLS)).unwrap();
+    assert_eq!((read(&own), read(&other)), (true, false));
+    drop(own);
+    assert!(
+        !read(&open_direct(&mount.vda())),
+        "it was for that file alone"
+    );
+}
+
+#[test]
 fn slow_waits_its_fifty_milliseconds() {
     promised(FILES, "wait 50 ms first");
     let mount = Mount::new();
@@ -315,7 +337,7 @@ fn slow_waits_its_fifty_milliseconds() {
 fn the_help_names_what_there_is() {
     help_promised(
         "",
-        "Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 no tests matched.",
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, configuration, rule or ID, 4 no tests matched.",
     );
     let missing = provium(&["umount", "/no/such/mount"]);
     assert_eq!(missing.status.code(), Some(1));

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use super::VmError;
 use super::warm::copy_sparse;
 use crate::{dirs, mounts};
@@ -22,7 +24,8 @@ const PREFIX: &str = "vm-";
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    _lock: File,
+    /// None once the folder is removed: a VM that is closed keeps no descriptor.
+    lock: Mutex<Option<File>>,
 }
 
 impl Folder {
@@ -37,7 +40,8 @@ impl Folder {
                 continue;
             };
             std::fs::create_dir(path.join("mnt"))?;
-            return Ok(Self { path, _lock: lock });
+            let lock = Mutex::new(Some(lock));
+            return Ok(Self { path, lock });
         }
     }
 
@@ -89,6 +93,7 @@ impl Folder {
     /// Removes it, now; what is asked of it afterwards is not there.
     pub(super) fn remove(&self) {
         remove(&self.path);
+        drop(self.lock.lock().take());
     }
 }
 

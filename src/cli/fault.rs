@@ -103,10 +103,12 @@ fn explain(disk: &DiskControl, request: &str) -> anyhow::Result<()> {
     })?;
     // Any moment will do from which all rules can be counted back.
     let now = Duration::from_secs(1 << 40);
+    let are_off = disk.are_rules_off()?;
     let states = disk.rules()?.into_iter().zip(1..);
     let armed = states.filter_map(|(state, id)| state.armed(id, now).map(Arc::new));
     for (armed, answer) in FaultSet::of(armed.collect()).explain(ask, now) {
         match answer {
+            Ok(()) if are_off => println!("no    {}: all rules are off", armed.rule),
             Ok(()) => println!("acts  {}", armed.rule),
             Err(why) => println!("no    {}: {why}", armed.rule),
         }

@@ -121,6 +121,11 @@ impl DiskControl {
             .collect())
     }
 
+    /// Whether all rules are switched off.
+    pub fn are_rules_off(&self) -> Result<bool, ClientError> {
+        Ok(self.read("rules")?.starts_with("off\n"))
+    }
+
     /// A sentence for each of `rules`, armed by now, that can never act or may surprise.
     pub fn warnings(&self, rules: &[impl AsRef<str>]) -> Result<Vec<String>, ClientError> {
         let parsed = rules

@@ -415,6 +415,11 @@ fn an_explanation_names_what_would_act_and_why_the_rest_would_not() {
         after[1], expected[1],
         "what an earlier rule decided was not counted"
     );
+    mount.append("vda/rules", "off").unwrap();
+    assert_eq!(
+        lines(explain("read 9+1")).last().unwrap(),
+        "no    slow: all rules are off"
+    );
     assert_fails(
         &provium(&["fault", &disk, "--explain", "raed 1"]),
         2,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -158,20 +158,30 @@ pub fn own_device() -> Option<(u32, u32)> {
 pub fn await_detached() -> Receiver<()> {
     let (tx, detached) = bounded(0);
     let watch = move || {
-        let Ok(table) = File::open("/proc/self/mountinfo") else {
-            return std::mem::forget(tx);
-        };
-        while list().is_ok_and(|mounts| mounts.iter().any(Mount::is_own)) {
-            if sys::wait_changed(&table).is_err() {
-                return std::mem::forget(tx);
-            }
+        match wait_until_detached() {
+            Ok(()) => drop(tx),
+            // Nobody will know, and nothing may be let go for that.
+            Err(_) => std::mem::forget(tx),
         }
-        drop(tx);
     };
     let thread = std::thread::Builder::new().name("mounts".into());
     match thread.spawn(watch) {
         Ok(_) => detached,
         Err(_) => never(),
+    }
+}
+
+fn wait_until_detached() -> io::Result<()> {
+    // Kept open: the disks may use up all descriptors.
+    let mut table = File::open("/proc/self/mountinfo")?;
+    loop {
+        let mut text = Vec::new();
+        table.rewind()?;
+        table.read_to_end(&mut text)?;
+        if !parse(&text).iter().any(Mount::is_own) {
+            return Ok(());
+        }
+        sys::wait_changed(&table)?;
     }
 }
 

@@ -33,6 +33,12 @@ fn a_server_that_has_no_descriptor_left_says_so_and_serves_what_it_has() {
     let error = std::fs::read_to_string(point.join("ctl/error")).unwrap();
     assert!(error.contains("Too many open files"), "{error}");
     assert_eq!(std::fs::read(point.join("vda")).unwrap().len() as u64, MIB);
+    // A change of the list of mounts is none of ours.
+    let faults = point.join("ctl/vda/faults");
+    std::fs::write(&faults, "slow\n").unwrap();
+    drop(Bind::make(scene.path(".").as_path(), &scene.path("bind")));
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(std::fs::read_to_string(&faults).unwrap(), "slow\n");
     scene.found(&format!("{}; the others are served", error.trim_end()));
     send(server.id(), libc::SIGTERM);
     assert!(server.wait().unwrap().success());

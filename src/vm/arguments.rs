@@ -21,7 +21,7 @@ const MOST_CYLINDERS: u64 = 16383;
 
 /// Slots that disks can be plugged into while the guest runs: root ports of the PCIe bus. Each makes
 /// the guest boot a little longer.
-pub(super) const PORTS: u32 = 16;
+pub(super) const PORTS: u32 = 24;
 /// How many disks a machine has room for when it boots: beside those in the ports, one in each of the
 /// 32 slots of the bus that neither the chipset (two), the ports (eight to a slot) nor our two other
 /// devices take.

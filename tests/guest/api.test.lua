@@ -539,20 +539,20 @@ test("vm:attach_disk{} without an image is a record on the host", function(t)
   disk:detach()
 end)
 
-test("vm:attach_disk says how many disks a VM may have", function(t)
+test("vm:attach_disk says how many disks a VM may have", { timeout = "3m" }, function(t)
   local many = provium:vm("many", "peios")
   local paths = {}
-  for n = 1, 43 do paths[n] = image.new(1) end
-  for n = 1, 42 do many:attach_disk({ id = "d" .. n, image = paths[n] }) end
-  local one_more = { id = "d43", image = paths[43] }
+  for n = 1, 50 do paths[n] = image.new(1) end
+  for n = 1, 49 do many:attach_disk({ id = "d" .. n, image = paths[n] }) end
+  local one_more = { id = "d50", image = paths[50] }
   t:assert_eq(raised(function() many:attach_disk(one_more) end),
-    "vm:attach_disk: vm `many` has 42 disks with an image, and a machine has room for no more")
+    "vm:attach_disk: vm `many` has 49 disks with an image, and a machine has room for no more")
   many:boot()
-  t:assert_eq(many:run("ls /sys/block | grep -c vd").stdout, "42\n")
-  many:disk("d42"):detach()
+  t:assert_eq(many:run("ls /sys/block | grep -c vd").stdout, "49\n")
+  many:disk("d49"):detach()
   t:assert_eq(raised(function() many:attach_disk(one_more) end),
-    "vm:attach_disk: a running guest takes 16 disks, and has as many")
-  for n = 1, 43 do os.remove(paths[n]) end
+    "vm:attach_disk: a running guest takes 24 disks, and has as many")
+  for n = 1, 50 do os.remove(paths[n]) end
 end)
 
 test("vm:attach_disk names an image that is missing", function(t)

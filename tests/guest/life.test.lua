@@ -77,13 +77,14 @@ test("a console is read after the close, and its end is in the error of expect",
   t:assert_contains(console:read_log(), "Linux version")
 end)
 
-test("sixteen disks can be used when a boot or a reset returns", function(t)
+test("sixteen disks can be used when a boot or a reset returns", { timeout = "3m" }, function(t)
   local vm = provium:vm("v", "peios")
   local disks = {}
   for n = 1, 16 do disks[n] = { id = "d" .. n, scratch = "1M" } end
   vm:boot({ cold = true, disks = disks })
   local count = "ls /dev/disk/by-id | wc -l"
   t:assert_eq(vm:run(count).stdout, "16\n")
+  vm:attach_disk({ id = "room-for-more", image = image.new(8) })
   vm:reset()
-  t:assert_eq(vm:run(count).stdout, "16\n")
+  t:assert_eq(vm:run(count).stdout, "17\n")
 end)

@@ -181,7 +181,7 @@ impl Store {
     }
 
     /// Removes the states from which no machine will go on.
-    fn bury(&self) -> io::Result<()> {
+    fn remove_dead(&self) -> io::Result<()> {
         let digests = self.digests();
         for entry in self.files(STATE)? {
             let is_dead = match Saved::open(&entry.path()) {
@@ -189,7 +189,8 @@ impl Store {
                 Err(error) => error.kind() == io::ErrorKind::InvalidData,
             };
             if is_dead {
-                std::fs::remove_file(entry.path())?;
+                // Somebody else may have removed it meanwhile.
+                let _ = std::fs::remove_file(entry.path());
             }
         }
         Ok(())
@@ -281,7 +282,7 @@ impl Slot {
         let path = self.store.path(&self.key, STATE);
         std::fs::rename(&self.path, &path)?;
         self.store.sweep()?;
-        self.store.bury()?;
+        self.store.remove_dead()?;
         self.store.evict(LIMIT, &path)
     }
 

@@ -27,15 +27,15 @@ fn a_stopped_server_goes_on_where_it_was() {
 fn what_was_delayed_while_the_server_was_stopped_is_answered_when_it_returns() {
     let scene = Scene::begin();
     let mount = scene.mount();
-    mount.arm("delay op=read by=100ms");
+    mount.arm("delay op=read by=500ms");
     let file = open_direct(&mount.vda());
     std::thread::scope(|scope| {
         let read = || scope.spawn(|| file.read_at(&mut [0; 512], 0).unwrap());
         let readers: Vec<_> = (0..50).map(|_| read()).collect();
         eventually("they wait", || mount.stat("in_flight") == 50);
-        scene.did("stopped the server with 50 reads delayed by 100 ms, for 200 ms");
+        scene.did("stopped the server with 50 reads delayed by 500 ms, for 600 ms");
         mount.signal(libc::SIGSTOP);
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(600));
         mount.signal(libc::SIGCONT);
         assert!(
             readers

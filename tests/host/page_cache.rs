@@ -58,6 +58,24 @@ fn a_rule_that_is_armed_later_is_met_by_sendfile_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_copy_by_the_kernel_from_disk_to_disk_meets_a_rule_that_is_armed_later() {
+    let (mount, file) = sevens();
+    let image = new_image(&mount.folder().join("vdb.img"), MIB);
+    let attach = format!("vdb {}", image.display());
+    mount.append("attach", &attach).unwrap();
+    let to = File::options().write(true).open(mount.path("vdb")).unwrap();
+    let copy = || rustix::fs::copy_file_range(&file, Some(&mut 4096), &to, Some(&mut 0), 4096);
+    assert_eq!(copy(), Ok(4096));
+    mount.arm("eio_read at=8+1");
+    assert_eq!(copy(), Err(rustix::io::Errno::IO));
+    mount.clear();
+    mount.arm("corrupt op=read how=fill byte=9 at=8+1");
+    assert_eq!(copy(), Ok(4096));
+    let copied = std::fs::read(image).unwrap();
+    assert_eq!((&copied[..512], copied[512]), (&[9; 512][..], 7));
+}
+
+#[test]
 fn a_page_that_a_rule_changed_once_is_read_anew() {
     let (mount, file) = sevens();
     assert_eq!(sent(&file, 100).unwrap(), vec![7; 512]);

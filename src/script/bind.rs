@@ -125,7 +125,7 @@ impl<'a> Methods<'a> {
             let args = arguments(lua, label, 1, args)?;
             call(lua, &this, args).map_err(|error| error.to_string())
         };
-        let native = native(self.context.lua(), label, method)?;
+        let native = native(&self.context.lua(), label, method)?;
         self.table.set(name, self.context.wrap(native)?)
     }
 

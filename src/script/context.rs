@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mlua::{Function, Lua, LuaString, Table, Value};
+use mlua::{Function, Lua, LuaString, Table, Value, WeakLua};
 
-use super::state;
 use crate::config::Config;
 use crate::runner::{Event, TestInfo};
 use crate::text;
@@ -56,7 +55,8 @@ impl Declared {
 pub(super) struct Context(Rc<Inner>);
 
 struct Inner {
-    lua: Lua,
+    /// Not a strong one: what Lua holds has the context, and neither would ever be let go.
+    lua: WeakLua,
     prelude: RefCell<Option<Table>>,
     config: Config,
     limit: Limit,
@@ -74,9 +74,10 @@ struct Inner {
 }
 
 impl Context {
-    pub(super) fn new(config: Config, emit: Box<dyn Fn(Event)>) -> Self {
+    /// The context of a file that runs in `lua`, which the caller keeps for as long.
+    pub(super) fn new(lua: &Lua, config: Config, emit: Box<dyn Fn(Event)>) -> Self {
         Self(Rc::new(Inner {
-            lua: state::new(),
+            lua: lua.weak(),
             prelude: RefCell::default(),
             config,
             limit: Limit::default(),
@@ -90,8 +91,8 @@ impl Context {
         }))
     }
 
-    pub(super) fn lua(&self) -> &Lua {
-        &self.0.lua
+    pub(super) fn lua(&self) -> Lua {
+        self.0.lua.upgrade()
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -10,7 +10,7 @@ use super::bind::native;
 use super::context::{Context, Declared};
 use super::duration::LuaDuration;
 use super::raised::{self, clean};
-use super::{disk, globals, keep, settings, vm};
+use super::{disk, globals, keep, settings, state, vm};
 use crate::config::Config;
 use crate::runner::{Event, Order, Outcome, TestInfo};
 use crate::text;
@@ -33,7 +33,8 @@ pub struct FileOptions {
 /// Runs all tests of the file at `path` and tells `emit` how they went.
 pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     let FileOptions { config, order } = options;
-    let context = Context::new(config, emit);
+    let lua = state::new();
+    let context = Context::new(&lua, config, emit);
     context.set_cold(order.cold);
     let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
     let ready = set_up(&context, order.list).map_err(|error| clean(&error));
@@ -93,7 +94,7 @@ fn run_tests(context: &Context, order: &Order, timeout: Duration) {
 
 /// Runs the file's own code, which declares the tests.
 fn load(context: &Context, path: &Path, timeout: Duration) -> Result<(), String> {
-    let lua = context.lua();
+    let lua = &context.lua();
     let read = || {
         let roots = &context.config().provium.roots;
         extend_package_path(lua, &context.config().folder, roots)?;
@@ -109,7 +110,7 @@ fn load(context: &Context, path: &Path, timeout: Duration) -> Result<(), String>
 
 /// Gives the Lua state what every test file finds. With `list` VMs are stand-ins.
 pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
-    let lua = context.lua();
+    let lua = &context.lua();
     let natives = lua.create_table()?;
     let shared = context.clone();
     let test = native(lua, "", move |_, args: Variadic<Value>| {
@@ -361,4 +362,24 @@ fn with_consoles(context: &Context, message: &str) -> String {
         }
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    #[test]
+    fn nothing_of_a_file_is_left_when_it_has_run() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "test('x', function(t) t:log(provium) end)").unwrap();
+        let options = FileOptions {
+            config: Config::default(),
+            order: Order::default(),
+        };
+        let held = Rc::new(());
+        let left = Rc::downgrade(&held);
+        run_file(file.path(), options, Box::new(move |_| drop(held.clone())));
+        assert!(left.upgrade().is_none());
+    }
 }

@@ -15,7 +15,7 @@ use crate::vm::VmError;
 
 /// Adds them to the table that the prelude gets.
 pub(super) fn add(context: &Context, natives: &Table) -> mlua::Result<()> {
-    let lua = context.lua();
+    let lua = &context.lua();
     natives.set("wait_options", native(lua, "wait_until", wait_options)?)?;
     let start = Instant::now();
     natives.set(

@@ -48,7 +48,7 @@ pub(super) fn call(
         let traced: LuaString = traceback.call(message)?;
         Ok(without_ours(&text::escaped(&traced.as_bytes())))
     })?;
-    let mut args = args.into_lua_multi(context.lua())?;
+    let mut args = args.into_lua_multi(&context.lua())?;
     args.push_front(Value::Function(handler));
     args.push_front(Value::Function(function.clone()));
     let mut results: MultiValue = context.prelude("xpcall", args)?;

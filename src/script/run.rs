@@ -284,9 +284,9 @@ fn run_result(context: &Context, result: &RunResult) -> Result<Value, String> {
         let text = "a command in the guest printed more than 16 MiB; the rest is lost";
         context.emit(Event::Log { text: text.into() });
     }
-    let fields = result_table(context.lua(), result);
+    let fields = result_table(&context.lua(), result);
     let result = fields.and_then(|fields| context.prelude::<Table>("new_result", fields));
-    let result = result.and_then(|result| result.into_lua(context.lua()));
+    let result = result.and_then(|result| result.into_lua(&context.lua()));
     result.map_err(|error| error.to_string())
 }
 

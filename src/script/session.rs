@@ -8,12 +8,16 @@ use mlua::{Lua, MultiValue, Table, Value};
 use super::context::Context;
 use super::file::set_up;
 use super::raised::{self, clean};
+use super::state;
 use crate::config::Config;
 use crate::runner::Event;
 use crate::text;
 
 /// An open session. Its VMs end with it.
-pub struct Session(Context);
+pub struct Session {
+    lua: Lua,
+    context: Context,
+}
 
 /// What became of a piece of Lua.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,16 +81,17 @@ impl Session {
                 println!("{}", text::harmless(&text));
             }
         };
-        let context = Context::new(config, Box::new(show));
+        let lua = state::new();
+        let context = Context::new(&lua, config, Box::new(show));
         set_up(&context, false).map_err(|error| clean(&error))?;
         let ready = context.lua().load(WITHOUT_TESTS).set_name("=repl").exec();
         ready.map_err(|error| clean(&error))?;
-        Ok(Self(context))
+        Ok(Self { lua, context })
     }
 
     /// Boots `profile`, as the global `vm`.
     pub fn boot(&self, profile: &str) -> Result<(), String> {
-        let boot = self.0.lua().load(BOOT).set_name("=boot");
+        let boot = self.lua.load(BOOT).set_name("=boot");
         boot.call::<()>(profile).map_err(|error| {
             let text = clean(&error);
             let message = text.split("\nstack traceback:").next().unwrap_or(&text);
@@ -96,15 +101,16 @@ impl Session {
 
     /// A flag that interrupts what is evaluated, or boots, while it is true.
     pub fn interrupted(&self) -> Arc<AtomicBool> {
-        self.0.limit().interrupted()
+        self.context.limit().interrupted()
     }
 
     /// Evaluates an expression or runs statements.
     pub fn evaluate(&self, text: &str) -> Evaluated {
-        let lua = self.0.lua();
+        let lua = &self.lua;
         let load = |text: &str| lua.load(text).set_name("=repl").into_function();
         let function = load(&format!("return {text}")).or_else(|_| load(text));
-        let result = function.and_then(|function| raised::call(&self.0, &function, (), || None));
+        let result =
+            function.and_then(|function| raised::call(&self.context, &function, (), || None));
         match result {
             Ok(Ok(values)) => Evaluated::Value(show(lua, &values)),
             Ok(Err(raised)) => Evaluated::Failed(raised.text),
@@ -119,8 +125,7 @@ impl Session {
     /// What may stand at the end of `line`: where it begins, and the names.
     pub fn complete(&self, line: &str) -> (usize, Vec<String>) {
         let names = self
-            .0
-            .lua()
+            .lua
             .load(NAMES)
             .call::<(Vec<String>, Option<usize>)>(line);
         let (names, typed) = names.unwrap_or_default();
@@ -129,7 +134,7 @@ impl Session {
 
     /// Ends its VMs.
     pub fn close(self) {
-        self.0.close_vms_since(0);
+        self.context.close_vms_since(0);
     }
 }
 

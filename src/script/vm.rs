@@ -63,7 +63,7 @@ impl UserData for Clock {
 /// The native of `provium:boot()`: boots all VMs of the scope that were never booted.
 pub(super) fn provium_boot(context: &Context) -> mlua::Result<Function> {
     let shared = context.clone();
-    native(context.lua(), "provium:boot", move |_, _: Value| {
+    native(&context.lua(), "provium:boot", move |_, _: Value| {
         for vm in shared.scope() {
             let state = vm.borrow_mut().state();
             if state == State::Created {
@@ -96,7 +96,7 @@ fn log_notes(context: &Context, vm: &SharedVm) {
 /// The native of `provium:shutdown()`: shuts all VMs of the scope down that run, or are paused.
 pub(super) fn provium_shutdown(context: &Context) -> mlua::Result<Function> {
     let shared = context.clone();
-    native(context.lua(), "provium:shutdown", move |_, _: Value| {
+    native(&context.lua(), "provium:shutdown", move |_, _: Value| {
         for vm in shared.scope() {
             let state = vm.borrow_mut().state();
             if matches!(state, State::Booted | State::Paused) {
@@ -109,7 +109,7 @@ pub(super) fn provium_shutdown(context: &Context) -> mlua::Result<Function> {
 
 /// The native of `provium:claim(resources)`, with which other runners plan: nothing is reserved.
 pub(super) fn provium_claim(context: &Context) -> mlua::Result<Function> {
-    native(context.lua(), "provium:claim", |_, _: (Value, Value)| {
+    native(&context.lua(), "provium:claim", |_, _: (Value, Value)| {
         Ok::<_, VmError>(())
     })
 }
@@ -143,7 +143,7 @@ pub(super) fn is_name_of(context: &Context) -> mlua::Result<Function> {
 pub(super) fn provium_vm(context: &Context) -> mlua::Result<Function> {
     let shared = context.clone();
     native(
-        context.lua(),
+        &context.lua(),
         "provium:vm",
         move |_, args: (Value, String, Option<String>, Options)| {
             let (_provium, name, profile, options) = args;

@@ -6,9 +6,8 @@ use super::Exit;
 use super::exit::UsageError;
 use crate::client::MountClient;
 use crate::disk_options::DiskOptions;
-use crate::image::format_of;
+use crate::image::format_warning;
 use crate::names::{BadId, valid_id};
-use crate::text::shown;
 
 /// Add a disk to a mount
 #[derive(Debug, clap::Args)]
@@ -65,14 +64,9 @@ pub(super) fn must_be_valid(id: &str) -> Result<(), UsageError> {
     }
 }
 
-/// Tells that an image is not raw. The server would not know: it never looks into an image.
+/// Tells that an image is not raw.
 pub(super) fn warn_of_format(image: &Path) {
-    if let Some(format) = format_of(image) {
-        let image = shown(image);
-        eprintln!(
-            "provium: warning: image {image} is a {format} file, and is served as it is: a guest sees the {format} \
-             file and not the disk in it, unless QEMU is told driver={format}, if it knows that; \
-             `qemu-img convert -O raw {image} raw.img` makes a raw image"
-        );
+    if let Some(warning) = format_warning(image) {
+        eprintln!("provium: warning: {warning}");
     }
 }

@@ -4,12 +4,24 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::text::shown;
+
 /// How much of a file's beginning tells its format.
 const BEGINNING: usize = 512;
 
+/// Tells that an image is not raw, if it is not. For clients: a server never looks into an image.
+pub fn format_warning(image: &Path) -> Option<String> {
+    let format = format_of(image)?;
+    let image = shown(image);
+    Some(format!(
+        "image {image} is a {format} file, and is served as it is: a guest sees the {format} file and not the disk in it, \
+         unless QEMU is told driver={format}, if it knows that; `qemu-img convert -O raw {image} raw.img` makes a raw image"
+    ))
+}
+
 /// What the file at `path` is by its first bytes, where that is a format of its own: a word as in
 /// `qcow2`. Not for pipes and devices, which are not opened.
-pub fn format_of(path: &Path) -> Option<&'static str> {
+fn format_of(path: &Path) -> Option<&'static str> {
     if !path.metadata().ok()?.is_file() {
         return None;
     }

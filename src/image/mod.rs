@@ -8,7 +8,7 @@ mod place;
 
 pub use buffer::with_buffer;
 pub use file::{FileImage, OpenError};
-pub use format::format_of;
+pub use format::format_warning;
 pub use memory::MemoryImage;
 
 use std::io;

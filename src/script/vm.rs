@@ -220,11 +220,14 @@ fn register_vm(context: &Context) -> mlua::Result<()> {
     methods.add("vm:state", |_, vm: &Vm, ()| {
         Ok::<_, VmError>(vm.0.borrow_mut().state().name())
     })?;
-    methods.add("vm:attach_disk", |_, vm: &Vm, options: Options| {
+    let shared = context.clone();
+    methods.add("vm:attach_disk", move |_, vm: &Vm, options: Options| {
         static WARM_UP: Once = Once::new();
         WARM_UP.call_once(|| sys::warm_heap(DISK_MEMORY));
         let options = attach_options(&options)?;
-        let record = said(vm.0.borrow_mut().attach_disk(options))?;
+        let attached = vm.0.borrow_mut().attach_disk(options);
+        log_notes(&shared, &vm.0);
+        let record = said(attached)?;
         Ok::<_, String>(Disk {
             vm: vm.0.clone(),
             record,

@@ -9,6 +9,7 @@ use super::arguments::{DriveSpec, MOST_DISKS, PORTS};
 use super::disk::{Backing, Mounted, check_image};
 use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
 use crate::disk_options::DiskOptions;
+use crate::image::format_warning;
 use crate::names::{BadId, SECTOR, valid_id};
 
 /// How long a running guest may take for a disk while rules delay what it asks of one.
@@ -78,6 +79,9 @@ impl Vm {
     ) -> Result<Mounted, VmError> {
         let mount = self.mount()?;
         mount.attach(id, image, served)?;
+        if let Some(warning) = format_warning(image) {
+            self.note(format!("warning: {warning}"));
+        }
         self.drives += 1;
         Ok(Mounted {
             control: mount.disk(id)?,

@@ -345,6 +345,14 @@ fn an_image_that_is_not_raw_is_served_with_a_warning_that_names_its_format() {
         "qcow2",
     );
     warned(&place.provium(&["attach", "mnt", "vdb", "c.img"]), "luks");
+    let lua = r#"test("t", function()
+        provium:vm("v", "default"):attach_disk({ image = "b.img" })
+        error("to see what was said")
+    end)"#;
+    std::fs::write(place.at("b.test.lua"), lua).unwrap();
+    assert_ok(&place.provium(&["detach", "mnt", "vda"]));
+    let said = stdout(&place.provium(&["test", "b.test.lua"]));
+    assert!(said.contains("b.img is a qcow2 file"), "{said}");
     let raw = place.provium(&["attach", "mnt", "vdc", "a.img"]);
     assert_ok(&raw);
     assert_eq!(stderr(&raw), "");

@@ -31,30 +31,30 @@
 ---@class provium.BootOptions
 ---@field memory? string|integer A size with a unit, 16M or more: `"256M"`, or bytes. Default: the profile's.
 ---@field cpus? integer How many processors, 1 to 255. Default: the profile's.
----@field kernel_cmdline? string Added to the kernel's command line.
----@field kernel_cmdline_append? string The same.
+---@field kernel_cmdline? string Added to the kernel's command line. Default: nothing.
+---@field kernel_cmdline_append? string The same. Default: nothing.
 ---@field agent_timeout? provium.Duration How long all of the boot may take, and a reset. Default: 60 seconds.
----@field files? provium.BootFile[] Files that are written once the agent answers.
----@field disks? provium.BootDisk[] Disks that are attached before the guest starts; `vm:disk(id)` finds them.
+---@field files? provium.BootFile[] Files that are written once the agent answers. Default: none.
+---@field disks? provium.BootDisk[] Disks that are attached before the guest starts; `vm:disk(id)` finds them. Default: none.
 ---@field cold? boolean Whether the kernel boots even where a saved state could go on. Default: false.
 
 ---@class provium.BootFile
 ---@field path string In the guest.
----@field content? string All that is in it. Default: nothing.
+---@field content? string All that is in it. Default: `""`.
 ---@field mode? integer|string Permission bits: a number, or an octal string such as `"0755"`.
 
 ---A disk has exactly one of `path`, `scratch` and `template`.
 ---@class provium.BootDisk
----@field path? string An image of the host; a relative one starts at the working folder of the run.
----@field scratch? string|integer The size of an empty image that goes with the VM: `"256M"`, or bytes.
----@field template? string An image of the host of which the VM gets a copy of its own, which goes with it.
----@field id? string Its name. Default: `boot0`, `boot1` and so on, by its place in the list.
+---@field path? string An image of the host; a relative one starts at the working folder of the run. Default: none.
+---@field scratch? string|integer The size of an empty image that goes with the VM: `"256M"`, or bytes. Default: none.
+---@field template? string An image of the host of which the VM gets a copy of its own, which goes with it. Default: none.
+---@field id? string Its name, by its place in the list unless given. Default: `boot0`, `boot1` and so on.
 ---@field readonly? boolean Whether writes are refused, in the guest and on the host. Default: false.
 ---@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
 
 ---@class provium.AttachOptions
 ---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. Default: `attached-VM`.
----@field image? string The backing image; a relative path starts at the working folder of the run. Without one the disk is a record on the host.
+---@field image? string The backing image; a relative path starts at the working folder of the run. Without one the disk is a record on the host. Default: none.
 ---@field size? integer The modelled size in bytes, of a disk without an image. Default: 4 GiB.
 ---@field readonly? boolean Whether writes are refused, in the guest and on the host. Default: false.
 ---@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
@@ -62,21 +62,21 @@
 ---Without `args`, and without arguments in the table itself, the text goes to `sh -c`.
 ---@class provium.RunOptions
 ---@field [integer] string The arguments, in place of `args`.
----@field args? string[] The arguments; the program is started without a shell.
----@field env? table<string, string> Added to the environment of the guest's agent.
+---@field args? string[] The arguments; the program is started without a shell. Default: none.
+---@field env? table<string, string> Added to the environment of the guest's agent. Default: none.
 ---@field env_clear? boolean Whether `env` is all of the environment. Default: false.
----@field cwd? string The working folder in the guest.
+---@field cwd? string The working folder in the guest. Default: the agent's.
 ---@field stdin? string The standard input. Default: nothing.
----@field timeout? provium.Duration The command is killed after this long. Default: when the test's time is up, which is an error.
----@field timeout_ms? integer The same in milliseconds.
+---@field timeout? provium.Duration The command is killed after this long; when the test's time is up, it is an error. Default: none.
+---@field timeout_ms? integer The same in milliseconds. Default: none.
 
 ---The same without `timeout`: that belongs to `process:wait`.
 ---@class provium.RunAsyncOptions
 ---@field [integer] string The arguments, in place of `args`.
----@field args? string[] The arguments; the program is started without a shell.
----@field env? table<string, string> Added to the environment of the guest's agent.
+---@field args? string[] The arguments; the program is started without a shell. Default: none.
+---@field env? table<string, string> Added to the environment of the guest's agent. Default: none.
 ---@field env_clear? boolean Whether `env` is all of the environment. Default: false.
----@field cwd? string The working folder in the guest.
+---@field cwd? string The working folder in the guest. Default: the agent's.
 ---@field stdin? string The standard input. Default: nothing.
 
 ---@class provium.MkdirOptions
@@ -229,7 +229,7 @@ function RunResult:assert_ok() end
 local Process = {}
 
 ---Waits for its end and returns the result; kills it, and all that it started, at the time-out.
----@param timeout? provium.Duration Default: no time-out of its own.
+---@param timeout? provium.Duration Without it there is no limit but the test's.
 ---@return provium.RunResult
 function Process:wait(timeout) end
 
@@ -238,7 +238,7 @@ function Process:wait(timeout) end
 function Process:kill(signal) end
 
 ---The same.
----@param signal? string|integer
+---@param signal? string|integer Default: `"TERM"`.
 function Process:signal(signal) end
 
 ---Returns its process ID in the guest.
@@ -275,7 +275,7 @@ function Worker:run_async(program, options) end
 function Worker:kill(signal) end
 
 ---Waits for all that was started here, one after the other; each is killed at the time-out. Returns the results in the order in which they were started.
----@param timeout? provium.Duration For each. Default: no time-out of its own.
+---@param timeout? provium.Duration For each; without it there is no limit but the test's.
 ---@return provium.RunResult[]
 function Worker:join(timeout) end
 

@@ -1,5 +1,6 @@
 -- The `disk` of the documents, word for word, on a VM that is not booted: quick.
 local image = require("image")
+local promised = require("promised")
 
 local function disk(options)
   local vm = provium:vm("v" .. math.random(1 << 40), "peios")
@@ -18,6 +19,7 @@ test("sectors are read and written where they lie in the image", function(t)
 end)
 
 test("a write need not be a multiple of a sector", function(t)
+  promised([[a string of any length]])
   local path = image.new(8)
   local d = disk({ image = path })
   d:write_sectors(5, "hello, sector 5")
@@ -26,6 +28,7 @@ test("a write need not be a multiple of a sector", function(t)
 end)
 
 test("the id defaults to the VM's name", function(t)
+  promised([[| `id` | `attached-VM` |]])
   local vm = provium:vm("default-id", "peios")
   local path = image.new(1)
   local d = vm:attach_disk({ image = path })
@@ -35,6 +38,7 @@ test("the id defaults to the VM's name", function(t)
 end)
 
 test("size follows the image, and is the modelled one without", function(t)
+  promised([[| `size` | 4 GiB |]])
   local path = image.new(8)
   local d, vm = disk({ id = "vda", size = 77, image = path })
   t:assert_eq(d:size(), 8 * 512)
@@ -46,6 +50,7 @@ test("size follows the image, and is the modelled one without", function(t)
 end)
 
 test("a disk ends where its image does, unless it is told to grow", function(t)
+  promised([[whether a write behind the end fails with ENOSPC]])
   local path = image.new(8)
   local d, vm = disk({ id = "vda", image = path })
   local err = t:assert_raises(function() d:write_sectors(8, "x") end)
@@ -66,6 +71,7 @@ test("a disk ends where its image does, unless it is told to grow", function(t)
 end)
 
 test("without an image sector calls say what is missing, faults are kept all the same", function(t)
+  promised([[`disk:read_sectors: no backing image — disk:with_image required`]])
   local d = disk({ id = "vda" })
   local missing = "no backing image — disk:with_image required"
   t:assert_contains(t:assert_raises(function() d:read_sectors(0, 1) end), "disk:read_sectors: " .. missing)
@@ -79,6 +85,7 @@ test("without an image sector calls say what is missing, faults are kept all the
 end)
 
 test("each mode fails what it says, with the documented text", function(t)
+  promised([[`disk:read_sectors: EIO (fault_inject)`]])
   local path = image.new(8)
   local d = disk({ id = "vda", image = path })
   d:fault_inject("eio_read")
@@ -97,6 +104,7 @@ test("each mode fails what it says, with the documented text", function(t)
 end)
 
 test("an unknown mode is an error with the valid list and changes nothing", function(t)
+  promised([[``disk:fault_inject: unknown mode `X` (valid: eio_read, eio_write, slow)`` | nothing is armed then]])
   local path = image.new(1)
   local d = disk({ id = "vda", image = path })
   d:fault_inject("slow")
@@ -110,6 +118,7 @@ test("an unknown mode is an error with the valid list and changes nothing", func
 end)
 
 test("slow takes 50 ms a call, however large the call", function(t)
+  promised([[`slow` costs 50 ms a call]])
   local path = image.new(8 * 2048)
   local d = disk({ id = "vda", image = path })
   d:read_sectors(0, 1)
@@ -185,6 +194,7 @@ test("an EIO of the host is not called fault_inject", function(t)
 end)
 
 test("detached is detached for every handle, and never raises", function(t)
+  promised([[`disk:read_sectors: disk is detached`]])
   local path = image.new(8)
   local d, vm = disk({ id = "vda", image = path })
   local other = vm:disk("vda")

@@ -1,4 +1,5 @@
 -- Files in the guest: what is there, what is made of them, and the console, which is a file of a kind.
+local promised = require("promised")
 local files = {
   { path = "/tmp/made/for/it", content = "here" },
   { path = "/tmp/made/script", content = "#!/bin/sh\necho ran\n", mode = "0755" },
@@ -22,6 +23,7 @@ test("the files of a boot make the folders that they lie in", function(t)
 end)
 
 test("a new file has mode 0644, an old one keeps its own", function(t)
+  promised([[a file that is not there is made, with mode 0644]])
   vm:write_file("/tmp/new", "1")
   t:assert_eq(octal("/tmp/new"), "644")
   vm:run("chmod 0750 /tmp/new"):assert_ok()
@@ -70,6 +72,7 @@ local make = [[
 ]]
 
 test("listdir has names and types, sorted, and does not follow links", function(t)
+  promised([[sorted by name. Links are not followed]])
   vm:run(make):assert_ok()
   local found = {}
   for _, entry in ipairs(vm:listdir("/tmp/kinds")) do
@@ -99,6 +102,7 @@ test("each type of file has its word, and the shorter one", function(t)
 end)
 
 test("unlink removes files, links and empty folders, and no others", function(t)
+  promised([[removes a file or an empty folder]])
   vm:run("rm -rf /tmp/u; mkdir -p /tmp/u/full/in /tmp/u/empty; touch /tmp/u/-f; ln -s full /tmp/u/link"):assert_ok()
   for _, name in ipairs({ "-f", "empty", "link" }) do vm:unlink("/tmp/u/" .. name) end
   t:assert_contains(raised(function() vm:unlink("/tmp/u/full") end), "Directory not empty")
@@ -107,6 +111,7 @@ test("unlink removes files, links and empty folders, and no others", function(t)
 end)
 
 test("rename replaces a file, and puts nothing into a folder", function(t)
+  promised([[A file with that name is replaced; a folder is an error, and takes nothing in]])
   vm:run("rm -rf /tmp/r; mkdir -p /tmp/r/folder; cd /tmp/r; echo new > from; echo old > to; ln -s folder link"):assert_ok()
   vm:rename("/tmp/r/from", "/tmp/r/to")
   t:assert_eq(vm:read_file("/tmp/r/to"), "new\n")
@@ -118,6 +123,7 @@ test("rename replaces a file, and puts nothing into a folder", function(t)
 end)
 
 test("expect looks ahead, and at what it passed over, once", function(t)
+  promised([[looks behind it first, and then at what was passed over on the way; what was found is not found again]])
   local console = vm:console()
   vm:run("echo alpha-1 beta-1 alpha-2 gamma-1 > /dev/ttyS0"):assert_ok()
   for _, text in ipairs({ "gamma-1", "beta-1", "alpha-", "alpha-" }) do

@@ -1,5 +1,6 @@
 -- Requests that a rule holds keep nobody: neither from ending a guest, nor from booting one.
 local image = require("image")
+local promised = require("promised")
 
 local function clock()
   local now = io.open("/proc/uptime"):read("n")
@@ -37,6 +38,7 @@ local function clear()
 end
 
 test("a pause says what is held, the guest runs on, and a process that waits is timed out", function(t)
+  promised([[`vm:pause()` raises an error that names it, and the guest runs on]])
   hold(vm, disks)
   quick(t, "pause", function()
     local err = t:assert_raises(function() vm:pause() end)
@@ -54,6 +56,7 @@ test("a pause says what is held, the guest runs on, and a process that waits is 
 end)
 
 test("a reset drops what is held, and the rules stay", function(t)
+  promised([[A reset, a shutdown and a close drop it]])
   vm:run("dd if=/dev/zero of=/dev/disk/by-id/virtio-a count=1 oflag=direct"):assert_ok()
   hold(vm, disks)
   vm:reset()

@@ -1,4 +1,5 @@
 -- What belongs to a test, what to its file, and what a file sets for all of its tests.
+local promised = require("promised")
 local vm = provium:vm("g", "peios"):boot()
 provium.timeout = "45s"
 local of_file = vm:run_async("sleep", { "1001" })
@@ -34,6 +35,7 @@ test("a test that leaves its VM paused leaves what runs there", function(t)
 end)
 
 test("so that it is there when the VM goes on", function(t)
+  promised([[is killed at the end of the test too, unless that VM is paused then]])
   vm:resume()
   t:assert_eq(sleepers(1005), 1)
 end)
@@ -48,7 +50,7 @@ end)
 
 test("what an expected error asserts through t fails nothing", function(t)
   local err = t:assert_raises(function() t:assert_eq(1, 2, "sum") end)
-  t:assert_contains(err, "scope.test.lua:50: sum: 1 ~= 2")
+  t:assert_contains(err, "scope.test.lua:52: sum: 1 ~= 2")
   t:assert_raises(function() t:fail("on purpose") end)
   local function nothing() end
   t:assert_contains(t:assert_raises(function() t:assert_raises(nothing) end), "assert_raises: expected to raise")
@@ -56,17 +58,20 @@ test("what an expected error asserts through t fails nothing", function(t)
 end)
 
 test("a file sets its time limit while it is read, and nothing that there is not", function(t)
+  promised([[`false`. `true` is an error so far]])
+  promised([[Setting anything else is an error]])
   local function set(key, value)
     return t:assert_raises(function() provium[key] = value end)
   end
   t:assert_eq(provium.timeout, "45s")
-  t:assert_contains(set("timeout", 1), "scope.test.lua:60: provium.timeout: set it at file level; the tests run already")
+  t:assert_contains(set("timeout", 1), "scope.test.lua:64: provium.timeout: set it at file level; the tests run already")
   t:assert_contains(set("timeuot", 1), "provium: `timeuot` cannot be set (known: reset_between_tests, timeout)")
   t:assert_contains(set("reset_between_tests", true), "provium.reset_between_tests: VMs cannot be put back")
   provium.reset_between_tests = false
 end)
 
 test("null in JSON is nil, and a hole where an array has one", function(t)
+  promised([[`null` is nil: a key that is not there, or a hole in an array]])
   local decoded = json.decode('{"a":null,"list":[1,null,3],"none":[]}')
   t:assert_eq(decoded.a, nil)
   t:assert_eq(decoded.list[2], nil)

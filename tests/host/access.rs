@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 use crate::harness::*;
 use crate::promises::promised;
 
+const SECURITY: &str = "docs/security.md";
+
 /// An ordinary user, and its group.
 const USER: &str = "65534";
 
@@ -46,6 +48,10 @@ fn open_to_others(args: &[&str]) -> Mount {
 
 #[test]
 fn another_user_sees_nothing_of_a_mount() {
+    promised(
+        SECURITY,
+        "nothing: the kernel refuses them before the server hears of it",
+    );
     let mount = open_to_others(&[]);
     let point = mount.point().display().to_string();
     for script in [
@@ -61,6 +67,10 @@ fn another_user_sees_nothing_of_a_mount() {
 
 #[test]
 fn allow_other_opens_the_data_files_and_never_the_control_files() {
+    promised(
+        SECURITY,
+        "open the data files. Never the control files: not even their names",
+    );
     if provium::sys::uid() != 0 {
         eprintln!("skipped: only root may become another user");
         return;
@@ -83,6 +93,10 @@ fn allow_other_opens_the_data_files_and_never_the_control_files() {
 
 #[test]
 fn a_folder_that_another_user_could_have_prepared_is_refused() {
+    promised(
+        SECURITY,
+        "A run-time folder that is a link, belongs to somebody else or lets others in is refused",
+    );
     let folder = TempDir::new().unwrap();
     let runtime = folder.path().join("provium");
     let file = folder.path().join("a.test.lua");
@@ -109,7 +123,7 @@ fn a_folder_that_another_user_could_have_prepared_is_refused() {
 
 #[test]
 fn a_mount_without_a_run_time_folder_serves_and_is_known_to_be_dead_all_the_same() {
-    promised("docs/security.md", "a mount does without it then");
+    promised(SECURITY, "a mount does without it then");
     let folder = TempDir::new().unwrap();
     // Others may enter it, so that it is not used.
     std::fs::create_dir(folder.path().join("provium")).unwrap();
@@ -212,6 +226,10 @@ fn umount_stale_goes_on_past_the_mounts_of_others() {
 
 #[test]
 fn a_server_of_roots_has_given_up_the_rights_that_serving_does_not_need() {
+    promised(
+        SECURITY,
+        "`DAC_OVERRIDE` and `DAC_READ_SEARCH` (any image), `SYS_ADMIN` (to mount and unmount) and `SYS_RESOURCE`",
+    );
     if provium::sys::uid() != 0 {
         eprintln!("skipped: an ordinary user's server has none");
         return;
@@ -231,6 +249,7 @@ fn a_server_of_roots_has_given_up_the_rights_that_serving_does_not_need() {
 
 #[test]
 fn a_server_of_roots_is_caged() {
+    promised(SECURITY, "(seccomp, with `no_new_privs`)");
     if provium::sys::uid() != 0 {
         eprintln!("skipped: an ordinary user's server is not caged");
         return;

@@ -19,9 +19,11 @@ mod layers;
 mod observing;
 mod own_mount;
 mod page_cache;
+mod pages;
 
 mod promised;
 mod promises;
+mod reference;
 mod reports;
 mod rules;
 mod run_folder;

@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use crate::harness::*;
+use crate::promises::promised;
 use crate::suite::assert_report;
 
 /// Runs `provium test` on one file with this content.
@@ -43,6 +44,10 @@ fn passed_failed_and_skipped_tests_are_told_apart() {
 
 #[test]
 fn a_failed_assertion_counts_even_in_a_pcall() {
+    promised(
+        "docs/lua-reference.md",
+        "A failed assertion fails the test even when a pcall swallows the error",
+    );
     let output = test_file(
         "test('x', function(t) pcall(function() t:assert(false) end) end)",
         &[],
@@ -238,6 +243,10 @@ fn nothing_to_run_has_an_exit_code_of_its_own() {
 
 #[test]
 fn mistakes_in_the_configuration_are_named() {
+    promised(
+        "docs/testing.md",
+        "An unknown key or profile is an error that names the known ones",
+    );
     let folder = TempDir::new().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write(
@@ -304,6 +313,10 @@ fn wait_until_returns_what_it_waited_for_or_says_what_it_did_not_get() {
 
 #[test]
 fn json_keeps_integers_exact_and_names_what_does_not_parse() {
+    promised(
+        "docs/lua-reference.md",
+        "for malformed text, with line and column",
+    );
     let lua = r#"test('json', function(t)
         local big = 9007199254740993
         t:assert_eq(json.decode(json.encode({n = big})).n, big)
@@ -332,6 +345,10 @@ fn json_encodes_a_table_without_items_as_an_object_unless_it_was_decoded_as_an_a
 
 #[test]
 fn json_refuses_what_it_cannot_say_and_names_the_place() {
+    promised(
+        "docs/lua-reference.md",
+        "a function, NaN, infinity, a string that is not UTF-8, a table that contains itself",
+    );
     let lua = r#"
       local cases = {
         {print, 'JSON has no function'},
@@ -357,6 +374,7 @@ fn json_refuses_what_it_cannot_say_and_names_the_place() {
 
 #[test]
 fn todo_leaves_out_the_files_tests() {
+    promised("docs/lua-reference.md", "leaves out all tests of the file");
     let lua = "todo('later') test('x', function(t) error('never') end)";
     assert_report(&test_file(lua, &[]), 0, &["SKIP  a.test.lua: x: later"]);
 }
@@ -385,6 +403,10 @@ fn a_path_alone_is_run_as_provium_test_runs_it() {
 
 #[test]
 fn a_file_has_a_time_limit_for_its_tests_and_a_test_one_of_its_own() {
+    promised(
+        "docs/lua-reference.md",
+        "how long each of its tests may take, in place of `--timeout`. It is set outside of tests; `timeout` in a test's meta has precedence",
+    );
     let output = test_file(
         "provium.timeout = '50ms'
          test('short', function(t) while true do end end)

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::harness::*;
+use crate::promises::promised;
 
 /// The crates that are built here, as cargo knows them.
 fn packages() -> Vec<Value> {
@@ -96,6 +97,10 @@ fn every_crate_has_a_licence_that_is_allowed() {
 
 #[test]
 fn every_crate_comes_from_one_place_and_has_a_checksum() {
+    promised(
+        "docs/security.md",
+        "Crates come from crates.io alone, in the versions and with the checksums of `Cargo.lock`",
+    );
     for lock in ["Cargo.lock", "tests/fuzz/Cargo.lock"] {
         let lock: toml::Table = toml::from_str(&file(lock)).unwrap();
         for package in lock["package"].as_array().unwrap() {

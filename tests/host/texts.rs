@@ -10,6 +10,7 @@ use crate::promises::{help_promised, promised};
 use crate::suite::{Suite, assert_report};
 
 const RUNNING: &str = "docs/running-tests.md";
+const LUA: &str = "docs/lua-reference.md";
 const REPORTS: [&str; 3] = ["--junit=r.xml", "--tap=r.tap", "--json=r.json"];
 
 /// One file, run with all reports: what it says for people, and the reports.
@@ -140,6 +141,7 @@ fn no_report_has_an_escape_of_a_test() {
 
 #[test]
 fn long_texts_take_a_moment_and_a_bounded_space_which_is_said() {
+    promised(LUA, "with tabs between them, up to 64 KiB");
     promised(RUNNING, "64 KiB: 48 of the beginning, 16 of the end");
     promised(RUNNING, "a value in an assertion's error | 16 KiB");
     let lua = r#"local long = ("x"):rep(16 << 20)
@@ -351,10 +353,7 @@ fn of_what_a_test_logs_junit_has_a_mebibyte() {
 fn of_a_console_an_error_shows_the_end_and_a_flood_leaves_a_hole() {
     promised(RUNNING, "20 lines, the last 400 characters of each");
     promised(RUNNING, "keeps the first MiB and the last 16");
-    promised(
-        "docs/lua-reference.md",
-        "Of more than 17 MiB the first MiB and the last 16",
-    );
+    promised(LUA, "Of more than 17 MiB the first MiB and the last 16");
     let log = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(log.path(), ("x".repeat(500) + "\n").repeat(30)).unwrap();
     let end = provium::vm::console_end(log.path());
@@ -369,6 +368,10 @@ fn of_a_console_an_error_shows_the_end_and_a_flood_leaves_a_hole() {
 #[test]
 fn tests_have_a_minute_and_are_slow_after_15_seconds_unless_told() {
     promised(RUNNING, "| `--timeout SECONDS` | 60 |");
+    promised(
+        LUA,
+        "in place of `provium.timeout` and `--timeout` (60 seconds)",
+    );
     promised(RUNNING, "| `--slow-after SECONDS` | 15 |");
     help_promised(
         "test",

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::harness::*;
+use crate::promises::promised;
 use crate::run_folder::{RunFolder, has_guest};
 use crate::suite::assert_report;
 
@@ -81,6 +82,14 @@ impl Cache {
 
 #[test]
 fn the_second_boot_goes_on_from_the_state_of_the_first() {
+    promised(
+        "docs/testing.md",
+        "`provium test --cold`, or `PROVIUM_COLD=1`, for everything",
+    );
+    promised(
+        "docs/testing.md",
+        "`provium guest list` shows them, `provium guest clean` removes them",
+    );
     let Some(cache) = Cache::new() else { return };
     let test = ["test", "one.test.lua"];
     assert_report(&cache.run(&test), 0, &["it has booted"]);
@@ -122,6 +131,10 @@ fn the_second_boot_goes_on_from_the_state_of_the_first() {
 
 #[test]
 fn a_damaged_state_is_dropped_and_made_again() {
+    promised(
+        "docs/testing.md",
+        "A saved state that is damaged, or that QEMU does not take, is dropped and made again; the log says so",
+    );
     let Some(cache) = Cache::new() else { return };
     let test = ["test", "one.test.lua"];
     assert_report(&cache.run(&test), 0, &["it has booted"]);
@@ -195,6 +208,10 @@ fn a_runner_that_is_killed_while_it_saves_leaves_nothing_that_stays() {
 
 #[test]
 fn what_cannot_be_resumed_boots_and_the_log_says_so() {
+    promised(
+        "docs/testing.md",
+        "What cannot be resumed boots cold, and the log says why: a guest whose kernel gets `root=`",
+    );
     let Some(cache) = Cache::new() else { return };
     let lua = format!(
         "{HOW} test('root', function(t) how(t, 'default', {{kernel_cmdline = 'root=/dev/vda'}}) end)"

@@ -1,0 +1,365 @@
+//! The numbers, defaults and limits of docs/lua-reference.md, docs/testing.md, docs/security.md, docs/ci.md and the
+//! README, each beside what proves it, where no other test does.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use provium::config::{Config, DEFAULT_PROFILE};
+
+use crate::harness::*;
+use crate::promises::promised;
+use crate::suite::{Suite, assert_report};
+
+const LUA: &str = "docs/lua-reference.md";
+const TESTING: &str = "docs/testing.md";
+const SECURITY: &str = "docs/security.md";
+
+/// What would take a test minutes or gigabytes: the page and the one place in the code that has the number.
+#[test]
+fn a_limit_that_is_too_long_to_wait_for_is_the_same_in_the_code_and_on_the_page() {
+    for (page, text, source, code) in [
+        (
+            LUA,
+            "`wait_until(pred, {timeout=10, interval=0.1, desc=\"condition\"}?)`",
+            "src/script/globals.rs",
+            "seconds(\"timeout\", 10.0)?, seconds(\"interval\", 0.1)?,",
+        ),
+        (
+            LUA,
+            "`disk:wait_fired(name, times=1, timeout=10)`",
+            "src/script/disk_faults.rs",
+            "PATIENCE: Duration = Duration::from_secs(10)",
+        ),
+        (
+            LUA,
+            "`console:expect(text, timeout=30)`",
+            "src/script/vm.rs",
+            "EXPECT: Duration = Duration::from_secs(30)",
+        ),
+        (
+            LUA,
+            "| `agent_timeout` | 60 seconds |",
+            "src/vm/lifecycle.rs",
+            "BOOT: Duration = Duration::from_secs(60)",
+        ),
+        (
+            LUA,
+            "takes more than 20 seconds",
+            "src/vm/machine.rs",
+            "POWER_DOWN: Duration = Duration::from_secs(20)",
+        ),
+        (
+            LUA,
+            "or has delayed for 10 seconds",
+            "src/vm/held.rs",
+            "LONG: Duration = Duration::from_secs(10)",
+        ),
+        (
+            LUA,
+            "however many requests the kernel makes of it (up to 1 GiB)",
+            "src/client/data.rs",
+            "PIECES_AT_ONCE: usize = 1024",
+        ),
+        (
+            TESTING,
+            "also of a call that the kernel cuts into many requests (up to 1 GiB)",
+            "src/client/data.rs",
+            "PIECES_AT_ONCE: usize = 1024",
+        ),
+        (
+            LUA,
+            "the content, as a string; up to 256 MiB",
+            "src/vm/files.rs",
+            "LONGEST_FILE: usize = 256 << 20",
+        ),
+        (
+            SECURITY,
+            "a file that is read whole 256 MiB",
+            "src/vm/files.rs",
+            "LONGEST_FILE: usize = 256 << 20",
+        ),
+        (
+            SECURITY,
+            "answer of the agent has at most 64 MiB",
+            "src/vm/channel.rs",
+            "LONGEST_ANSWER: usize = 64 << 20",
+        ),
+        (
+            SECURITY,
+            "and a million values",
+            "src/vm/channel.rs",
+            "MOST_VALUES: usize = 1 << 20",
+        ),
+        (
+            SECURITY,
+            "read the first 512 bytes, to warn of one that is not raw",
+            "src/image/format.rs",
+            "BEGINNING: usize = 512",
+        ),
+        (
+            SECURITY,
+            "QEMU runs with `-sandbox on` (no new privileges, no new processes, no resource control)",
+            "src/vm/arguments.rs",
+            "\"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny\"",
+        ),
+        (
+            TESTING,
+            "All states together take up to 2 GiB",
+            "src/vm/warm/store.rs",
+            "LIMIT: u64 = 2 << 30",
+        ),
+        (
+            TESTING,
+            "(within half of `agent_timeout`)",
+            "src/vm/boot.rs",
+            "self.deadline.saturating_duration_since(now) / 2",
+        ),
+    ] {
+        promised(page, text);
+        promised(source, code);
+    }
+}
+
+/// The page's one block of TOML.
+fn example() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(TESTING);
+    let page = std::fs::read_to_string(page).unwrap();
+    let block = page.split("```toml\n").nth(1).unwrap();
+    block.split("```").next().unwrap().to_owned()
+}
+
+/// All but what the example is there to show: the kernel's command line and the disks.
+#[test]
+fn the_example_of_provium_toml_shows_the_defaults() {
+    promised(
+        TESTING,
+        "The values are the defaults, but for `cmdline` and `disks`",
+    );
+    let path = Path::new("/p/provium.toml");
+    let shown = Config::parse(&example(), path).unwrap();
+    let unsaid = Config::parse("[profiles.peios]\nguest = 'default'", path).unwrap();
+    assert_eq!(shown.provium.roots, unsaid.provium.roots);
+    let (shown, unsaid) = (
+        shown.profile("peios").unwrap(),
+        unsaid.profile("peios").unwrap(),
+    );
+    assert_eq!(
+        (
+            shown.guest,
+            shown.memory,
+            shown.cpus,
+            shown.accel,
+            shown.cold
+        ),
+        (
+            unsaid.guest,
+            unsaid.memory,
+            unsaid.cpus,
+            unsaid.accel,
+            unsaid.cold
+        )
+    );
+    assert_eq!((unsaid.cmdline, unsaid.disks.len()), (None, 0));
+}
+
+#[test]
+fn a_profile_called_default_is_there_without_a_configuration() {
+    promised(
+        TESTING,
+        "A profile called `default` exists without a configuration",
+    );
+    promised(
+        LUA,
+        "A profile called `default` exists without a configuration",
+    );
+    let config = Config::parse("", Path::new("/p/provium.toml")).unwrap();
+    assert!(config.profile(DEFAULT_PROFILE).is_ok());
+    assert!(config.profile("another").is_err());
+}
+
+#[test]
+fn a_configuration_is_found_from_the_working_folder_or_the_first_path_upwards_or_is_named() {
+    promised(
+        TESTING,
+        "Searched from the working folder upwards, then from the first PATH upwards, or given with `--config`",
+    );
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (place, profile) in [("mine", "near"), ("theirs", "far")] {
+        std::fs::create_dir_all(at(place).join("below")).unwrap();
+        let toml = format!("[profiles.{profile}]\n");
+        std::fs::write(at(place).join("provium.toml"), toml).unwrap();
+    }
+    std::fs::create_dir(at("bare")).unwrap();
+    let file = at("theirs/below/a.test.lua");
+    let lua = "test('x', function(t) provium:vm('v', 'none') end)";
+    std::fs::write(&file, lua).unwrap();
+    let known = |from: &str, more: &[&str], profile: &str| {
+        let mut test = Command::new(PROVIUM);
+        test.arg("test").arg(&file).args(more).current_dir(at(from));
+        assert_report(
+            &run(&mut test),
+            1,
+            &[&format!("(known: {profile}, default)")],
+        );
+    };
+    known("mine/below", &[], "near");
+    known("bare", &[], "far");
+    let config = at("mine/provium.toml").display().to_string();
+    known("bare", &["--config", &config], "near");
+}
+
+#[test]
+fn folders_that_only_their_user_may_enter_have_mode_0700() {
+    promised(
+        SECURITY,
+        "The run-time folder and that of the saved guests are made with mode 0700",
+    );
+    promised(
+        SECURITY,
+        "Run-time files lie in `$XDG_RUNTIME_DIR/provium/`",
+    );
+    promised(SECURITY, "`~/.cache/provium/`");
+    let folder = TempDir::new().unwrap();
+    let lua = "test('x', function(t) provium:vm('v', 'default'):attach_disk() end)";
+    std::fs::write(folder.path().join("a.test.lua"), lua).unwrap();
+    let provium = |args: &[&str]| {
+        let mut command = Command::new(PROVIUM);
+        command.args(args).current_dir(folder.path());
+        command.env("XDG_RUNTIME_DIR", folder.path());
+        command
+            .env_remove("XDG_CACHE_HOME")
+            .env("HOME", folder.path());
+        run(&mut command)
+    };
+    assert_report(&provium(&["test", "a.test.lua"]), 0, &["1 passed"]);
+    provium(&["guest", "list"]);
+    for made in ["provium", ".cache/provium/warm"] {
+        let mode = folder
+            .path()
+            .join(made)
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(format!("{mode:o}"), "40700", "{made}");
+    }
+}
+
+/// That a caged server is refused what stands in this list, src/cage.rs tests.
+#[test]
+fn each_call_that_the_page_of_security_names_is_in_the_list_of_what_a_server_may_not() {
+    let calls = ["ptrace", "process_vm_writev", "pidfd_getfd", "kill"];
+    let named = calls.map(|call| format!("`{call}`")).join(", ");
+    promised(SECURITY, &named);
+    let others = [
+        "execve",
+        "io_uring_setup",
+        "fanotify_init",
+        "mknodat",
+        "linkat",
+        "mount",
+        "init_module",
+    ];
+    for call in calls.into_iter().chain(others) {
+        promised("src/cage.rs", &format!("libc::SYS_{call},"));
+    }
+}
+
+#[test]
+fn every_page_that_names_a_version_of_rust_names_the_one_that_is_needed() {
+    let version = env!("CARGO_PKG_RUST_VERSION");
+    let short = version.strip_suffix(".0").unwrap_or(version);
+    promised("README.md", &format!("with Rust {short} or later"));
+    promised(
+        "docs/ci.md",
+        &format!("a Rust toolchain of {short} or later"),
+    );
+    promised(
+        SECURITY,
+        &format!("provium builds with Rust {short} or later"),
+    );
+}
+
+#[test]
+fn a_part_of_few_tests_is_empty_by_hash_and_even_by_slice() {
+    promised(
+        "docs/ci.md",
+        "a part without a test ends with 4. With few tests take `slice`, which deals them out evenly",
+    );
+    let suite = Suite::new(&[("a", "for n = 1, 4 do test('t' .. n, print) end")]);
+    let part = |kind: &str, at: usize, of: usize| {
+        let part = format!("{kind}:{at}/{of}");
+        suite.test(&["--partition", &part])
+    };
+    for at in 1..=2 {
+        assert_report(&part("slice", at, 2), 0, &["2 passed"]);
+    }
+    let codes: Vec<_> = (1..=8)
+        .map(|at| part("hash", at, 8).status.code().unwrap())
+        .collect();
+    assert!(codes.iter().all(|code| [0, 4].contains(code)), "{codes:?}");
+    assert!(
+        codes.iter().filter(|code| **code == 4).count() >= 4,
+        "{codes:?}"
+    );
+}
+
+#[test]
+fn a_file_time_limit_bounds_the_sum_of_its_tests() {
+    promised("docs/ci.md", "`--file-timeout 600` also bounds the sum");
+    let lua = "for n = 1, 9 do test('t' .. n, function(t) os.execute('sleep 0.2') end) end";
+    let suite = Suite::new(&[("a", lua)]);
+    let output = suite.test(&["--file-timeout", "0.5"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(Suite::lines(&output, "PASS").len() < 9);
+}
+
+/// A build server reads these with its own means.
+#[test]
+fn the_reports_that_the_page_of_build_servers_names_are_written() {
+    promised("docs/ci.md", "0 is good, 1 is a failed test");
+    promised(
+        "docs/ci.md",
+        "`--tap=FILE`, for your own tools `--json=FILE`",
+    );
+    let suite = Suite::new(&[("good", "test('x', print)"), ("bad", "test('x', error)")]);
+    let args = ["--junit", "r.xml", "--tap=r.tap", "--json=r.json"];
+    for (file, code) in [("good.test.lua", 0), ("bad.test.lua", 1)] {
+        let output = suite.test(&[&[file][..], &args[..]].concat());
+        assert_eq!(output.status.code(), Some(code));
+    }
+    for (report, begins) in [
+        ("r.xml", "<?xml"),
+        ("r.tap", "TAP version"),
+        ("r.json", "{"),
+    ] {
+        assert!(suite.read(report).starts_with(begins), "{report}");
+    }
+}
+
+/// Files of the project that the pages lead to by name and not by a link.
+#[test]
+fn every_helper_that_a_page_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<PathBuf> = root
+        .join("docs")
+        .read_dir()
+        .unwrap()
+        .map(|page| page.unwrap().path())
+        .collect();
+    pages.push(root.join("README.md"));
+    let mut seen = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for rest in text.split("mnt-helpers/").skip(1) {
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || "-@./".contains(c)));
+            let name = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+            let there = root.join("mnt-helpers").join(name).exists();
+            assert!(there, "mnt-helpers/{name} in {}", page.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}

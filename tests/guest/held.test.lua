@@ -69,6 +69,8 @@ test("a reset drops what is held, and the rules stay", function(t)
 end)
 
 test("a shutdown drops what is held, and leaves the images to others", function(t)
+  promised("Nothing waits for what a rule holds: a reset, a shutdown or a close drops it, a pause raises, a boot goes on without the disk", "docs/testing.md")
+  promised("It is an error if somebody else has an image by then")
   hold(vm, disks)
   quick(t, "shutdown", function() vm:shutdown() end)
   t:assert_eq(vm:state(), "shutdown")
@@ -104,6 +106,7 @@ end
 
 for cold, word in pairs({ [true] = "cold", [false] = "warm" }) do
   test("rules that are armed before a " .. word .. " boot meet the guest alone, and a hang does not keep it from its end", function(t)
+    promised("QEMU's own probes of the disk pass them by", "docs/testing.md")
     local own = provium:vm("own", "peios")
     local scratch, armed = {}, {}
     for n, id in ipairs({ "few", "many", "stuck" }) do

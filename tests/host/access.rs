@@ -183,6 +183,10 @@ fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
 
 #[test]
 fn umount_stale_goes_on_past_the_mounts_of_others() {
+    promised(
+        SECURITY,
+        "`provium umount --stale` takes away the mounts of the user who calls it, or of all users for root",
+    );
     if provium::sys::uid() != 0 || !can_isolate() {
         eprintln!("skipped: only root may become another user");
         return;

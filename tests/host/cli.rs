@@ -327,6 +327,10 @@ fn what_is_wrong_in_itself_is_2_and_what_cannot_be_done_now_is_1() {
 
 #[test]
 fn an_image_that_is_not_raw_is_served_with_a_warning_that_names_its_format() {
+    promised(
+        "docs/security.md",
+        "read the first 512 bytes, to warn of one that is not raw",
+    );
     let place = Place::new();
     let write = |name: &str, beginning: &[u8]| {
         let content = [beginning, &[0; 4096]].concat();

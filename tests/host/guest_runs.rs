@@ -6,6 +6,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use crate::harness::*;
+use crate::promises::promised;
 use crate::run_folder::{RunFolder, has_guest};
 use crate::suite::assert_report;
 
@@ -47,6 +48,10 @@ fn four_together() -> Option<RunFolder> {
 
 #[test]
 fn files_run_side_by_side_and_leave_nothing() {
+    promised(
+        "docs/testing.md",
+        "Its tests run in the order written; files run beside each other",
+    );
     let Some(folder) = four_together() else {
         return;
     };

@@ -64,6 +64,7 @@ fn attach_ok(mount: &Mount, image: &Path) -> String {
 
 #[test]
 fn a_loop_device_on_a_disk_of_the_mount_is_no_image_of_it() {
+    promised("docs/security.md", "a loop device on one of its disks");
     if provium::sys::uid() != 0 || !has("losetup") {
         eprintln!("skipped: only root may make loop devices");
         return;
@@ -106,6 +107,10 @@ fn servers_may_serve_from_one_another_in_a_row_and_not_in_a_circle() {
 
 #[test]
 fn what_shows_the_kernels_own_data_is_no_image() {
+    promised(
+        "docs/security.md",
+        "Refused are files of the kernel's own (of /proc, /sys and their like",
+    );
     promised("docs/control-files.md", "the kernel's own, as in /proc");
     let mount = Mount::new();
     let memory = format!("/proc/{}/mem", mount.server());

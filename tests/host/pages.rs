@@ -111,6 +111,24 @@ fn a_limit_that_is_too_long_to_wait_for_is_the_same_in_the_code_and_on_the_page(
         ),
         (
             TESTING,
+            "may have a program `/sbin/provium-settle`: it runs before the state is saved",
+            "src/vm/migration.rs",
+            "if [ -x /sbin/provium-settle ]; then /sbin/provium-settle; fi",
+        ),
+        (
+            TESTING,
+            "of a longer ID virtio-blk passes on the first 20 characters",
+            "src/vm/arguments.rs",
+            "SERIAL_BYTES: usize = 20",
+        ),
+        (
+            SECURITY,
+            "`deny.toml` allows; the suite checks that. `cargo deny check` does so too",
+            "mnt-helpers/test",
+            "cargo deny --offline --locked check licenses bans sources",
+        ),
+        (
+            TESTING,
             "(within half of `agent_timeout`)",
             "src/vm/boot.rs",
             "self.deadline.saturating_duration_since(now) / 2",

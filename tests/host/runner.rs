@@ -80,6 +80,10 @@ fn a_test_whose_time_is_up_fails_whoever_catches_the_error() {
 
 #[test]
 fn a_skip_hides_no_failure() {
+    promised(
+        "docs/lua-reference.md",
+        "ends the test as skipped, unless something in it fails",
+    );
     let output = test_file(
         "test('later', function(t) pcall(t.skip, t, 'x') t:assert(false, 'really broken') end)
          test('before', function(t) pcall(t.fail, t, 'broken before') t:skip('y') end)
@@ -218,6 +222,10 @@ fn what_a_failing_file_prints_is_shown() {
 
 #[test]
 fn the_full_standard_library_is_there() {
+    promised(
+        "docs/lua-reference.md",
+        "Lua 5.4 and its full standard library",
+    );
     let lua = "test('libs', function(t)
         for _, name in ipairs{'string', 'table', 'math', 'io', 'os', 'debug', 'coroutine', 'utf8', 'package'} do
           t:assert(_G[name], name)

@@ -1,6 +1,7 @@
 //! Which tests `provium test` runs, and in which order.
 
 use crate::harness::*;
+use crate::promises::promised;
 use crate::suite::{Suite, assert_report};
 
 fn suite() -> Suite {
@@ -62,6 +63,10 @@ fn only_what_is_selected_runs() {
 
 #[test]
 fn slow_tests_are_left_out_aloud_until_they_are_asked_for() {
+    promised(
+        "docs/lua-reference.md",
+        "`true`: the test runs only with `--include-slow`",
+    );
     let output = suite().test(&["b.test.lua"]);
     let skipped = "SKIP  b.test.lua: four: slow: run it with --include-slow";
     assert_report(&output, 0, &[skipped, "1 passed, 0 failed, 1 skipped"]);
@@ -125,6 +130,7 @@ fn a_test_is_in_the_same_hash_part_however_its_path_is_given() {
 
 #[test]
 fn a_part_without_a_test_is_no_success() {
+    promised("docs/ci.md", "a part without a test ends with 4");
     let output = suite().test(&["--partition", "slice:9/9"]);
     assert_report(
         &output,
@@ -211,6 +217,10 @@ fn a_file_that_cannot_be_listed_fails_with_its_reason() {
 
 #[test]
 fn listing_starts_no_vm_whatever_the_file_does_with_it() {
+    promised(
+        "docs/lua-reference.md",
+        "`provium` is then a stand-in that takes every call and starts nothing",
+    );
     let suite = Suite::new(&[(
         "a",
         "local vm = provium:vm('v', 'no such profile'):boot{memory = '1T'}

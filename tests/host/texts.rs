@@ -72,6 +72,10 @@ fn a_file_whose_code_raises_or_is_put_off_with_such_bytes_says_so() {
 
 #[test]
 fn what_is_raised_has_a_place_whatever_it_is() {
+    promised(
+        "docs/lua-reference.md",
+        "as in `error({code = 1})`, is shown with its fields and its place",
+    );
     let lua = r#"test("table", function(t) error({code = 1, text = "\xff"}) end)
         test("number", function(t) error(5) end)
         test("nothing", function(t) error() end)
@@ -119,6 +123,10 @@ fn a_file_name_that_is_no_text_is_shown_escaped_and_found_again() {
 
 #[test]
 fn no_report_has_an_escape_of_a_test() {
+    promised(
+        "docs/security.md",
+        "is shown with control characters written as `\\u{1b}`",
+    );
     promised(RUNNING, "control characters as `\\u{1b}`");
     let lua = r#"test("x \27[1m", function(t)
           t:log("logged \27]0;title\7\nok 7 - forged")

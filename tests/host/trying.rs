@@ -19,6 +19,10 @@ const FLAKY: &str = "
 
 #[test]
 fn a_test_that_passes_when_tried_again_is_flaky() {
+    promised(
+        "docs/ci.md",
+        "`--retries 1` keeps a build green that has a flaky test, and the report names it",
+    );
     let suite = Suite::new(&[("a", FLAKY)]);
     let output = suite.test(&["--retries", "2"]);
     let texts = [

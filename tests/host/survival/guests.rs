@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::scene::Scene;
 use crate::harness::*;
+use crate::promises::promised;
 use crate::run_folder::has_guest;
 
 /// A test that boots a guest, keeps it reading its disk, and waits.
@@ -106,6 +107,10 @@ impl Drop for Busy {
 
 #[test]
 fn a_killed_runner_leaves_nothing() {
+    promised(
+        "docs/ci.md",
+        "The guests and mounts of a job that is cancelled or killed end with it",
+    );
     let Some(mut busy) = Busy::start("") else {
         return;
     };

@@ -93,6 +93,10 @@ fn a_mount_that_says_it_is_there_answers_however_few_processes_may_be_started() 
 #[test]
 fn held_writes_beyond_the_limit_are_enomem_and_the_held_ones_are_done_when_they_are_let_go() {
     promised(
+        "docs/security.md",
+        "A held write takes memory of the server: at most 1 GiB in all, then ENOMEM",
+    );
+    promised(
         "docs/control-files.md",
         "what would be more is ENOMEM, counted as an error of the host",
     );

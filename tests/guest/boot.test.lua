@@ -19,6 +19,7 @@ test("shutdown and boot again keep the disks", function(t)
 end)
 
 test("a kernel that panics while it boots is told at once, with its panic", function(t)
+  promised("The error then has the end of the guest's console")
   local vm = provium:vm("p", "panics")
   local err = t:assert_raises(function() vm:boot() end)
   t:assert_contains(err, "vm:boot: the guest's kernel panicked: ")

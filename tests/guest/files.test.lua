@@ -65,6 +65,7 @@ test("a pipe that somebody reads takes what is written", function(t)
 end)
 
 test("stat says what there is to say, of what a link leads to", function(t)
+  promised("seconds and nanoseconds since 1970; `uid`, `gid`. A link is followed")
   vm:run("printf 12345 > /tmp/stat; chmod 4640 /tmp/stat; ln -sf stat /tmp/link; touch -d @1000000000 /tmp/stat"):assert_ok()
   for _, path in ipairs({ "/tmp/stat", "/tmp/link" }) do
     local stat = vm:stat(path)

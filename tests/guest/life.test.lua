@@ -48,6 +48,7 @@ test("provium:boot() boots what was never booted, provium:shutdown() also what i
 end)
 
 test("a guest that powers itself off is shut down, and the error has its console", function(t)
+  promised("both errors have the end of the console")
   promised([[`the guest powered itself off`]])
   local path = image.new(8)
   local vm = provium:vm("v", "peios")

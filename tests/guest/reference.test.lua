@@ -156,6 +156,7 @@ test("what is armed again begins anew", function(t)
 end)
 
 test("the host's own errors have the path, and never say that they were injected", function(t)
+  promised("Only an error that was injected says `(fault_inject)`. One of the host never does", "docs/testing.md")
   promised("| anything else | the host's own error, with the path |")
   promised("An error that was injected says `(fault_inject)`, and one of the host never does")
   local path = image.new(8)

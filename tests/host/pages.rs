@@ -128,6 +128,36 @@ fn a_limit_that_is_too_long_to_wait_for_is_the_same_in_the_code_and_on_the_page(
             "cargo deny --offline --locked check licenses bans sources",
         ),
         (
+            LUA,
+            "of `stdout` or `stderr`. The report says it too",
+            "src/script/run.rs",
+            "printed more than 16 MiB; the rest is lost",
+        ),
+        (
+            TESTING,
+            "a VM with more than 24 disks",
+            "src/vm/boot.rs",
+            "it boots cold: it has more than {PORTS} disks",
+        ),
+        (
+            TESTING,
+            "a VM with more than 24 disks",
+            "src/vm/arguments.rs",
+            "PORTS: u32 = 24",
+        ),
+        (
+            "docs/ci.md",
+            "Without `-j`, no more files run at a time than memory allows",
+            "src/runner/memory.rs",
+            "by_processors.min(by_memory).max(1)",
+        ),
+        (
+            LUA,
+            "of a longer ID, virtio-blk passes on the first 20 characters",
+            "src/vm/arguments.rs",
+            "SERIAL_BYTES: usize = 20",
+        ),
+        (
             TESTING,
             "(within half of `agent_timeout`)",
             "src/vm/boot.rs",

@@ -180,7 +180,8 @@ test("an EIO of the host is not called fault_inject", function(t)
   -- The image is a disk of another mount: a device that fails by itself, as far as ours can tell.
   local path, point = image.new(8), os.tmpname()
   os.remove(point)
-  local provium_binary = os.getenv("PROVIUM") or "provium"
+  -- That which runs this test.
+  local provium_binary = io.popen("readlink /proc/$PPID/exe"):read("l")
   assert(os.execute(("mkdir %s && %s mount %s --disk bad=%s"):format(point, provium_binary, point, path)))
   local vm = provium:vm("outer", "peios")
   local d = vm:attach_disk({ id = "vda", image = point .. "/bad" })

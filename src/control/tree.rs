@@ -348,6 +348,10 @@ mod tests {
             .whole()
     }
 
+    fn disks(control: &Control) -> String {
+        control.read(ControlFile::Disks).unwrap().whole()
+    }
+
     fn write_faults(control: &Control, text: &str, replace: bool) -> Result<(), Errno> {
         control.write_disk(&vda(control), DiskFile::Faults, text.as_bytes(), replace)
     }
@@ -464,19 +468,11 @@ mod tests {
         std::fs::write(&path, [0; 1024]).unwrap();
         let line = format!("vdb '{}' ro\n", path.display());
         control.write(ControlFile::Attach, line.as_bytes()).unwrap();
-        let disks = control.read(ControlFile::Disks).unwrap().whole();
-        let last = disks.lines().last().unwrap();
+        let disks_now = disks(&control);
+        let last = disks_now.lines().last().unwrap();
         assert_eq!(last, format!("vdb 1024 ro '{}'", path.display()));
         control.write(ControlFile::Detach, b"vdb\n").unwrap();
-        assert_eq!(
-            control
-                .read(ControlFile::Disks)
-                .unwrap()
-                .whole()
-                .lines()
-                .count(),
-            1
-        );
+        assert_eq!(disks(&control).lines().count(), 1);
     }
 
     #[test]
@@ -498,14 +494,6 @@ mod tests {
         let detach = |line: &str| control.write(ControlFile::Detach, line.as_bytes());
         assert_eq!(detach("vdz"), Err(Errno(libc::ENOENT)));
         assert_eq!(detach(""), Err(Errno(libc::EINVAL)));
-        assert_eq!(
-            control
-                .read(ControlFile::Disks)
-                .unwrap()
-                .whole()
-                .lines()
-                .count(),
-            1
-        );
+        assert_eq!(disks(&control).lines().count(), 1);
     }
 }

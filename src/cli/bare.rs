@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Exit;
-use crate::fs::serve_bare;
+use crate::fuse::serve_bare;
 
 /// Serve one image as MNT/vda through a bare FUSE passthrough, in the foreground
 #[derive(Debug, clap::Args)]

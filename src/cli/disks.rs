@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use super::Exit;
 use super::exit::UsageError;
 use crate::client::MountClient;
-use crate::disk_options::DiskOptions;
-use crate::image::format_warning;
-use crate::names::{BadId, valid_id};
+use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::names::{BadId, valid_id};
+use crate::storage::format_warning;
 
 /// Add a disk to a mount
 #[derive(Debug, clap::Args)]

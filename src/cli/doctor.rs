@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Exit;
-use crate::dirs;
-use crate::text::shown;
+use crate::os::folders;
+use crate::units::text::shown;
 use crate::vm::{Guest, Kvm, PROGRAM, kvm};
 
 /// Check what this host has and lacks
@@ -45,7 +45,7 @@ pub(super) fn run(_args: &Args) -> anyhow::Result<Exit> {
             "fusermount3",
             "-V",
             "sudo apt-get install -y fuse3",
-            crate::sys::uid() != 0,
+            crate::os::sys::uid() != 0,
         ),
         program(PROGRAM, "--version", INSTALL_QEMU, true),
         program("qemu-img", "--version", INSTALL_QEMU, false),
@@ -191,7 +191,7 @@ fn memory() -> Finding {
 }
 
 fn runtime_folder() -> Finding {
-    let found = dirs::runtime().map(|path| path.display().to_string());
+    let found = folders::runtime().map(|path| path.display().to_string());
     let found = found.map_err(|error| Lack {
         text: error.to_string(),
         mend: "",

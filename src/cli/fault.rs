@@ -8,8 +8,8 @@ use super::Exit;
 use super::disks::must_be_valid;
 use super::exit::UsageError;
 use crate::client::{DiskControl, MountClient};
-use crate::fault::{Action, Ask, FaultSet, Mode, Op};
-use crate::names::SECTOR;
+use crate::fault::{Action, FaultSet, IoRange, Mode, Op};
+use crate::protocol::names::SECTOR;
 
 /// Show or arm the faults of a disk
 #[derive(Debug, clap::Args)]
@@ -117,10 +117,10 @@ fn explain(disk: &DiskControl, request: &str) -> anyhow::Result<()> {
 }
 
 /// `OP SECTOR+COUNT`, or `flush`.
-fn parse_request(text: &str) -> Option<Ask> {
+fn parse_request(text: &str) -> Option<IoRange> {
     let (op, range) = text.trim().split_once(' ').unwrap_or((text.trim(), "0+0"));
     let (op, (sector, count)) = (Op::named(op)?, range.trim().split_once('+')?);
-    Some(Ask {
+    Some(IoRange {
         op,
         offset: sector.parse::<u64>().ok()?.checked_mul(SECTOR)?,
         len: count.parse::<u64>().ok()?.checked_mul(SECTOR)?,

@@ -28,7 +28,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use exit::Exit;
 
-use crate::{runner, sys, text};
+use crate::os::sys;
+use crate::runner;
+use crate::units::text;
 
 /// A disk that fails on cue: serves disk images as files whose faults are armed while it runs
 #[derive(Debug, Parser)]

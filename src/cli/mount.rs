@@ -15,13 +15,13 @@ use super::Exit;
 use super::disks::warn_of_format;
 use super::exit::UsageError;
 
-use crate::cage;
 use crate::disk::Disks;
-use crate::fs::{Options, Server, check_mount_point};
-use crate::launch::{self, DiskSpec, Lifetime, READY};
-use crate::mount_options::{MountOptions, parse_disk, parse_options};
-use crate::mounts;
-use crate::sys;
+use crate::fuse::{Options, Server, check_mount_point};
+use crate::os::mounts;
+use crate::os::sys;
+use crate::server::launch::{self, DiskSpec, Lifetime, READY};
+use crate::server::options::{MountOptions, parse_disk, parse_options};
+use crate::server::sandbox;
 
 /// Serve disk images as files in a folder
 ///
@@ -92,7 +92,7 @@ fn serve_and_report(
 ) -> anyhow::Result<Exit> {
     // A write beyond `ulimit -f` is an error of that write, and not the end of the server.
     sys::ignore(libc::SIGXFSZ);
-    if let Err(error) = cage::drop_capabilities() {
+    if let Err(error) = sandbox::drop_capabilities() {
         eprintln!("provium: {error}");
     }
     let ready = args.ready_fd.map(sys::inherited).transpose()?;
@@ -107,7 +107,7 @@ fn serve_and_report(
             return Err(error);
         }
     };
-    if let Err(error) = cage::enter() {
+    if let Err(error) = sandbox::enter() {
         eprintln!("provium: {error}");
     }
     if let Some(mut ready) = ready.take() {

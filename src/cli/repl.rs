@@ -9,9 +9,9 @@ use rustyline::{Context, Editor, Helper, Highlighter, Hinter, Validator};
 
 use super::Exit;
 use crate::config::{Config, DEFAULT_PROFILE};
-use crate::dirs;
+use crate::os::folders;
 use crate::script::{Evaluated, Session};
-use crate::text::harmless;
+use crate::units::text::harmless;
 
 /// A Lua prompt with a booted VM in the global `vm`
 ///
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     signal_hook::flag::register(libc::SIGINT, Arc::clone(&interrupted))?;
     eprintln!("provium: booting profile `{}`; Ctrl-D ends", args.profile);
     session.boot(&args.profile).map_err(anyhow::Error::msg)?;
-    let history = dirs::cache()?.join("repl-history");
+    let history = folders::cache()?.join("repl-history");
     let mut editor = Editor::<Names<'_>, _>::new()?;
     editor.set_helper(Some(Names(&session)));
     let _ = editor.load_history(&history); // There is none the first time.

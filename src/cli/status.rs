@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{Exit, table};
 use crate::client::{ClientError, DiskControl, DiskLine, MountClient};
-use crate::mounts::{self, Mount};
-use crate::text::shown;
+use crate::os::mounts::{self, Mount};
+use crate::units::text::shown;
 use crate::vm::{self, Holder};
 
 /// Show mounts, their disks and what is armed

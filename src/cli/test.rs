@@ -11,9 +11,12 @@ use super::Exit;
 use super::exit::UsageError;
 use super::test_options::{Args, Reporters};
 use crate::config::Config;
-use crate::runner::{self, Event, Job, Rounds, RunOptions, Selected, Selection, Stop, Tests};
+use crate::events::Event;
+use crate::os::sys;
+use crate::runner::{self, Job, Rounds, RunOptions, Selected, Selection, Stop, Tests};
 use crate::script::{FileOptions, run_file as run_script};
-use crate::{sys, text, vm};
+use crate::units::text;
+use crate::vm;
 
 /// Run one test file and tell the parent process (internal)
 #[derive(Debug, clap::Args)]

@@ -13,7 +13,7 @@ use crate::runner::{
     self, HumanReporter, JsonReporter, JunitReporter, Partition, Report, Reporter, RunOptions,
     Selection, TapReporter, TestId,
 };
-use crate::text;
+use crate::units::text;
 
 /// Run Lua tests
 ///

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::exit::UsageError;
 use super::{Exit, table};
 use crate::client::{MountClient, Stats};
-use crate::duration::parse_duration;
-use crate::sys;
-use crate::text::shown;
+use crate::os::sys;
+use crate::units::duration::parse_duration;
+use crate::units::text::shown;
 
 /// Looking more often would be all that the mount does.
 const SHORTEST: Duration = Duration::from_millis(10);

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::Exit;
-use crate::busy;
-use crate::mounts::{self, Mount};
-use crate::server_lock::Watch;
-use crate::sys::{self, Process};
-use crate::text::shown;
+use crate::os::mount_users;
+use crate::os::mounts::{self, Mount};
+use crate::os::server_lock::Watch;
+use crate::os::sys::{self, Process};
+use crate::units::text::shown;
 
 /// How long a busy mount is tried.
 const CLOSING: Duration = Duration::from_millis(500);
@@ -77,7 +77,7 @@ fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
         must_be_used_here_alone(&mount)?;
         let stopped = mount.stopped_server();
         unmount_patiently(point).map_err(|error| match error.raw_os_error() {
-            Some(libc::EBUSY) => busy(&mount, &busy::users(&mount).here),
+            Some(libc::EBUSY) => busy(&mount, &mount_users::users(&mount).here),
             _ => anyhow::Error::new(error).context(format!("cannot unmount {}", shown(point))),
         })?;
         if let Some(pid) = stopped {
@@ -101,7 +101,7 @@ fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
 
 /// The end of the server is the end of the mount wherever it can be seen: nobody may use it there either.
 fn must_be_used_here_alone(mount: &Mount) -> anyhow::Result<()> {
-    let places = busy::other_places(mount);
+    let places = mount_users::other_places(mount);
     if let Some(place) = places.first() {
         let point = shown(&mount.point);
         bail!(
@@ -110,7 +110,7 @@ fn must_be_used_here_alone(mount: &Mount) -> anyhow::Result<()> {
             place = shown(place)
         );
     }
-    match busy::users(mount).elsewhere {
+    match mount_users::users(mount).elsewhere {
         users if users.is_empty() => Ok(()),
         users => Err(busy(mount, &users)),
     }
@@ -164,7 +164,7 @@ impl Server {
             let _ = sys::abort_mount(point);
         }
         let has_ended = self.wait()?;
-        for place in busy::other_places(mount) {
+        for place in mount_users::other_places(mount) {
             mounts::unmount(&place, true).with_context(cannot)?;
         }
         match mounts::find(point)? {

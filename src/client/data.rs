@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
-use crate::sys;
+use crate::os::sys;
+use crate::protocol::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
 
 /// The kernel passes on up to 256 pages of memory as one request. This much is one request wherever
 /// in memory it begins; larger calls are cut here, and the pieces are sent side by side, so that a
@@ -32,7 +32,7 @@ pub struct DataFile {
 pub enum DataError {
     /// A fault that was armed on purpose.
     #[error("{0} (fault_inject)")]
-    Injected(crate::fault::Errno),
+    Injected(crate::protocol::Errno),
     /// Anything else; the text is the host's.
     #[error("{}: {cause}", path.display())]
     Host {
@@ -134,7 +134,7 @@ impl DataFile {
     /// pieces that met both kinds counts as injected.
     fn explain(&self, cause: io::Error, injected_before: u64) -> DataError {
         if self.injected_errors() > injected_before {
-            return DataError::Injected(crate::fault::Errno::of(&cause));
+            return DataError::Injected(crate::protocol::Errno::of(&cause));
         }
         DataError::Host {
             path: self.path.clone(),

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::mount::WriteMode;
 use super::{ClientError, DataError, DataFile, MountClient, Stats};
-use crate::duration::parse_duration;
 use crate::fault::{Edit, Remark, RuleState, parse_rule};
+use crate::units::duration::parse_duration;
 
 /// How long the server may take to hear that a file was closed.
 const CLOSING: Duration = Duration::from_secs(1);

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{ClientError, DiskControl};
-use crate::disk_options::DiskOptions;
-use crate::mounts;
-use crate::names::CTL;
+use crate::os::mounts;
+use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::names::CTL;
 
 /// A provium mount that answers.
 #[derive(Clone, Debug)]

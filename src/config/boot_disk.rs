@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::disk_options::DiskOptions;
-use crate::size::parse_size;
+use crate::protocol::disk_options::DiskOptions;
+use crate::units::size::parse_size;
 
 /// What the size of a scratch disk is.
 pub const SCRATCH: &str = "a size such as \"256M\", or a number of bytes";

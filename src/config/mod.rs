@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 pub use boot_disk::{BootDisk, BootImage, NO_CACHE, SCRATCH, check_mediated};
 
-use crate::size::parse_size;
+use crate::units::size::parse_size;
 
 /// The name that is searched for, from the working folder upwards.
 pub const FILE_NAME: &str = "provium.toml";

@@ -7,9 +7,11 @@ use parking_lot::Mutex;
 
 use super::{ControlFile, DiskFile, Text};
 use crate::disk::{AttachError, DetachError, Disk, Disks, MOST_HELD, Switch};
-use crate::disk_options::DiskOptions;
-use crate::fault::{BadErrno, Edit, Errno, GrammarError, NoSuchTag, Then, parse_edits};
-use crate::names::{LONGEST_CONTROL_WRITE, VERSION};
+use crate::fault::{Edit, GrammarError, NoSuchTag, Then, parse_edits};
+use crate::protocol::BadErrno;
+use crate::protocol::Errno;
+use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::names::{LONGEST_CONTROL_WRITE, VERSION};
 
 /// The control files of one mount. Every method may be called from any thread.
 pub struct Control {
@@ -432,7 +434,7 @@ mod tests {
     fn an_image_is_unlocked_while_nobody_has_the_disk_open_and_locked_by_who_opens_it() {
         let (image, control) = control();
         let disk = vda(&control);
-        let open = || crate::image::FileImage::open(image.path(), false);
+        let open = || crate::storage::FileImage::open(image.path(), false);
         let client = disk.open().unwrap();
         let unlock = || write_vda(&control, DiskFile::Image, "unlock");
         assert_eq!(unlock(), Err(Errno(libc::EBUSY)));

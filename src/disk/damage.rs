@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::fault::{Armed, Ask, Op};
+use crate::fault::{Armed, IoRange, Op};
 
 /// More is counted, not listed.
 const MOST: usize = 100_000;
@@ -40,7 +40,7 @@ impl DamageList {
             return;
         }
         let op = Op::Write;
-        let (sector, count) = Ask { op, offset, len }.sectors();
+        let (sector, count) = IoRange { op, offset, len }.sectors();
         list.entries.push(Damage {
             sector,
             count,

@@ -2,8 +2,9 @@
 
 use super::Request;
 use super::tests::{Bench, answer};
-use crate::fault::{Action, Edit, Errno, How, Op, Random, Rule, Then, parse_edits, parse_rule};
-use crate::names::SECTOR;
+use crate::fault::{Action, Edit, How, Op, Random, Rule, Then, parse_edits, parse_rule};
+use crate::protocol::Errno;
+use crate::protocol::names::SECTOR;
 
 /// Sectors of the model's disk.
 const SECTORS: u64 = 64;
@@ -32,7 +33,7 @@ impl Bench {
 
     fn image_sectors(&self, sector: u64, count: u64) -> Vec<u8> {
         let mut data = vec![0; (count * SECTOR) as usize];
-        crate::image::Image::read_at(&*self.image, &mut data, sector * SECTOR).unwrap();
+        crate::storage::Image::read_at(&*self.image, &mut data, sector * SECTOR).unwrap();
         data
     }
 
@@ -460,7 +461,7 @@ fn a_hole_of_terabytes_is_kept_at_once() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(4 << 40).unwrap();
     std::os::unix::fs::FileExt::write_all_at(file.as_file(), &[7; 4096], 3 << 40).unwrap();
-    let image = crate::image::FileImage::open(file.path(), false).unwrap();
+    let image = crate::storage::FileImage::open(file.path(), false).unwrap();
     let bench = Bench::new();
     let disk = super::Disk::new(
         "vda",

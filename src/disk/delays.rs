@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{InFlight, Owner, Pool};
-use crate::fault::{Armed, Ask, Errno, Then};
+use crate::fault::{Armed, IoRange, Then};
+use crate::protocol::Errno;
 
 /// Most bytes that wait in memory, of all disks of a server: the data of writes, and what `stale`
 /// rules keep. 1 GiB. Whatever comes then is ENOMEM.
@@ -52,7 +53,7 @@ pub(super) struct Held {
     pub(super) arrived: Instant,
     /// The disk.
     pub(super) owner: Owner,
-    pub(super) ask: Ask,
+    pub(super) ask: IoRange,
     /// Those that it waits for.
     pub(super) rules: Vec<Arc<Armed>>,
     pub(super) is_hang: bool,

@@ -5,7 +5,7 @@ use std::io;
 
 use super::Disk;
 use crate::fault::{FaultSet, Op};
-use crate::image::Extent;
+use crate::storage::Extent;
 
 impl Disk {
     /// Where the next extent of that kind starts, at `offset` or after it; ENXIO past the end.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::request::owned;
 use super::{Disk, Request};
-use crate::fault::{Action, Armed, Ask, Decision, Errno, Fired, How, Op, Outcome, Random, Then};
-use crate::names::SECTOR;
+use crate::fault::{Action, Armed, Decision, Fired, How, IoRange, Op, Outcome, Random, Then};
+use crate::protocol::Errno;
+use crate::protocol::names::SECTOR;
 
 /// What is done to a request while it is served; nothing by default.
 #[derive(Default)]
@@ -32,7 +33,7 @@ pub(super) enum Done<'a> {
 
 impl Plan {
     /// What `outcome` does to the request. EIO when it would be served outside of the disk.
-    pub(super) fn new(disk: &Disk, ask: Ask, outcome: Outcome) -> Result<Self, Errno> {
+    pub(super) fn new(disk: &Disk, ask: IoRange, outcome: Outcome) -> Result<Self, Errno> {
         let torn = match outcome.decision {
             Some((Decision::Tear(keep, then), rule)) => {
                 disk.counters.of(ask.op).not_done(true);
@@ -60,7 +61,7 @@ impl Plan {
 
     /// The plan of a request that is served elsewhere. A read ends where it would have ended, at
     /// the disk's end.
-    fn on_disk(self, disk: &Disk, ask: Ask) -> Result<Self, Errno> {
+    fn on_disk(self, disk: &Disk, ask: IoRange) -> Result<Self, Errno> {
         let size = disk.size().map_err(|error| Errno::of(&error))?;
         let longest = (ask.op == Op::Read).then(|| size.saturating_sub(ask.offset));
         let len = ask.len.min(longest.unwrap_or(u64::MAX));
@@ -160,7 +161,7 @@ impl Disk {
 
     /// Notes, of a request that is acknowledged, what was not done, or, of one that fails by the rule
     /// `late` after all, what was.
-    pub(super) fn note_damage(&self, ask: Ask, done: &Done<'_>, late: Option<&Arc<Armed>>) {
+    pub(super) fn note_damage(&self, ask: IoRange, done: &Done<'_>, late: Option<&Arc<Armed>>) {
         let on_disk = || {
             // Not asked of the host: this may be a loop thread, and storage may hang.
             ask.len.min(self.known_size().saturating_sub(ask.offset))

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::{Disk, Request};
-use crate::fault::Errno;
+use crate::protocol::Errno;
 
 const FULL: Errno = Errno(libc::ENOSPC);
 

@@ -9,8 +9,9 @@ use super::faulted::{Done, Plan};
 use super::serving::Visible;
 use super::trace::Verdict;
 use super::{Answer, Disk, Reply, Request};
-use crate::fault::{Armed, Ask, Decision, Errno, FaultSet, Op, Outcome, Seen, Then, Wait};
-use crate::image::{Image, with_buffer};
+use crate::fault::{Armed, Decision, FaultSet, IoRange, Op, Outcome, Seen, Then, Wait};
+use crate::protocol::Errno;
+use crate::storage::{Image, with_buffer};
 
 /// Who asked, and what became of it so far.
 pub(super) struct Journey {
@@ -66,8 +67,8 @@ impl Journey {
 }
 
 impl Request<'_> {
-    fn ask(&self) -> Ask {
-        Ask {
+    fn ask(&self) -> IoRange {
+        IoRange {
             op: self.op(),
             offset: self.offset(),
             len: self.len(),
@@ -343,7 +344,7 @@ impl Disk {
         journey: Journey,
         reply: impl Reply,
     ) {
-        let ask = Ask {
+        let ask = IoRange {
             op: Op::Read,
             offset,
             len: u64::from(len),
@@ -366,7 +367,7 @@ impl Disk {
     /// The third look, after the I/O, and the answer.
     fn answer(
         &self,
-        ask: Ask,
+        ask: IoRange,
         result: std::io::Result<Answer<'_>>,
         done: Done<'_>,
         mut journey: Journey,
@@ -389,7 +390,7 @@ impl Disk {
         }
     }
 
-    fn late_error(&self, ask: Ask, journey: &mut Journey) -> Option<(Errno, Arc<Armed>)> {
+    fn late_error(&self, ask: IoRange, journey: &mut Journey) -> Option<(Errno, Arc<Armed>)> {
         if journey.unconcerned == Some(self.faults_swapped.load(Ordering::SeqCst)) {
             return None;
         }
@@ -398,14 +399,14 @@ impl Disk {
     }
 
     /// Answers with an error of the host.
-    fn fail(&self, ask: Ask, errno: Errno, journey: Journey, reply: impl Reply) {
+    fn fail(&self, ask: IoRange, errno: Errno, journey: Journey, reply: impl Reply) {
         self.counters.of(ask.op).host_error();
         self.account(ask, Verdict::Host(errno), journey);
         reply.send(Err(errno));
     }
 
     /// Answers with an injected error.
-    fn refuse(&self, ask: Ask, errno: Errno, journey: Journey, reply: impl Reply) {
+    fn refuse(&self, ask: IoRange, errno: Errno, journey: Journey, reply: impl Reply) {
         self.counters.of(ask.op).injected_error();
         if let Some(injected) = self.clients.lock().injected.get_mut(&journey.client) {
             *injected += 1;
@@ -415,7 +416,7 @@ impl Disk {
     }
 
     /// Counts an answer, before it is sent: a client that has seen it also finds it counted.
-    fn account(&self, ask: Ask, verdict: Verdict, journey: Journey) {
+    fn account(&self, ask: IoRange, verdict: Verdict, journey: Journey) {
         let latency = journey.arrived.elapsed();
         self.counters.of(ask.op).answered(latency);
         if self.trace.is_on() {

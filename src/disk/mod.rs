@@ -47,10 +47,11 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::fault::{
-    Action, Armed, Arming, Ask, DiskKind, Edit, Errno, FaultSet, NoSuchTag, Op, Remark, RuleState,
+    Action, Armed, Arming, DiskKind, Edit, FaultSet, IoRange, NoSuchTag, Op, Remark, RuleState,
     Then,
 };
-use crate::image::{Image, with_buffer};
+use crate::protocol::Errno;
+use crate::storage::{Image, with_buffer};
 use delays::Held;
 use serving::Serving;
 use settling::Settling;
@@ -402,7 +403,7 @@ impl Disk {
 
     /// Whether there is a rule for such a request, whatever else it asks for.
     pub fn has_rule_for(&self, op: Op, offset: u64, len: u64) -> bool {
-        self.rules_changed() != 0 && self.acting.load().concerns(Ask { op, offset, len })
+        self.rules_changed() != 0 && self.acting.load().concerns(IoRange { op, offset, len })
     }
 
     /// Takes all faults away and lets every waiting request go on at once.

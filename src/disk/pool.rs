@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::fault::Ask;
+use crate::fault::IoRange;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -63,7 +63,7 @@ struct Queue {
 struct Job {
     work: Work,
     /// The request that it serves, and when that arrived.
-    request: Option<(Ask, Instant)>,
+    request: Option<(IoRange, Instant)>,
 }
 
 impl Default for Pool {
@@ -106,14 +106,14 @@ impl Pool {
     pub fn serve(
         &self,
         owner: Owner,
-        ask: Ask,
+        ask: IoRange,
         arrived: Instant,
         work: impl FnOnce() + Send + 'static,
     ) {
         self.add(owner, Box::new(work), Some((ask, arrived)));
     }
 
-    fn add(&self, owner: Owner, work: Work, request: Option<(Ask, Instant)>) {
+    fn add(&self, owner: Owner, work: Work, request: Option<(IoRange, Instant)>) {
         let mut state = self.0.state.lock();
         if state.ended {
             drop(state);
@@ -125,7 +125,7 @@ impl Pool {
     }
 
     /// The requests of `owner` for which no thread has been free yet.
-    pub fn waiting(&self, owner: Owner) -> Vec<(Ask, Instant)> {
+    pub fn waiting(&self, owner: Owner) -> Vec<(IoRange, Instant)> {
         let state = self.0.state.lock();
         let jobs = state.queues.get(&owner).map(|queue| queue.waiting.iter());
         jobs.into_iter()
@@ -368,7 +368,7 @@ mod tests {
         bench.begun();
         let op = crate::fault::Op::Read;
         let (offset, len) = (512, 1024);
-        let ask = Ask { op, offset, len };
+        let ask = IoRange { op, offset, len };
         bench.pool.serve(1, ask, Instant::now(), || ());
         assert_eq!(bench.pool.waiting(1).len(), 1);
         assert_eq!(bench.pool.waiting(1)[0].0, ask);

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::fault::{Errno, Op};
+use crate::fault::Op;
+use crate::protocol::Errno;
 
 /// A request. Offsets and lengths are in bytes and need not be multiples of a sector.
 #[derive(Clone, Debug)]

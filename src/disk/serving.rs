@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::fault::{Armed, Ask, Op};
+use crate::fault::{Armed, IoRange, Op};
 
 /// More than all loops and workers together; a thread beyond it serves unseen.
 const PLACES: usize = 128;
@@ -20,7 +20,7 @@ const PLACES: usize = 128;
 #[derive(Clone, Debug)]
 pub struct InFlight {
     /// What it asks for.
-    pub ask: Ask,
+    pub ask: IoRange,
     /// How long ago it arrived, or its I/O began.
     pub age: Duration,
     /// The rules that it waits for; none when it is served, or waits for a thread.
@@ -58,7 +58,7 @@ impl Default for Serving {
 
 impl Serving {
     /// Shows the request, whose I/O begins at `now`, in the list until the returned guard is dropped.
-    pub(super) fn enter(&self, ask: Ask, now: Instant) -> Option<Visible<'_>> {
+    pub(super) fn enter(&self, ask: IoRange, now: Instant) -> Option<Visible<'_>> {
         let place = self.0.get(my_place()?)?;
         place.offset.store(ask.offset, Ordering::Relaxed);
         place
@@ -74,7 +74,7 @@ impl Serving {
             let since = place.since.load(Ordering::Acquire);
             let len_and_op = place.len_and_op.load(Ordering::Relaxed);
             (since != 0).then(|| InFlight {
-                ask: Ask {
+                ask: IoRange {
                     op: Op::ALL[(len_and_op & 7) as usize % Op::ALL.len()],
                     offset: place.offset.load(Ordering::Relaxed),
                     len: len_and_op >> 3,

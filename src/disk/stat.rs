@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Disk;
-use crate::fault::Errno;
-use crate::image::Image;
+use crate::protocol::Errno;
+use crate::storage::Image;
 
 /// How long to wait for what storage has to say.
 const SOON: Duration = Duration::from_millis(20);

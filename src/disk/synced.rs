@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Answer, Disk, Reply, Request};
-use crate::fault::Errno;
+use crate::protocol::Errno;
 
 /// Answers a write once it is flushed; with the error of the flush where that fails.
 pub struct Synced<R> {

@@ -10,9 +10,9 @@ use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
 use super::{Delays, Disk, Pool};
-use crate::disk_options::DiskOptions;
-use crate::image::{FileImage, OpenError};
-use crate::names::{BadId, valid_id};
+use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::names::{BadId, valid_id};
+use crate::storage::{FileImage, OpenError};
 
 /// Why a disk was not attached.
 #[derive(Debug, thiserror::Error)]

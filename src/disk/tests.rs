@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{Answer, Delays, Disk, Pool, Reply, Request, Switch};
-use crate::fault::{Edit, Errno, Mode, Then, parse_edits, parse_rule};
-use crate::image::MemoryImage;
+use crate::fault::{Edit, Mode, Then, parse_edits, parse_rule};
+use crate::protocol::Errno;
+use crate::storage::MemoryImage;
 
 pub(super) type Result = std::result::Result<Vec<u8>, Errno>;
 

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::fault::{Armed, Ask, Errno};
-use crate::sys;
+use crate::fault::{Armed, IoRange};
+use crate::os::sys;
+use crate::protocol::Errno;
 
 /// Lines that wait for a listener; what comes then is lost to it.
 const MOST_LINES: usize = 1 << 14;
@@ -55,7 +56,7 @@ struct Line {
     sequence: u64,
     /// When it was answered, by the clock that dmesg goes by.
     time: Duration,
-    ask: Ask,
+    ask: IoRange,
     verdict: Verdict,
     latency: Duration,
     rules: Vec<Arc<Armed>>,
@@ -92,7 +93,7 @@ impl Trace {
     /// Tells all who listen of a request that is about to be answered.
     pub(super) fn tell(
         &self,
-        ask: Ask,
+        ask: IoRange,
         verdict: Verdict,
         latency: Duration,
         rules: Vec<Arc<Armed>>,
@@ -253,7 +254,7 @@ mod tests {
     use crate::fault::Op;
 
     fn tell(trace: &Trace, offset: u64) {
-        let ask = Ask {
+        let ask = IoRange {
             op: Op::Read,
             offset,
             len: 512,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Errno, Op, Ops};
+use super::{Op, Ops};
+use crate::protocol::Errno;
 
 /// What a rule does to a request that it matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

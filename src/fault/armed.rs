@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::random::Random;
 use super::{Op, Ranges, Rule};
-use crate::duration::show_duration;
-use crate::names::SECTOR;
+use crate::protocol::names::SECTOR;
+use crate::units::duration::show_duration;
 
 /// A request, as a rule sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct IoRange {
     /// Its kind.
     pub op: Op,
     /// Where its range starts, in bytes.
@@ -20,7 +20,7 @@ pub struct Ask {
     pub len: u64,
 }
 
-impl Ask {
+impl IoRange {
     /// The first sector of its range, and how many it touches.
     pub fn sectors(self) -> (u64, u64) {
         let first = self.offset / SECTOR;
@@ -178,7 +178,7 @@ impl Armed {
     }
 
     /// Whether the request is one of those that the rule is for, now.
-    pub(super) fn matches(&self, ask: Ask, now: Duration, tag_fired: bool) -> Result<(), Why> {
+    pub(super) fn matches(&self, ask: IoRange, now: Duration, tag_fired: bool) -> Result<(), Why> {
         let rule = &self.rule;
         if !rule.ops.contains(ask.op) {
             return Err(Why::Op(rule.ops.to_string()));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Armed, Ask, FaultSet, Seen, Then, Why};
+use super::{Armed, FaultSet, IoRange, Seen, Then, Why};
 
 impl FaultSet {
     /// What would become of a request at `now`: every rule with why it would not act, if it would
     /// not. Counts nothing.
-    pub fn explain(&self, ask: Ask, now: Duration) -> Vec<(Arc<Armed>, Result<(), Why>)> {
+    pub fn explain(&self, ask: IoRange, now: Duration) -> Vec<(Arc<Armed>, Result<(), Why>)> {
         let copies = self.armed().iter().map(|armed| Arc::new(armed.copy()));
         let copy = Self::of(copies.collect());
         let (end, decided) = copy.serve(ask, now);
@@ -28,7 +28,7 @@ impl FaultSet {
 
     /// Serves a request that waits as long as it may, and counts it. Returns when that was over, and
     /// the rule that decided, if one did.
-    fn serve(&self, ask: Ask, mut now: Duration) -> (Duration, Option<String>) {
+    fn serve(&self, ask: IoRange, mut now: Duration) -> (Duration, Option<String>) {
         let mut seen = Seen::default();
         while let Some(wait) = self.wait(ask, now, &mut seen) {
             now += wait.time;
@@ -44,7 +44,7 @@ impl FaultSet {
     }
 
     /// Whether the rule would act, were it asked.
-    fn verdict(&self, armed: &Armed, ask: Ask, now: Duration) -> Result<(), Why> {
+    fn verdict(&self, armed: &Armed, ask: IoRange, now: Duration) -> Result<(), Why> {
         armed.matches(ask, now, self.is_awake(armed))?;
         armed.would_count()
     }

@@ -3,14 +3,13 @@
 //! A text is lines; a line is a rule (armed), `!` and a rule or a tag (removed), or blank (nothing).
 //! A rule is a mode or an action, and `key=value` words.
 
+use crate::units::nearest;
 use std::time::Duration;
 
-use super::{
-    Action, BadErrno, Errno, HANG_MAX, How, Mode, Op, Ops, Probability, Rule, Sectors, SizeRange,
-    Then,
-};
-use crate::duration::parse_duration;
-use crate::size::parse_size;
+use super::{Action, HANG_MAX, How, Mode, Op, Ops, Probability, Rule, Sectors, SizeRange, Then};
+use crate::protocol::{BadErrno, Errno};
+use crate::units::duration::parse_duration;
+use crate::units::size::parse_size;
 
 /// One change to a fault set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -451,22 +450,6 @@ fn size_range(text: &str) -> Option<SizeRange> {
     };
     let (min, max) = (end(min, 0)?, end(max, u64::MAX)?);
     (min <= max).then_some(SizeRange { min, max })
-}
-
-/// `; did you mean ...?`, if one of `known` is near.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    if word.len() > 40 {
-        return String::new();
-    }
-    let distance =
-        |known: &str| strsim::damerau_levenshtein(&word.to_lowercase(), &known.to_lowercase());
-    let best = known.map(|known| (distance(known), known)).min();
-    match best {
-        Some((distance, known)) if distance <= 1.max(known.len() / 3) => {
-            format!("; did you mean `{known}`?")
-        }
-        _ => String::new(),
-    }
 }
 
 /// `; did you mean ...?`, if `text` begins with a misspelt action.

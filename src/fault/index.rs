@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Armed, Ask, Op};
+use super::{Armed, IoRange, Op};
 
 /// By kind of request, the rules for anywhere and those for ranges.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ struct Range {
 
 impl OfOp {
     /// The rules with a range that overlaps, one entry a range.
-    fn hits(&self, ask: Ask) -> impl Iterator<Item = u32> {
+    fn hits(&self, ask: IoRange) -> impl Iterator<Item = u32> {
         let end = ask.offset.saturating_add(ask.len);
         let behind = self.ranges.partition_point(|range| range.start < end);
         let before = self.ranges[..behind].iter().rev();
@@ -74,13 +74,13 @@ impl Index {
     }
 
     /// Whether there is a rule that may match.
-    pub(super) fn has(&self, ask: Ask) -> bool {
+    pub(super) fn has(&self, ask: IoRange) -> bool {
         let of_op = &self.0[ask.op as usize];
         !of_op.anywhere.is_empty() || of_op.hits(ask).next().is_some()
     }
 
     /// The places of the rules that may match, in order, each once.
-    pub(super) fn find(&self, ask: Ask) -> Vec<u32> {
+    pub(super) fn find(&self, ask: IoRange) -> Vec<u32> {
         let of_op = &self.0[ask.op as usize];
         let mut found: Vec<u32> = of_op.hits(ask).collect();
         if found.is_empty() {

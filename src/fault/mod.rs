@@ -6,7 +6,6 @@
 mod action;
 mod armed;
 mod edit;
-mod errno;
 mod explain;
 mod grammar;
 mod index;
@@ -23,13 +22,12 @@ mod state;
 mod tests;
 
 pub use action::{Action, HANG_MAX, How, Then};
-pub use armed::{Armed, Ask, Counts, Fired, Why};
-pub use errno::{BadErrno, Errno};
+pub use armed::{Armed, Counts, Fired, IoRange, Why};
 pub use grammar::{Edit, GrammarError, nearest_action, parse_edits, parse_rule};
 pub use mode::{Mode, SLOW_FAULT_MS};
 pub use never::{DiskKind, Remark};
 pub use op::{Op, Ops};
-pub use random::{Random, fnv};
+pub use random::Random;
 pub use ranges::Ranges;
 pub use rule::{Probability, Rule, Sectors, SizeRange, Spelling};
 pub use set::{Arming, Decision, FaultSet, NoSuchTag, Outcome, Seen, Wait};

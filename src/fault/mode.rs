@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Action, Errno, Op, Ops, Rule, Spelling};
+use super::{Action, Op, Ops, Rule, Spelling};
+use crate::protocol::Errno;
 
 /// How long `slow` waits before the I/O, in milliseconds.
 pub const SLOW_FAULT_MS: u64 = 50;

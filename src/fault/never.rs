@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Action, Armed, FaultSet, How, Op, Ops, Rule};
-use crate::names::SECTOR;
+use crate::protocol::names::SECTOR;
 
 /// What a disk is like, as far as that decides which requests it can see.
 #[derive(Clone, Copy, Debug)]

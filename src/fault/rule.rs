@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Action, Errno, How, Mode, Ops, Then};
-use crate::duration::show_duration;
-use crate::names::SECTOR;
+use super::{Action, How, Mode, Ops, Then};
+use crate::protocol::Errno;
+use crate::protocol::names::SECTOR;
+use crate::units::duration::show_duration;
 
 /// An action and its selectors, which must all hold. Two rules are equal when they do the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

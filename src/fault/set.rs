@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::index::Index;
-use super::{Action, Armed, Ask, Errno, Fired, Rule, Then, Why};
+use super::{Action, Armed, Fired, IoRange, Rule, Then, Why};
+use crate::protocol::Errno;
 
 /// The rules that are armed, in the order in which they were armed.
 #[derive(Clone, Debug, Default)]
@@ -137,13 +138,13 @@ impl FaultSet {
     }
 
     /// Whether there is a rule for such a request. Most requests meet none, and need no clock.
-    pub fn concerns(&self, ask: Ask) -> bool {
+    pub fn concerns(&self, ask: IoRange) -> bool {
         self.index.has(ask)
     }
 
     /// Why a request has to wait at `now`, if it has to: all delays together, and once they are over
     /// one hang after the other.
-    pub fn wait(&self, ask: Ask, now: Duration, seen: &mut Seen) -> Option<Wait> {
+    pub fn wait(&self, ask: IoRange, now: Duration, seen: &mut Seen) -> Option<Wait> {
         let candidates = self.candidates(ask);
         let delay = self.delay(&candidates, ask, now, seen);
         delay.or_else(|| self.hang(&candidates, ask, now, seen))
@@ -152,7 +153,7 @@ impl FaultSet {
     fn delay(
         &self,
         candidates: &[&Arc<Armed>],
-        ask: Ask,
+        ask: IoRange,
         now: Duration,
         seen: &mut Seen,
     ) -> Option<Wait> {
@@ -181,7 +182,7 @@ impl FaultSet {
     fn hang(
         &self,
         candidates: &[&Arc<Armed>],
-        ask: Ask,
+        ask: IoRange,
         now: Duration,
         seen: &mut Seen,
     ) -> Option<Wait> {
@@ -201,7 +202,7 @@ impl FaultSet {
 
     /// What happens at `now` to a request that is about to be served. The first rule that decides
     /// decides; what changes data comes in order.
-    pub fn outcome(&self, ask: Ask, now: Duration, seen: &mut Seen) -> Outcome {
+    pub fn outcome(&self, ask: IoRange, now: Duration, seen: &mut Seen) -> Outcome {
         let candidates = self.candidates(ask);
         let decision = candidates.iter().find_map(|armed| {
             let decision = decision_of(&armed.rule.action)?;
@@ -232,7 +233,7 @@ impl FaultSet {
     /// began to act, meanwhile.
     pub fn late_error(
         &self,
-        ask: Ask,
+        ask: IoRange,
         now: Duration,
         seen: &mut Seen,
     ) -> Option<(Errno, Arc<Armed>)> {
@@ -256,7 +257,13 @@ impl FaultSet {
         armed.is_woken() || tagged.any(|place| self.armed[*place].fired() > 0)
     }
 
-    fn fire(&self, armed: &Armed, ask: Ask, now: Duration, seen: &mut Seen) -> Result<Fired, Why> {
+    fn fire(
+        &self,
+        armed: &Armed,
+        ask: IoRange,
+        now: Duration,
+        seen: &mut Seen,
+    ) -> Result<Fired, Why> {
         if seen.matched.contains(&armed.id) {
             return Err(Why::Later);
         }
@@ -272,7 +279,7 @@ impl FaultSet {
     }
 
     /// The rules that may match, in the order in which they were armed.
-    fn candidates(&self, ask: Ask) -> Vec<&Arc<Armed>> {
+    fn candidates(&self, ask: IoRange) -> Vec<&Arc<Armed>> {
         let found = self.index.find(ask);
         found
             .into_iter()

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Armed, Counts, Remark, Rule, parse_rule};
-use crate::duration::{parse_duration, show_duration};
+use crate::units::duration::{parse_duration, show_duration};
 
 /// What stands before the reason why a rule can never act.
 const NEVER: &str = " never: ";

@@ -1,5 +1,6 @@
 //! The engine as a whole: what is armed, asked and counted.
 
+use crate::protocol::Errno;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -19,8 +20,8 @@ fn set(rules: &[&str]) -> FaultSet {
     FaultSet::default().edited(&edits, arming).unwrap()
 }
 
-fn ask(op: Op, sector: u64, sectors: u64) -> Ask {
-    Ask {
+fn ask(op: Op, sector: u64, sectors: u64) -> IoRange {
+    IoRange {
         op,
         offset: sector * 512,
         len: sectors * 512,
@@ -28,12 +29,12 @@ fn ask(op: Op, sector: u64, sectors: u64) -> Ask {
 }
 
 /// How a new request ends at `now`, if a rule decides.
-fn decide_at(set: &FaultSet, ask: Ask, now: Duration) -> Option<Decision> {
+fn decide_at(set: &FaultSet, ask: IoRange, now: Duration) -> Option<Decision> {
     let outcome = set.outcome(ask, now, &mut Seen::default());
     outcome.decision.map(|(decision, _)| decision)
 }
 
-fn decide(set: &FaultSet, ask: Ask) -> Option<Decision> {
+fn decide(set: &FaultSet, ask: IoRange) -> Option<Decision> {
     decide_at(set, ask, NOW)
 }
 
@@ -655,7 +656,7 @@ prop_compose! {
 }
 
 /// Does what a disk does with a request, without the I/O.
-fn do_request(set: &FaultSet, ask: Ask) {
+fn do_request(set: &FaultSet, ask: IoRange) {
     let (mut seen, mut now) = (Seen::default(), NOW);
     while let Some(wait) = set.wait(ask, now, &mut seen) {
         now += wait.time;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::text;
+use crate::units::text;
 
 /// How the name of a test file ends.
 const SUFFIX: &str = ".test.lua";

@@ -9,8 +9,9 @@ use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::names::Names;
-use super::{Event, KeptVm, Outcome, Report, Reporter, Summary};
-use crate::text::{self, harmless, printable};
+use super::{Report, Reporter, Summary};
+use crate::events::{Event, KeptVm, Outcome};
+use crate::units::text::{self, harmless, printable};
 
 /// Draws to standard output, or to standard error when something else is written there.
 pub struct HumanReporter {

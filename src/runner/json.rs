@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{Report, Reporter, Summary};
-use crate::text;
+use crate::units::text;
 
 /// Writes each event when it comes.
 pub struct JsonReporter {

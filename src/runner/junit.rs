@@ -10,8 +10,9 @@ use quick_junit::{
 };
 
 use super::names::Names;
-use super::{Event, Outcome, Report, Reporter};
-use crate::text::{self, harmless, printable};
+use super::{Report, Reporter};
+use crate::events::{Event, Outcome};
+use crate::units::text::{self, harmless, printable};
 
 /// Bytes of what a test logs that are kept for the report.
 const LOGGED: usize = 1 << 20;

@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::TestId;
-use crate::dirs;
-use crate::fault::fnv;
+use crate::os::folders;
+use crate::units::fnv;
 
 fn file(root: &Path) -> io::Result<PathBuf> {
     let name = format!("{:016x}.json", fnv(root.as_os_str().as_encoded_bytes()));
-    Ok(dirs::cache()?.join("last-run").join(name))
+    Ok(folders::cache()?.join("last-run").join(name))
 }
 
 /// What failed in the last run of the project at `root`; nothing without one.

@@ -2,14 +2,12 @@
 //! events; reporters draw them.
 
 mod discover;
-mod event;
 mod human;
 mod json;
 mod junit;
 mod last;
 mod memory;
 mod names;
-mod order;
 mod run;
 mod select;
 mod stop;
@@ -18,13 +16,11 @@ mod tap;
 mod worker;
 
 pub use discover::{DiscoverError, discover, is_test_file};
-pub use event::{Event, KeptVm, Outcome, TestInfo};
 pub use human::HumanReporter;
 pub use json::JsonReporter;
 pub use junit::JunitReporter;
 pub use last::{last_failed, remember_failed};
 pub use memory::{default_jobs, memory_of_a_file};
-pub use order::Order;
 pub use run::{Job, Report, Reporter, Rounds, RunOptions, Summary, Tests, list, run};
 pub use select::{Partition, Selected, Selection, TestId, shuffle};
 pub use stop::Stop;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::text;
+use crate::units::text;
 
 /// How often everything runs decides what things are called.
 #[derive(Clone, Copy, Debug, Default)]

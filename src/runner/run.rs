@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+use super::Stop;
 use super::memory::MemoryGate;
 use super::worker::{self, list_file};
-use super::{Event, Order, Outcome, Stop, TestInfo};
+use crate::events::{Event, Order, Outcome, TestInfo};
 
 /// How many reports wait to be drawn before the files wait for that.
 const REPORTS_WAITING: usize = 1000;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::TestInfo;
-use crate::fault::fnv;
-use crate::text;
+use crate::events::TestInfo;
+use crate::units::fnv;
+use crate::units::text;
 
 /// What was asked for on the command line. Everything must hold.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::{Event, KeptVm, Outcome, RunOptions, TestInfo};
+use super::RunOptions;
+use crate::events::{Event, KeptVm, Outcome, TestInfo};
 use crate::vm;
 
 /// What a process may take beyond a test's own time, to end by itself and close its VMs.

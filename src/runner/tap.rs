@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::names::Names;
-use super::{Event, Outcome, Report, Reporter};
-use crate::text::{harmless, printable};
+use super::{Report, Reporter};
+use crate::events::{Event, Outcome};
+use crate::units::text::{harmless, printable};
 
 /// Writes a line a test, and the plan at the end. A test that was not run is in the plan and has no
 /// line, since TAP has no word for it.

@@ -8,9 +8,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::story::{Story, Verdict};
-use super::{Event, Order, RunOptions, Stop, TestInfo};
-use crate::flood::{self, Trimmer};
-use crate::{sys, text, vm};
+use super::{RunOptions, Stop};
+use crate::events::{Event, Order, TestInfo};
+use crate::os::capped_log::{self, Trimmer};
+use crate::os::sys;
+use crate::units::text;
+use crate::vm;
 
 /// How long the mount servers of a killed process may take to clean up.
 const CLEAN_UP: Duration = Duration::from_secs(5);
@@ -224,7 +227,7 @@ impl Worker {
 
     /// What the file printed: the beginning and the end where that is much.
     fn output(&self) -> io::Result<String> {
-        let bytes = flood::read_parts(self.output.try_clone()?, OUTPUT, OUTPUT)?;
+        let bytes = capped_log::read_parts(self.output.try_clone()?, OUTPUT, OUTPUT)?;
         Ok(text::escaped(&bytes))
     }
 }

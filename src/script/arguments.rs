@@ -7,7 +7,7 @@ use mlua::{FromLua, Lua, Table, Value};
 
 use super::duration::{DURATION, LuaDuration};
 use super::signature::found;
-use crate::text;
+use crate::units::text;
 
 /// A text for the guest: a path, an argument. Its agent passes on UTF-8 alone, and turns a zero, which
 /// programs cannot be given, into something else.

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use mlua::{Function, Lua, LuaString, Table, Value, WeakLua};
 
 use crate::config::Config;
-use crate::runner::{Event, TestInfo};
-use crate::text;
+use crate::events::Event;
+use crate::events::TestInfo;
+use crate::units::text;
 use crate::vm::{Limit, Process, State, Vm, VmError};
 
 /// How often guests are looked after while a test sleeps.

@@ -8,7 +8,7 @@ use mlua::{Lua, UserData, UserDataMethods};
 use super::bind::{Methods, look_up};
 use super::context::{Context, SharedVm};
 use crate::client::{ClientError, DataError};
-use crate::names::SECTOR;
+use crate::protocol::names::SECTOR;
 use crate::vm::{DiskRecord, VmError};
 
 const CLASS: &str = "disk";

@@ -11,11 +11,11 @@ use super::disk::{Disk, SectorError};
 use super::duration::LuaDuration;
 use super::signature::{found, wrong_argument};
 use crate::client::{ClientError, DiskControl};
-use crate::duration::show_duration;
+use crate::events::Event;
 use crate::fault::{
     Action, GrammarError, Mode, Remark, RuleName, RuleState, nearest_action, parse_rule,
 };
-use crate::runner::Event;
+use crate::units::duration::show_duration;
 use crate::vm::VmError;
 
 /// How long `wait_fired` waits unless told.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mlua::{FromLua, Lua, Value};
 
-use crate::duration::parse_duration;
+use crate::units::duration::parse_duration;
 
 /// What a duration is, for errors.
 pub(super) const DURATION: &str =

@@ -12,8 +12,11 @@ use super::duration::LuaDuration;
 use super::raised::{self, clean};
 use super::{disk, globals, keep, settings, state, vm};
 use crate::config::Config;
-use crate::runner::{Event, Order, Outcome, TestInfo};
-use crate::text;
+use crate::events::Event;
+use crate::events::Order;
+use crate::events::Outcome;
+use crate::events::TestInfo;
+use crate::units::text;
 use crate::vm::Limit;
 
 /// How often Lua looks at the clock: every so many of its instructions.

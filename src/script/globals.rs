@@ -10,7 +10,7 @@ use super::context::Context;
 use super::duration::LuaDuration;
 use super::json;
 use super::signature::{surplus, wrong_argument};
-use crate::text;
+use crate::units::text;
 use crate::vm::VmError;
 
 /// Adds them to the table that the prelude gets.

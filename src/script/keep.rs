@@ -8,8 +8,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::context::Context;
-use crate::runner::{Event, KeptVm};
-use crate::sys;
+use crate::events::Event;
+use crate::events::KeptVm;
+use crate::os::sys;
 use crate::vm::Terminal;
 
 /// Keeps the VMs of `context` until this process gets TERM; returns at once if there are none.

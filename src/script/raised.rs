@@ -9,7 +9,7 @@ use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 
 use super::context::Context;
 use super::signature::found;
-use crate::text;
+use crate::units::text;
 
 /// Most fields of a table that an error shows.
 const MOST_FIELDS: usize = 8;

@@ -12,7 +12,7 @@ use super::context::{Context, SharedProcess, SharedVm};
 use super::duration::LuaDuration;
 use super::signature::wrong_argument;
 use super::vm::Vm;
-use crate::runner::Event;
+use crate::events::Event;
 use crate::vm::{Command, Exit, RunResult, VmError};
 
 const PROCESS: &str = "process";

@@ -10,8 +10,8 @@ use super::file::set_up;
 use super::raised::{self, clean};
 use super::state;
 use crate::config::Config;
-use crate::runner::Event;
-use crate::text;
+use crate::events::Event;
+use crate::units::text;
 
 /// An open session. Its VMs end with it.
 pub struct Session {

@@ -12,7 +12,7 @@ const KNOWN: &str = "reset_between_tests, timeout";
 /// The native of `provium.KEY = VALUE`.
 pub(super) fn set(context: &Context, lua: &Lua, key: &Value, value: Value) -> Result<(), String> {
     let key = match key {
-        Value::String(key) => crate::text::escaped(&key.as_bytes()),
+        Value::String(key) => crate::units::text::escaped(&key.as_bytes()),
         key => found(key),
     };
     match key.as_str() {

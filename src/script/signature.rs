@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use mlua::Value;
 
-use crate::text;
+use crate::units::text;
 
 const STUBS: &str = include_str!("../../lua/meta/provium.lua");
 

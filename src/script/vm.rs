@@ -12,8 +12,8 @@ use super::disk::Disk;
 use super::duration::LuaDuration;
 use super::run;
 use super::vm_options::{attach_options, boot_options};
-use crate::runner::Event;
-use crate::sys;
+use crate::events::Event;
+use crate::os::sys;
 use crate::vm::{self, BootOptions, State, VmError};
 
 pub(super) const VM: &str = "vm";

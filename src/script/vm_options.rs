@@ -8,8 +8,8 @@ use super::arguments::{GuestText, Options};
 use crate::config::{
     BootDisk, BootImage, CPUS, MEMORY, SCRATCH, check_mediated, cpus, memory, memory_of,
 };
-use crate::disk_options::DiskOptions;
-use crate::size::parse_size;
+use crate::protocol::disk_options::DiskOptions;
+use crate::units::size::parse_size;
 use crate::vm::{AttachOptions, BootFile, BootOptions};
 
 pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {

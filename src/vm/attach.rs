@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::arguments::{DriveSpec, MOST_DISKS, PORTS};
 use super::disk::{Backing, Mounted, check_image};
 use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
-use crate::disk_options::DiskOptions;
-use crate::image::format_warning;
-use crate::names::{BadId, SECTOR, valid_id};
+use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::names::{BadId, SECTOR, valid_id};
+use crate::storage::format_warning;
 
 /// How long a running guest may take for a disk while rules delay what it asks of one.
 const PLUGGED: Duration = Duration::from_secs(30);

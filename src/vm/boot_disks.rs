@@ -8,7 +8,7 @@ use super::disk::check_image;
 use super::{AttachOptions, Vm, VmError};
 use crate::client::DataError;
 use crate::config::{BootDisk, BootImage};
-use crate::names::SECTOR;
+use crate::protocol::names::SECTOR;
 
 /// A disk that the machine gets.
 pub(super) struct Drive {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use crate::sys;
+use crate::os::sys;
 
 /// One end of a socket pair. Clones share all of it.
 ///

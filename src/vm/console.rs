@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 
-use crate::{flood, text};
+use crate::os::capped_log;
+use crate::units::text;
 
 /// What the kernel prints, after the time, when it is over.
 const PANIC: &str = "Kernel panic - not syncing";
@@ -53,12 +54,12 @@ impl Console {
     /// All that the guest has printed so far, as far as the log has it; bytes that are no text are
     /// replaced.
     pub(super) fn all(&self) -> String {
-        String::from_utf8_lossy(&flood::read(&self.path)).into_owned()
+        String::from_utf8_lossy(&capped_log::read(&self.path)).into_owned()
     }
 
     /// What stands behind the furthest text that was found.
     pub(super) fn news(&self) -> Vec<u8> {
-        let news = flood::read_from(&self.path, self.expected);
+        let news = capped_log::read_from(&self.path, self.expected);
         news.map_or_else(|_| Vec::new(), |(_, news)| news)
     }
 
@@ -72,7 +73,7 @@ impl Console {
     /// go on.
     pub(super) fn consume(&mut self, text: &str, searched: &mut u64) -> bool {
         let from = self.expected.max(*searched);
-        let Ok((start, news)) = flood::read_from(&self.path, from) else {
+        let Ok((start, news)) = capped_log::read_from(&self.path, from) else {
             return false;
         };
         let Some(at) = memmem::find(&news, text.as_bytes()) else {
@@ -90,7 +91,7 @@ impl Console {
 
     fn consume_passed(&mut self, text: &str) -> bool {
         let first = self.passed.first().map_or(0, |passed| passed.start);
-        let Ok((start, log)) = flood::read_from(&self.path, first) else {
+        let Ok((start, log)) = capped_log::read_from(&self.path, first) else {
             return false;
         };
         let find = |passed: &Range<u64>| {
@@ -146,7 +147,7 @@ fn is_panic(line: &str) -> bool {
 
 /// The last lines of the console log at `path`, for a message.
 pub fn end_of(path: &Path) -> String {
-    let text = text::escaped(&flood::end(path, END_BYTES));
+    let text = text::escaped(&capped_log::end(path, END_BYTES));
     let lines: Vec<_> = text
         .lines()
         .map(str::trim_end)

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Policy, VmError};
 use crate::client::{ClientError, DataFile, DiskControl};
-use crate::disk_options::DiskOptions;
 use crate::fault::{Arming, Edit, FaultSet, Rule, parse_rule};
+use crate::protocol::disk_options::DiskOptions;
 
 /// What a disk without an image says it is: 4 GiB.
 pub const DEFAULT_DISK_SIZE: u64 = 4 << 30;

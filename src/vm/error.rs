@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::client::ClientError;
 use crate::config::ConfigError;
-use crate::launch::LaunchError;
-use crate::names::BadId;
+use crate::protocol::names::BadId;
+use crate::server::launch::LaunchError;
 
 /// Why something with a VM failed.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 
 use super::VmError;
 use super::warm::copy_sparse;
-use crate::{dirs, mounts};
+use crate::os::folders;
+use crate::os::mounts;
 
 const PREFIX: &str = "vm-";
 
@@ -30,7 +31,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn create() -> io::Result<Self> {
-        let runtime = dirs::runtime()?;
+        let runtime = folders::runtime()?;
         loop {
             let name = format!("{PREFIX}{}-{:08x}", std::process::id(), fastrand::u32(..));
             let path = runtime.join(name);
@@ -147,7 +148,7 @@ pub fn remove_leftovers() -> io::Result<()> {
 /// The folders of processes that are no more. Each is locked, so that no other becomes one of them
 /// meanwhile; in common with others who clean up.
 fn leftovers() -> io::Result<Vec<(PathBuf, File)>> {
-    let entries = dirs::runtime()?.read_dir()?.flatten();
+    let entries = folders::runtime()?.read_dir()?.flatten();
     let is_vm = |entry: &DirEntry| entry.file_name().as_bytes().starts_with(PREFIX.as_bytes());
     let folders = entries.filter(is_vm).map(|entry| entry.path());
     let left = folders.filter_map(|path| {

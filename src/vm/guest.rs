@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::VmError;
 use crate::config::Profile;
-use crate::dirs;
+use crate::os::folders;
 
 /// The built-in guest, in the cache.
 pub const DEFAULT_GUEST: &str = "default";
@@ -31,7 +31,7 @@ pub struct Guest {
 impl Guest {
     /// The folder of the built default guest.
     pub fn default_folder() -> Result<PathBuf, VmError> {
-        let cache = dirs::cache().map_err(VmError::io("the guest's folder"))?;
+        let cache = folders::cache().map_err(VmError::io("the guest's folder"))?;
         Ok(cache.join("guest").join(DEFAULT_GUEST))
     }
 

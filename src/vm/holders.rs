@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::visibility::Drive;
-use crate::proc;
+use crate::os::proc;
 
 /// A process that has a disk open.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::VmError;
 use crate::client::MountClient;
-use crate::launch::{self, Lifetime};
-use crate::sys;
+use crate::os::sys;
+use crate::server::launch::{self, Lifetime};
 
 /// How long a mount server may take to end.
 const SERVER_END: Duration = Duration::from_secs(10);

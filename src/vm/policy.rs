@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::fault::{Action, Edit, Errno, Op, Ops, Rule, Sectors};
+use crate::fault::{Action, Edit, Op, Ops, Rule, Sectors};
+use crate::protocol::Errno;
 
 /// What the requests of a guest meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

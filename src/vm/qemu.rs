@@ -12,7 +12,9 @@ use super::VmError;
 use super::arguments::{MachineSpec, Sockets, arguments};
 use super::held::drop_held;
 use crate::client::MountClient;
-use crate::{flood, sys, text};
+use crate::os::capped_log;
+use crate::os::sys;
+use crate::units::text;
 
 /// What is started.
 pub const PROGRAM: &str = "qemu-system-x86_64";
@@ -108,7 +110,7 @@ impl Qemu {
             Some(status) => format!("with {status}"),
             None => "or closed its channel".into(),
         };
-        let log = text::escaped(&flood::end(&self.log, LOG_END));
+        let log = text::escaped(&capped_log::end(&self.log, LOG_END));
         VmError::Exited {
             status,
             when: when.to_owned(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::flood::Trimmer;
+use crate::os::capped_log::Trimmer;
 
 /// QEMU writes byte after byte, and to wake us for each takes longer than the guest takes to print it:
 /// after fewer bytes than these at once we leave the processor to it for a while.
@@ -93,7 +93,7 @@ fn show(watcher: &Watcher, text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flood;
+    use crate::os::capped_log;
     use std::os::unix::fs::MetadataExt;
     use std::time::Instant;
 
@@ -102,7 +102,7 @@ mod tests {
         let log = tempfile::NamedTempFile::new().unwrap();
         let (mut guest, ours) = UnixStream::pair().unwrap();
         let _terminal = Terminal::open(ours, log.path()).unwrap();
-        let len = flood::FIRST + flood::LAST + (8 << 20);
+        let len = capped_log::FIRST + capped_log::LAST + (8 << 20);
         for _ in 0..len >> 16 {
             guest.write_all(&[b'x'; 1 << 16]).unwrap();
         }

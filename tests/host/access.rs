@@ -23,7 +23,7 @@ fn as_another(script: &str) -> Option<Output> {
         "sh",
         "-c",
     ]);
-    if provium::sys::uid() != 0 {
+    if provium::os::sys::uid() != 0 {
         eprintln!("skipped: only root may become another user");
         return None;
     }
@@ -71,7 +71,7 @@ fn allow_other_opens_the_data_files_and_never_the_control_files() {
         SECURITY,
         "open the data files. Never the control files: not even their names",
     );
-    if provium::sys::uid() != 0 {
+    if provium::os::sys::uid() != 0 {
         eprintln!("skipped: only root may become another user");
         return;
     }
@@ -169,7 +169,7 @@ fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
          {provium} umount mnt
          ls mnt | wc -l"
     );
-    let output = match provium::sys::uid() {
+    let output = match provium::os::sys::uid() {
         0 => {
             let owner = format!("{USER}:{USER}");
             assert_ok(&run(Command::new("chown").arg(owner).arg(folder.path())));
@@ -187,7 +187,7 @@ fn umount_stale_goes_on_past_the_mounts_of_others() {
         SECURITY,
         "`provium umount --stale` takes away the mounts of the user who calls it, or of all users for root",
     );
-    if provium::sys::uid() != 0 || !can_isolate() {
+    if provium::os::sys::uid() != 0 || !can_isolate() {
         eprintln!("skipped: only root may become another user");
         return;
     }
@@ -234,7 +234,7 @@ fn a_server_of_roots_has_given_up_the_rights_that_serving_does_not_need() {
         SECURITY,
         "`DAC_OVERRIDE` and `DAC_READ_SEARCH` (any image), `SYS_ADMIN` (to mount and unmount) and `SYS_RESOURCE`",
     );
-    if provium::sys::uid() != 0 {
+    if provium::os::sys::uid() != 0 {
         eprintln!("skipped: an ordinary user's server has none");
         return;
     }
@@ -254,7 +254,7 @@ fn a_server_of_roots_has_given_up_the_rights_that_serving_does_not_need() {
 #[test]
 fn a_server_of_roots_is_caged() {
     promised(SECURITY, "(seccomp, with `no_new_privs`)");
-    if provium::sys::uid() != 0 {
+    if provium::os::sys::uid() != 0 {
         eprintln!("skipped: an ordinary user's server is not caged");
         return;
     }

@@ -285,7 +285,7 @@ fn holes_and_data_are_found_where_the_image_has_them() {
 
 fn provium_seek(file: &File, offset: u64, whence: i32) -> i64 {
     let _ = file.as_raw_fd();
-    match provium::sys::seek_extent(file, offset, whence) {
+    match provium::os::sys::seek_extent(file, offset, whence) {
         Ok(found) => found as i64,
         Err(error) => -i64::from(error.raw_os_error().unwrap()),
     }
@@ -339,7 +339,7 @@ fn nothing_is_created_or_removed_by_name() {
 
 /// The server's answer to what the permissions forbid: of an ordinary user the kernel asks these first.
 fn unless_permissions_say(errno: i32) -> i32 {
-    if provium::sys::uid() == 0 {
+    if provium::os::sys::uid() == 0 {
         errno
     } else {
         libc::EACCES

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use provium::sys::seek_extent;
+use provium::os::sys::seek_extent;
 use rustix::io::{ReadWriteFlags, pwritev2};
 
 use crate::harness::*;
@@ -151,11 +151,11 @@ fn a_fixed_disk_ends_as_a_block_device_does() {
     assert_eq!(errno(file.write_at(&data.0[..512], 8192)), libc::ENOSPC);
     assert_eq!(errno(file.set_len(8192)), libc::ENOSPC);
     for mode in [0, libc::FALLOC_FL_ZERO_RANGE] {
-        let past = provium::sys::fallocate(&file, mode, 2048, 4096);
+        let past = provium::os::sys::fallocate(&file, mode, 2048, 4096);
         assert_eq!(errno(past), libc::ENOSPC);
     }
     assert_eq!(file.write_at(&data.0[..512], 3584).unwrap(), 512);
-    provium::sys::fallocate(&file, libc::FALLOC_FL_ZERO_RANGE, 0, 2048).unwrap();
+    provium::os::sys::fallocate(&file, libc::FALLOC_FL_ZERO_RANGE, 0, 2048).unwrap();
     let expected = [vec![0; 2048], vec![7; 2048]].concat();
     assert!(image(&mount) == expected, "nothing else was written");
     assert_eq!(mount.stat("write_errors_host"), 2);
@@ -246,7 +246,7 @@ fn a_read_only_disk_is_not_cut_by_its_path_either() {
         );
         let cut = run(Command::new("python3").args(["-c", &python]));
         assert!(!cut.status.success());
-        let expected = if provium::sys::uid() == 0 {
+        let expected = if provium::os::sys::uid() == 0 {
             "Read-only file system"
         } else {
             "Permission denied"

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 
-use provium::sys;
+use provium::os::sys;
 
 use crate::harness::*;
 use crate::promises::promised;

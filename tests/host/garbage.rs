@@ -8,7 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use provium::control::{Control, DiskFile};
 use provium::disk::Disks;
-use provium::disk_options::DiskOptions;
+use provium::protocol::disk_options::DiskOptions;
 
 use crate::harness::*;
 
@@ -34,7 +34,7 @@ fn every_input_that_the_fuzzers_kept_ends_well() {
         assert!(all.iter().all(|inputs| !inputs.is_empty()), "{target}");
         for (path, input) in all.iter().flatten() {
             let result = std::panic::catch_unwind(|| run(input));
-            assert!(result.is_ok(), "mnt-helpers/fuzz 0 {target} {path}");
+            assert!(result.is_ok(), "mnt-helpers/dev/fuzz 0 {target} {path}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use provium::proc::is_stopped;
+use provium::os::proc::is_stopped;
 pub use tempfile::TempDir;
 
 /// The binary under test.
@@ -185,7 +185,7 @@ impl Bind {
 
 impl Drop for Bind {
     fn drop(&mut self) {
-        let _ = provium::mounts::unmount(&self.0, true);
+        let _ = provium::os::mounts::unmount(&self.0, true);
     }
 }
 

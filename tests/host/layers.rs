@@ -37,7 +37,7 @@ fn only_in(module: &str, text: &str) {
 
 #[test]
 fn each_large_dependency_has_one_home() {
-    only_in("fs", "fuser::");
+    only_in("fuse", "fuser::");
     only_in("script", "mlua::");
     only_in("vm", "qapi::");
     only_in("cli", "clap::");
@@ -50,20 +50,20 @@ fn the_pure_layers_know_nothing_of_those_above() {
             "fault",
             &[
                 "crate::disk",
-                "crate::image",
+                "crate::storage",
                 "std::fs",
                 "std::thread",
                 "Instant",
             ][..],
         ),
-        ("image", &["crate::fault", "crate::disk", "crate::fs"]),
-        ("disk", &["crate::fs", "crate::control"]),
-        ("control", &["crate::fs"]),
+        ("storage", &["crate::fault", "crate::disk", "crate::fuse"]),
+        ("disk", &["crate::fuse", "crate::control"]),
+        ("control", &["crate::fuse"]),
         (
             "client",
-            &["crate::disk::", "crate::control::", "crate::fs::"],
+            &["crate::disk::", "crate::control::", "crate::fuse::"],
         ),
-        ("vm", &["crate::script", "crate::runner", "crate::fs"]),
+        ("vm", &["crate::script", "crate::runner", "crate::fuse"]),
     ];
     for (module, names) in forbidden {
         for (path, source) in sources(&source_folder().join(module)) {
@@ -82,10 +82,10 @@ fn the_pure_layers_know_nothing_of_those_above() {
 fn unsafe_code_is_in_two_files_and_each_use_says_why() {
     promised(
         "docs/security.md",
-        "`unsafe` code is in `src/sys.rs` and one line of `src/script/state.rs`",
+        "`unsafe` code is in `src/os/sys.rs` and one line of `src/script/state.rs`",
     );
     for (path, source) in sources(&source_folder()) {
-        let allowed = path.ends_with("src/sys.rs") || path.ends_with("script/state.rs");
+        let allowed = path.ends_with("src/os/sys.rs") || path.ends_with("script/state.rs");
         let uses = source.matches("unsafe {").count();
         assert!(allowed || uses == 0, "{}", path.display());
         assert!(

@@ -124,7 +124,7 @@ fn processor_time(pid: u32) -> u64 {
 
 #[test]
 fn a_reader_of_the_trace_outside_of_the_servers_pid_namespace_waits_and_can_be_ended() {
-    if provium::sys::uid() != 0 {
+    if provium::os::sys::uid() != 0 {
         return eprintln!("skipped: only root may make a PID namespace");
     }
     let folder = TempDir::new().unwrap();
@@ -151,7 +151,7 @@ fn poll_is_not_asked_of_the_mount_and_takes_every_file_for_ready() {
     let mount = Mount::new();
     for file in [mount.ctl("vda/trace"), mount.ctl("vda/stats"), mount.vda()] {
         let file = std::fs::File::open(file).unwrap();
-        let ready = || provium::sys::wait_readable(&file, Duration::from_secs(5)).unwrap();
+        let ready = || provium::os::sys::wait_readable(&file, Duration::from_secs(5)).unwrap();
         assert!(ready() && ready());
     }
 }

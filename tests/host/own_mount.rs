@@ -65,7 +65,7 @@ fn attach_ok(mount: &Mount, image: &Path) -> String {
 #[test]
 fn a_loop_device_on_a_disk_of_the_mount_is_no_image_of_it() {
     promised("docs/security.md", "a loop device on one of its disks");
-    if provium::sys::uid() != 0 || !has("losetup") {
+    if provium::os::sys::uid() != 0 || !has("losetup") {
         eprintln!("skipped: only root may make loop devices");
         return;
     }

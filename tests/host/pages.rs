@@ -94,7 +94,7 @@ fn a_limit_that_is_too_long_to_wait_for_is_the_same_in_the_code_and_on_the_page(
         (
             SECURITY,
             "read the first 512 bytes, to warn of one that is not raw",
-            "src/image/format.rs",
+            "src/storage/format.rs",
             "BEGINNING: usize = 512",
         ),
         (
@@ -295,7 +295,7 @@ fn folders_that_only_their_user_may_enter_have_mode_0700() {
     }
 }
 
-/// That a caged server is refused what stands in this list, src/cage.rs tests.
+/// That a caged server is refused what stands in this list, src/server/sandbox.rs tests.
 #[test]
 fn each_call_that_the_page_of_security_names_is_in_the_list_of_what_a_server_may_not() {
     let calls = ["ptrace", "process_vm_writev", "pidfd_getfd", "kill"];
@@ -311,7 +311,7 @@ fn each_call_that_the_page_of_security_names_is_in_the_list_of_what_a_server_may
         "init_module",
     ];
     for call in calls.into_iter().chain(others) {
-        promised("src/cage.rs", &format!("libc::SYS_{call},"));
+        promised("src/server/sandbox.rs", &format!("libc::SYS_{call},"));
     }
 }
 

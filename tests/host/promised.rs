@@ -5,8 +5,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use provium::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
-use provium::sys::ioctl_read_u64;
+use provium::os::sys::ioctl_read_u64;
+use provium::protocol::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
 
 use crate::harness::*;
 use crate::promises::{help_promised, promised};

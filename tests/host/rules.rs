@@ -301,7 +301,7 @@ fn most_held() -> u64 {
     let limit = std::fs::read_to_string("/sys/module/fuse/parameters/max_user_bgreq");
     let limit = limit.ok().and_then(|text| text.trim().parse::<u64>().ok());
     match limit {
-        Some(limit) if provium::sys::uid() != 0 && limit < 10_000 => {
+        Some(limit) if provium::os::sys::uid() != 0 && limit < 10_000 => {
             eprintln!("an ordinary user: {limit} requests, not 10,000");
             limit / 8 * 8
         }

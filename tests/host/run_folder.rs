@@ -51,7 +51,7 @@ impl RunFolder {
             let line = read(*pid, "cmdline").replace('\0', " ");
             line.contains(word) && read(*pid, "environ").contains(&ours)
         };
-        provium::proc::processes().filter(is_it).collect()
+        provium::os::proc::processes().filter(is_it).collect()
     }
 
     pub fn assert_nothing_left_within(&self, limit: Duration) {

@@ -368,7 +368,10 @@ fn of_a_console_an_error_shows_the_end_and_a_flood_leaves_a_hole() {
     let lines: Vec<_> = end.lines().skip(1).collect();
     assert_eq!(lines, vec![format!("  | ... {}", "x".repeat(400)); 20]);
     assert_eq!(
-        (provium::flood::FIRST, provium::flood::LAST),
+        (
+            provium::os::capped_log::FIRST,
+            provium::os::capped_log::LAST
+        ),
         (1 << 20, 16 << 20)
     );
 }

@@ -1,5 +1,5 @@
 -- Guests, faults, kills and hot-plugs at random from a seed, checked against a model after each step.
--- `mnt-helpers/soak MINUTES [SEED]` runs it; the environment says how long and from which seed.
+-- `mnt-helpers/dev/soak MINUTES [SEED]` runs it; the environment says how long and from which seed.
 
 local minutes = tonumber(os.getenv("PROVIUM_SOAK_MINUTES") or "") or 0.2
 local seed = math.tointeger(tonumber(os.getenv("PROVIUM_SOAK_SEED") or "")) or os.time()

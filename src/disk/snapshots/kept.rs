@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Room;
-use crate::fault::Errno;
+use crate::protocol::Errno;
 
 /// What an extent takes beside its data, about.
 const ENTRY: u64 = 64;

@@ -13,9 +13,10 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::delays::{Delays, Room};
-use crate::fault::{Action, Armed, Errno, FaultSet, Op, Ranges};
-use crate::image::{Extent as Kind, Image};
-use crate::names::SECTOR;
+use crate::fault::{Action, Armed, FaultSet, Op, Ranges};
+use crate::protocol::Errno;
+use crate::protocol::names::SECTOR;
+use crate::storage::{Extent as Kind, Image};
 use kept::{Extent, Kept};
 
 /// Most bytes that are read at once to be kept; holes are looked for in more.

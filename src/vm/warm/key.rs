@@ -1,6 +1,6 @@
 //! What a saved state depends on. A machine that differs in any of it cannot go on from the state.
 
-use crate::fault::fnv;
+use crate::units::fnv;
 
 /// A file that a machine is made of: its path, and the digest of what is in it.
 pub(in crate::vm) type Part = (String, u64);

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use crate::sys;
+use crate::os::sys;
 
 /// Bytes of a page.
 const PAGE: usize = 4096;

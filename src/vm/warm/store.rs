@@ -11,7 +11,7 @@ use super::digest::Digests;
 use super::pages;
 use super::state::{self, About, Saved};
 use super::{Key, Part};
-use crate::dirs;
+use crate::os::folders;
 
 /// Bytes that all states together may take: the one that was not used for the longest time goes
 /// first. The one saved last stays in any case.
@@ -62,7 +62,7 @@ pub struct SavedState {
 impl Store {
     /// The one in the cache.
     pub fn open() -> io::Result<Self> {
-        Self::at(&dirs::cache()?.join("warm"))
+        Self::at(&folders::cache()?.join("warm"))
     }
 
     fn at(folder: &Path) -> io::Result<Self> {

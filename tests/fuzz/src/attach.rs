@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use provium::control::{Control, ControlFile};
 use provium::disk::Disks;
-use provium::disk_options::DiskOptions;
-use provium::names::valid_id;
+use provium::protocol::disk_options::DiskOptions;
+use provium::protocol::names::valid_id;
 use tempfile::TempDir;
 
 /// A folder with what a path can lead to.

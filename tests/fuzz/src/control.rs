@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use provium::control::{Control, ControlFile, DiskFile};
 use provium::disk::Disks;
-use provium::disk_options::DiskOptions;
+use provium::protocol::disk_options::DiskOptions;
 
 use super::errno;
 

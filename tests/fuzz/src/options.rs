@@ -1,8 +1,8 @@
 //! What `--disk` and `-o` take: anything is understood or refused, and a disk that is understood has
 //! a name that is valid.
 
-use provium::mount_options::{parse_disk, parse_options};
-use provium::names::valid_id;
+use provium::protocol::names::valid_id;
+use provium::server::options::{parse_disk, parse_options};
 
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {

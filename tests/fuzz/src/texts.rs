@@ -9,9 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use provium::config::Config;
-use provium::runner::{
-    Event, JsonReporter, JunitReporter, Order, Outcome, Report, Reporter, Summary, TapReporter,
-};
+use provium::events::Event;
+use provium::events::Order;
+use provium::events::Outcome;
+use provium::runner::{JsonReporter, JunitReporter, Report, Reporter, Summary, TapReporter};
 use provium::script::{FileOptions, run_file};
 
 /// What is done with the string `s`, in the test or before it.

@@ -74,7 +74,7 @@ impl Drop for Storage {
     fn drop(&mut self) {
         let _ = self.owner.kill();
         let _ = self.owner.wait();
-        let _ = provium::mounts::unmount(&self.disk(), true);
+        let _ = provium::os::mounts::unmount(&self.disk(), true);
     }
 }
 

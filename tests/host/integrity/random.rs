@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use provium::fault::Random;
-use provium::sys;
+use provium::os::sys;
 
 use super::{seed, setting};
 use crate::harness::*;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use provium::fault::{Action, How, Op, Random, Rule, RuleState, Then, parse_rule};
-use provium::sys;
+use provium::os::sys;
 
 use super::{seed, setting};
 use crate::harness::*;

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::harness::*;
 
 fn is_root(what: &str) -> bool {
-    let is_root = provium::sys::uid() == 0;
+    let is_root = provium::os::sys::uid() == 0;
     if !is_root {
         eprintln!("skipped: only root may {what}");
     }

@@ -49,7 +49,7 @@ const USER: &str = "nobody";
 
 #[test]
 fn a_mount_that_says_it_is_there_answers_however_few_processes_may_be_started() {
-    if provium::sys::uid() != 0 {
+    if provium::os::sys::uid() != 0 {
         eprintln!(
             "skipped: the limit is that of all processes of a user, and needs one without any"
         );

@@ -200,7 +200,7 @@ fn processes_of(folder: &Path) -> Vec<(u32, String)> {
         let text = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
     };
-    let all = provium::proc::processes();
+    let all = provium::os::proc::processes();
     let ours = all.filter(|pid| read(*pid, "environ").contains(&marker));
     ours.map(|pid| (pid, read(pid, "cmdline").replace('\0', " ")))
         .collect()
@@ -218,6 +218,6 @@ fn clean_up(folder: &Path) {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
     for point in points.filter(|point| point.starts_with(&folder.display().to_string())) {
-        let _ = provium::mounts::unmount(point.as_ref(), true);
+        let _ = provium::os::mounts::unmount(point.as_ref(), true);
     }
 }

@@ -83,7 +83,9 @@ fn the_place_of_a_killed_server_serves_again() {
                 "killed server {server}, started in the background"
             ));
             send(server, libc::SIGKILL);
-            eventually("it is gone", || !provium::sys::Process::is_running(server));
+            eventually("it is gone", || {
+                !provium::os::sys::Process::is_running(server)
+            });
         }
         assert_ok(&scene.provium(&["umount", "--stale", &point]));
         assert_ok(&scene.provium(&["mount", &point, "--disk", &disk]));

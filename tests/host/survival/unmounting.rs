@@ -185,7 +185,7 @@ fn the_mount_that_lies_below_ours_survives_its_end() {
         }
         scene.did(&format!("ended server {server} over a tmpfs by {how}"));
         eventually("the server ends", || {
-            !provium::sys::Process::is_running(server)
+            !provium::os::sys::Process::is_running(server)
         });
         assert!(still_there(), "{how} took the tmpfs away too");
         scene.found("the tmpfs is still there");
@@ -194,7 +194,7 @@ fn the_mount_that_lies_below_ours_survives_its_end() {
 
 #[test]
 fn a_loop_device_on_a_disk_is_named_as_what_keeps_the_mount_busy() {
-    if provium::sys::uid() != 0 || !has("losetup") {
+    if provium::os::sys::uid() != 0 || !has("losetup") {
         eprintln!("skipped: only root may make loop devices");
         return;
     }

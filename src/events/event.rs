@@ -1,0 +1,144 @@
+//! What happens in a run. A test file's process tells the runner, one JSON object a line; the
+//! runner adds what it does itself. Schema: docs/events.schema.json.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::text::{deserialize_path, serialize_path};
+
+/// A test, as its file declares it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestInfo {
+    /// Its name, which its file has once.
+    pub name: String,
+    /// Words to select it by.
+    pub tags: Vec<String>,
+}
+
+/// Something that happened in a test file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The file has been read; these of its tests will run, in this order.
+    Planned {
+        /// The tests.
+        tests: Vec<TestInfo>,
+    },
+    /// A test begins.
+    Started {
+        /// Its name.
+        test: String,
+        /// Seconds that it may take.
+        timeout: f64,
+    },
+    /// A test has been running for long.
+    Slow {
+        /// Its name.
+        test: String,
+        /// For how long, in seconds.
+        seconds: f64,
+        /// The ends of its guests' consoles.
+        consoles: String,
+    },
+    /// The file's process does not end when its time is up; it gets a signal.
+    Signalled {
+        /// `TERM` or `KILL`.
+        signal: String,
+        /// The ends of its guests' consoles.
+        consoles: String,
+    },
+    /// A test has failed and will be tried again, with fresh VMs.
+    Retried {
+        /// Its name.
+        test: String,
+        /// The number of the try that failed, from 1.
+        attempt: u32,
+        /// How it failed.
+        message: String,
+        /// How long that took.
+        seconds: f64,
+    },
+    /// A test has ended.
+    Finished {
+        /// Its name.
+        test: String,
+        /// How it ended.
+        #[serde(flatten)]
+        outcome: Outcome,
+        /// How long it took.
+        seconds: f64,
+        /// How often it was tried: one that passed after several tries is flaky, one that never
+        /// started has 0.
+        attempts: u32,
+    },
+    /// The file itself failed: it does not parse, it raised or its process ended outside of its tests.
+    FileFailed {
+        /// Why.
+        message: String,
+    },
+    /// The run was stopped before the file.
+    FileNotRun {
+        /// Why.
+        reason: String,
+    },
+    /// A VM was created.
+    Vm {
+        /// Its name.
+        name: String,
+        /// Where its console is logged.
+        #[serde(
+            serialize_with = "serialize_path",
+            deserialize_with = "deserialize_path"
+        )]
+        console: PathBuf,
+    },
+    /// The VMs of a failed test stay, until this process is told to end.
+    Kept {
+        /// The process that holds them.
+        process: u32,
+        /// The VMs.
+        vms: Vec<KeptVm>,
+    },
+    /// `t:log`.
+    Log {
+        /// What the test said.
+        text: String,
+    },
+}
+
+/// How a test ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// As it should.
+    Passed,
+    /// Not at all, because its file says so.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// Badly.
+    Failed {
+        /// The Lua error, and the end of the guests' consoles.
+        message: String,
+    },
+    /// Not at all, because the run was stopped, or its file's process ended in an earlier test.
+    NotRun {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A VM that outlives its test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptVm {
+    /// Its name.
+    pub name: String,
+    /// Its run-time folder: `mnt`, `console.log`, `qemu.log`, and the socket `console.sock`.
+    #[serde(
+        serialize_with = "serialize_path",
+        deserialize_with = "deserialize_path"
+    )]
+    pub folder: PathBuf,
+}

@@ -1,0 +1,113 @@
+//! Files that are read as they grow: reads that wait for the next line, without a thread each.
+//!
+//! One thread answers them all. It is also what lets a reader go that is to end: the kernel waits for
+//! our answer whatever signal comes, and fuser does not pass on that it wants a request interrupted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fuser::{Errno, FopenFlags, ReplyData};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::disk::Listener;
+use crate::os::proc;
+
+/// A stream has no position, and nothing of it is cached.
+pub(super) const OPEN_FLAGS: FopenFlags =
+    FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_STREAM);
+
+/// How often readers that wait are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// A reader that cannot be looked at waits that long and is then told to try again (EINTR): cat and
+/// its like do, unless a signal ends them.
+const BLIND: Duration = Duration::from_millis(500);
+
+/// A read that is not answered yet.
+pub(super) struct Read {
+    pub(super) listener: Arc<Listener>,
+    /// The thread that waits for the answer; 0 when it is in a PID namespace out of our sight.
+    pub(super) pid: u32,
+    pub(super) size: u32,
+    /// Without a line it waits for one.
+    pub(super) waits: bool,
+    pub(super) reply: ReplyData,
+}
+
+/// The reads of all streams of a mount.
+#[derive(Default)]
+pub(super) struct Streams {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    reads: Vec<(Read, Instant)>,
+    /// Something to read may have come.
+    has_news: bool,
+    has_thread: bool,
+}
+
+impl Streams {
+    /// Answers the read once there is something to read, the stream ends, or the reader is to end.
+    /// Where there is no thread to be had, it is dropped, which answers EIO.
+    pub(super) fn answer(self: &Arc<Self>, read: Read) {
+        let mut state = self.state.lock();
+        state.reads.push((read, Instant::now()));
+        state.has_news = true;
+        self.changed.notify_all();
+        if std::mem::replace(&mut state.has_thread, true) {
+            return;
+        }
+        let streams = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("streams".into());
+        if thread.spawn(move || streams.serve()).is_err() {
+            state.has_thread = false;
+            state.reads.clear();
+        }
+    }
+
+    /// Serves until nobody waits.
+    fn serve(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        while !state.reads.is_empty() {
+            state.has_news = false;
+            let reads = std::mem::take(&mut state.reads);
+            let waiting = MutexGuard::unlocked(&mut state, || {
+                let reads = reads.into_iter();
+                reads
+                    .filter_map(|(read, since)| Some((self.try_answer(read, since)?, since)))
+                    .collect::<Vec<_>>()
+            });
+            state.reads.extend(waiting);
+            if !state.has_news && !state.reads.is_empty() {
+                self.changed.wait_for(&mut state, LOOK);
+            }
+        }
+        state.has_thread = false;
+    }
+
+    /// Gives the read back if it has to wait on.
+    fn try_answer(self: &Arc<Self>, read: Read, since: Instant) -> Option<Read> {
+        let streams = Arc::clone(self);
+        let wake = Box::new(move || streams.wake());
+        if !read.waits || read.listener.is_ready(wake) {
+            match read.listener.read(read.size as usize) {
+                Some(text) => read.reply.data(&text),
+                None => read.reply.error(Errno::EAGAIN),
+            }
+            return None;
+        }
+        let is_to_end = proc::is_signalled(read.pid).unwrap_or(since.elapsed() >= BLIND);
+        if is_to_end {
+            read.reply.error(Errno::EINTR);
+            return None;
+        }
+        Some(read)
+    }
+
+    fn wake(&self) {
+        self.state.lock().has_news = true;
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,266 @@
+//! The files of a mount by inode: names, attributes, the text of the control files.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use fuser::{FileAttr, INodeNo};
+use parking_lot::Mutex;
+
+use super::attr::Attributes;
+use super::cache::PageCache;
+use super::handles::Handles;
+use super::inode::Inode;
+use super::loops::Loops;
+use super::stream::Streams;
+use crate::control::{Control, ControlFile, DiskFile, Text};
+use crate::disk::{Disk, Disks, Pool};
+use crate::protocol::Errno;
+use crate::protocol::names::CTL;
+
+/// A text of more lines is not made on a loop thread.
+const FEW: usize = 16;
+
+/// What the loop threads and the pool share.
+pub(super) struct Tree {
+    pub(super) disks: Arc<Disks>,
+    pub(super) control: Control,
+    pub(super) handles: Handles,
+    pub(super) attributes: Attributes,
+    pub(super) loops: Arc<Loops>,
+    pub(super) cache: Arc<PageCache>,
+    pub(super) streams: Arc<Streams>,
+    /// Threads for what control files ask for: it may take long, and no data waits for it.
+    pub(super) control_pool: Pool,
+}
+
+impl Tree {
+    /// The file called `name` in a folder.
+    pub(super) fn lookup(&self, parent: INodeNo, name: &OsStr) -> Option<Inode> {
+        let name = name.to_str()?;
+        match Inode::of(parent)? {
+            Inode::Root if name == CTL => Some(Inode::Ctl),
+            Inode::Root => Some(Inode::Data(self.disks.find(name)?.0)),
+            Inode::Ctl => match ControlFile::ALL.iter().find(|file| file.name() == name) {
+                Some(file) => Some(Inode::Control(*file)),
+                None => Some(Inode::DiskFolder(self.disks.find(name)?.0)),
+            },
+            Inode::DiskFolder(disk) => {
+                let file = DiskFile::ALL.iter().find(|file| file.name() == name)?;
+                Some(Inode::Disk(disk, *file))
+            }
+            _ => None,
+        }
+    }
+
+    /// What `stat` says of it, now. A data file waits a moment for its storage: not for a loop
+    /// thread.
+    pub(super) fn attr(&self, inode: Inode) -> Result<FileAttr, Errno> {
+        match inode {
+            Inode::Data(disk) => {
+                let disk = self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
+                Ok(self.attributes.data(inode, &disk, disk.stat_soon()?))
+            }
+            Inode::DiskFolder(disk) | Inode::Disk(disk, _) => {
+                self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
+                Ok(self.attributes.plain(inode, self.text_len(inode)?))
+            }
+            _ => Ok(self.attributes.plain(inode, self.text_len(inode)?)),
+        }
+    }
+
+    /// Whether finding out the attributes of `inode` may take long: not for a loop thread.
+    pub(super) fn takes_long(&self, inode: Inode) -> bool {
+        let (disk, file) = match inode {
+            Inode::Data(_) | Inode::Control(ControlFile::Disks) => return true,
+            Inode::Disk(disk, file) => (disk, file),
+            _ => return false,
+        };
+        let Some(disk) = self.disks.at(disk) else {
+            return false;
+        };
+        let lines = match file {
+            DiskFile::Size => return true,
+            DiskFile::Faults | DiskFile::Rules => disk.faults().armed().len(),
+            DiskFile::Damage => disk.damage().len(),
+            DiskFile::Inflight => disk.in_flight_count(),
+            _ => 0,
+        };
+        lines > FEW || disk.is_settling()
+    }
+
+    /// How long the text of a file is: asynchronous reads, sendfile and mappings go by that.
+    fn text_len(&self, inode: Inode) -> Result<u64, Errno> {
+        match has_text(inode) {
+            true => Ok(self.text(inode)?.len()),
+            false => Ok(0),
+        }
+    }
+
+    /// The same, after a change that it has to show: takes as long as storage takes.
+    pub(super) fn attr_now(&self, inode: Inode) -> Result<FileAttr, Errno> {
+        let Inode::Data(disk) = inode else {
+            return self.attr(inode);
+        };
+        let disk = self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
+        let stat = disk.stat().map_err(|error| Errno::of(&error))?;
+        Ok(self.attributes.data(inode, &disk, stat))
+    }
+
+    /// The files in a folder.
+    pub(super) fn entries(&self, folder: Inode) -> Vec<(Inode, String)> {
+        let disks = self.disks.all().into_iter();
+        match folder {
+            Inode::Root => {
+                let data = disks.map(|(at, disk)| (Inode::Data(at), disk.id().to_owned()));
+                data.chain([(Inode::Ctl, CTL.to_owned())]).collect()
+            }
+            Inode::Ctl => {
+                let files = ControlFile::ALL.map(|file| (Inode::Control(file), file.name().into()));
+                let folders = disks.map(|(at, disk)| (Inode::DiskFolder(at), disk.id().to_owned()));
+                files.into_iter().chain(folders).collect()
+            }
+            Inode::DiskFolder(disk) => DiskFile::ALL
+                .map(|file| (Inode::Disk(disk, file), file.name().into()))
+                .into(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a control file reads as, now.
+    fn text(&self, inode: Inode) -> Result<Text, Errno> {
+        match inode {
+            Inode::Control(file) => self.control.read(file),
+            Inode::Disk(disk, file) => {
+                let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
+                disk.settle();
+                self.control.read_disk(&disk, file)
+            }
+            _ => Err(Errno(libc::EISDIR)),
+        }
+    }
+
+    /// Up to `size` bytes of a control file. The start of the file is read anew each time; the rest
+    /// comes from the same snapshot.
+    pub(super) fn page(
+        &self,
+        inode: Inode,
+        handle: u64,
+        offset: u64,
+        size: usize,
+    ) -> Result<Vec<u8>, Errno> {
+        let begun = self.handles.text(handle).filter(|_| offset > 0);
+        let text = match begun {
+            Some(text) => text,
+            None => {
+                let text = Arc::new(Mutex::new(self.text(inode)?));
+                self.handles.store(handle, Arc::clone(&text));
+                text
+            }
+        };
+        let page = text.lock().page(offset, size);
+        Ok(page)
+    }
+
+    /// Carries out a write through `handle`; the first one after a `>` replaces.
+    pub(super) fn write_control(
+        &self,
+        inode: Inode,
+        handle: u64,
+        data: &[u8],
+    ) -> Result<(), Errno> {
+        let replace = self.handles.begin_write(handle);
+        match replace {
+            // It was not closed for the last time.
+            true => self.concerned(inode).iter().for_each(|disk| disk.settled()),
+            false => self.concerned(inode).iter().for_each(|disk| disk.settle()),
+        }
+        match inode {
+            Inode::Control(file) => self.control.write(file, data),
+            Inode::Disk(disk, file) => {
+                let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
+                self.control.write_disk(&disk, file, data, replace)
+            }
+            _ => Err(Errno(libc::EISDIR)),
+        }?;
+        self.handles.replaced(handle);
+        self.forget_pages(inode);
+        Ok(())
+    }
+
+    /// Once a write to `inode` may have changed rules: what the kernel keeps of the data was read under
+    /// others.
+    fn forget_pages(&self, inode: Inode) {
+        match inode {
+            Inode::Disk(disk, DiskFile::Faults | DiskFile::Rules) => self.cache.renew(&[disk]),
+            Inode::Control(ControlFile::Clear) => {
+                let disks = self.disks.all().into_iter();
+                self.cache
+                    .renew(&disks.map(|(at, _)| at).collect::<Vec<_>>());
+            }
+            _ => {}
+        }
+    }
+
+    /// What a bare `> file` and `truncate -s 0 file` ask for: an empty write that replaces.
+    pub(super) fn empty(&self, inode: Inode) -> Result<(), Errno> {
+        match inode {
+            Inode::Control(ControlFile::Clear) => self.control.write(ControlFile::Clear, b""),
+            Inode::Disk(disk, file @ DiskFile::Faults) => {
+                let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
+                self.control.write_disk(&disk, file, b"", true)
+            }
+            // Nothing to empty, as in /proc.
+            _ => Ok(()),
+        }?;
+        self.forget_pages(inode);
+        Ok(())
+    }
+
+    /// Somebody has closed `handle`; whether it was the last who had it open is not known.
+    pub(super) fn closed(&self, inode: Inode, handle: u64) {
+        if self.handles.is_untouched_truncation(handle) {
+            let concerned = self.concerned(inode);
+            concerned.iter().for_each(|disk| disk.expect_clear());
+        }
+    }
+
+    /// Nobody has `handle` open any more. Returns whether a truncation is to be carried out that
+    /// nothing was written after, by [`finish_truncation`](Self::finish_truncation).
+    pub(super) fn closed_for_the_last_time(&self, inode: Inode, handle: u64) -> bool {
+        let is_truncation = self.handles.is_untouched_truncation(handle);
+        if is_truncation {
+            let concerned = self.concerned(inode);
+            concerned.iter().for_each(|disk| disk.begin_clear());
+        }
+        self.handles.close(handle);
+        is_truncation
+    }
+
+    pub(super) fn finish_truncation(&self, inode: Inode) {
+        // The disk may be gone, and then so are its faults.
+        let _ = self.empty(inode);
+        self.concerned(inode).iter().for_each(|disk| disk.settled());
+    }
+
+    /// The disks that are cleared when `inode` is emptied.
+    fn concerned(&self, inode: Inode) -> Vec<Arc<Disk>> {
+        match inode {
+            Inode::Control(ControlFile::Clear) => {
+                let disks = self.disks.all().into_iter();
+                disks.map(|(_, disk)| disk).collect()
+            }
+            Inode::Disk(disk, DiskFile::Faults) => self.disks.at(disk).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether `inode` is a control file that reads as a text.
+fn has_text(inode: Inode) -> bool {
+    match inode {
+        Inode::Control(file) => file.permissions() & 0o400 != 0,
+        Inode::Disk(_, DiskFile::Trace) => false,
+        Inode::Disk(_, file) => file.permissions() & 0o400 != 0,
+        _ => false,
+    }
+}

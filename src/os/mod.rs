@@ -1,0 +1,9 @@
+//! The operating system: system calls, /proc, the table of mounts, locks, folders and logs.
+
+pub mod capped_log;
+pub mod folders;
+pub mod mount_users;
+pub mod mounts;
+pub mod proc;
+pub mod server_lock;
+pub mod sys;

@@ -1,0 +1,109 @@
+//! What /proc tells of other processes. Only text and links are read: no file is opened or touched
+//! that a process has open, and so no mount is asked for anything.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
+/// The numbers of all processes.
+pub fn processes() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// A file, by whichever path: its device and its inode.
+pub type Identity = ((u32, u32), u64);
+
+/// Which file there is at `path`. The server of a file system is asked for no more than the way there.
+pub fn identity(path: &Path) -> Option<Identity> {
+    let found = statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO).ok()?;
+    Some(((found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
+}
+
+/// The path by which a process has opened `file`; None when it does not have it open.
+pub fn opened(pid: u32, file: Identity) -> Option<PathBuf> {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let mut links = descriptors.flatten().map(|entry| entry.path());
+    // Such a link leads to what is open without a way there: nobody is asked.
+    let link = links.find(|link| identity(link) == Some(file))?;
+    std::fs::read_link(link).ok()
+}
+
+/// The devices on which the files lie that a process has open.
+pub fn devices(pid: u32) -> Vec<(u32, u32)> {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let links = descriptors.into_iter().flatten().flatten();
+    let files = links.filter_map(|link| identity(&link.path()));
+    files.map(|(device, _)| device).collect()
+}
+
+/// Whether the process `pid` is suspended, by SIGSTOP or a debugger.
+pub fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name, which may itself have anything in it.
+    let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    state.starts_with(['T', 't'])
+}
+
+/// Whether a signal waits to be delivered to the thread `pid`; None when that cannot be seen, as of a
+/// thread outside of our PID namespace.
+pub fn is_signalled(pid: u32) -> Option<bool> {
+    if pid == 0 || !is_of_our_namespace() {
+        return None;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let set = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+        bits.unwrap_or(0)
+    };
+    Some((set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0)
+}
+
+/// Whether /proc counts processes as we do: after `unshare --pid` it may be that of another namespace.
+fn is_of_our_namespace() -> bool {
+    let me = std::process::id().to_string();
+    std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == me.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_listed_with_what_it_has_open() {
+        let me = std::process::id();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().canonicalize().unwrap();
+        assert!(processes().any(|pid| pid == me));
+        let identity = identity(&path).unwrap();
+        assert_eq!(opened(me, identity), Some(path));
+        let closed = file.into_temp_path();
+        assert_eq!(opened(me, identity), None);
+        drop(closed);
+    }
+
+    #[test]
+    fn a_stopped_process_is_told_from_one_that_runs() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("9")
+            .spawn()
+            .unwrap();
+        let process = crate::os::sys::Process::open(child.id()).unwrap();
+        assert!(!is_stopped(child.id()));
+        process.signal(libc::SIGSTOP).unwrap();
+        while !is_stopped(child.id()) {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_stopped(child.id()));
+    }
+
+    #[test]
+    fn a_thread_without_a_pending_signal_is_told_from_one_that_cannot_be_seen() {
+        assert_eq!(is_signalled(std::process::id()), Some(false));
+        assert_eq!(is_signalled(u32::MAX), None);
+        assert_eq!(is_signalled(0), None, "it is in another namespace");
+    }
+}

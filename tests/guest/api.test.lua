@@ -1,7 +1,7 @@
 -- The Lua surface around the disk, call by call. One guest for the whole file; no test needs another one
 -- to run before it, but for the one that says so.
 local image = require("image")
-local promised = require("promised")
+local page_says = require("page_says")
 local vm = provium:vm("g", "peios", { kernel_cmdline = "made=1" }):boot()
 
 -- What `fn` raises, without the `file:line: ` in front.
@@ -25,7 +25,7 @@ end
 
 local twice, duplicate = "test(name, fn) refuses a name that its file has already", nil
 test(twice, function(t)
-  promised([[``test: duplicate name `X` in this file``]])
+  page_says([[``test: duplicate name `X` in this file``]])
   t:assert_eq(duplicate, "test: duplicate name `" .. twice .. "` in this file")
 end)
 duplicate = raised(function() test(twice, print) end)
@@ -57,7 +57,7 @@ test("t.meta has every key that the file gives", meta, function(t)
 end)
 
 test("t.meta is an empty table when the file gives none", function(t)
-  promised("`t.meta` is empty without one")
+  page_says("`t.meta` is empty without one")
   t:assert_eq(next(t.meta), nil)
 end)
 
@@ -76,8 +76,8 @@ test("wait_until returns the first truthy value", function(t)
 end)
 
 test("wait_until says what was not met within which time", function(t)
-  promised([[`wait_until: DESC not met within Ns`]])
-  promised([[desc="condition"]])
+  page_says([[`wait_until: DESC not met within Ns`]])
+  page_says([[desc="condition"]])
   local function never() end
   local options = { timeout = "100ms", interval = "10ms", desc = "the light" }
   t:assert_eq(raised(function() wait_until(never, options) end), "wait_until: the light not met within 0.1s")
@@ -85,13 +85,13 @@ test("wait_until says what was not met within which time", function(t)
 end)
 
 test("wait_until lets through what its predicate raises", function(t)
-  promised([[what `pred` raises |]])
+  page_says([[what `pred` raises |]])
   local mine = { code = 5 }
   t:assert_eq(t:assert_raises(function() wait_until(function() error(mine) end) end), mine)
 end)
 
 test("json.encode and json.decode keep 64-bit integers exact", function(t)
-  promised([[A signed integer of 64 bits stays exact]])
+  page_says([[A signed integer of 64 bits stays exact]])
   for _, number in ipairs({ math.maxinteger, math.mininteger, (1 << 53) + 1, 0, -1 }) do
     t:assert_eq(json.encode(number), tostring(number))
     t:assert_eq(json.decode(tostring(number)), number)
@@ -115,7 +115,7 @@ end)
 -- t. A failed assertion fails its test even in a pcall: these fail on a table of their own.
 
 test("t:assert says `assertion failed`, or its message", function(t)
-  promised([[`assertion failed`]])
+  page_says([[`assertion failed`]])
   t:assert(0)
   t:assert("")
   t:assert_eq(raised(function() t.assert({}, nil) end), "assertion failed")
@@ -123,9 +123,9 @@ test("t:assert says `assertion failed`, or its message", function(t)
 end)
 
 test("t:assert_eq and t:assert_neq compare raw", function(t)
-  promised([[`assert_eq failed: A ~= B`]])
-  promised([[`assert_neq failed: A == B`]])
-  promised('1 equals 1.0, but not `"1"`')
+  page_says([[`assert_eq failed: A ~= B`]])
+  page_says([[`assert_neq failed: A == B`]])
+  page_says('1 equals 1.0, but not `"1"`')
   local always = { __eq = function() return true end }
   local one, other = setmetatable({}, always), setmetatable({}, always)
   t:assert_eq(one, one)
@@ -138,13 +138,13 @@ test("t:assert_eq and t:assert_neq compare raw", function(t)
 end)
 
 test("t:assert_eq and t:assert_neq put their message before the colon", function(t)
-  promised([[`message` replaces the text, or what stands before its colon]])
+  page_says([[`message` replaces the text, or what stands before its colon]])
   t:assert_eq(raised(function() t.assert_eq({}, 1, 2, "the sum") end), "the sum: 1 ~= 2")
   t:assert_eq(raised(function() t.assert_neq({}, 2, 2, "the sum") end), "the sum: 2 == 2")
 end)
 
 test("t:assert_contains finds plain text", function(t)
-  promised([[`assert_contains failed: N not found in: H`]])
+  page_says([[`assert_contains failed: N not found in: H`]])
   t:assert_contains("100 % a.b", "% a.")
   local err = raised(function() t.assert_contains({}, "abc", "a.c") end)
   t:assert_eq(err, "assert_contains failed: a.c not found in: abc")
@@ -159,20 +159,20 @@ test("t:assert_contains names an argument that has no text", function(t)
 end)
 
 test("t:assert_raises returns the error value", function(t)
-  promised([[`assert_raises: expected to raise`]])
+  page_says([[`assert_raises: expected to raise`]])
   local mine = {}
   t:assert_eq(t:assert_raises(function() error(mine) end), mine)
   t:assert_eq(raised(function() t.assert_raises({}, function() end) end), "assert_raises: expected to raise")
 end)
 
 test("t:fail says that it was meant, or its message", function(t)
-  promised([[`explicit failure (t:fail)`]])
+  page_says([[`explicit failure (t:fail)`]])
   t:assert_eq(raised(function() t.fail({}) end), "explicit failure (t:fail)")
   t:assert_eq(raised(function() t.fail({}, "worn out") end), "worn out")
 end)
 
 test("t:skip ends the test there", function(t)
-  promised([[ends the test as skipped]])
+  page_says([[ends the test as skipped]])
   t:skip("for this reason")
   error("it went on")
 end)
@@ -186,7 +186,7 @@ test("t:log takes any values and returns nothing", function(t)
 end)
 
 test("an error begins with the file and the line of the call", function(t)
-  promised("An error is a string: file and line of the call, the name of the call, and what is wrong")
+  page_says("An error is a string: file and line of the call, the name of the call, and what is wrong")
   local line = debug.getinfo(1, "l").currentline + 1
   local err = t:assert_raises(function() vm:run(7) end)
   t:assert_contains(err, "api.test.lua:" .. line .. ": vm:run: ")
@@ -233,7 +233,7 @@ test("vm:name(), vm:profile() and vm:state() of a booted VM", function(t)
 end)
 
 test("vm:boot gives up after agent_timeout", function(t)
-  promised([[how long all of the boot may take]])
+  page_says([[how long all of the boot may take]])
   local mute = provium:vm("own", "mute")
   local err = raised(function() mute:boot({ agent_timeout = "1s" }) end)
   t:assert_contains(err, "vm:boot: the guest did not boot: its agent did not answer within 1s\n")
@@ -273,7 +273,7 @@ local function state_error(call, v)
 end
 
 test("every call that wants a running guest names the state created", function(t)
-  promised([[A call in the wrong state raises an error that names it]])
+  page_says([[A call in the wrong state raises an error that names it]])
   local own = provium:vm("own", "peios")
   for call in pairs(calls) do
     t:assert_eq(state_error(call, own), call .. ": vm `own` is created")
@@ -381,7 +381,7 @@ test("RunResult has the exit code and the output of a command that exits", funct
 end)
 
 test("RunResult has -1 and the signal of a command that was signalled", function(t)
-  promised([[-1 when a signal ended the command, -2 when its time was up]])
+  page_says([[-1 when a signal ended the command, -2 when its time was up]])
   local result = vm:run("kill -9 $$")
   t:assert_eq(result.exit_code, -1)
   t:assert_eq(result.signal, 9)
@@ -398,7 +398,7 @@ test("RunResult has -2 for a command that timed out, which is gone in the guest"
 end)
 
 test("RunResult:assert_ok() raises what the command said", function(t)
-  promised([[`command failed: status=exited code=3 stdout="..." stderr="..."`]])
+  page_says([[`command failed: status=exited code=3 stdout="..." stderr="..."`]])
   vm:run("true"):assert_ok()
   local result = vm:run([[echo out; echo 'a "b"' >&2; exit 3]])
   t:assert_eq(raised(function() result:assert_ok() end),
@@ -416,7 +416,7 @@ test("vm:run_async(...) takes the arguments of vm:run", function(t)
 end)
 
 test("vm:run_async refuses a timeout", function(t)
-  promised([[A `timeout` is an error here]])
+  page_says([[A `timeout` is an error here]])
   t:assert_eq(raised(function() vm:run_async("true", { timeout = 1 }) end),
     "vm:run_async: `timeout` is not honoured here; pass it to `proc:wait(timeout)` instead")
 end)
@@ -438,7 +438,7 @@ test("proc:wait(timeout) kills a process that takes longer", function(t)
 end)
 
 test("proc:kill() sends TERM, proc:kill(sig) that signal", function(t)
-  promised([[`process:kill(signal="TERM")`]])
+  page_says([[`process:kill(signal="TERM")`]])
   for sig, number in pairs({ TERM = 15, KILL = 9, HUP = 1, SIGINT = 2, [10] = 10, ["12"] = 12 }) do
     local proc = vm:run_async("exec sleep 62")
     proc:kill(sig)
@@ -564,9 +564,9 @@ test("vm:attach_disk{} without an image is a record on the host", function(t)
 end)
 
 test("vm:attach_disk says how many disks a VM may have", { timeout = "3m" }, function(t)
-  promised("A VM has room for 49 disks with an image, of which 24 are in slots of their own")
-  promised("A running guest takes up to 24 disks", "docs/testing.md")
-  promised([[`a running guest takes 24 disks, and has as many`]])
+  page_says("A VM has room for 49 disks with an image, of which 24 are in slots of their own")
+  page_says("A running guest takes up to 24 disks", "docs/testing.md")
+  page_says([[`a running guest takes 24 disks, and has as many`]])
   local many = provium:vm("many", "peios")
   local paths = {}
   for n = 1, 50 do paths[n] = image.new(1) end
@@ -587,7 +587,7 @@ test("vm:attach_disk names an image that is missing", function(t)
 end)
 
 test("vm:disk(id) says which disk the VM has not", function(t)
-  promised([[``vm:disk: no disk `ID` attached to vm `NAME` ``]])
+  page_says([[``vm:disk: no disk `ID` attached to vm `NAME` ``]])
   t:assert_eq(raised(function() vm:disk("nope") end), "vm:disk: no disk `nope` attached to vm `g`")
   vm:attach_disk({ id = "gone" }):detach()
   t:assert_eq(raised(function() vm:disk("gone") end), "vm:disk: no disk `gone` attached to vm `g`")
@@ -658,7 +658,7 @@ test("vm:console():expect says what it timed out waiting for", function(t)
 end)
 
 test("vm:clock():get() and get_ns() are the guest's seconds and nanoseconds", function(t)
-  promised("seconds as a float, nanoseconds as an integer")
+  page_says("seconds as a float, nanoseconds as an integer")
   local clock = vm:clock()
   local seconds, nanoseconds, date = clock:get(), clock:get_ns(), tonumber(vm:run("date +%s").stdout)
   t:assert_eq(math.type(seconds), "float")
@@ -713,7 +713,7 @@ local function assert_no_duration(t, wrong)
 end
 
 test("a duration that is NaN, infinite or negative is an error", function(t)
-  promised([[A negative, infinite or NaN one is an error]])
+  page_says([[A negative, infinite or NaN one is an error]])
   for _, wrong in ipairs({ 0 / 0, 1 / 0, -1 / 0, -1, -0.1, "-1s" }) do
     assert_no_duration(t, wrong)
   end
@@ -762,7 +762,7 @@ local wrong_calls = {
 }
 
 test("a wrong argument is an error that names the call, the argument and what was expected", function(t)
-  promised([[`vm:read_file: argument 1 (path): expected string, got nil`]])
+  page_says([[`vm:read_file: argument 1 (path): expected string, got nil`]])
   for expected, call in pairs(wrong_calls) do
     t:assert_eq(raised(call), expected)
   end
@@ -772,7 +772,7 @@ end)
 -- Boot options, files and disks at boot; typing into the console; cut output; faults that begin later
 
 test("vm:boot(opts) returns the VM with all opts in place, vm:power_button() has it power down", function(t)
-  promised([[`mode` may also be an octal string, as `"0755"`]])
+  page_says([[`mode` may also be an octal string, as `"0755"`]])
   local data, locked = image.new(2048), image.new(8)
   local own = provium:vm("own", "peios"):boot({
     memory = "192M",
@@ -857,8 +857,8 @@ test("vm:console():write(text) types into the guest's console", function(t)
 end)
 
 test("RunResult.truncated is true when the agent kept only the first 16 MiB", function(t)
-  promised("A command's output ends at 16 MiB, and the result says so", "docs/security.md")
-  promised([[kept only the first 16 MiB of `stdout` or `stderr`]])
+  page_says("A command's output ends at 16 MiB, and the result says so", "docs/security.md")
+  page_says([[kept only the first 16 MiB of `stdout` or `stderr`]])
   local result = vm:run("head -c 16777217 /dev/zero")
   t:assert_eq(result.truncated, true)
   t:assert_eq(#result.stdout, 16 << 20)

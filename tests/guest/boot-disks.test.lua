@@ -1,6 +1,6 @@
 -- The disks that a boot brings, and how long they are there.
 local image = require("image")
-local promised = require("promised")
+local page_says = require("page_says")
 
 local function raised(t, fn)
   return (t:assert_raises(fn):gsub("^[^:]+:%d+: ", ""))
@@ -12,7 +12,7 @@ local function sizes(vm, ...)
 end
 
 test("a disk has exactly one source", function(t)
-  promised([[A disk has exactly one of the first three. `mediated` is known, and refused when true]])
+  page_says([[A disk has exactly one of the first three. `mediated` is known, and refused when true]])
   local vm = provium:vm("v", "peios")
   local function message(disk)
     return raised(t, function() vm:boot({ disks = { { scratch = "1M" }, disk } }) end)
@@ -28,9 +28,9 @@ test("a disk has exactly one source", function(t)
 end)
 
 test("disks of the profile, disks attached before and disks of the boot are all there", function(t)
-  promised([[Disks of the profile come first in the list]])
-  promised([[| `id` | `boot0`, `boot1` and so on | as above; without one, the place in the list counts]])
-  promised([[units are powers of 1024]])
+  page_says([[Disks of the profile come first in the list]])
+  page_says([[| `id` | `boot0`, `boot1` and so on | as above; without one, the place in the list counts]])
+  page_says([[units are powers of 1024]])
   local mine, template = image.new(8), image.new(16)
   local vm = provium:vm("v", "with-disks")
   vm:attach_disk({ id = "mine", image = mine, readonly = true })
@@ -80,7 +80,7 @@ test("a disk is plugged in read-only, and into a paused guest", function(t)
 end)
 
 test("a boot that fails leaves none of its disks attached", function(t)
-  promised([[A boot that fails leaves none of its `disks` attached]])
+  page_says([[A boot that fails leaves none of its `disks` attached]])
   local path = image.new(8)
   local vm = provium:vm("v", "peios")
   vm:attach_disk({ id = "kept" })

@@ -1,6 +1,6 @@
 -- Boots that go well, and boots that do not: each says why, with the end of the console.
 
-local promised = require("promised")
+local page_says = require("page_says")
 test("shutdown and boot again keep the disks", function(t)
   local path = require("image").new(2048)
   local vm = provium:vm("v", "peios")
@@ -19,7 +19,7 @@ test("shutdown and boot again keep the disks", function(t)
 end)
 
 test("a kernel that panics while it boots is told at once, with its panic", function(t)
-  promised("The error then has the end of the guest's console")
+  page_says("The error then has the end of the guest's console")
   local vm = provium:vm("p", "panics")
   local err = t:assert_raises(function() vm:boot() end)
   t:assert_contains(err, "vm:boot: the guest's kernel panicked: ")
@@ -50,7 +50,7 @@ test("a kernel that is not there is named", function(t)
 end)
 
 test("a guest that panics in a command is told at once", function(t)
-  promised([[The state becomes `dead` when]])
+  page_says([[The state becomes `dead` when]])
   local vm = provium:vm("v", "peios"):boot()
   local before = os.time()
   local err = t:assert_raises(function() vm:run("echo c > /proc/sysrq-trigger") end)
@@ -61,8 +61,8 @@ test("a guest that panics in a command is told at once", function(t)
 end)
 
 test("memory and processors that no guest can have are refused before anything starts", function(t)
-  promised([[a size, 16M or more: `"256M"`, or a number of bytes]])
-  promised([[how many processors: 1 to 255]])
+  page_says([[a size, 16M or more: `"256M"`, or a number of bytes]])
+  page_says([[how many processors: 1 to 255]])
   local vm = provium:vm("v", "peios")
   local memory = "vm:boot: `memory` wants a size of 16M or more with a unit, such as \"256M\", or a number of bytes, not "
   for wrong, shown in pairs({ lots = '"lots"', [5] = "5", ["512"] = '"512"', ["5M"] = '"5M"' }) do
@@ -76,7 +76,7 @@ test("memory and processors that no guest can have are refused before anything s
 end)
 
 test("an unknown boot option is named with the known ones", function(t)
-  promised([[An option that does not exist is an error that names those that do]])
+  page_says([[An option that does not exist is an error that names those that do]])
   local err = t:assert_raises(function() provium:vm("v", "peios"):boot({ memroy = "1G" }) end)
   t:assert_contains(err, "vm:boot: unknown option `memroy` (known: memory, cpus, kernel_cmdline, kernel_cmdline_append, files, disks, agent_timeout, cold)")
 end)

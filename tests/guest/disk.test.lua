@@ -1,6 +1,6 @@
 -- Reads at the end of a disk, which give what is there. No guest.
 local image = require("image")
-local promised = require("promised")
+local page_says = require("page_says")
 
 local function disk_of(sectors)
   local path = image.new(sectors)
@@ -8,7 +8,7 @@ local function disk_of(sectors)
 end
 
 test("a read that reaches past the end gives what is there", function(t)
-  promised([[at the end of the disk of as many as there are, past it an empty one]])
+  page_says([[at the end of the disk of as many as there are, past it an empty one]])
   local disk, path = disk_of(8)
   disk:write_sectors(7, ("x"):rep(512))
   t:assert_eq(disk:read_sectors(7, 4), ("x"):rep(512))

@@ -1,5 +1,5 @@
 -- Files in the guest: what is there, what is made of them, and the console, which is a file of a kind.
-local promised = require("promised")
+local page_says = require("page_says")
 local files = {
   { path = "/tmp/made/for/it", content = "here" },
   { path = "/tmp/made/script", content = "#!/bin/sh\necho ran\n", mode = "0755" },
@@ -23,7 +23,7 @@ test("the files of a boot make the folders that they lie in", function(t)
 end)
 
 test("a new file has mode 0644, an old one keeps its own", function(t)
-  promised([[a file that is not there is made, with mode 0644]])
+  page_says([[a file that is not there is made, with mode 0644]])
   vm:write_file("/tmp/new", "1")
   t:assert_eq(octal("/tmp/new"), "644")
   vm:run("chmod 0750 /tmp/new"):assert_ok()
@@ -39,7 +39,7 @@ test("a new file has mode 0644, an old one keeps its own", function(t)
 end)
 
 test("a pushed file has the content and not the permissions", function(t)
-  promised("A relative host path starts at the folder of the calling file. Permissions are not copied")
+  page_says("A relative host path starts at the folder of the calling file. Permissions are not copied")
   local path = os.tmpname()
   os.execute("echo pushed > " .. path .. " && chmod 0711 " .. path)
   vm:push_file(path, "/tmp/copied")
@@ -49,7 +49,7 @@ test("a pushed file has the content and not the permissions", function(t)
 end)
 
 test("mkdir takes a folder that is there only with parents", function(t)
-  promised("with `parents` those above it too, and one that is there is no error")
+  page_says("with `parents` those above it too, and one that is there is no error")
   vm:mkdir("/tmp/there", { perm = tonumber("711", 8) })
   t:assert_eq(octal("/tmp/there"), "711")
   t:assert_contains(raised(function() vm:mkdir("/tmp/there") end), "File exists")
@@ -65,7 +65,7 @@ test("a pipe that somebody reads takes what is written", function(t)
 end)
 
 test("stat says what there is to say, of what a link leads to", function(t)
-  promised("seconds and nanoseconds since 1970; `uid`, `gid`. A link is followed")
+  page_says("seconds and nanoseconds since 1970; `uid`, `gid`. A link is followed")
   vm:run("printf 12345 > /tmp/stat; chmod 4640 /tmp/stat; ln -sf stat /tmp/link; touch -d @1000000000 /tmp/stat"):assert_ok()
   for _, path in ipairs({ "/tmp/stat", "/tmp/link" }) do
     local stat = vm:stat(path)
@@ -91,7 +91,7 @@ local make = [[
 ]]
 
 test("listdir has names and types, sorted, and does not follow links", function(t)
-  promised([[sorted by name. Links are not followed]])
+  page_says([[sorted by name. Links are not followed]])
   vm:run(make):assert_ok()
   local found = {}
   for _, entry in ipairs(vm:listdir("/tmp/kinds")) do
@@ -121,7 +121,7 @@ test("each type of file has its word, and the shorter one", function(t)
 end)
 
 test("unlink removes files, links and empty folders, and no others", function(t)
-  promised([[removes a file or an empty folder]])
+  page_says([[removes a file or an empty folder]])
   vm:run("rm -rf /tmp/u; mkdir -p /tmp/u/full/in /tmp/u/empty; touch /tmp/u/-f; ln -s full /tmp/u/link"):assert_ok()
   for _, name in ipairs({ "-f", "empty", "link" }) do vm:unlink("/tmp/u/" .. name) end
   t:assert_contains(raised(function() vm:unlink("/tmp/u/full") end), "Directory not empty")
@@ -130,7 +130,7 @@ test("unlink removes files, links and empty folders, and no others", function(t)
 end)
 
 test("rename replaces a file, and puts nothing into a folder", function(t)
-  promised([[A file with that name is replaced; a folder is an error, and takes nothing in]])
+  page_says([[A file with that name is replaced; a folder is an error, and takes nothing in]])
   vm:run("rm -rf /tmp/r; mkdir -p /tmp/r/folder; cd /tmp/r; echo new > from; echo old > to; ln -s folder link"):assert_ok()
   vm:rename("/tmp/r/from", "/tmp/r/to")
   t:assert_eq(vm:read_file("/tmp/r/to"), "new\n")
@@ -142,7 +142,7 @@ test("rename replaces a file, and puts nothing into a folder", function(t)
 end)
 
 test("expect looks ahead, and at what it passed over, once", function(t)
-  promised([[looks behind it first, and then at what was passed over on the way; what was found is not found again]])
+  page_says([[looks behind it first, and then at what was passed over on the way; what was found is not found again]])
   local console = vm:console()
   vm:run("echo alpha-1 beta-1 alpha-2 gamma-1 > /dev/ttyS0"):assert_ok()
   for _, text in ipairs({ "gamma-1", "beta-1", "alpha-", "alpha-" }) do

@@ -1,6 +1,6 @@
 -- Requests that a rule holds keep nobody: neither from ending a guest, nor from booting one.
 local image = require("image")
-local promised = require("promised")
+local page_says = require("page_says")
 
 local function clock()
   local now = io.open("/proc/uptime"):read("n")
@@ -38,7 +38,7 @@ local function clear()
 end
 
 test("a pause says what is held, the guest runs on, and a process that waits is timed out", function(t)
-  promised([[`vm:pause()` raises an error that names it, and the guest runs on]])
+  page_says([[`vm:pause()` raises an error that names it, and the guest runs on]])
   hold(vm, disks)
   quick(t, "pause", function()
     local err = t:assert_raises(function() vm:pause() end)
@@ -56,7 +56,7 @@ test("a pause says what is held, the guest runs on, and a process that waits is 
 end)
 
 test("a reset drops what is held, and the rules stay", function(t)
-  promised([[A reset, a shutdown and a close drop it]])
+  page_says([[A reset, a shutdown and a close drop it]])
   vm:run("dd if=/dev/zero of=/dev/disk/by-id/virtio-a count=1 oflag=direct"):assert_ok()
   hold(vm, disks)
   vm:reset()
@@ -69,8 +69,8 @@ test("a reset drops what is held, and the rules stay", function(t)
 end)
 
 test("a shutdown drops what is held, and leaves the images to others", function(t)
-  promised("Nothing waits for what a rule holds: a reset, a shutdown or a close drops it, a pause raises, a boot goes on without the disk", "docs/testing.md")
-  promised("It is an error if somebody else has an image by then")
+  page_says("Nothing waits for what a rule holds: a reset, a shutdown or a close drops it, a pause raises, a boot goes on without the disk", "docs/testing.md")
+  page_says("It is an error if somebody else has an image by then")
   hold(vm, disks)
   quick(t, "shutdown", function() vm:shutdown() end)
   t:assert_eq(vm:state(), "shutdown")
@@ -106,7 +106,7 @@ end
 
 for cold, word in pairs({ [true] = "cold", [false] = "warm" }) do
   test("rules that are armed before a " .. word .. " boot meet the guest alone, and a hang does not keep it from its end", function(t)
-    promised("QEMU's own probes of the disk pass them by", "docs/testing.md")
+    page_says("QEMU's own probes of the disk pass them by", "docs/testing.md")
     local own = provium:vm("own", "peios")
     local scratch, armed = {}, {}
     for n, id in ipairs({ "few", "many", "stuck" }) do

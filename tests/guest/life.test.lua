@@ -1,6 +1,6 @@
 -- The life of a VM and of all VMs of a scope: its states, and what may be called in which.
 local image = require("image")
-local promised = require("promised")
+local page_says = require("page_says")
 
 local function raised(t, fn)
   return (t:assert_raises(fn):gsub("^[^:]+:%d+: ", ""))
@@ -22,7 +22,7 @@ test("shutdown is no error in any state, and a closed VM is shut down", function
 end)
 
 test("an error of the state says what to do", function(t)
-  promised("``vm:run: vm `v` is created: vm:run wants one that is booted (not booted)``")
+  page_says("``vm:run: vm `v` is created: vm:run wants one that is booted (not booted)``")
   local vm = provium:vm("v", "peios")
   t:assert_eq(raised(t, function() vm:run("true") end), "vm:run: vm `v` is created: vm:run wants one that is booted (not booted)")
   vm:boot()
@@ -35,7 +35,7 @@ test("an error of the state says what to do", function(t)
 end)
 
 test("provium:boot() boots what was never booted, provium:shutdown() also what is paused", function(t)
-  promised([[in state `created`; not those that were shut down]])
+  page_says([[in state `created`; not those that were shut down]])
   local down, new = provium:vm("down", "peios"), provium:vm("new", "peios")
   down:boot()
   down:shutdown()
@@ -48,8 +48,8 @@ test("provium:boot() boots what was never booted, provium:shutdown() also what i
 end)
 
 test("a guest that powers itself off is shut down, and the error has its console", function(t)
-  promised("both errors have the end of the console")
-  promised([[`the guest powered itself off`]])
+  page_says("both errors have the end of the console")
+  page_says([[`the guest powered itself off`]])
   local path = image.new(8)
   local vm = provium:vm("v", "peios")
   vm:attach_disk({ id = "a", image = path })
@@ -70,8 +70,8 @@ test("a guest that powers itself off is shut down, and the error has its console
 end)
 
 test("a console is read after the close, and its end is in the error of expect", function(t)
-  promised([[all that it has shown so far; in any state]])
-  promised([[``console:expect timed out waiting for `TEXT` `` with the end of the console]])
+  page_says([[all that it has shown so far; in any state]])
+  page_says([[``console:expect timed out waiting for `TEXT` `` with the end of the console]])
   local vm = provium:vm("v", "peios"):boot()
   local console = vm:console()
   vm:run("echo a mark > /dev/ttyS0"):assert_ok()

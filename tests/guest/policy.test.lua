@@ -1,7 +1,7 @@
 -- The policy verbs of a disk: what the guest's requests meet, and the test's own sector calls do not. Where any
 -- other client will do, it is dd on the host.
 local image = require("image")
-local promised = require("promised")
+local page_says = require("page_says")
 local guest = provium:vm("g", "peios"):boot({ disks = { { scratch = "16M", id = "data" } } })
 
 local function raised(fn)
@@ -75,7 +75,7 @@ test("clear_faults and clear_policy each clear their own kind", function(t)
 end)
 
 test("fail_after(n) fails the nth request and all later ones, and counts flushes", function(t)
-  promised([[the nth request and all later ones fail with EIO. Every request counts, flushes too]])
+  page_says([[the nth request and all later ones fail with EIO. Every request counts, flushes too]])
   local disk, path = disk_of("own")
   disk:fail_after(4)
   for _ = 1, 5 do disk:read_sectors(0, 1) end
@@ -131,7 +131,7 @@ test("the last fail_range and the last delay count", function(t)
 end)
 
 test("delay concerns flushes too", function(t)
-  promised([[every request waits so many milliseconds first, flushes too]])
+  page_says([[every request waits so many milliseconds first, flushes too]])
   local disk, path = disk_of("own")
   disk:delay(150)
   local took = image.time(function() writes(disk, 0, ",fsync") end)
@@ -151,7 +151,7 @@ test("a number of requests or of sectors is at least 1", function(t)
 end)
 
 test("a policy is with the disk, and shows as rules", function(t)
-  promised([[A policy is rules with `from=guest`]])
+  page_says([[A policy is rules with `from=guest`]])
   local disk, path = disk_of("own")
   disk:fail_after(3)
   t:assert_eq(policy(provium:vm("own"):disk("vda")), "false false 3 nil nil nil")
@@ -167,7 +167,7 @@ test("a policy is with the disk, and shows as rules", function(t)
 end)
 
 test("what takes a volatile cache says so", function(t)
-  promised([[raise: `it takes a disk with a volatile write cache, which this version does not have`]])
+  page_says([[raise: `it takes a disk with a volatile write cache, which this version does not have`]])
   local disk, path = disk_of("own")
   local missing = "it takes a disk with a volatile write cache, which this version does not have"
   for _, verb in ipairs({ "power_cut", "flushes", "unflushed_sectors" }) do
@@ -196,7 +196,7 @@ test("the guest meets what the test passes by", function(t)
 end)
 
 test("a read of 1 MiB of the guest is one request", function(t)
-  promised([[A request is what arrives at the disk, 1 MiB at most]])
+  page_says([[A request is what arrives at the disk, 1 MiB at most]])
   disk:fail_after(3)
   t:assert_eq(dd("bs=1M count=2"), true)
   t:assert_eq(dd("bs=1M count=1"), false)

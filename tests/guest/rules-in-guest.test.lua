@@ -1,6 +1,6 @@
 -- Each action as a real guest feels it, its kernel and its filesystem. One guest for the whole file.
 local image = require("image")
-local promised = require("promised")
+local page_says = require("page_says")
 local vm = provium:vm("g", "peios"):boot()
 
 local function dd(sector, count)
@@ -122,7 +122,7 @@ test("a stale read finds the old content while the image has the new", function(
 end)
 
 test("an error that is armed here reaches the guest, and that can be asserted", function(t)
-  promised("fails unless the guest has the disk and would see every injected error")
+  page_says("fails unless the guest has the disk and would see every injected error")
   local absent = provium:vm("visible", "peios"):attach_disk({ id = "vda" })
   t:assert_contains(t:assert_raises(function() absent:assert_visible() end), "no backing image")
   with_disk(2048, function(disk)
@@ -136,7 +136,7 @@ test("an error that is armed here reaches the guest, and that can be asserted", 
 end)
 
 test("mistakes in a rule are told apart from unknown modes", function(t)
-  promised("where `X` looks like a rule, the actions follow")
+  page_says("where `X` looks like a rule, the actions follow")
   local d = provium:vm("h", "peios"):attach_disk({ id = "vda" })
   local function message(...)
     local args = table.pack(...)
@@ -158,7 +158,7 @@ test("mistakes in a rule are told apart from unknown modes", function(t)
 end)
 
 test("waiting for a rule ends when it has fired, or says how often it did", function(t)
-  promised("has fired so often; an error at the deadline")
+  page_says("has fired so often; an error at the deadline")
   local path = image.new(8)
   local d = provium:vm("h", "peios"):attach_disk({ id = "vda", image = path })
   d:fault_inject("eio_read tag=mine")

@@ -1,5 +1,5 @@
 -- Commands in the guest: how they are said, how they end, and who ends them. One guest for the whole file.
-local promised = require("promised")
+local page_says = require("page_says")
 local vm = provium:vm("g", "peios"):boot()
 
 local function raised(fn)
@@ -59,7 +59,7 @@ test("what a table of vm:run does not know, or says twice, is an error", functio
 end)
 
 test("env is added to the agent's environment, and with env_clear is all of it", function(t)
-  promised([[added to the environment of the guest's agent]])
+  page_says([[added to the environment of the guest's agent]])
   local own = vm:run("env", { args = {} }).stdout
   t:assert_contains(own, "PATH=")
   local with = vm:run("env", { args = {}, env = { ["a-b"] = "x=y", PATH = "/bin:/usr/bin" } }).stdout
@@ -74,7 +74,7 @@ test("env is added to the agent's environment, and with env_clear is all of it",
 end)
 
 test("a program that is not there is exit code 127, however it is said", function(t)
-  promised([[A program that is not there, and a `cwd` that is not there, is exit code 127]])
+  page_says([[A program that is not there, and a `cwd` that is not there, is exit code 127]])
   local ways = { {}, { "x" }, { args = {} }, { "x", cwd = "/" }, { cwd = "/" }, { args = {}, env = { A = "a" } },
     { "x", env_clear = true } }
   for at, options in ipairs(ways) do
@@ -90,7 +90,7 @@ test("a program that is not there is exit code 127, however it is said", functio
 end)
 
 test("a result says signalled for a signal, and assert_ok says which", function(t)
-  promised([[after a signal `status=signalled signal=9`, after a time-out `status=timed_out`]])
+  page_says([[after a signal `status=signalled signal=9`, after a time-out `status=timed_out`]])
   local killed = vm:run("echo out; kill -9 $$")
   t:assert_eq(killed.status, "signalled")
   t:assert_eq(killed.signal, 9)
@@ -105,7 +105,7 @@ test("a result says signalled for a signal, and assert_ok says which", function(
 end)
 
 test("a signal is named in any case, with SIG and without, or numbered", function(t)
-  promised([[the signal with this name (`"INT"`, `"sigint"`) or number]])
+  page_says([[the signal with this name (`"INT"`, `"sigint"`) or number]])
   for signal, number in pairs({ kill = 9, SigTerm = 15, USR1 = 10, sigint = 2, [1] = 1 }) do
     local process = vm:run_async("exec sleep 62")
     process:signal(signal)
@@ -120,7 +120,7 @@ test("a signal is named in any case, with SIG and without, or numbered", functio
 end)
 
 test("a signal to what has ended does nothing", function(t)
-  promised("Does nothing once it has ended")
+  page_says("Does nothing once it has ended")
   local process = vm:run_async("exit 3")
   t:assert_eq(process:wait("20s").exit_code, 3)
   process:kill()
@@ -130,7 +130,7 @@ test("a signal to what has ended does nothing", function(t)
 end)
 
 test("a command has ended when nothing holds its output open", function(t)
-  promised("what it leaves in the background counts as long as it does not redirect its output")
+  page_says("what it leaves in the background counts as long as it does not redirect its output")
   vm:run("(sleep 0.4; touch /tmp/late) & true"):assert_ok()
   t:assert_eq(vm:run("test -e /tmp/late").exit_code, 0)
   local took = require("image").time(function() vm:run("sleep 62 > /dev/null 2>&1 & true"):assert_ok() end)
@@ -139,7 +139,7 @@ test("a command has ended when nothing holds its output open", function(t)
 end)
 
 test("worker:join returns the results in the order of the starts", function(t)
-  promised([[Returns their results, in the order in which they were started]])
+  page_says([[Returns their results, in the order in which they were started]])
   local worker = vm:spawn_worker()
   t:assert_eq(#worker:join(), 0)
   worker:run_async("sleep 0.3; exit 4")
@@ -165,7 +165,7 @@ test("an error of a worker's call has the place of the call", function(t)
 end)
 
 test("an argument that a call does not take is an error that says what it takes", function(t)
-  promised([[and so is an argument too many]])
+  page_says([[and so is an argument too many]])
   local console, clock, worker, process = vm:console(), vm:clock(), vm:spawn_worker(), vm:run_async("true")
   local more = {
     ["vm:spawn_worker: argument 1 is one too many: vm:spawn_worker takes none, got a table"] = function() vm:spawn_worker({}) end,
@@ -194,7 +194,7 @@ test("an argument that a call does not take is an error that says what it takes"
 end)
 
 test("provium.NAME is a VM of the scope, vm.name its name", function(t)
-  promised([[does nothing: no resources are reserved]])
+  page_says([[does nothing: no resources are reserved]])
   t:assert_eq(provium.g:run("echo same").stdout, "same\n")
   t:assert_eq(provium.nobody, nil)
   local own = provium:vm("own", "peios")

@@ -1,5 +1,5 @@
 -- What belongs to a test, what to its file, and what a file sets for all of its tests.
-local promised = require("promised")
+local page_says = require("page_says")
 local vm = provium:vm("g", "peios"):boot()
 provium.timeout = "45s"
 local of_file = vm:run_async("sleep", { "1001" })
@@ -35,7 +35,7 @@ test("a test that leaves its VM paused leaves what runs there", function(t)
 end)
 
 test("so that it is there when the VM goes on", function(t)
-  promised([[is killed at the end of the test too, unless that VM is paused then]])
+  page_says([[is killed at the end of the test too, unless that VM is paused then]])
   vm:resume()
   t:assert_eq(sleepers(1005), 1)
 end)
@@ -58,8 +58,8 @@ test("what an expected error asserts through t fails nothing", function(t)
 end)
 
 test("a file sets its time limit while it is read, and nothing that there is not", function(t)
-  promised([[`false`. `true` is an error so far]])
-  promised([[Setting anything else is an error]])
+  page_says([[`false`. `true` is an error so far]])
+  page_says([[Setting anything else is an error]])
   local function set(key, value)
     return t:assert_raises(function() provium[key] = value end)
   end
@@ -71,7 +71,7 @@ test("a file sets its time limit while it is read, and nothing that there is not
 end)
 
 test("null in JSON is nil, and a hole where an array has one", function(t)
-  promised([[`null` is nil: a key that is not there, or a hole in an array]])
+  page_says([[`null` is nil: a key that is not there, or a hole in an array]])
   local decoded = json.decode('{"a":null,"list":[1,null,3],"none":[]}')
   t:assert_eq(decoded.a, nil)
   t:assert_eq(decoded.list[2], nil)

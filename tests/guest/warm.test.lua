@@ -1,6 +1,6 @@
 -- Guests that go on from one saved state are guests of their own, and behave as if they had booted.
 local image = require("image")
-local promised = require("promised")
+local page_says = require("page_says")
 
 -- Whoever comes first saves the state that the others go on from.
 provium:vm("first", "peios"):boot():close()
@@ -14,7 +14,7 @@ local function draw(vm)
 end
 
 test("two guests from one state draw different random numbers", function(t)
-  promised("random numbers are like no other's", "docs/testing.md")
+  page_says("random numbers are like no other's", "docs/testing.md")
   local one, other = draw(boot("one")), draw(boot("other"))
   t:assert_eq(#one, 4 * 37)
   for uuid in one:gmatch("%S+") do
@@ -23,7 +23,7 @@ test("two guests from one state draw different random numbers", function(t)
 end)
 
 test("a guest has the host's time", function(t)
-  promised("its clock is set to the host's time", "docs/testing.md")
+  page_says("its clock is set to the host's time", "docs/testing.md")
   for i = 1, 3 do
     local vm = boot("v" .. i)
     local before = os.time()
@@ -33,7 +33,7 @@ test("a guest has the host's time", function(t)
 end)
 
 test("disks that were attached before the boot are there, in that order", function(t)
-  promised("`/dev/vda`, `/dev/vdb` and so on follow the order in which disks were attached", "docs/testing.md")
+  page_says("`/dev/vda`, `/dev/vdb` and so on follow the order in which disks were attached", "docs/testing.md")
   local vm = provium:vm("v", "peios")
   local paths = {}
   for i, id in ipairs({ "zeta", "alpha", "mid" }) do
@@ -59,7 +59,7 @@ test("files from the boot's options are there, and in no other guest", function(
 end)
 
 test("the console has the messages of the boot, is expected and typed into", function(t)
-  promised("Its console has the messages of the boot that was saved", "docs/testing.md")
+  page_says("Its console has the messages of the boot that was saved", "docs/testing.md")
   local console = boot("v"):console()
   t:assert_contains(console:read_log(), "Linux version")
   console:expect("Run /init")
@@ -69,7 +69,7 @@ test("the console has the messages of the boot, is expected and typed into", fun
 end)
 
 test("a guest is reset, and boots for real", function(t)
-  promised("`vm:reset()` always does", "docs/testing.md")
+  page_says("`vm:reset()` always does", "docs/testing.md")
   local vm = boot("v")
   vm:write_file("/tmp/before", "x")
   vm:reset()
@@ -102,7 +102,7 @@ test("a panic is told at once", function(t)
 end)
 
 test("a cold boot has nothing of the saved one", function(t)
-  promised("`vm:boot({cold = true})` boots the kernel", "docs/testing.md")
+  page_says("`vm:boot({cold = true})` boots the kernel", "docs/testing.md")
   local vm = boot("v", { cold = true })
   t:assert(not vm:run("test -e /run/provium-wake"):ok())
   t:assert(boot("w"):run("test -e /run/provium-wake"):ok())

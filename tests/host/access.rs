@@ -3,8 +3,8 @@
 
 use std::process::{Command, Output};
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 const SECURITY: &str = "docs/security.md";
 
@@ -48,7 +48,7 @@ fn open_to_others(args: &[&str]) -> Mount {
 
 #[test]
 fn another_user_sees_nothing_of_a_mount() {
-    promised(
+    page_says(
         SECURITY,
         "nothing: the kernel refuses them before the server hears of it",
     );
@@ -67,7 +67,7 @@ fn another_user_sees_nothing_of_a_mount() {
 
 #[test]
 fn allow_other_opens_the_data_files_and_never_the_control_files() {
-    promised(
+    page_says(
         SECURITY,
         "open the data files. Never the control files: not even their names",
     );
@@ -93,7 +93,7 @@ fn allow_other_opens_the_data_files_and_never_the_control_files() {
 
 #[test]
 fn a_folder_that_another_user_could_have_prepared_is_refused() {
-    promised(
+    page_says(
         SECURITY,
         "A run-time folder that is a link, belongs to somebody else or lets others in is refused",
     );
@@ -123,7 +123,7 @@ fn a_folder_that_another_user_could_have_prepared_is_refused() {
 
 #[test]
 fn a_mount_without_a_run_time_folder_serves_and_is_known_to_be_dead_all_the_same() {
-    promised(SECURITY, "a mount does without it then");
+    page_says(SECURITY, "a mount does without it then");
     let folder = TempDir::new().unwrap();
     // Others may enter it, so that it is not used.
     std::fs::create_dir(folder.path().join("provium")).unwrap();
@@ -183,7 +183,7 @@ fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
 
 #[test]
 fn umount_stale_goes_on_past_the_mounts_of_others() {
-    promised(
+    page_says(
         SECURITY,
         "`provium umount --stale` takes away the mounts of the user who calls it, or of all users for root",
     );
@@ -230,7 +230,7 @@ fn umount_stale_goes_on_past_the_mounts_of_others() {
 
 #[test]
 fn a_server_of_roots_has_given_up_the_rights_that_serving_does_not_need() {
-    promised(
+    page_says(
         SECURITY,
         "`DAC_OVERRIDE` and `DAC_READ_SEARCH` (any image), `SYS_ADMIN` (to mount and unmount) and `SYS_RESOURCE`",
     );
@@ -253,7 +253,7 @@ fn a_server_of_roots_has_given_up_the_rights_that_serving_does_not_need() {
 
 #[test]
 fn a_server_of_roots_is_caged() {
-    promised(SECURITY, "(seccomp, with `no_new_privs`)");
+    page_says(SECURITY, "(seccomp, with `no_new_privs`)");
     if provium::os::sys::uid() != 0 {
         eprintln!("skipped: an ordinary user's server is not caged");
         return;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::docs::{help_says, page_says};
 use crate::harness::*;
-use crate::promises::{help_promised, promised};
 
 fn text(path: &Path) -> String {
     path.display().to_string()
@@ -284,11 +284,11 @@ fn help_has_examples_and_completions_name_the_commands() {
 
 #[test]
 fn what_is_wrong_in_itself_is_2_and_what_cannot_be_done_now_is_1() {
-    promised(
+    page_says(
         "docs/running-tests.md",
         "| 2 | the command line, the configuration, a rule, an ID or a line for a control file is wrong in itself",
     );
-    help_promised("", "2 wrong usage, configuration, rule or ID");
+    help_says("", "2 wrong usage, configuration, rule or ID");
     let place = Place::new();
     assert_ok(&place.provium(&["mount", "mnt", "--disk", "vda=a.img"]));
     let code = |args: &[&str]| place.provium(args).status.code().unwrap();
@@ -327,7 +327,7 @@ fn what_is_wrong_in_itself_is_2_and_what_cannot_be_done_now_is_1() {
 
 #[test]
 fn an_image_that_is_not_raw_is_served_with_a_warning_that_names_its_format() {
-    promised(
+    page_says(
         "docs/security.md",
         "read the first 512 bytes, to warn of one that is not raw",
     );

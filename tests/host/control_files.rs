@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 #[test]
 fn every_file_of_the_contract_is_there() {
@@ -287,7 +287,7 @@ fn a_reader_that_begins_in_the_middle_finds_the_rest() {
 
 #[test]
 fn a_control_file_reads_as_its_text_in_whichever_way_it_is_read() {
-    promised(
+    page_says(
         "docs/control-files.md",
         "Their size is the length of that text",
     );

@@ -5,8 +5,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Command;
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 #[test]
 fn qemu_io_reads_what_it_wrote_and_its_requests_are_one_sector_long() {
@@ -100,7 +100,7 @@ fn fio_finds_blocks_of_any_size_and_place_as_it_wrote_them() {
 
 #[test]
 fn direct_io_takes_whole_sectors_only() {
-    promised(
+    page_says(
         "docs/control-files.md",
         "takes only offsets and lengths that are multiples of 512 (EINVAL otherwise)",
     );
@@ -293,7 +293,7 @@ fn provium_seek(file: &File, offset: u64, whence: i32) -> i64 {
 
 #[test]
 fn a_read_only_disk_can_be_read_and_not_opened_for_writing() {
-    promised(
+    page_says(
         "docs/control-files.md",
         "cannot be opened for writing (EROFS; an ordinary user finds its permissions first: EACCES)",
     );

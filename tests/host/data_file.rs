@@ -9,8 +9,8 @@ use std::process::Command;
 use provium::os::sys::seek_extent;
 use rustix::io::{ReadWriteFlags, pwritev2};
 
+use crate::docs::{help_says, page_says};
 use crate::harness::*;
-use crate::promises::{help_promised, promised};
 
 const PAGE: &str = "docs/control-files.md";
 
@@ -45,7 +45,7 @@ fn image(mount: &Mount) -> Vec<u8> {
 
 #[test]
 fn a_synchronous_write_is_flushed_before_it_is_answered_and_others_are_not() {
-    promised(
+    page_says(
         PAGE,
         "A write with `O_SYNC`, `O_DSYNC` or `RWF_DSYNC` is a write, then a flush of its own",
     );
@@ -96,7 +96,7 @@ fn a_synchronous_write_fails_and_waits_as_its_flush_does() {
 
 #[test]
 fn appending_writes_where_the_image_ends_whatever_the_kernel_believes() {
-    promised(PAGE, "`O_APPEND` writes where the image ends now");
+    page_says(PAGE, "`O_APPEND` writes where the image ends now");
     let mount = Mount::of_size(4096);
     let file = OpenOptions::new().append(true).open(mount.vda()).unwrap();
     for (size, byte) in [(8192, 7), (1024, 8)] {
@@ -128,7 +128,7 @@ fn fixed() -> Mount {
 
 #[test]
 fn a_mount_may_fix_all_its_disks() {
-    help_promised("mount", "ro, fixed, disk=ID=IMAGE");
+    help_says("mount", "ro, fixed, disk=ID=IMAGE");
     let folder = TempDir::new().unwrap();
     let image = new_image(&folder.path().join("vda.img"), 4096);
     let options = format!("fixed,disk=vda={}", image.display());
@@ -139,7 +139,7 @@ fn a_mount_may_fix_all_its_disks() {
 
 #[test]
 fn a_fixed_disk_ends_as_a_block_device_does() {
-    promised(
+    page_says(
         PAGE,
         "a write across it is short; at it and behind it there is ENOSPC",
     );
@@ -170,7 +170,7 @@ struct AlignedPage([u8; 4096]);
 
 #[test]
 fn another_disk_grows_as_a_file_does() {
-    promised(PAGE, "A write behind the end makes the image grow");
+    page_says(PAGE, "A write behind the end makes the image grow");
     let mount = Mount::of_size(4096);
     let file = open(&mount, 0);
     file.write_all_at(&[7; 4096], 2048).unwrap();
@@ -181,9 +181,9 @@ fn another_disk_grows_as_a_file_does() {
 
 #[test]
 fn what_is_fixed_is_said_behind_the_image_everywhere() {
-    promised(PAGE, "`ID SIZE rw\\|ro IMAGE [fixed]`");
-    help_promised("mount", "ID=IMAGE[,ro][,fixed]");
-    help_promised("attach", "Never let it grow");
+    page_says(PAGE, "`ID SIZE rw\\|ro IMAGE [fixed]`");
+    help_says("mount", "ID=IMAGE[,ro][,fixed]");
+    help_says("attach", "Never let it grow");
     let mount = fixed();
     let vdb = new_image(&mount.folder().join("b.img"), 512);
     let vdc = new_image(&mount.folder().join("c.img"), 512);
@@ -206,7 +206,7 @@ fn what_is_fixed_is_said_behind_the_image_everywhere() {
 
 #[test]
 fn a_client_does_not_shrink_a_disk_and_what_it_cuts_off_reads_as_zeros() {
-    promised(PAGE, "A client does not shrink it");
+    page_says(PAGE, "A client does not shrink it");
     let mount = Mount::of_size(MIB);
     let fill = || std::fs::write(mount.image(), vec![5; MIB as usize]).unwrap();
     let mut trace = trace(&mount);
@@ -258,7 +258,7 @@ fn a_read_only_disk_is_not_cut_by_its_path_either() {
 
 #[test]
 fn a_truncation_that_a_rule_fails_is_counted_and_traced_as_a_zero_request() {
-    promised(
+    page_says(
         PAGE,
         "To rules, counters and the trace that is a `zero` request",
     );
@@ -308,7 +308,7 @@ fn an_image_that_qemu_makes_anew_in_a_disk_has_nothing_of_the_old_one() {
 
 #[test]
 fn sectors_that_a_rule_for_reads_concerns_are_data() {
-    promised(
+    page_says(
         PAGE,
         "sectors that an armed rule for reads concerns count as data",
     );
@@ -359,11 +359,11 @@ fn sectors_that_a_rule_for_reads_concerns_are_data() {
 
 #[test]
 fn an_error_in_a_later_piece_of_a_large_call_cuts_it_short_and_fails_an_asynchronous_one() {
-    promised(
+    page_says(
         PAGE,
         "An error in a later one cuts a synchronous call short",
     );
-    promised(PAGE, "Of an asynchronous call (AIO, io_uring) all fails");
+    page_says(PAGE, "Of an asynchronous call (AIO, io_uring) all fails");
     let mount = Mount::of_size(8 * MIB);
     let file = open(&mount, 0);
     mount.arm("eio_read at=5000+1 times=2");
@@ -379,7 +379,7 @@ fn an_error_in_a_later_piece_of_a_large_call_cuts_it_short_and_fails_an_asynchro
 
 #[test]
 fn an_asynchronous_read_goes_by_the_size_that_the_kernel_heard_last() {
-    promised(
+    page_says(
         PAGE,
         "behind the old end of an image that the host has grown",
     );

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use provium::os::sys;
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 const FAULTS: &str = "docs/faults.md";
 
@@ -113,10 +113,10 @@ fn what_storage_says_is_passed_on_however_often_it_says_so() {
 
 #[test]
 fn each_number_that_is_armed_reaches_its_client_and_takes_no_request_away() {
-    promised(FAULTS, "a number from 1 to 511; EIO without it");
-    promised(FAULTS, "| ENOSYS | is refused");
-    promised(FAULTS, "| 512 and above | is refused");
-    promised(
+    page_says(FAULTS, "a number from 1 to 511; EIO without it");
+    page_says(FAULTS, "| ENOSYS | is refused");
+    page_says(FAULTS, "| 512 and above | is refused");
+    page_says(
         FAULTS,
         "ESTALE and ECHILD of an `open` or a `stat` become EIO",
     );
@@ -221,7 +221,7 @@ fn a_host_that_lacks_a_call_takes_no_request_away() {
     if !has("strace") {
         return;
     }
-    promised(
+    page_says(
         FAULTS,
         "ENOSYS, and 524, which some file systems let out, become EOPNOTSUPP",
     );

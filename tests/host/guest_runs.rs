@@ -5,10 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::process::Output;
 use std::time::Duration;
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
+use crate::lua_suite::assert_report;
 use crate::run_folder::{RunFolder, has_guest};
-use crate::suite::assert_report;
 
 /// A folder of test files; None where this machine cannot run guests.
 fn folder(files: &[(&str, &str)]) -> Option<RunFolder> {
@@ -48,7 +48,7 @@ fn four_together() -> Option<RunFolder> {
 
 #[test]
 fn files_run_side_by_side_and_leave_nothing() {
-    promised(
+    page_says(
         "docs/testing.md",
         "Its tests run in the order written; files run beside each other",
     );

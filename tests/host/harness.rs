@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -328,4 +328,10 @@ pub struct AlignedPage(pub [u8; 4096]);
 
 pub fn errno<T: std::fmt::Debug>(result: std::io::Result<T>) -> i32 {
     result.unwrap_err().raw_os_error().unwrap()
+}
+
+/// Reads one sector of `vda`.
+pub fn read_sector(mount: &Mount, sector: u64) -> std::io::Result<()> {
+    let file = File::open(mount.vda()).unwrap();
+    file.read_exact_at(&mut [0; 512], sector * 512)
 }

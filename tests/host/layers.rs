@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::promises::promised;
+use crate::docs::page_says;
 
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut all = Vec::new();
@@ -80,7 +80,7 @@ fn the_pure_layers_know_nothing_of_those_above() {
 
 #[test]
 fn unsafe_code_is_in_two_files_and_each_use_says_why() {
-    promised(
+    page_says(
         "docs/security.md",
         "`unsafe` code is in `src/os/sys.rs` and one line of `src/script/state.rs`",
     );

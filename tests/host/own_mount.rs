@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 /// What `attach` of this path as `vdb` fails with.
 fn attach(mount: &Mount, path: &Path) -> i32 {
@@ -19,7 +19,7 @@ fn assert_own(mount: &Mount, path: &Path) {
 
 #[test]
 fn a_file_of_the_mount_itself_is_no_image_by_whichever_path() {
-    promised(
+    page_says(
         "docs/control-files.md",
         "by a bind mount or below a loop device, too",
     );
@@ -64,7 +64,7 @@ fn attach_ok(mount: &Mount, image: &Path) -> String {
 
 #[test]
 fn a_loop_device_on_a_disk_of_the_mount_is_no_image_of_it() {
-    promised("docs/security.md", "a loop device on one of its disks");
+    page_says("docs/security.md", "a loop device on one of its disks");
     if provium::os::sys::uid() != 0 || !has("losetup") {
         eprintln!("skipped: only root may make loop devices");
         return;
@@ -85,7 +85,7 @@ fn a_loop_device_on_a_disk_of_the_mount_is_no_image_of_it() {
 
 #[test]
 fn servers_may_serve_from_one_another_in_a_row_and_not_in_a_circle() {
-    promised("docs/control-files.md", "or in one that is served from it");
+    page_says("docs/control-files.md", "or in one that is served from it");
     let serve = |image: &Path| {
         let disk = format!("vda={}", image.display());
         Mount::serve(TempDir::new().unwrap(), &["--disk", &disk])
@@ -107,11 +107,11 @@ fn servers_may_serve_from_one_another_in_a_row_and_not_in_a_circle() {
 
 #[test]
 fn what_shows_the_kernels_own_data_is_no_image() {
-    promised(
+    page_says(
         "docs/security.md",
         "Refused are files of the kernel's own (of /proc, /sys and their like",
     );
-    promised("docs/control-files.md", "the kernel's own, as in /proc");
+    page_says("docs/control-files.md", "the kernel's own, as in /proc");
     let mount = Mount::new();
     let memory = format!("/proc/{}/mem", mount.server());
     for path in [

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::sendfile;
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 const PAGE: &str = "docs/control-files.md";
 
@@ -34,7 +34,7 @@ fn sent(file: &File, sector: u64) -> std::io::Result<Vec<u8>> {
 
 #[test]
 fn a_rule_that_is_armed_later_is_met_by_sendfile_and_leaves_nothing_behind() {
-    promised(PAGE, "are served from the kernel's page cache");
+    page_says(PAGE, "are served from the kernel's page cache");
     let (mount, file) = sevens();
     let good = vec![7; 512];
     for rule in [
@@ -139,7 +139,7 @@ fn look(program: &mut Child) -> Option<String> {
 
 #[test]
 fn a_private_mapping_meets_the_rules_of_the_moment_and_dies_of_an_error() {
-    promised(PAGE, "a mapping gets SIGBUS");
+    page_says(PAGE, "a mapping gets SIGBUS");
     let (mount, _file) = sevens();
     let mut program = mapping(&mount);
     assert_eq!(look(&mut program).as_deref(), Some("7"));

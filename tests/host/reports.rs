@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use crate::harness::*;
-use crate::suite::{Suite, assert_report};
+use crate::lua_suite::{Suite, assert_report};
 use crate::terminal::Terminal;
 
 /// Passes, fails, is skipped, is flaky, does not parse, and prints.

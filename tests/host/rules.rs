@@ -4,8 +4,8 @@ use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 /// Which of so many reads of one sector fail with EIO, counted from 1; any other error is a failure.
 fn failing(mount: &Mount, reads: u64) -> Vec<u64> {
@@ -26,7 +26,7 @@ fn failing(mount: &Mount, reads: u64) -> Vec<u64> {
 
 #[test]
 fn skip_every_and_times_fail_exactly_the_reads_that_they_say() {
-    promised(
+    page_says(
         "docs/faults.md",
         "of the matching requests: not the first N; of the rest the Nth, 2Nth, ...; N in all",
     );

@@ -2,9 +2,9 @@
 
 use std::process::{Command, Output};
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
-use crate::suite::assert_report;
+use crate::lua_suite::assert_report;
 
 /// Runs `provium test` on one file with this content.
 fn test_file(lua: &str, args: &[&str]) -> Output {
@@ -44,7 +44,7 @@ fn passed_failed_and_skipped_tests_are_told_apart() {
 
 #[test]
 fn a_failed_assertion_counts_even_in_a_pcall() {
-    promised(
+    page_says(
         "docs/lua-reference.md",
         "A failed assertion fails the test even when a pcall swallows the error",
     );
@@ -80,7 +80,7 @@ fn a_test_whose_time_is_up_fails_whoever_catches_the_error() {
 
 #[test]
 fn a_skip_hides_no_failure() {
-    promised(
+    page_says(
         "docs/lua-reference.md",
         "ends the test as skipped, unless something in it fails",
     );
@@ -222,7 +222,7 @@ fn what_a_failing_file_prints_is_shown() {
 
 #[test]
 fn the_full_standard_library_is_there() {
-    promised(
+    page_says(
         "docs/lua-reference.md",
         "Lua 5.4 and its full standard library",
     );
@@ -251,7 +251,7 @@ fn nothing_to_run_has_an_exit_code_of_its_own() {
 
 #[test]
 fn mistakes_in_the_configuration_are_named() {
-    promised(
+    page_says(
         "docs/testing.md",
         "An unknown key or profile is an error that names the known ones",
     );
@@ -321,7 +321,7 @@ fn wait_until_returns_what_it_waited_for_or_says_what_it_did_not_get() {
 
 #[test]
 fn json_keeps_integers_exact_and_names_what_does_not_parse() {
-    promised(
+    page_says(
         "docs/lua-reference.md",
         "for malformed text, with line and column",
     );
@@ -353,7 +353,7 @@ fn json_encodes_a_table_without_items_as_an_object_unless_it_was_decoded_as_an_a
 
 #[test]
 fn json_refuses_what_it_cannot_say_and_names_the_place() {
-    promised(
+    page_says(
         "docs/lua-reference.md",
         "a function, NaN, infinity, a string that is not UTF-8, a table that contains itself",
     );
@@ -382,7 +382,7 @@ fn json_refuses_what_it_cannot_say_and_names_the_place() {
 
 #[test]
 fn todo_leaves_out_the_files_tests() {
-    promised("docs/lua-reference.md", "leaves out all tests of the file");
+    page_says("docs/lua-reference.md", "leaves out all tests of the file");
     let lua = "todo('later') test('x', function(t) error('never') end)";
     assert_report(&test_file(lua, &[]), 0, &["SKIP  a.test.lua: x: later"]);
 }
@@ -411,7 +411,7 @@ fn a_path_alone_is_run_as_provium_test_runs_it() {
 
 #[test]
 fn a_file_has_a_time_limit_for_its_tests_and_a_test_one_of_its_own() {
-    promised(
+    page_says(
         "docs/lua-reference.md",
         "how long each of its tests may take, in place of `--timeout`. It is set outside of tests; `timeout` in a test's meta has precedence",
     );
@@ -490,4 +490,31 @@ fn what_an_expected_error_asserts_fails_nothing_and_what_failed_before_does() {
         "1 passed, 2 failed",
     ];
     assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let output = Suite::new(&[]).test(&["--fail-fast", "--max-fail", "2"]);
+    assert_eq!(output.status.code(), Some(2));
+    let wrong = [
+        ("timeout = 'soon'", "`timeout` wants a duration ("),
+        (
+            "timeout = -1",
+            "or a text such as \"50ms\", \"5s\", \"2m\"), not -1",
+        ),
+        ("slow = 'no'", "`slow` wants true or false, not \"no\""),
+        ("skip = 7", "`skip` wants true or a reason, not 7"),
+        (
+            "tags = {7}",
+            "`tags` wants a list of names, or one name, not a table",
+        ),
+    ];
+    for (meta, text) in wrong {
+        let lua = format!("test('x', {{{meta}}}, function(t) end)");
+        let output = Suite::new(&[("a", &lua)]).test(&[]);
+        assert_report(&output, 1, &["a.test.lua:1: test: `x`: ", text]);
+    }
+    let inner = "test('x', function(t) test('y', function(t) end) end)";
+    let output = Suite::new(&[("a", inner)]).test(&[]);
+    assert_report(&output, 1, &["test: `y` is declared while tests run"]);
 }

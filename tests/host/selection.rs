@@ -1,8 +1,8 @@
 //! Which tests `provium test` runs, and in which order.
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
-use crate::suite::{Suite, assert_report};
+use crate::lua_suite::{Suite, assert_report};
 
 fn suite() -> Suite {
     Suite::new(&[
@@ -63,7 +63,7 @@ fn only_what_is_selected_runs() {
 
 #[test]
 fn slow_tests_are_left_out_aloud_until_they_are_asked_for() {
-    promised(
+    page_says(
         "docs/lua-reference.md",
         "`true`: the test runs only with `--include-slow`",
     );
@@ -130,7 +130,7 @@ fn a_test_is_in_the_same_hash_part_however_its_path_is_given() {
 
 #[test]
 fn a_part_without_a_test_is_no_success() {
-    promised("docs/ci.md", "a part without a test ends with 4");
+    page_says("docs/ci.md", "a part without a test ends with 4");
     let output = suite().test(&["--partition", "slice:9/9"]);
     assert_report(
         &output,
@@ -217,7 +217,7 @@ fn a_file_that_cannot_be_listed_fails_with_its_reason() {
 
 #[test]
 fn listing_starts_no_vm_whatever_the_file_does_with_it() {
-    promised(
+    page_says(
         "docs/lua-reference.md",
         "`provium` is then a stand-in that takes every call and starts nothing",
     );

@@ -1,10 +1,10 @@
 //! What was acknowledged is there, and nothing else is: against models, at random, whoever is killed.
 
-mod cached;
-mod kills;
 mod random;
 mod rules;
+mod server_kills;
 mod stamps;
+mod volatile_cache;
 
 /// A number from the environment, for a longer run or for the same one again.
 fn setting(name: &str, default: u64) -> u64 {

@@ -7,8 +7,8 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::scene::Scene;
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 use crate::run_folder::has_guest;
 
 /// A test that boots a guest, keeps it reading its disk, and waits.
@@ -107,7 +107,7 @@ impl Drop for Busy {
 
 #[test]
 fn a_killed_runner_leaves_nothing() {
-    promised(
+    page_says(
         "docs/ci.md",
         "The guests and mounts of a job that is cancelled or killed end with it",
     );

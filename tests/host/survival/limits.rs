@@ -4,8 +4,8 @@ use std::os::unix::fs::FileExt;
 use std::process::Command;
 
 use super::scene::Scene;
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 #[test]
 fn a_server_that_has_no_descriptor_left_says_so_and_serves_what_it_has() {
@@ -92,11 +92,11 @@ fn a_mount_that_says_it_is_there_answers_however_few_processes_may_be_started() 
 
 #[test]
 fn held_writes_beyond_the_limit_are_enomem_and_the_held_ones_are_done_when_they_are_let_go() {
-    promised(
+    page_says(
         "docs/security.md",
         "A held write takes memory of the server: at most 1 GiB in all, then ENOMEM",
     );
-    promised(
+    page_says(
         "docs/control-files.md",
         "what would be more is ENOMEM, counted as an error of the host",
     );

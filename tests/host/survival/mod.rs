@@ -6,10 +6,10 @@
 
 mod clients;
 mod cycles;
-mod ends;
 mod guests;
 mod host;
 mod limits;
+mod mount_ends;
 mod namespaces;
 mod qemu;
 mod scene;

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::scene::Scene;
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 /// A shell script in namespaces of its own.
 fn isolated(scene: &Scene, namespaces: &[&str], script: &str) -> Command {
@@ -42,7 +42,7 @@ impl Drop for Elsewhere {
 
 #[test]
 fn a_server_in_another_pid_namespace_is_alive_and_ends_with_its_mount() {
-    promised(
+    page_says(
         "docs/security.md",
         "is told by a lock that its process holds, not by a process number",
     );

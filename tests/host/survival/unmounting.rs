@@ -5,8 +5,8 @@ use std::process::Output;
 
 use super::host::Tmpfs;
 use super::scene::Scene;
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 fn text(path: &std::path::Path) -> String {
     path.display().to_string()
@@ -220,7 +220,7 @@ fn a_loop_device_on_a_disk_is_named_as_what_keeps_the_mount_busy() {
 
 #[test]
 fn a_forced_unmount_releases_what_is_held_and_cuts_clients_off() {
-    promised(
+    page_says(
         "docs/control-files.md",
         "`provium umount --force MNT` | is taken away, its clients get ENOTCONN | goes on at once, well",
     );
@@ -245,7 +245,7 @@ fn a_forced_unmount_releases_what_is_held_and_cuts_clients_off() {
 
 #[test]
 fn a_lazy_unmount_releases_what_is_held_and_leaves_no_faults() {
-    promised(
+    page_says(
         "docs/control-files.md",
         "files that are open are served on, without faults | goes on at once, well",
     );

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use provium::os::sys::ioctl_read_u64;
 use provium::protocol::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
 
+use crate::docs::{help_says, page_says};
 use crate::harness::*;
-use crate::promises::{help_promised, promised};
 
 const FAULTS: &str = "docs/faults.md";
 const FILES: &str = "docs/control-files.md";
@@ -22,9 +22,9 @@ fn shown(mount: &Mount, rule: &str) -> String {
 
 #[test]
 fn a_mode_is_short_for_its_rule() {
-    promised(FAULTS, "`eio_read` is `error op=read errno=EIO`");
-    promised(FAULTS, "`eio_write` is `error op=write,zero errno=EIO`");
-    promised(FAULTS, "`slow` is `delay op=read,write,zero by=50ms`");
+    page_says(FAULTS, "`eio_read` is `error op=read errno=EIO`");
+    page_says(FAULTS, "`eio_write` is `error op=write,zero errno=EIO`");
+    page_says(FAULTS, "`slow` is `delay op=read,write,zero by=50ms`");
     let mount = Mount::new();
     for (mode, rule) in [
         ("eio_read", "error op=read errno=EIO"),
@@ -43,10 +43,10 @@ fn a_mode_is_short_for_its_rule() {
 
 #[test]
 fn what_a_rule_leaves_out_is_what_the_page_says() {
-    promised(FAULTS, "until `max=` (60 s) has passed");
-    promised(FAULTS, "fails with `then=ERRNO` (EIO)");
-    promised(FAULTS, "flips `bits=` (1)");
-    promised(FAULTS, "it ends with `then=ok` (the default)");
+    page_says(FAULTS, "until `max=` (60 s) has passed");
+    page_says(FAULTS, "fails with `then=ERRNO` (EIO)");
+    page_says(FAULTS, "flips `bits=` (1)");
+    page_says(FAULTS, "it ends with `then=ok` (the default)");
     let mount = Mount::new();
     for (rule, expected) in [
         ("hang", "hang op=all max=1m then=EIO"),
@@ -59,12 +59,12 @@ fn what_a_rule_leaves_out_is_what_the_page_says() {
 
 #[test]
 fn an_action_is_for_the_operations_that_the_page_says() {
-    promised(FAULTS, "Writes, flushes, discards, write zeroes.");
-    promised(
+    page_says(FAULTS, "Writes, flushes, discards, write zeroes.");
+    page_says(
         FAULTS,
         "Reads and writes; what would land outside of the disk fails with EIO",
     );
-    promised(FAULTS, "Without it: all that the action can act on");
+    page_says(FAULTS, "Without it: all that the action can act on");
     let mount = Mount::new();
     for (rule, ops) in [
         ("error errno=EIO", "all"),
@@ -93,7 +93,7 @@ fn an_action_is_for_the_operations_that_the_page_says() {
 
 #[test]
 fn times_have_a_unit() {
-    promised(FAULTS, "Times have a unit: `200us`, `50ms`, `1.5s`, `2m`");
+    page_says(FAULTS, "Times have a unit: `200us`, `50ms`, `1.5s`, `2m`");
     let mount = Mount::new();
     for (time, expected) in [
         ("200us", "200us"),
@@ -110,8 +110,8 @@ fn times_have_a_unit() {
 
 #[test]
 fn counts_sectors_and_times_have_limits() {
-    promised(FAULTS, "N in all. Up to 10^15");
-    promised(FAULTS, "a year is the longest. Sectors are below 2^54");
+    page_says(FAULTS, "N in all. Up to 10^15");
+    page_says(FAULTS, "a year is the longest. Sectors are below 2^54");
     let mount = Mount::new();
     for (most, more) in [
         ("times=1000000000000000", "times=1000000000000001"),
@@ -135,7 +135,7 @@ fn counts_sectors_and_times_have_limits() {
 
 #[test]
 fn a_probability_with_times_goes_on_until_so_many_have_failed() {
-    promised(
+    page_says(
         FAULTS,
         "`p=0.5 times=5` goes on until 5 requests have failed",
     );
@@ -149,7 +149,7 @@ fn a_probability_with_times_goes_on_until_so_many_have_failed() {
 
 #[test]
 fn a_control_write_has_at_most_65536_bytes() {
-    promised(FILES, "A write has at most 65536 bytes");
+    page_says(FILES, "A write has at most 65536 bytes");
     let mount = Mount::new();
     let longest = format!("slow{}", "\n".repeat(65536 - 4));
     mount.append("vda/faults", &longest).unwrap();
@@ -162,7 +162,7 @@ fn a_control_write_has_at_most_65536_bytes() {
 
 #[test]
 fn removing_while_replacing_is_refused_and_changes_nothing() {
-    promised(FILES, "`!` together with `>` is refused");
+    page_says(FILES, "`!` together with `>` is refused");
     let mount = Mount::new();
     mount.arm("slow");
     let replaced = std::fs::write(mount.ctl("vda/faults"), "!slow\n");
@@ -173,7 +173,7 @@ fn removing_while_replacing_is_refused_and_changes_nothing() {
 
 #[test]
 fn sixteen_read_the_trace_at_a_time() {
-    promised(FILES, "16 may read at a time (EMFILE)");
+    page_says(FILES, "16 may read at a time (EMFILE)");
     let mount = Mount::new();
     let open = || File::open(mount.ctl("vda/trace"));
     let mut readers: Vec<_> = (0..16).map(|_| open().unwrap()).collect();
@@ -202,19 +202,19 @@ fn stats_have_each_key_that_the_page_names() {
     let mount = Mount::new();
     let stats = mount.read("vda/stats");
     for key in keys {
-        promised(FILES, &format!("`OP_{key}`"));
+        page_says(FILES, &format!("`OP_{key}`"));
         for op in ["read", "write", "flush", "discard", "zero"] {
             assert_eq!(stat_in(&stats, &format!("{op}_{key}")), 0);
         }
     }
-    promised(
+    page_says(
         FILES,
         "`_p90`, `_p99`, `_p999` (right to a sixteenth), `_max` and `_sum`",
     );
     for end in ["p90", "p99", "p999", "max", "sum"] {
         assert_eq!(stat_in(&stats, &format!("read_latency_ns_{end}")), 0);
     }
-    promised(FILES, "at most 1 GiB (`held_bytes_limit`)");
+    page_says(FILES, "at most 1 GiB (`held_bytes_limit`)");
     assert_eq!(stat_in(&stats, "held_bytes_limit"), 1 << 30);
     assert_eq!(stat_in(&stats, "in_flight"), 0);
     assert_eq!(stat_in(&stats, "open_files"), 0);
@@ -222,7 +222,7 @@ fn stats_have_each_key_that_the_page_names() {
 
 #[test]
 fn the_kernel_cuts_calls_into_requests_of_at_most_a_mebibyte() {
-    promised(FILES, "requests of at most 1 MiB");
+    page_says(FILES, "requests of at most 1 MiB");
     let mount = Mount::new();
     let file = open_direct(&mount.vda());
     let mut buffer = vec![0; 4 * MIB as usize + 4096];
@@ -246,7 +246,7 @@ fn each_way_that_attach_and_detach_fail_has_the_errno_of_the_table() {
         "An ID is a letter, then up to 62 letters, digits, `.`, `_` or `-`; `ctl` is reserved",
         "one disk at a time may write an image, or any number may read it",
     ] {
-        promised(FILES, row);
+        page_says(FILES, row);
     }
     let mount = Mount::new();
     let spare = new_image(&mount.folder().join("spare.img"), 512);
@@ -284,7 +284,7 @@ fn each_way_that_attach_and_detach_fail_has_the_errno_of_the_table() {
 
 #[test]
 fn the_ioctl_counts_the_errors_injected_through_one_file() {
-    promised(FILES, "`_IOR('P', 1, uint64_t)`");
+    page_says(FILES, "`_IOR('P', 1, uint64_t)`");
     assert_eq!(
         IOCTL_INJECTED_ERRORS,
         2 << 30 | 8 << 16 | u32::from(b'P') << 8 | 1
@@ -301,8 +301,8 @@ fn the_ioctl_counts_the_errors_injected_through_one_file() {
 
 #[test]
 fn rules_for_guests_pass_the_file_by_that_says_it_is_a_tests_own() {
-    promised(FILES, "`_IOR('P', 2, uint64_t)`");
-    promised(FAULTS, "`from=guest`");
+    page_says(FILES, "`_IOR('P', 2, uint64_t)`");
+    page_says(FAULTS, "`from=guest`");
     assert_eq!(
         IOCTL_OWN_CALLS,
         2 << 30 | 8 << 16 | u32::from(b'P') << 8 | 2
@@ -323,7 +323,7 @@ fn rules_for_guests_pass_the_file_by_that_says_it_is_a_tests_own() {
 
 #[test]
 fn slow_waits_its_fifty_milliseconds() {
-    promised(FILES, "wait 50 ms first");
+    page_says(FILES, "wait 50 ms first");
     let mount = Mount::new();
     let file = open_direct(&mount.vda());
     mount.arm("slow");
@@ -335,7 +335,7 @@ fn slow_waits_its_fifty_milliseconds() {
 
 #[test]
 fn the_help_names_what_there_is() {
-    help_promised(
+    help_says(
         "",
         "Exit codes: 0 done, 1 failed, 2 wrong usage, configuration, rule or ID, 4 no tests matched.",
     );
@@ -346,7 +346,7 @@ fn the_help_names_what_there_is() {
     let folder = TempDir::new().unwrap();
     let test = provium(&["test", folder.path().to_str().unwrap()]);
     assert_eq!(test.status.code(), Some(4), "{}", stderr(&test));
-    help_promised(
+    help_says(
         "fault",
         "Arm the rules beside those that are armed (the default)",
     );
@@ -355,5 +355,5 @@ fn the_help_names_what_there_is() {
     assert_ok(&provium(&["fault", &vda, "slow"]));
     assert_ok(&provium(&["fault", &vda, "eio_read"]));
     assert_eq!(mount.read("vda/faults"), "slow\neio_read\n");
-    help_promised("top", "[default: 1s]");
+    help_says("top", "[default: 1s]");
 }

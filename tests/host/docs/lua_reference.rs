@@ -1,10 +1,10 @@
 //! docs/lua-reference.md and the stubs say the same: calls, their parameters, options and defaults. That the stubs
-//! are what is bound, tests/host/start.rs checks.
+//! are what is bound, tests/host/getting_started.rs checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-const PAGE: &str = include_str!("../../docs/lua-reference.md");
-const STUBS: &str = include_str!("../../lua/meta/provium.lua");
+const PAGE: &str = include_str!("../../../docs/lua-reference.md");
+const STUBS: &str = include_str!("../../../lua/meta/provium.lua");
 
 /// Names with their defaults; an empty one where there is none.
 type Names = BTreeMap<String, String>;
@@ -247,7 +247,7 @@ fn every_word_that_the_stubs_know_stands_in_the_reference() {
 
 #[test]
 fn every_key_of_a_rule_stands_in_the_page_of_faults() {
-    let faults = include_str!("../../docs/faults.md");
+    let faults = include_str!("../../../docs/faults.md");
     let selectors = fields("Selectors").into_keys();
     for key in selectors.filter(|key| key != "from") {
         assert!(faults.contains(&format!("`{key}=")), "{key}");

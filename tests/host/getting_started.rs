@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
+use crate::lua_suite::{Suite, assert_report};
 use crate::run_folder::has_guest;
-use crate::suite::{Suite, assert_report};
 use crate::terminal::Terminal;
 
 const STUBS: &str = include_str!("../../lua/meta/provium.lua");
@@ -25,7 +25,7 @@ fn init(folder: &Path) -> String {
 
 #[test]
 fn init_lays_down_a_project_and_overwrites_nothing() {
-    promised("docs/testing.md", "It never overwrites a file");
+    page_says("docs/testing.md", "It never overwrites a file");
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("provium.toml"), "# mine\n").unwrap();
     let said = init(folder.path());

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
 
 /// The crates that are built here, as cargo knows them.
 fn packages() -> Vec<Value> {
@@ -97,7 +97,7 @@ fn every_crate_has_a_licence_that_is_allowed() {
 
 #[test]
 fn every_crate_comes_from_one_place_and_has_a_checksum() {
-    promised(
+    page_says(
         "docs/security.md",
         "Crates come from crates.io alone, in the versions and with the checksums of `Cargo.lock`",
     );

@@ -7,9 +7,9 @@ use std::process::Command;
 
 use provium::config::{Config, DEFAULT_PROFILE};
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
-use crate::suite::{Suite, assert_report};
+use crate::lua_suite::{Suite, assert_report};
 
 const LUA: &str = "docs/lua-reference.md";
 const TESTING: &str = "docs/testing.md";
@@ -164,8 +164,8 @@ fn a_limit_that_is_too_long_to_wait_for_is_the_same_in_the_code_and_on_the_page(
             "self.deadline.saturating_duration_since(now) / 2",
         ),
     ] {
-        promised(page, text);
-        promised(source, code);
+        page_says(page, text);
+        page_says(source, code);
     }
 }
 
@@ -180,7 +180,7 @@ fn example() -> String {
 /// All but what the example is there to show: the kernel's command line and the disks.
 #[test]
 fn the_example_of_provium_toml_shows_the_defaults() {
-    promised(
+    page_says(
         TESTING,
         "The values are the defaults, but for `cmdline` and `disks`",
     );
@@ -213,11 +213,11 @@ fn the_example_of_provium_toml_shows_the_defaults() {
 
 #[test]
 fn a_profile_called_default_is_there_without_a_configuration() {
-    promised(
+    page_says(
         TESTING,
         "A profile called `default` exists without a configuration",
     );
-    promised(
+    page_says(
         LUA,
         "A profile called `default` exists without a configuration",
     );
@@ -228,7 +228,7 @@ fn a_profile_called_default_is_there_without_a_configuration() {
 
 #[test]
 fn a_configuration_is_found_from_the_working_folder_or_the_first_path_upwards_or_is_named() {
-    promised(
+    page_says(
         TESTING,
         "Searched from the working folder upwards, then from the first PATH upwards, or given with `--config`",
     );
@@ -260,15 +260,15 @@ fn a_configuration_is_found_from_the_working_folder_or_the_first_path_upwards_or
 
 #[test]
 fn folders_that_only_their_user_may_enter_have_mode_0700() {
-    promised(
+    page_says(
         SECURITY,
         "The run-time folder and that of the saved guests are made with mode 0700",
     );
-    promised(
+    page_says(
         SECURITY,
         "Run-time files lie in `$XDG_RUNTIME_DIR/provium/`",
     );
-    promised(SECURITY, "`~/.cache/provium/`");
+    page_says(SECURITY, "`~/.cache/provium/`");
     let folder = TempDir::new().unwrap();
     let lua = "test('x', function(t) provium:vm('v', 'default'):attach_disk() end)";
     std::fs::write(folder.path().join("a.test.lua"), lua).unwrap();
@@ -300,7 +300,7 @@ fn folders_that_only_their_user_may_enter_have_mode_0700() {
 fn each_call_that_the_page_of_security_names_is_in_the_list_of_what_a_server_may_not() {
     let calls = ["ptrace", "process_vm_writev", "pidfd_getfd", "kill"];
     let named = calls.map(|call| format!("`{call}`")).join(", ");
-    promised(SECURITY, &named);
+    page_says(SECURITY, &named);
     let others = [
         "execve",
         "io_uring_setup",
@@ -311,7 +311,7 @@ fn each_call_that_the_page_of_security_names_is_in_the_list_of_what_a_server_may
         "init_module",
     ];
     for call in calls.into_iter().chain(others) {
-        promised("src/server/sandbox.rs", &format!("libc::SYS_{call},"));
+        page_says("src/server/sandbox.rs", &format!("libc::SYS_{call},"));
     }
 }
 
@@ -319,12 +319,12 @@ fn each_call_that_the_page_of_security_names_is_in_the_list_of_what_a_server_may
 fn every_page_that_names_a_version_of_rust_names_the_one_that_is_needed() {
     let version = env!("CARGO_PKG_RUST_VERSION");
     let short = version.strip_suffix(".0").unwrap_or(version);
-    promised("README.md", &format!("with Rust {short} or later"));
-    promised(
+    page_says("README.md", &format!("with Rust {short} or later"));
+    page_says(
         "docs/ci.md",
         &format!("a Rust toolchain of {short} or later"),
     );
-    promised(
+    page_says(
         SECURITY,
         &format!("provium builds with Rust {short} or later"),
     );
@@ -332,7 +332,7 @@ fn every_page_that_names_a_version_of_rust_names_the_one_that_is_needed() {
 
 #[test]
 fn a_part_of_few_tests_is_empty_by_hash_and_even_by_slice() {
-    promised(
+    page_says(
         "docs/ci.md",
         "a part without a test ends with 4. With few tests take `slice`, which deals them out evenly",
     );
@@ -356,7 +356,7 @@ fn a_part_of_few_tests_is_empty_by_hash_and_even_by_slice() {
 
 #[test]
 fn a_file_time_limit_bounds_the_sum_of_its_tests() {
-    promised("docs/ci.md", "`--file-timeout 600` also bounds the sum");
+    page_says("docs/ci.md", "`--file-timeout 600` also bounds the sum");
     let lua = "for n = 1, 9 do test('t' .. n, function(t) os.execute('sleep 0.2') end) end";
     let suite = Suite::new(&[("a", lua)]);
     let output = suite.test(&["--file-timeout", "0.5"]);
@@ -367,8 +367,8 @@ fn a_file_time_limit_bounds_the_sum_of_its_tests() {
 /// A build server reads these with its own means.
 #[test]
 fn the_reports_that_the_page_of_build_servers_names_are_written() {
-    promised("docs/ci.md", "0 is good, 1 is a failed test");
-    promised(
+    page_says("docs/ci.md", "0 is good, 1 is a failed test");
+    page_says(
         "docs/ci.md",
         "`--tap=FILE`, for your own tools `--json=FILE`",
     );

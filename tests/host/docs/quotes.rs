@@ -5,15 +5,15 @@ use std::path::Path;
 
 use crate::harness::*;
 
-/// Asserts that a page has this part of a sentence, as `promised("docs/faults.md", "(60 s)")`. Where its lines
+/// Asserts that a page has this part of a sentence, as `page_says("docs/faults.md", "(60 s)")`. Where its lines
 /// break does not matter.
-pub fn promised(page: &str, text: &str) {
+pub fn page_says(page: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     assert_said(page, &std::fs::read_to_string(path).unwrap(), text);
 }
 
 /// The same of what `provium WORDS --help` prints.
-pub fn help_promised(words: &str, text: &str) {
+pub fn help_says(words: &str, text: &str) {
     let words: Vec<_> = words.split_whitespace().chain(["--help"]).collect();
     assert_said(&words.join(" "), &stdout(&provium(&words)), text);
 }

@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use crate::docs::{help_says, page_says};
 use crate::harness::*;
-use crate::promises::{help_promised, promised};
-use crate::suite::{Suite, assert_report};
+use crate::lua_suite::{Suite, assert_report};
 
 const RUNNING: &str = "docs/running-tests.md";
 const LUA: &str = "docs/lua-reference.md";
@@ -29,7 +29,7 @@ fn has(report: &str, text: &str) -> bool {
 
 #[test]
 fn bytes_that_are_no_text_are_shown_escaped_with_file_and_line_in_every_report() {
-    promised(RUNNING, "bytes that are not UTF-8 as `\\xff`");
+    page_says(RUNNING, "bytes that are not UTF-8 as `\\xff`");
     let lua = r#"test("equal \xff", function(t) t:assert_eq("\xff\0", "\xfe") end)
         test("fails", function(t) t:fail("f\xff") end)
         test("raises", function(t) error("e\xff") end)
@@ -72,7 +72,7 @@ fn a_file_whose_code_raises_or_is_put_off_with_such_bytes_says_so() {
 
 #[test]
 fn what_is_raised_has_a_place_whatever_it_is() {
-    promised(
+    page_says(
         "docs/lua-reference.md",
         "as in `error({code = 1})`, is shown with its fields and its place",
     );
@@ -123,11 +123,11 @@ fn a_file_name_that_is_no_text_is_shown_escaped_and_found_again() {
 
 #[test]
 fn no_report_has_an_escape_of_a_test() {
-    promised(
+    page_says(
         "docs/security.md",
         "is shown with control characters written as `\\u{1b}`",
     );
-    promised(RUNNING, "control characters as `\\u{1b}`");
+    page_says(RUNNING, "control characters as `\\u{1b}`");
     let lua = r#"test("x \27[1m", function(t)
           t:log("logged \27]0;title\7\nok 7 - forged")
           print("printed \27[2J")
@@ -149,9 +149,9 @@ fn no_report_has_an_escape_of_a_test() {
 
 #[test]
 fn long_texts_take_a_moment_and_a_bounded_space_which_is_said() {
-    promised(LUA, "with tabs between them, up to 64 KiB");
-    promised(RUNNING, "64 KiB: 48 of the beginning, 16 of the end");
-    promised(RUNNING, "a value in an assertion's error | 16 KiB");
+    page_says(LUA, "with tabs between them, up to 64 KiB");
+    page_says(RUNNING, "64 KiB: 48 of the beginning, 16 of the end");
+    page_says(RUNNING, "a value in an assertion's error | 16 KiB");
     let lua = r#"local long = ("x"):rep(16 << 20)
         test("raises", function(t) error(long) end)
         test("logs", function(t) t:log(long) end)
@@ -176,7 +176,7 @@ fn long_texts_take_a_moment_and_a_bounded_space_which_is_said() {
 
 #[test]
 fn of_a_file_that_prints_without_an_end_the_beginning_and_the_end_are_shown() {
-    promised(
+    page_says(
         RUNNING,
         "what a file prints | the first 128 KiB and the last",
     );
@@ -197,8 +197,8 @@ fn of_a_file_that_prints_without_an_end_the_beginning_and_the_end_are_shown() {
 
 #[test]
 fn a_test_that_never_started_is_neither_a_failure_nor_a_skip_and_was_tried_0_times() {
-    promised(RUNNING, "neither failed nor skipped, and tried 0 times");
-    promised(RUNNING, "JUnit lists it as a property `not run`");
+    page_says(RUNNING, "neither failed nor skipped, and tried 0 times");
+    page_says(RUNNING, "JUnit lists it as a property `not run`");
     let lua = "test('dies', function(t) os.execute('kill -9 $PPID') end)
                test('last', function(t) end)
                test('out', {skip = true}, function(t) end)";
@@ -231,7 +231,7 @@ fn a_test_that_never_started_is_neither_a_failure_nor_a_skip_and_was_tried_0_tim
 
 #[test]
 fn rounds_run_one_after_the_other_and_each_has_its_number() {
-    promised(
+    page_says(
         RUNNING,
         "one round after the other, up to 1,000,000; the report names the round",
     );
@@ -254,8 +254,8 @@ fn rounds_run_one_after_the_other_and_each_has_its_number() {
 
 #[test]
 fn a_run_that_stops_says_in_which_round_and_tells_nothing_of_those_to_come() {
-    promised(RUNNING, "ends with `Bail out!` when the run was stopped");
-    promised(
+    page_says(RUNNING, "ends with `Bail out!` when the run was stopped");
+    page_says(
         RUNNING,
         "With `--repeat` nothing is said of rounds that had not begun",
     );
@@ -272,10 +272,10 @@ fn a_run_that_stops_says_in_which_round_and_tells_nothing_of_those_to_come() {
 
 #[test]
 fn numbers_that_cannot_be_meant_are_refused_with_a_sentence() {
-    promised(RUNNING, "up to N times (1,000 at most)");
-    promised(RUNNING, "up to 1,000,000");
-    promised(RUNNING, "after this long, 0.1 at least");
-    promised(RUNNING, "files at a time, 1,000 at most");
+    page_says(RUNNING, "up to N times (1,000 at most)");
+    page_says(RUNNING, "up to 1,000,000");
+    page_says(RUNNING, "after this long, 0.1 at least");
+    page_says(RUNNING, "files at a time, 1,000 at most");
     let cases = [
         (&["--retries", "4294967295"][..], "is not in 0..=1000"),
         (&["--retries", "-1"], "unexpected argument '-1'"),
@@ -327,7 +327,7 @@ fn numbers_that_cannot_be_meant_are_refused_with_a_sentence() {
 
 #[test]
 fn a_name_has_a_limit() {
-    promised(RUNNING, "up to 1,000 bytes; a longer one is an error");
+    page_says(RUNNING, "up to 1,000 bytes; a longer one is an error");
     let (output, _) = reported("test(('x'):rep(1000), print)", &[]);
     assert_report(&output, 0, &["1 passed"]);
     let (output, _) = reported("test(('x'):rep(1001), print)", &[]);
@@ -340,7 +340,7 @@ fn a_name_has_a_limit() {
 
 #[test]
 fn of_what_a_test_logs_junit_has_a_mebibyte() {
-    promised(RUNNING, "what one test logs, in JUnit | 1 MiB");
+    page_says(RUNNING, "what one test logs, in JUnit | 1 MiB");
     let lua = "test('x', function(t) for _ = 1, 20 do t:log(('x'):rep(60 << 10)) end end)";
     let (_, reports) = reported(lua, &[]);
     let xml = &reports[1];
@@ -359,9 +359,9 @@ fn of_what_a_test_logs_junit_has_a_mebibyte() {
 
 #[test]
 fn of_a_console_an_error_shows_the_end_and_a_flood_leaves_a_hole() {
-    promised(RUNNING, "20 lines, the last 400 characters of each");
-    promised(RUNNING, "keeps the first MiB and the last 16");
-    promised(LUA, "Of more than 17 MiB the first MiB and the last 16");
+    page_says(RUNNING, "20 lines, the last 400 characters of each");
+    page_says(RUNNING, "keeps the first MiB and the last 16");
+    page_says(LUA, "Of more than 17 MiB the first MiB and the last 16");
     let log = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(log.path(), ("x".repeat(500) + "\n").repeat(30)).unwrap();
     let end = provium::vm::console_end(log.path());
@@ -378,13 +378,13 @@ fn of_a_console_an_error_shows_the_end_and_a_flood_leaves_a_hole() {
 
 #[test]
 fn tests_have_a_minute_and_are_slow_after_15_seconds_unless_told() {
-    promised(RUNNING, "| `--timeout SECONDS` | 60 |");
-    promised(
+    page_says(RUNNING, "| `--timeout SECONDS` | 60 |");
+    page_says(
         LUA,
         "in place of `provium.timeout` and `--timeout` (60 seconds)",
     );
-    promised(RUNNING, "| `--slow-after SECONDS` | 15 |");
-    help_promised(
+    page_says(RUNNING, "| `--slow-after SECONDS` | 15 |");
+    help_says(
         "test",
         "--slow-after <SECONDS> When to say that a test is slow [default: 15]",
     );

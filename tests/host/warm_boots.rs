@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use crate::docs::page_says;
 use crate::harness::*;
-use crate::promises::promised;
+use crate::lua_suite::assert_report;
 use crate::run_folder::{RunFolder, has_guest};
-use crate::suite::assert_report;
 
 /// Logs whether the QEMU of this run waited for a saved state.
 const HOW: &str = r#"
@@ -82,11 +82,11 @@ impl Cache {
 
 #[test]
 fn the_second_boot_goes_on_from_the_state_of_the_first() {
-    promised(
+    page_says(
         "docs/testing.md",
         "`provium test --cold`, or `PROVIUM_COLD=1`, for everything",
     );
-    promised(
+    page_says(
         "docs/testing.md",
         "`provium guest list` shows them, `provium guest clean` removes them",
     );
@@ -131,7 +131,7 @@ fn the_second_boot_goes_on_from_the_state_of_the_first() {
 
 #[test]
 fn a_damaged_state_is_dropped_and_made_again() {
-    promised(
+    page_says(
         "docs/testing.md",
         "A saved state that is damaged, or that QEMU does not take, is dropped and made again; the log says so",
     );
@@ -208,7 +208,7 @@ fn a_runner_that_is_killed_while_it_saves_leaves_nothing_that_stays() {
 
 #[test]
 fn what_cannot_be_resumed_boots_and_the_log_says_so() {
-    promised(
+    page_says(
         "docs/testing.md",
         "What cannot be resumed boots cold, and the log says why: a guest whose kernel gets `root=`",
     );

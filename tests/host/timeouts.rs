@@ -1,0 +1,107 @@
+//! Tests and files that take too long, and the end of the processes that a test has started.
+
+use std::time::{Duration, Instant};
+
+use crate::docs::page_says;
+use crate::harness::*;
+use crate::lua_suite::{Suite, assert_report};
+
+#[test]
+fn a_test_that_takes_long_is_called_slow_each_time_as_much_has_passed() {
+    let suite = Suite::new(&[("a", "test('long', function(t) os.execute('sleep 0.7') end)")]);
+    let output = suite.test(&["--slow-after", "0.3"]);
+    assert_report(&output, 0, &["1 passed"]);
+    assert_eq!(Suite::lines(&output, "SLOW"), ["long", "long"]);
+}
+
+#[test]
+fn a_file_that_takes_too_long_is_ended_and_the_others_go_on() {
+    let suite = Suite::new(&[
+        ("a", "test('long', function(t) os.execute('sleep 600') end)"),
+        ("b", "test('short', function(t) end)"),
+    ]);
+    let output = suite.test(&["--file-timeout", "0.5"]);
+    let texts = [
+        "TERM  a.test.lua: its process does not end",
+        "the test's process was stopped: the file's time (0.5s) was up",
+        "PASS  b.test.lua: short",
+        "1 passed, 1 failed",
+    ];
+    assert_report(&output, 1, &texts);
+}
+
+#[test]
+fn a_process_that_shrugs_term_off_is_killed() {
+    let suite = Suite::new(&[(
+        "a",
+        "test('deaf', function(t)
+           os.execute('kill -STOP $PPID') -- A stopped process does not see TERM.
+         end)",
+    )]);
+    page_says("docs/running-tests.md", "it gets SIGKILL another 5 s later");
+    let began = Instant::now();
+    let output = suite.test(&["--file-timeout", "0.5"]);
+    assert!(began.elapsed() >= Duration::from_millis(5500));
+    let texts = ["TERM  a.test.lua", "KILL  a.test.lua", "0 passed, 1 failed"];
+    assert_report(&output, 1, &texts);
+}
+
+/// Starts a process that shrugs TERM off, one that does not, and waits.
+const BREEDS: &str = "
+    test('breeds', function(t)
+      os.execute([[
+        echo $$ >> pids
+        sh -c 'trap \"\" TERM; echo $$ >> pids; while :; do sleep 0.05; done' &
+        sleep 600 & echo $! >> pids
+        sleep 600]])
+    end)";
+
+/// The processes that it has started, once there are all.
+fn bred(suite: &Suite) -> Vec<u32> {
+    let mut pids = Vec::new();
+    eventually("it has started them", || {
+        let text = std::fs::read_to_string(suite.path().join("pids")).unwrap_or_default();
+        pids = text.lines().map(|pid| pid.parse().unwrap()).collect();
+        pids.len() == 3
+    });
+    pids
+}
+
+fn assert_gone(pids: &[u32]) {
+    eventually("they are gone", || {
+        !pids
+            .iter()
+            .any(|pid| provium::os::sys::Process::is_running(*pid))
+    });
+}
+
+#[test]
+fn what_a_stopped_test_has_started_ends_with_it() {
+    let suite = Suite::new(&[("a", BREEDS)]);
+    let output = suite.test(&["--file-timeout", "0.5"]);
+    assert_report(&output, 1, &["TERM  a.test.lua", "0 passed, 1 failed"]);
+    assert_gone(&bred(&suite));
+}
+
+#[test]
+fn what_a_test_has_started_ends_with_its_runner_however_that_ends() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGKILL] {
+        let suite = Suite::new(&[("a", BREEDS)]);
+        let mut run = suite.command(&[]);
+        let mut run = run.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let pids = bred(&suite);
+        send(run.id(), signal);
+        run.wait().unwrap();
+        assert_gone(&pids);
+    }
+}
+
+#[test]
+fn what_a_test_leaves_in_the_background_ends_with_its_file() {
+    let suite = Suite::new(&[(
+        "a",
+        "test('leaves', function(t) os.execute('sleep 600 & echo $! > pid') end)",
+    )]);
+    assert_report(&suite.test(&[]), 0, &["1 passed"]);
+    assert_gone(&[suite.read("pid").trim().parse().unwrap()]);
+}

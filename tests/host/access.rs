@@ -47,7 +47,7 @@ fn open_to_others(args: &[&str]) -> Mount {
 }
 
 #[test]
-fn another_user_sees_nothing_of_a_mount() {
+fn mount_is_invisible_to_other_users() {
     page_says(
         SECURITY,
         "nothing: the kernel refuses them before the server hears of it",
@@ -66,7 +66,7 @@ fn another_user_sees_nothing_of_a_mount() {
 }
 
 #[test]
-fn allow_other_opens_the_data_files_and_never_the_control_files() {
+fn allow_other_opens_data_files_and_no_control_files() {
     page_says(
         SECURITY,
         "open the data files. Never the control files: not even their names",
@@ -92,7 +92,7 @@ fn allow_other_opens_the_data_files_and_never_the_control_files() {
 }
 
 #[test]
-fn a_folder_that_another_user_could_have_prepared_is_refused() {
+fn mount_point_that_another_user_could_have_prepared_is_refused() {
     page_says(
         SECURITY,
         "A run-time folder that is a link, belongs to somebody else or lets others in is refused",
@@ -122,7 +122,7 @@ fn a_folder_that_another_user_could_have_prepared_is_refused() {
 }
 
 #[test]
-fn a_mount_without_a_run_time_folder_serves_and_is_known_to_be_dead_all_the_same() {
+fn mount_without_a_run_time_folder_serves_and_is_recognised_as_dead() {
     page_says(SECURITY, "a mount does without it then");
     let folder = TempDir::new().unwrap();
     // Others may enter it, so that it is not used.
@@ -150,7 +150,7 @@ fn a_mount_without_a_run_time_folder_serves_and_is_known_to_be_dead_all_the_same
 }
 
 #[test]
-fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
+fn ordinary_user_mounts_arms_clears_and_unmounts() {
     let folder = TempDir::new().unwrap();
     let place = folder.path().display();
     // Where the build lies others may not look.
@@ -182,7 +182,7 @@ fn an_ordinary_user_mounts_breaks_mends_and_unmounts() {
 }
 
 #[test]
-fn umount_stale_goes_on_past_the_mounts_of_others() {
+fn umount_stale_goes_on_past_mounts_of_other_users() {
     page_says(
         SECURITY,
         "`provium umount --stale` takes away the mounts of the user who calls it, or of all users for root",
@@ -229,7 +229,7 @@ fn umount_stale_goes_on_past_the_mounts_of_others() {
 }
 
 #[test]
-fn a_server_of_roots_has_given_up_the_rights_that_serving_does_not_need() {
+fn root_server_drops_the_capabilities_that_serving_does_not_need() {
     page_says(
         SECURITY,
         "`DAC_OVERRIDE` and `DAC_READ_SEARCH` (any image), `SYS_ADMIN` (to mount and unmount) and `SYS_RESOURCE`",
@@ -252,7 +252,7 @@ fn a_server_of_roots_has_given_up_the_rights_that_serving_does_not_need() {
 }
 
 #[test]
-fn a_server_of_roots_is_caged() {
+fn root_server_is_sandboxed() {
     page_says(SECURITY, "(seccomp, with `no_new_privs`)");
     if provium::os::sys::uid() != 0 {
         eprintln!("skipped: an ordinary user's server is not caged");

@@ -55,7 +55,7 @@ fn mount_returns_when_the_mount_answers_and_umount_when_the_server_is_gone() {
 }
 
 #[test]
-fn a_server_in_the_background_keeps_nothing_of_its_caller_open() {
+fn background_server_keeps_no_file_of_its_caller_open() {
     let place = Place::new();
     // The shell waits until every writer of the pipe is gone.
     let script = format!("echo \"[$({PROVIUM} mount mnt --disk vda=a.img 2>&1)]\"");
@@ -107,7 +107,7 @@ fn attach_and_detach_take_relative_paths() {
 }
 
 #[test]
-fn images_that_cannot_be_served_are_named() {
+fn mount_names_the_image_that_cannot_be_served() {
     let place = Place::new();
     let mount = |disk: &str| place.provium(&["mount", "mnt", "--disk", disk]);
     assert_fails(&mount("vda=none.img"), 1, &["none.img does not exist"]);
@@ -135,7 +135,7 @@ fn images_that_cannot_be_served_are_named() {
 }
 
 #[test]
-fn an_image_that_another_server_writes_is_refused_and_two_may_read_one() {
+fn image_lock_lets_one_server_write_or_several_read() {
     let (first, second) = (Place::new(), Place::new());
     let image = first.at("a.img");
     assert_ok(&first.provium(&["mount", "mnt", "--disk", &format!("vda={image}")]));
@@ -148,7 +148,7 @@ fn an_image_that_another_server_writes_is_refused_and_two_may_read_one() {
 }
 
 #[test]
-fn mount_points_that_cannot_be_used_are_named() {
+fn mount_names_the_mount_point_that_cannot_be_used() {
     let place = Place::new();
     let mount = |point: &str| place.provium(&["mount", point, "--disk", "vda=a.img"]);
     assert_fails(
@@ -163,7 +163,7 @@ fn mount_points_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn unknown_options_are_named_with_the_known_ones() {
+fn unknown_option_is_named_with_the_known_ones() {
     let place = Place::new();
     let output = place.provium(&["mount", "mnt", "-o", "allow_others"]);
     assert_fails(
@@ -174,7 +174,7 @@ fn unknown_options_are_named_with_the_known_ones() {
 }
 
 #[test]
-fn umount_of_what_is_no_mount_or_busy_says_so() {
+fn umount_says_that_a_folder_is_not_a_mount_or_busy() {
     let place = Place::new();
     assert_fails(
         &place.provium(&["umount", "mnt"]),
@@ -195,7 +195,7 @@ fn umount_of_what_is_no_mount_or_busy_says_so() {
 }
 
 #[test]
-fn commands_on_what_is_no_mount_say_so() {
+fn commands_say_that_a_folder_is_not_a_mount() {
     let place = Place::new();
     for args in [
         &["status", "mnt"][..],
@@ -207,7 +207,7 @@ fn commands_on_what_is_no_mount_say_so() {
 }
 
 #[test]
-fn the_foreground_tells_systemd_that_it_is_ready() {
+fn foreground_mount_tells_systemd_that_it_is_ready() {
     let place = Place::new();
     let socket_path = place.0.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&socket_path).unwrap();
@@ -283,7 +283,7 @@ fn help_has_examples_and_completions_name_the_commands() {
 }
 
 #[test]
-fn what_is_wrong_in_itself_is_2_and_what_cannot_be_done_now_is_1() {
+fn exit_code_is_2_for_wrong_usage_and_1_for_a_failure() {
     page_says(
         "docs/running-tests.md",
         "| 2 | the command line, the configuration, a rule, an ID or a line for a control file is wrong in itself",
@@ -326,7 +326,7 @@ fn what_is_wrong_in_itself_is_2_and_what_cannot_be_done_now_is_1() {
 }
 
 #[test]
-fn an_image_that_is_not_raw_is_served_with_a_warning_that_names_its_format() {
+fn image_that_is_not_raw_is_served_with_a_warning_that_names_its_format() {
     page_says(
         "docs/security.md",
         "read the first 512 bytes, to warn of one that is not raw",
@@ -363,7 +363,7 @@ fn an_image_that_is_not_raw_is_served_with_a_warning_that_names_its_format() {
 }
 
 #[test]
-fn a_path_of_others_does_not_steer_the_terminal() {
+fn path_with_escapes_does_not_steer_the_terminal() {
     let place = Place::new();
     let (image, point) = (place.at("i\x1b[2J\u{9b}.img"), place.at("m\x1b]0;x\x07"));
     new_image(image.as_ref(), MIB);
@@ -393,7 +393,7 @@ fn a_path_of_others_does_not_steer_the_terminal() {
 }
 
 #[test]
-fn doctor_finds_what_is_there_and_the_command_for_what_is_not() {
+fn doctor_lists_what_is_there_and_the_command_for_what_is_missing() {
     let output = run(Command::new(PROVIUM).arg("doctor").env("PATH", "/nowhere"));
     let report = stdout(&output);
     assert!(report.contains("ok       /dev/fuse"), "{report}");

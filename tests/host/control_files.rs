@@ -9,7 +9,7 @@ use crate::docs::page_says;
 use crate::harness::*;
 
 #[test]
-fn every_file_of_the_contract_is_there() {
+fn control_files_of_the_documents_are_all_there() {
     let mount = Mount::new();
     let list = |folder: &str| {
         let entries = std::fs::read_dir(mount.point().join(folder)).unwrap();
@@ -65,7 +65,7 @@ fn sh(name: &str, mount: &Mount, script: &str) -> std::process::Output {
 }
 
 #[test]
-fn a_shell_session_arms_adds_removes_and_clears() {
+fn shell_session_arms_adds_removes_and_clears() {
     in_each_shell(|name, mount| {
         let faults = || mount.read("vda/faults");
         assert_ok(&sh(name, mount, "echo eio_read > $m/ctl/vda/faults"));
@@ -89,7 +89,7 @@ fn a_shell_session_arms_adds_removes_and_clears() {
 }
 
 #[test]
-fn a_rejected_write_is_an_error_and_leaves_the_set_as_it_was() {
+fn rejected_write_is_an_error_and_leaves_the_set_unchanged() {
     in_each_shell(|name, mount| {
         mount.arm("slow");
         for redirect in [">", ">>"] {
@@ -115,7 +115,7 @@ fn a_rejected_write_is_an_error_and_leaves_the_set_as_it_was() {
 }
 
 #[test]
-fn a_group_of_echoes_replaces_once_and_then_adds() {
+fn echoes_in_a_group_replace_once_and_then_add() {
     in_each_shell(|name, mount| {
         mount.arm("eio_write");
         let script = "{ echo slow; echo eio_read; } > $m/ctl/vda/faults";
@@ -134,7 +134,7 @@ fn a_group_of_echoes_replaces_once_and_then_adds() {
 }
 
 #[test]
-fn a_bare_truncation_has_taken_effect_when_the_program_that_did_it_goes_on() {
+fn truncation_of_faults_takes_effect_before_its_program_goes_on() {
     let mount = Mount::new();
     let disk = open_direct(&mount.vda());
     for _ in 0..100 {
@@ -160,7 +160,7 @@ fn redirected_by_parent(mount: &Mount, script: &str) -> std::process::Output {
 }
 
 #[test]
-fn a_bad_line_of_a_child_that_inherited_the_file_leaves_the_set_as_it_was() {
+fn bad_line_through_an_inherited_file_leaves_the_set_unchanged() {
     let mount = Mount::new();
     mount.arm("slow");
     let echo = redirected_by_parent(&mount, "/bin/echo bogus");
@@ -210,7 +210,7 @@ fn slowest_read_during(mount: &Mount, limit: Duration, mut work: impl FnMut()) -
 const AT_ONCE: Duration = Duration::from_millis(50);
 
 #[test]
-fn a_long_list_of_damage_by_a_long_rule_is_read_in_little_memory_beside_another_disks_reads() {
+fn damage_list_that_is_long_takes_little_memory_and_delays_no_other_disk() {
     const WRITES: usize = 2000;
     let mount = Mount::new();
     let at: Vec<_> = (0..6000).map(|n| format!("{}+1", 2 * n)).collect();
@@ -237,7 +237,7 @@ fn a_long_list_of_damage_by_a_long_rule_is_read_in_little_memory_beside_another_
 }
 
 #[test]
-fn arming_listing_and_clearing_many_rules_holds_up_no_other_disk() {
+fn many_rules_armed_listed_and_cleared_delay_no_other_disk() {
     let mount = Mount::new();
     let slowest = slowest_read_during(&mount, AT_ONCE, || {
         for part in 0..4 {
@@ -252,7 +252,7 @@ fn arming_listing_and_clearing_many_rules_holds_up_no_other_disk() {
 }
 
 #[test]
-fn closing_many_files_holds_up_no_other_disk() {
+fn many_files_closed_delay_no_other_disk() {
     let mount = Mount::new();
     let slowest = slowest_read_during(&mount, AT_ONCE, || {
         let open = |_| std::fs::File::create(mount.ctl("vda/faults")).unwrap();
@@ -263,7 +263,7 @@ fn closing_many_files_holds_up_no_other_disk() {
 }
 
 #[test]
-fn truncate_clears_too_and_so_does_a_truncation_of_clear() {
+fn truncation_clears_the_rules_as_a_write_to_clear_does() {
     let mount = Mount::new();
     mount.arm("eio_read");
     assert_ok(&shell("sh", &mount, "truncate -s 0 $m/ctl/vda/faults"));
@@ -274,7 +274,7 @@ fn truncate_clears_too_and_so_does_a_truncation_of_clear() {
 }
 
 #[test]
-fn a_reader_that_begins_in_the_middle_finds_the_rest() {
+fn reader_that_begins_in_the_middle_finds_the_rest() {
     let mount = Mount::new();
     mount.arm("slow\neio_read");
     let dd = shell(
@@ -286,7 +286,7 @@ fn a_reader_that_begins_in_the_middle_finds_the_rest() {
 }
 
 #[test]
-fn a_control_file_reads_as_its_text_in_whichever_way_it_is_read() {
+fn control_file_reads_as_its_text_by_every_system_call() {
     page_says(
         "docs/control-files.md",
         "Their size is the length of that text",
@@ -357,7 +357,7 @@ fn a_control_file_reads_as_its_text_in_whichever_way_it_is_read() {
 }
 
 #[test]
-fn a_path_that_would_break_the_listing_is_refused() {
+fn path_that_would_break_the_list_of_disks_is_refused() {
     let mount = Mount::new();
     let image = new_image(&mount.folder().join("two\nlines.img"), MIB);
     let attach = provium(&[
@@ -371,7 +371,7 @@ fn a_path_that_would_break_the_listing_is_refused() {
 }
 
 #[test]
-fn disks_come_and_go() {
+fn disks_are_attached_and_detached() {
     let mount = Mount::new();
     let image = new_image(&mount.folder().join("two words.img"), MIB);
     let attach = format!("echo \"vdb '{}' ro\" > $m/ctl/attach", image.display());
@@ -383,7 +383,7 @@ fn disks_come_and_go() {
 }
 
 #[test]
-fn a_detached_image_is_free_at_once_also_while_somebody_looks() {
+fn detached_image_is_free_at_once_also_while_its_files_are_read() {
     let mount = Mount::new();
     let attach = format!("vda {}", mount.image().display());
     let mut looker = Command::new("sh")
@@ -403,7 +403,7 @@ fn a_detached_image_is_free_at_once_also_while_somebody_looks() {
 }
 
 #[test]
-fn a_disk_that_a_client_holds_open_is_busy_until_it_is_closed() {
+fn disk_that_a_client_has_open_is_busy_until_it_is_closed() {
     let mount = Mount::new();
     let file = open_direct(&mount.vda());
     assert_eq!(errno(mount.append("detach", "vda")), libc::EBUSY);
@@ -417,7 +417,7 @@ fn a_disk_that_a_client_holds_open_is_busy_until_it_is_closed() {
 }
 
 #[test]
-fn detaching_a_disk_that_is_not_there_names_those_that_are() {
+fn detach_of_an_unknown_disk_names_the_known_ones() {
     let mount = Mount::new();
     assert_eq!(errno(mount.append("detach", "vdz")), libc::ENOENT);
     assert_eq!(
@@ -427,7 +427,7 @@ fn detaching_a_disk_that_is_not_there_names_those_that_are() {
 }
 
 #[test]
-fn an_image_in_the_mount_itself_is_refused_by_any_path() {
+fn image_in_the_mount_itself_is_refused_by_every_path() {
     let mount = Mount::new();
     let link = mount.folder().join("link");
     std::os::unix::fs::symlink(mount.vda(), &link).unwrap();
@@ -443,7 +443,7 @@ fn an_image_in_the_mount_itself_is_refused_by_any_path() {
 }
 
 #[test]
-fn a_huge_write_is_refused() {
+fn huge_write_is_refused() {
     let mount = Mount::new();
     mount.arm("slow");
     let huge = "slow\n".repeat(20_000);
@@ -453,7 +453,7 @@ fn a_huge_write_is_refused() {
 }
 
 #[test]
-fn what_only_reads_is_not_written_and_what_only_takes_writes_is_not_read() {
+fn control_files_for_one_direction_refuse_the_other() {
     let mount = Mount::new();
     assert_eq!(errno(mount.append("version", "x")), libc::EACCES);
     assert_eq!(errno(mount.append("vda/stats", "x")), libc::EACCES);

@@ -23,7 +23,7 @@ fn latencies_are_counted_from_arrival_to_answer() {
 }
 
 #[test]
-fn a_rule_considers_what_comes_to_it_and_matches_less() {
+fn rule_counts_requests_considered_apart_from_those_matched() {
     let mount = Mount::new();
     mount.arm("error op=read errno=EIO at=0+8 size=1024..\neio_read at=4+1");
     read_sector(&mount, 0).unwrap();

@@ -37,7 +37,7 @@ fn qemu_io_reads_what_it_wrote_and_its_requests_are_one_sector_long() {
 }
 
 #[test]
-fn fio_finds_every_block_as_it_wrote_it() {
+fn fio_verifies_every_block_that_it_wrote() {
     if !has("fio") {
         return;
     }
@@ -69,7 +69,7 @@ fn fio_finds_every_block_as_it_wrote_it() {
 }
 
 #[test]
-fn fio_finds_blocks_of_any_size_and_place_as_it_wrote_them() {
+fn fio_verifies_blocks_of_any_size_and_offset() {
     if !has("fio") {
         return;
     }
@@ -115,7 +115,7 @@ fn direct_io_takes_whole_sectors_only() {
 }
 
 #[test]
-fn without_direct_io_any_offset_and_length_are_fine() {
+fn buffered_io_takes_any_offset_and_length() {
     let mount = Mount::new();
     let file = OpenOptions::new()
         .read(true)
@@ -129,7 +129,7 @@ fn without_direct_io_any_offset_and_length_are_fine() {
 }
 
 #[test]
-fn requests_larger_than_the_kernel_passes_on_are_whole() {
+fn large_requests_that_the_kernel_splits_arrive_whole() {
     let mount = Mount::new();
     let data: Vec<u8> = (0..5 * MIB + 4096).map(|at| (at / 4096) as u8).collect();
     // The kernel cuts at pages of memory: like a real disk, it wants that aligned too.
@@ -142,7 +142,7 @@ fn requests_larger_than_the_kernel_passes_on_are_whole() {
 }
 
 #[test]
-fn many_threads_write_neighbouring_sectors_without_a_mix_up() {
+fn concurrent_writes_to_neighbouring_sectors_do_not_mix() {
     let mount = Mount::new();
     let file = open_direct(&mount.vda());
     std::thread::scope(|scope| {
@@ -166,7 +166,7 @@ fn many_threads_write_neighbouring_sectors_without_a_mix_up() {
 }
 
 #[test]
-fn the_size_is_that_of_the_image_at_any_time() {
+fn size_of_the_disk_follows_the_image() {
     let mount = Mount::new();
     let size = || std::fs::metadata(mount.vda()).unwrap().len();
     assert_eq!(size(), 16 * MIB);
@@ -188,7 +188,7 @@ fn the_size_is_that_of_the_image_at_any_time() {
 }
 
 #[test]
-fn opening_with_truncation_empties_the_disk_and_keeps_its_size() {
+fn open_with_truncation_erases_the_disk_and_keeps_its_size() {
     let mount = Mount::new();
     std::fs::write(mount.image(), vec![5; 16 * MIB as usize]).unwrap();
     File::create(mount.vda()).unwrap();
@@ -200,7 +200,7 @@ fn opening_with_truncation_empties_the_disk_and_keeps_its_size() {
 }
 
 #[test]
-fn a_sparse_image_that_is_copied_in_arrives_whole_and_comes_out_again() {
+fn sparse_image_survives_a_copy_in_and_out() {
     let mount = Mount::new();
     std::fs::write(mount.image(), vec![5; 16 * MIB as usize]).unwrap();
     let source = new_image(&mount.folder().join("source.img"), 16 * MIB);
@@ -246,7 +246,7 @@ fn fallocate(mount: &Mount, how: &str, offset: u64, len: u64) {
 }
 
 #[test]
-fn preallocation_changes_no_content_and_other_kinds_are_refused() {
+fn preallocation_changes_no_content_and_other_modes_are_refused() {
     let mount = Mount::new();
     std::fs::write(mount.image(), vec![5; 16 * MIB as usize]).unwrap();
     fallocate(&mount, "", 0, 65536);
@@ -269,7 +269,7 @@ fn preallocation_changes_no_content_and_other_kinds_are_refused() {
 }
 
 #[test]
-fn holes_and_data_are_found_where_the_image_has_them() {
+fn holes_and_data_are_where_the_image_has_them() {
     let mount = Mount::new();
     let file = OpenOptions::new()
         .read(true)
@@ -292,7 +292,7 @@ fn provium_seek(file: &File, offset: u64, whence: i32) -> i64 {
 }
 
 #[test]
-fn a_read_only_disk_can_be_read_and_not_opened_for_writing() {
+fn read_only_disk_can_be_read_and_not_opened_for_writing() {
     page_says(
         "docs/control-files.md",
         "cannot be opened for writing (EROFS; an ordinary user finds its permissions first: EACCES)",
@@ -327,7 +327,7 @@ fn flushed_data_is_in_the_image_when_the_server_is_killed() {
 }
 
 #[test]
-fn nothing_is_created_or_removed_by_name() {
+fn names_in_the_mount_are_neither_created_nor_removed() {
     let mount = Mount::new();
     let refused = unless_permissions_say(libc::EPERM);
     assert_eq!(errno(File::create(mount.path("vdb"))), refused);

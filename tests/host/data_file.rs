@@ -44,7 +44,7 @@ fn image(mount: &Mount) -> Vec<u8> {
 }
 
 #[test]
-fn a_synchronous_write_is_flushed_before_it_is_answered_and_others_are_not() {
+fn synchronous_write_is_flushed_before_its_answer_and_others_are_not() {
     page_says(
         PAGE,
         "A write with `O_SYNC`, `O_DSYNC` or `RWF_DSYNC` is a write, then a flush of its own",
@@ -68,7 +68,7 @@ fn a_synchronous_write_is_flushed_before_it_is_answered_and_others_are_not() {
 }
 
 #[test]
-fn a_synchronous_write_fails_and_waits_as_its_flush_does() {
+fn synchronous_write_fails_and_waits_as_its_flush_does() {
     let mount = Mount::new();
     let file = open(&mount, libc::O_DSYNC);
     mount.arm("error op=flush errno=ENOSPC times=1");
@@ -95,7 +95,7 @@ fn a_synchronous_write_fails_and_waits_as_its_flush_does() {
 }
 
 #[test]
-fn appending_writes_where_the_image_ends_whatever_the_kernel_believes() {
+fn append_writes_at_the_end_of_the_image_whatever_the_kernel_believes() {
     page_says(PAGE, "`O_APPEND` writes where the image ends now");
     let mount = Mount::of_size(4096);
     let file = OpenOptions::new().append(true).open(mount.vda()).unwrap();
@@ -127,7 +127,7 @@ fn fixed() -> Mount {
 }
 
 #[test]
-fn a_mount_may_fix_all_its_disks() {
+fn mount_option_fixes_the_size_of_all_disks() {
     help_says("mount", "ro, fixed, disk=ID=IMAGE");
     let folder = TempDir::new().unwrap();
     let image = new_image(&folder.path().join("vda.img"), 4096);
@@ -138,7 +138,7 @@ fn a_mount_may_fix_all_its_disks() {
 }
 
 #[test]
-fn a_fixed_disk_ends_as_a_block_device_does() {
+fn fixed_disk_ends_as_a_block_device_does() {
     page_says(
         PAGE,
         "a write across it is short; at it and behind it there is ENOSPC",
@@ -169,7 +169,7 @@ fn a_fixed_disk_ends_as_a_block_device_does() {
 struct AlignedPage([u8; 4096]);
 
 #[test]
-fn another_disk_grows_as_a_file_does() {
+fn disk_that_is_not_fixed_grows_as_a_file_does() {
     page_says(PAGE, "A write behind the end makes the image grow");
     let mount = Mount::of_size(4096);
     let file = open(&mount, 0);
@@ -180,7 +180,7 @@ fn another_disk_grows_as_a_file_does() {
 }
 
 #[test]
-fn what_is_fixed_is_said_behind_the_image_everywhere() {
+fn fixed_disk_is_marked_after_its_image_everywhere() {
     page_says(PAGE, "`ID SIZE rw\\|ro IMAGE [fixed]`");
     help_says("mount", "ID=IMAGE[,ro][,fixed]");
     help_says("attach", "Never let it grow");
@@ -205,7 +205,7 @@ fn what_is_fixed_is_said_behind_the_image_everywhere() {
 }
 
 #[test]
-fn a_client_does_not_shrink_a_disk_and_what_it_cuts_off_reads_as_zeros() {
+fn truncation_zeroes_the_end_and_never_shrinks_the_disk() {
     page_says(PAGE, "A client does not shrink it");
     let mount = Mount::of_size(MIB);
     let fill = || std::fs::write(mount.image(), vec![5; MIB as usize]).unwrap();
@@ -234,7 +234,7 @@ fn a_client_does_not_shrink_a_disk_and_what_it_cuts_off_reads_as_zeros() {
 }
 
 #[test]
-fn a_read_only_disk_is_not_cut_by_its_path_either() {
+fn read_only_disk_is_not_truncated_by_its_path_either() {
     let folder = TempDir::new().unwrap();
     let path = new_image(&folder.path().join("vda.img"), 4096);
     std::fs::write(&path, [5; 4096]).unwrap();
@@ -257,7 +257,7 @@ fn a_read_only_disk_is_not_cut_by_its_path_either() {
 }
 
 #[test]
-fn a_truncation_that_a_rule_fails_is_counted_and_traced_as_a_zero_request() {
+fn truncation_that_a_rule_fails_is_counted_and_traced_as_a_zero_request() {
     page_says(
         PAGE,
         "To rules, counters and the trace that is a `zero` request",
@@ -288,7 +288,7 @@ fn a_truncation_that_a_rule_fails_is_counted_and_traced_as_a_zero_request() {
 }
 
 #[test]
-fn an_image_that_qemu_makes_anew_in_a_disk_has_nothing_of_the_old_one() {
+fn image_that_qemu_img_recreates_in_a_disk_has_nothing_of_the_old_one() {
     if !has("qemu-img") {
         return;
     }
@@ -307,7 +307,7 @@ fn an_image_that_qemu_makes_anew_in_a_disk_has_nothing_of_the_old_one() {
 }
 
 #[test]
-fn sectors_that_a_rule_for_reads_concerns_are_data() {
+fn sectors_under_a_rule_for_reads_are_data_and_not_a_hole() {
     page_says(
         PAGE,
         "sectors that an armed rule for reads concerns count as data",
@@ -358,7 +358,7 @@ fn sectors_that_a_rule_for_reads_concerns_are_data() {
 }
 
 #[test]
-fn an_error_in_a_later_piece_of_a_large_call_cuts_it_short_and_fails_an_asynchronous_one() {
+fn large_call_is_cut_short_by_an_error_in_a_later_piece_and_fails_when_asynchronous() {
     page_says(
         PAGE,
         "An error in a later one cuts a synchronous call short",
@@ -378,7 +378,7 @@ fn an_error_in_a_later_piece_of_a_large_call_cuts_it_short_and_fails_an_asynchro
 }
 
 #[test]
-fn an_asynchronous_read_goes_by_the_size_that_the_kernel_heard_last() {
+fn asynchronous_read_uses_the_size_that_the_kernel_heard_last() {
     page_says(
         PAGE,
         "behind the old end of an image that the host has grown",
@@ -416,7 +416,7 @@ fn result_of(aio: &std::process::Output) -> i64 {
 }
 
 #[test]
-fn a_copy_meets_a_rule_that_is_over_a_hole() {
+fn copy_meets_a_rule_on_a_hole() {
     let mount = Mount::of_size(MIB);
     let copy = |mount: &Mount| -> std::process::Output {
         let to: PathBuf = mount.folder().join("copy.img");

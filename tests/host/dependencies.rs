@@ -68,7 +68,7 @@ fn is_allowed(expression: &str, list: &[String]) -> bool {
 }
 
 #[test]
-fn licence_expressions_are_read_as_they_are_meant() {
+fn licence_expressions_are_evaluated() {
     let list = ["MIT".to_owned(), "Unicode-3.0".to_owned()];
     for good in ["MIT", "GPL-3.0/MIT", "(GPL-3.0 OR MIT) AND Unicode-3.0"] {
         assert!(is_allowed(good, &list), "{good}");
@@ -85,7 +85,7 @@ fn licence_expressions_are_read_as_they_are_meant() {
 }
 
 #[test]
-fn every_crate_has_a_licence_that_is_allowed() {
+fn crates_have_allowed_licences() {
     let rules: toml::Table = toml::from_str(&file("deny.toml")).unwrap();
     let list: Vec<String> = rules["licenses"]["allow"].clone().try_into().unwrap();
     for package in packages() {
@@ -96,7 +96,7 @@ fn every_crate_has_a_licence_that_is_allowed() {
 }
 
 #[test]
-fn every_crate_comes_from_one_place_and_has_a_checksum() {
+fn crates_come_from_one_registry_and_have_checksums() {
     page_says(
         "docs/security.md",
         "Crates come from crates.io alone, in the versions and with the checksums of `Cargo.lock`",
@@ -126,7 +126,7 @@ const UNDECLARED: &str = "\
     strip-ansi-escapes@0.2.1 unarray@0.1.4 utf8parse@0.2.2 zerocopy-derive@0.8.63";
 
 #[test]
-fn no_crate_needs_a_newer_rust_than_is_promised() {
+fn crates_need_no_newer_rust_than_the_documented_one() {
     let number = |version: &str| {
         let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap());
         (parts.next().unwrap(), parts.next().unwrap_or(0))

@@ -89,7 +89,7 @@ fn truncating_open(disks: &mut Disks) -> i32 {
 }
 
 #[test]
-fn what_storage_says_is_passed_on_however_often_it_says_so() {
+fn storage_error_is_passed_on_every_time() {
     let below = Disks::new();
     let disk = format!("vda={}", below.mount.vda().display());
     let above = Mount::serve(TempDir::new().unwrap(), &["--disk", &disk]);
@@ -112,7 +112,7 @@ fn what_storage_says_is_passed_on_however_often_it_says_so() {
 }
 
 #[test]
-fn each_number_that_is_armed_reaches_its_client_and_takes_no_request_away() {
+fn armed_errno_reaches_its_client_and_loses_no_request() {
     page_says(FAULTS, "a number from 1 to 511; EIO without it");
     page_says(FAULTS, "| ENOSYS | is refused");
     page_says(FAULTS, "| 512 and above | is refused");
@@ -154,7 +154,7 @@ fn each_number_that_is_armed_reaches_its_client_and_takes_no_request_away() {
 }
 
 #[test]
-fn what_is_held_is_released_with_a_number_that_the_kernel_carries_or_stays() {
+fn release_takes_an_errno_that_the_kernel_carries_or_releases_nothing() {
     let disks = Disks::new();
     disks.mount.arm("hang op=read");
     std::thread::scope(|scope| {
@@ -217,7 +217,7 @@ impl Drop for HostWithout {
 }
 
 #[test]
-fn a_host_that_lacks_a_call_takes_no_request_away() {
+fn host_without_a_system_call_loses_no_request() {
     if !has("strace") {
         return;
     }

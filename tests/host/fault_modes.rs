@@ -52,7 +52,7 @@ fn eio_write_fails_writes_and_write_zeroes_and_leaves_the_image_as_it_was() {
 }
 
 #[test]
-fn a_fault_on_one_disk_leaves_the_other_alone() {
+fn fault_on_one_disk_leaves_the_other_alone() {
     let mount = Mount::new();
     let second = new_image(&mount.folder().join("vdb.img"), MIB);
     mount
@@ -87,7 +87,7 @@ fn slow_takes_fifty_milliseconds_and_flushes_take_none() {
 }
 
 #[test]
-fn sixty_four_delayed_reads_at_once_take_as_long_as_one() {
+fn delayed_reads_take_as_long_as_one_when_64_wait_at_once() {
     let mount = Mount::new();
     mount.arm("delay op=read by=1s");
     let started = Instant::now();
@@ -102,7 +102,7 @@ fn sixty_four_delayed_reads_at_once_take_as_long_as_one() {
 }
 
 #[test]
-fn a_delay_holds_no_threads() {
+fn delay_holds_no_threads() {
     let mount = Mount::new();
     mount.arm("delay op=read by=2s");
     std::thread::scope(|scope| {
@@ -116,7 +116,7 @@ fn a_delay_holds_no_threads() {
 }
 
 #[test]
-fn an_error_armed_during_a_delayed_read_fires() {
+fn error_armed_during_a_delayed_read_fires() {
     let mount = Mount::new();
     mount.arm("delay op=read by=1s");
     std::thread::scope(|scope| {

@@ -28,7 +28,7 @@ fn inputs(folder: &str, target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn every_input_that_the_fuzzers_kept_ends_well() {
+fn kept_inputs_of_every_target_end_well() {
     for (target, run) in fuzz::TARGETS {
         let all = [inputs("seeds", target), inputs("corpus", target)];
         assert!(all.iter().all(|inputs| !inputs.is_empty()), "{target}");
@@ -40,7 +40,7 @@ fn every_input_that_the_fuzzers_kept_ends_well() {
 }
 
 #[test]
-fn every_target_has_a_program_and_is_built() {
+fn fuzz_targets_have_a_program_and_are_built() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
     for (target, _) in fuzz::TARGETS {
@@ -106,7 +106,7 @@ fn shown(control: &Control, disks: &Disks) -> [String; 2] {
 /// Wherever a write goes, what is taken is what the control files of the library take, and what is
 /// refused leaves everything as it was.
 #[test]
-fn writes_of_any_bytes_and_offset_are_taken_whole_or_refused_whole() {
+fn control_writes_of_any_bytes_are_taken_or_refused_whole() {
     let mount = Mount::new();
     let image = tempfile::NamedTempFile::new().unwrap();
     image.as_file().set_len(MIB).unwrap();

@@ -40,7 +40,7 @@ fn init_lays_down_a_project_and_overwrites_nothing() {
 }
 
 #[test]
-fn a_new_project_passes_its_first_test() {
+fn new_project_passes_its_first_test() {
     if !can_run_guests() {
         return;
     }
@@ -85,7 +85,7 @@ const BOUND: &str = r#"
     end)"#;
 
 #[test]
-fn the_stubs_are_what_is_bound() {
+fn stubs_are_equal_to_what_is_bound() {
     let output = stdout(&Suite::new(&[("a", BOUND)]).test(&[]));
     let printed = output.split("a.test.lua printed:\n").nth(1).unwrap();
     let printed = printed
@@ -96,7 +96,7 @@ fn the_stubs_are_what_is_bound() {
 }
 
 #[test]
-fn the_examples_use_no_name_that_the_stubs_do_not_define() {
+fn examples_use_only_names_that_the_stubs_define() {
     if !has("luacheck") {
         return;
     }
@@ -118,7 +118,7 @@ fn the_examples_use_no_name_that_the_stubs_do_not_define() {
 }
 
 #[test]
-fn every_command_has_a_manual_page() {
+fn commands_have_manual_pages() {
     let folder = TempDir::new().unwrap();
     assert_ok(&provium(&["man", &folder.path().display().to_string()]));
     for page in [
@@ -152,7 +152,7 @@ fn feed(args: &[&str], input: &str) -> (String, String) {
 }
 
 #[test]
-fn the_prompt_has_a_booted_vm_and_takes_statements_over_several_lines() {
+fn repl_has_a_booted_vm_and_takes_statements_over_several_lines() {
     if !can_run_guests() {
         return;
     }
@@ -173,7 +173,7 @@ fn the_prompt_has_a_booted_vm_and_takes_statements_over_several_lines() {
 }
 
 #[test]
-fn the_prompt_takes_lines_typed_ahead_and_ctrl_c_gives_it_back() {
+fn repl_takes_lines_typed_ahead_and_ctrl_c_interrupts() {
     if !can_run_guests() || !has("tmux") {
         return;
     }
@@ -208,7 +208,7 @@ fn the_prompt_takes_lines_typed_ahead_and_ctrl_c_gives_it_back() {
 }
 
 #[test]
-fn a_profile_that_there_is_not_is_a_mistake_of_the_command_line() {
+fn repl_with_an_unknown_profile_is_a_usage_error() {
     for command in ["repl", "console"] {
         let output = provium(&[command, "nosuch"]);
         assert_eq!(output.status.code(), Some(2));
@@ -220,7 +220,7 @@ fn a_profile_that_there_is_not_is_a_mistake_of_the_command_line() {
 }
 
 #[test]
-fn the_console_takes_what_is_typed_and_shows_what_the_guest_prints() {
+fn console_sends_what_is_typed_and_shows_what_the_guest_prints() {
     if !can_run_guests() {
         return;
     }

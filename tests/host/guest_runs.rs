@@ -64,7 +64,7 @@ fn files_run_side_by_side_and_leave_nothing() {
 }
 
 #[test]
-fn one_that_is_killed_from_outside_fails_and_the_others_pass() {
+fn file_that_is_killed_from_outside_fails_and_the_others_pass() {
     let Some(folder) = four_together() else {
         return;
     };
@@ -91,7 +91,7 @@ fn one_that_is_killed_from_outside_fails_and_the_others_pass() {
 }
 
 #[test]
-fn a_guest_that_panics_fails_its_test_at_once_and_later_ones_get_what_their_scope_says() {
+fn guest_panic_fails_its_test_at_once_and_later_tests_as_their_scope_says() {
     let lua = "
         local vm = provium:vm('v', 'default'):boot()
         test('panics', function(t)
@@ -124,7 +124,7 @@ fn a_guest_that_panics_fails_its_test_at_once_and_later_ones_get_what_their_scop
 }
 
 #[test]
-fn a_guest_that_panics_while_nobody_asks_it_for_anything_fails_its_test_too() {
+fn guest_panic_between_calls_fails_its_test_too() {
     let panics = "vm:run_async('echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger')";
     let lua = format!(
         "test('sleeps', function(t)
@@ -177,7 +177,7 @@ fn a_guest_that_panics_while_nobody_asks_it_for_anything_fails_its_test_too() {
 }
 
 #[test]
-fn a_retry_has_a_fresh_vm() {
+fn retry_has_a_fresh_vm() {
     let lua = "
         local vm = provium:vm('v', 'default'):boot()
         test('dirty', function(t)
@@ -200,7 +200,7 @@ fn a_retry_has_a_fresh_vm() {
 }
 
 #[test]
-fn of_a_test_that_is_tried_again_only_the_last_vm_is_kept() {
+fn retried_test_keeps_only_its_last_vm() {
     let lua = "test('fails', function(t) provium:vm('v', 'default') error('no') end)";
     let Some(folder) = folder(&[("a", lua)]) else {
         return;
@@ -218,7 +218,7 @@ fn of_a_test_that_is_tried_again_only_the_last_vm_is_kept() {
 }
 
 #[test]
-fn a_failed_tests_vm_can_be_kept_and_looked_at_while_the_other_tests_go_on() {
+fn failed_tests_vm_is_kept_for_inspection_while_other_tests_go_on() {
     let lua = "
         local function boot() return provium:vm('v', 'default'):boot{disks = {{id = 'vda', scratch = '1M'}}} end
         test('fails', function(t) boot():run('echo left behind > /root/note') error('look at me') end)
@@ -258,7 +258,7 @@ fn a_failed_tests_vm_can_be_kept_and_looked_at_while_the_other_tests_go_on() {
 }
 
 #[test]
-fn a_test_that_is_stuck_is_kept_as_it_is_and_the_others_go_on() {
+fn stuck_test_is_kept_as_it_is_and_the_others_go_on() {
     let lua = "
         test('stuck', function(t) provium:vm('v', 'default') os.execute('sleep 600') end)
         test('goes on', function(t) end)";

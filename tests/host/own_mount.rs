@@ -18,7 +18,7 @@ fn assert_own(mount: &Mount, path: &Path) {
 }
 
 #[test]
-fn a_file_of_the_mount_itself_is_no_image_by_whichever_path() {
+fn file_of_the_mount_itself_is_refused_as_an_image_by_every_path() {
     page_says(
         "docs/control-files.md",
         "by a bind mount or below a loop device, too",
@@ -63,7 +63,7 @@ fn attach_ok(mount: &Mount, image: &Path) -> String {
 }
 
 #[test]
-fn a_loop_device_on_a_disk_of_the_mount_is_no_image_of_it() {
+fn loop_device_on_a_disk_of_the_mount_is_refused_as_an_image() {
     page_says("docs/security.md", "a loop device on one of its disks");
     if provium::os::sys::uid() != 0 || !has("losetup") {
         eprintln!("skipped: only root may make loop devices");
@@ -106,7 +106,7 @@ fn servers_may_serve_from_one_another_in_a_row_and_not_in_a_circle() {
 }
 
 #[test]
-fn what_shows_the_kernels_own_data_is_no_image() {
+fn kernel_file_systems_are_refused_as_images() {
     page_says(
         "docs/security.md",
         "Refused are files of the kernel's own (of /proc, /sys and their like",
@@ -125,7 +125,7 @@ fn what_shows_the_kernels_own_data_is_no_image() {
 }
 
 #[test]
-fn a_bad_line_through_a_bind_mount_leaves_the_set_and_an_empty_one_clears_it() {
+fn bind_mounted_faults_file_refuses_a_bad_line_and_clears_with_an_empty_one() {
     let mount = Mount::new();
     let Some(bind) = Bind::make(&mount.point(), &mount.folder().join("bind")) else {
         return;
@@ -142,7 +142,7 @@ fn a_bad_line_through_a_bind_mount_leaves_the_set_and_an_empty_one_clears_it() {
 }
 
 #[test]
-fn a_bad_line_of_a_child_that_inherited_the_file_leaves_the_set() {
+fn inherited_faults_file_refuses_a_bad_line() {
     let mount = Mount::new();
     mount.arm("slow");
     // The shell closes its own before the child writes.
@@ -160,7 +160,7 @@ fn a_bad_line_of_a_child_that_inherited_the_file_leaves_the_set() {
 }
 
 #[test]
-fn a_client_that_came_through_a_bind_mount_is_named_as_who_has_the_disk() {
+fn client_through_a_bind_mount_is_named_as_the_disks_holder() {
     let mount = Mount::new();
     let Some(bind) = Bind::make(&mount.point(), &mount.folder().join("bind")) else {
         return;

@@ -33,7 +33,7 @@ fn sent(file: &File, sector: u64) -> std::io::Result<Vec<u8>> {
 }
 
 #[test]
-fn a_rule_that_is_armed_later_is_met_by_sendfile_and_leaves_nothing_behind() {
+fn sendfile_meets_a_rule_armed_later_and_keeps_nothing_of_it() {
     page_says(PAGE, "are served from the kernel's page cache");
     let (mount, file) = sevens();
     let good = vec![7; 512];
@@ -58,7 +58,7 @@ fn a_rule_that_is_armed_later_is_met_by_sendfile_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_copy_by_the_kernel_from_disk_to_disk_meets_a_rule_that_is_armed_later() {
+fn copy_file_range_meets_a_rule_armed_later() {
     let (mount, file) = sevens();
     let image = new_image(&mount.folder().join("vdb.img"), MIB);
     let attach = format!("vdb {}", image.display());
@@ -76,7 +76,7 @@ fn a_copy_by_the_kernel_from_disk_to_disk_meets_a_rule_that_is_armed_later() {
 }
 
 #[test]
-fn a_page_that_a_rule_changed_once_is_read_anew() {
+fn page_that_a_rule_changed_once_is_read_anew() {
     let (mount, file) = sevens();
     assert_eq!(sent(&file, 100).unwrap(), vec![7; 512]);
     mount.arm("corrupt op=read how=zero times=1 at=8+1");
@@ -138,7 +138,7 @@ fn look(program: &mut Child) -> Option<String> {
 }
 
 #[test]
-fn a_private_mapping_meets_the_rules_of_the_moment_and_dies_of_an_error() {
+fn private_mapping_meets_the_armed_rules_and_dies_of_an_error() {
     page_says(PAGE, "a mapping gets SIGBUS");
     let (mount, _file) = sevens();
     let mut program = mapping(&mount);
@@ -154,7 +154,7 @@ fn a_private_mapping_meets_the_rules_of_the_moment_and_dies_of_an_error() {
 }
 
 #[test]
-fn a_read_of_a_page_that_hangs_keeps_no_control_file_waiting_and_no_server_alive() {
+fn page_read_that_hangs_keeps_no_control_file_waiting_and_no_server_alive() {
     let (mut mount, file) = sevens();
     assert_eq!(sent(&file, 1000).unwrap(), vec![7; 512]);
     mount.arm("hang op=read at=1000+1 max=10m");

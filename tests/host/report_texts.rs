@@ -28,7 +28,7 @@ fn has(report: &str, text: &str) -> bool {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_shown_escaped_with_file_and_line_in_every_report() {
+fn invalid_utf8_is_escaped_with_file_and_line_in_every_report() {
     page_says(RUNNING, "bytes that are not UTF-8 as `\\xff`");
     let lua = r#"test("equal \xff", function(t) t:assert_eq("\xff\0", "\xfe") end)
         test("fails", function(t) t:fail("f\xff") end)
@@ -63,7 +63,7 @@ fn bytes_that_are_no_text_are_shown_escaped_with_file_and_line_in_every_report()
 }
 
 #[test]
-fn a_file_whose_code_raises_or_is_put_off_with_such_bytes_says_so() {
+fn invalid_utf8_raised_by_a_file_or_its_todo_is_reported() {
     let (output, _) = reported("\nerror('top \\xff')", &[]);
     assert_report(&output, 1, &[r"a.test.lua:2: top \xff"]);
     let (output, _) = reported("todo('later \\xff') test('x', print)", &[]);
@@ -71,7 +71,7 @@ fn a_file_whose_code_raises_or_is_put_off_with_such_bytes_says_so() {
 }
 
 #[test]
-fn what_is_raised_has_a_place_whatever_it_is() {
+fn raised_value_has_a_place_whatever_it_is() {
     page_says(
         "docs/lua-reference.md",
         "as in `error({code = 1})`, is shown with its fields and its place",
@@ -95,7 +95,7 @@ fn what_is_raised_has_a_place_whatever_it_is() {
 }
 
 #[test]
-fn a_file_name_that_is_no_text_is_shown_escaped_and_found_again() {
+fn file_name_with_invalid_utf8_is_shown_escaped_and_found_again() {
     let suite = Suite::new(&[]);
     let name = OsStr::from_bytes(b"\xff\x1b.test.lua");
     let lua = "test('x', function(t) t:fail('oh') end)";
@@ -122,7 +122,7 @@ fn a_file_name_that_is_no_text_is_shown_escaped_and_found_again() {
 }
 
 #[test]
-fn no_report_has_an_escape_of_a_test() {
+fn reports_have_no_escape_sequence_of_a_test() {
     page_says(
         "docs/security.md",
         "is shown with control characters written as `\\u{1b}`",
@@ -148,7 +148,7 @@ fn no_report_has_an_escape_of_a_test() {
 }
 
 #[test]
-fn long_texts_take_a_moment_and_a_bounded_space_which_is_said() {
+fn long_texts_are_cut_quickly_and_visibly() {
     page_says(LUA, "with tabs between them, up to 64 KiB");
     page_says(RUNNING, "64 KiB: 48 of the beginning, 16 of the end");
     page_says(RUNNING, "a value in an assertion's error | 16 KiB");
@@ -175,7 +175,7 @@ fn long_texts_take_a_moment_and_a_bounded_space_which_is_said() {
 }
 
 #[test]
-fn of_a_file_that_prints_without_an_end_the_beginning_and_the_end_are_shown() {
+fn endless_output_is_shown_with_its_beginning_and_end() {
     page_says(
         RUNNING,
         "what a file prints | the first 128 KiB and the last",
@@ -196,7 +196,7 @@ fn of_a_file_that_prints_without_an_end_the_beginning_and_the_end_are_shown() {
 }
 
 #[test]
-fn a_test_that_never_started_is_neither_a_failure_nor_a_skip_and_was_tried_0_times() {
+fn test_that_never_started_is_neither_failed_nor_skipped_and_has_0_tries() {
     page_says(RUNNING, "neither failed nor skipped, and tried 0 times");
     page_says(RUNNING, "JUnit lists it as a property `not run`");
     let lua = "test('dies', function(t) os.execute('kill -9 $PPID') end)
@@ -253,7 +253,7 @@ fn rounds_run_one_after_the_other_and_each_has_its_number() {
 }
 
 #[test]
-fn a_run_that_stops_says_in_which_round_and_tells_nothing_of_those_to_come() {
+fn stopped_run_names_its_round_and_no_later_one() {
     page_says(RUNNING, "ends with `Bail out!` when the run was stopped");
     page_says(
         RUNNING,
@@ -271,7 +271,7 @@ fn a_run_that_stops_says_in_which_round_and_tells_nothing_of_those_to_come() {
 }
 
 #[test]
-fn numbers_that_cannot_be_meant_are_refused_with_a_sentence() {
+fn numeric_options_out_of_range_are_refused_with_a_sentence() {
     page_says(RUNNING, "up to N times (1,000 at most)");
     page_says(RUNNING, "up to 1,000,000");
     page_says(RUNNING, "after this long, 0.1 at least");
@@ -326,7 +326,7 @@ fn numbers_that_cannot_be_meant_are_refused_with_a_sentence() {
 }
 
 #[test]
-fn a_name_has_a_limit() {
+fn test_name_has_a_limit() {
     page_says(RUNNING, "up to 1,000 bytes; a longer one is an error");
     let (output, _) = reported("test(('x'):rep(1000), print)", &[]);
     assert_report(&output, 0, &["1 passed"]);
@@ -339,7 +339,7 @@ fn a_name_has_a_limit() {
 }
 
 #[test]
-fn of_what_a_test_logs_junit_has_a_mebibyte() {
+fn junit_report_has_at_most_a_mebibyte_of_a_tests_log() {
     page_says(RUNNING, "what one test logs, in JUnit | 1 MiB");
     let lua = "test('x', function(t) for _ = 1, 20 do t:log(('x'):rep(60 << 10)) end end)";
     let (_, reports) = reported(lua, &[]);
@@ -358,7 +358,7 @@ fn of_what_a_test_logs_junit_has_a_mebibyte() {
 }
 
 #[test]
-fn of_a_console_an_error_shows_the_end_and_a_flood_leaves_a_hole() {
+fn console_excerpt_shows_the_end_and_a_flood_leaves_a_gap() {
     page_says(RUNNING, "20 lines, the last 400 characters of each");
     page_says(RUNNING, "keeps the first MiB and the last 16");
     page_says(LUA, "Of more than 17 MiB the first MiB and the last 16");
@@ -377,7 +377,7 @@ fn of_a_console_an_error_shows_the_end_and_a_flood_leaves_a_hole() {
 }
 
 #[test]
-fn tests_have_a_minute_and_are_slow_after_15_seconds_unless_told() {
+fn defaults_are_a_minute_a_test_and_slow_after_15_seconds() {
     page_says(RUNNING, "| `--timeout SECONDS` | 60 |");
     page_says(
         LUA,

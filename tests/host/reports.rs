@@ -31,7 +31,7 @@ fn python(script: &str, folder: &std::path::Path) -> Output {
 }
 
 #[test]
-fn junit_is_what_junitparser_reads_with_the_right_counts() {
+fn junit_report_is_read_by_junitparser_with_the_right_counts() {
     if !has_python("junitparser") {
         return;
     }
@@ -66,7 +66,7 @@ for suite in xml:
 }
 
 #[test]
-fn tap_is_what_prove_reads() {
+fn tap_report_is_read_by_prove() {
     if !has("prove") {
         return;
     }
@@ -102,7 +102,7 @@ fn tap_is_what_prove_reads() {
 }
 
 #[test]
-fn each_json_line_is_as_the_schema_says() {
+fn json_report_follows_the_schema() {
     if !has_python("jsonschema") {
         return;
     }
@@ -152,7 +152,7 @@ print(validator.is_valid(bad))
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_known_before_anything_runs() {
+fn report_that_cannot_be_opened_is_refused_before_anything_runs() {
     let suite = Suite::new(&[(
         "a",
         "test('x', function(t) io.open('ran', 'w'):close() end)",
@@ -175,7 +175,7 @@ fn a_report_that_cannot_be_written_is_known_before_anything_runs() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_any_more_stops_the_run_with_exit_code_2() {
+fn report_write_error_stops_the_run_with_exit_code_2() {
     let lua = "test('x', function(t) end) test('y', function(t) os.execute('sleep 600') end)";
     let suite = Suite::new(&[("a", lua)]);
     let full = "cannot write the report on standard output: No space left on device";
@@ -200,7 +200,7 @@ fn a_report_that_cannot_be_written_any_more_stops_the_run_with_exit_code_2() {
 }
 
 #[test]
-fn a_reader_that_leaves_stops_the_run_and_leaves_nothing() {
+fn report_reader_that_leaves_stops_the_run_and_leaves_nothing() {
     let lua = "test('x', function(t) end)
                test('y', function(t) os.execute('echo $$ > pid; exec sleep 600') end)";
     let suite = Suite::new(&[("a", lua)]);
@@ -226,7 +226,7 @@ fn a_reader_that_leaves_stops_the_run_and_leaves_nothing() {
 }
 
 #[test]
-fn a_run_without_tests_or_with_a_signal_has_whole_reports() {
+fn reports_are_whole_without_tests_and_after_a_signal() {
     let lua = "test('x', function(t) os.execute('touch runs; sleep 600') end)";
     let suite = Suite::new(&[("a", lua)]);
     let reports = ["--junit=r.xml", "--tap=r.tap", "--json=r.json"];
@@ -266,7 +266,7 @@ fn a_run_without_tests_or_with_a_signal_has_whole_reports() {
 }
 
 #[test]
-fn a_name_takes_one_line_and_does_nothing_to_the_terminal() {
+fn name_with_escapes_takes_one_line_and_does_nothing_to_the_terminal() {
     let lua = "test('two\\nlines \\27[31m', function(t) end) test('x', {skip = 'a\\nb'}, print)";
     let suite = Suite::new(&[("a", lua)]);
     let name = r"a.test.lua: two\nlines \u{1b}[31m";
@@ -286,7 +286,7 @@ fn a_name_takes_one_line_and_does_nothing_to_the_terminal() {
 }
 
 #[test]
-fn two_reports_to_one_file_are_refused() {
+fn reports_to_one_file_are_refused() {
     let suite = Suite::new(&[("a", "test('x', function(t) end)")]);
     let output = suite.test(&["--junit=r.xml", "--tap=./r.xml"]);
     assert_report(
@@ -307,7 +307,7 @@ fn in_terminal(suite: &Suite, environment: &str, during: &str) -> (String, Strin
 const COLOUR: &str = "\u{1b}[32m";
 
 #[test]
-fn a_terminal_shows_progress_and_colour() {
+fn terminal_shows_progress_and_colour() {
     if !has("tmux") {
         return;
     }

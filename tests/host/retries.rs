@@ -13,7 +13,7 @@ const FLAKY: &str = "
     end)";
 
 #[test]
-fn a_test_that_passes_when_tried_again_is_flaky() {
+fn retried_test_that_passes_is_flaky() {
     page_says(
         "docs/ci.md",
         "`--retries 1` keeps a build green that has a flaky test, and the report names it",
@@ -31,7 +31,7 @@ fn a_test_that_passes_when_tried_again_is_flaky() {
 }
 
 #[test]
-fn without_retries_it_fails() {
+fn flaky_test_fails_without_retries() {
     let output = Suite::new(&[("a", FLAKY)]).test(&[]);
     assert_report(
         &output,
@@ -41,7 +41,7 @@ fn without_retries_it_fails() {
 }
 
 #[test]
-fn a_test_that_never_passes_is_tried_so_often_and_fails_once() {
+fn retried_test_that_never_passes_fails_once_after_all_tries() {
     let suite = Suite::new(&[(
         "a",
         "test('bad', function(t) io.open('tries', 'a'):write('x'):close() error('no') end)",
@@ -56,7 +56,7 @@ fn a_test_that_never_passes_is_tried_so_often_and_fails_once() {
 }
 
 #[test]
-fn a_process_that_dies_is_tried_again_too() {
+fn dead_process_is_tried_again_too() {
     let suite = Suite::new(&[(
         "a",
         "test('dies once', function(t)

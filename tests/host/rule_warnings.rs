@@ -3,7 +3,7 @@
 use crate::harness::*;
 
 #[test]
-fn whoever_arms_a_rule_that_can_never_act_is_told() {
+fn rule_that_can_never_act_is_reported_when_armed() {
     let mount = Mount::new();
     let disk = mount.vda().display().to_string();
     let told = |rules: &[&str], what: &str| {
@@ -47,7 +47,7 @@ fn whoever_arms_a_rule_that_can_never_act_is_told() {
 }
 
 #[test]
-fn a_read_only_disk_sees_no_writes() {
+fn rule_for_writes_on_a_read_only_disk_is_reported() {
     let folder = TempDir::new().unwrap();
     let image = new_image(&folder.path().join("vda.img"), MIB);
     let mount = Mount::serve(folder, &["--disk", &format!("vda={},ro", image.display())]);

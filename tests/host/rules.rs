@@ -40,7 +40,7 @@ fn skip_every_and_times_fail_exactly_the_reads_that_they_say() {
 }
 
 #[test]
-fn a_probability_fails_the_same_reads_in_a_fresh_server() {
+fn probability_fails_the_same_reads_in_a_fresh_server() {
     let rule = "error op=read errno=EIO p=0.1 seed=42";
     let once = || {
         let mount = Mount::new();
@@ -53,7 +53,7 @@ fn a_probability_fails_the_same_reads_in_a_fresh_server() {
 }
 
 #[test]
-fn the_seed_of_a_disk_decides_for_rules_without_one() {
+fn seed_of_a_disk_is_the_default_for_its_rules() {
     let with_seed = |seed: &str| {
         let mount = Mount::new();
         std::fs::write(mount.ctl("vda/seed"), seed).unwrap();
@@ -73,7 +73,7 @@ fn the_seed_of_a_disk_decides_for_rules_without_one() {
 }
 
 #[test]
-fn a_range_begins_and_ends_at_its_sectors_for_qemu_io() {
+fn range_begins_and_ends_at_its_sectors_for_qemu_io() {
     if !has("qemu-io") {
         return;
     }
@@ -93,7 +93,7 @@ fn a_range_begins_and_ends_at_its_sectors_for_qemu_io() {
 }
 
 #[test]
-fn every_action_and_selector_is_shown_as_it_was_armed() {
+fn action_and_selector_are_shown_as_they_were_armed() {
     let mount = Mount::new();
     let rules = "error op=flush errno=ENOSPC times=3 after=1s for=2m\n\
                  delay op=read by=20ms..80ms p=0.5 seed=1\n\
@@ -125,7 +125,7 @@ fn reader(mount: &Mount) -> std::process::Child {
 }
 
 #[test]
-fn a_held_read_is_seen_and_released_with_the_error_asked_for() {
+fn held_read_is_listed_and_released_with_the_error_asked_for() {
     let mount = Mount::new();
     mount.arm("hang op=read tag=stuck");
     let mut dd = reader(&mount);
@@ -150,7 +150,7 @@ fn a_held_read_is_seen_and_released_with_the_error_asked_for() {
 }
 
 #[test]
-fn a_hang_ends_with_its_max_with_clear_with_its_rule_and_with_the_mount() {
+fn hang_ends_with_its_max_with_clear_with_its_rule_and_with_the_mount() {
     let mut mount = Mount::new();
     mount.arm("hang op=read max=100ms then=ok");
     let started = Instant::now();
@@ -180,7 +180,7 @@ fn a_hang_ends_with_its_max_with_clear_with_its_rule_and_with_the_mount() {
 }
 
 #[test]
-fn ten_thousand_held_requests_hold_up_nobody_else() {
+fn held_requests_delay_no_other_when_they_are_10000() {
     if !has("fio") {
         return;
     }
@@ -249,7 +249,7 @@ fn ten_thousand_held_requests_hold_up_nobody_else() {
 }
 
 #[test]
-fn a_server_without_memory_fails_writes_that_are_held_and_goes_on() {
+fn server_without_memory_fails_held_writes_and_goes_on() {
     if !has("fio") || !has("prlimit") {
         return;
     }
@@ -310,7 +310,7 @@ fn most_held() -> u64 {
 }
 
 #[test]
-fn what_a_rule_does_to_the_image_is_listed_and_nothing_else_is_touched() {
+fn damage_lists_what_rules_did_to_the_image_and_nothing_else_changed() {
     let mount = Mount::new();
     mount.arm("corrupt op=write how=fill byte=0xee at=9+1");
     let file = std::fs::File::options()
@@ -328,7 +328,7 @@ fn what_a_rule_does_to_the_image_is_listed_and_nothing_else_is_touched() {
 }
 
 #[test]
-fn rules_are_swapped_by_many_while_fio_runs_and_leave_no_trace() {
+fn rules_swapped_concurrently_under_fio_leave_nothing() {
     if !has("fio") {
         return;
     }
@@ -380,7 +380,7 @@ fn rules_are_swapped_by_many_while_fio_runs_and_leave_no_trace() {
 }
 
 #[test]
-fn an_explanation_names_what_would_act_and_why_the_rest_would_not() {
+fn explain_names_the_rules_that_would_act_and_why_the_rest_would_not() {
     let mount = Mount::new();
     mount.arm(
         "error op=read errno=EIO at=8+1 times=1\nerror op=read errno=ENOSPC skip=5\n\
@@ -428,7 +428,7 @@ fn an_explanation_names_what_would_act_and_why_the_rest_would_not() {
 }
 
 #[test]
-fn requests_that_come_at_a_steady_rate_are_each_delayed_alike() {
+fn delay_is_alike_for_requests_at_a_steady_rate() {
     if !has("fio") {
         return;
     }

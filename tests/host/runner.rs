@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use crate::docs::page_says;
 use crate::harness::*;
-use crate::lua_suite::assert_report;
+use crate::lua_suite::{Suite, assert_report};
 
 /// Runs `provium test` on one file with this content.
 fn test_file(lua: &str, args: &[&str]) -> Output {
@@ -18,7 +18,7 @@ fn test_file(lua: &str, args: &[&str]) -> Output {
 }
 
 #[test]
-fn passed_failed_and_skipped_tests_are_told_apart() {
+fn results_tell_passed_failed_and_skipped_tests_apart() {
     let output = test_file(
         "test('good', function(t) t:assert(true) end)
          test('bad', function(t)
@@ -43,7 +43,7 @@ fn passed_failed_and_skipped_tests_are_told_apart() {
 }
 
 #[test]
-fn a_failed_assertion_counts_even_in_a_pcall() {
+fn failed_assertion_counts_even_in_a_pcall() {
     page_says(
         "docs/lua-reference.md",
         "A failed assertion fails the test even when a pcall swallows the error",
@@ -64,7 +64,7 @@ fn a_failed_assertion_counts_even_in_a_pcall() {
 }
 
 #[test]
-fn a_test_whose_time_is_up_fails_whoever_catches_the_error() {
+fn timeout_fails_its_test_even_in_a_pcall() {
     let output = test_file(
         "test('sleeps', {timeout = '50ms'}, function(t)
            local clock = provium:vm('v', 'default'):clock()
@@ -79,7 +79,7 @@ fn a_test_whose_time_is_up_fails_whoever_catches_the_error() {
 }
 
 #[test]
-fn a_skip_hides_no_failure() {
+fn skip_hides_no_failure() {
     page_says(
         "docs/lua-reference.md",
         "ends the test as skipped, unless something in it fails",
@@ -100,7 +100,7 @@ fn a_skip_hides_no_failure() {
 }
 
 #[test]
-fn an_error_is_shown_whole_whatever_it_is() {
+fn raised_error_is_shown_whole_whatever_it_is() {
     let output = test_file(
         "test('zero', function(t) t:fail('a\\0b') end)
          test('raised', function(t) error('c\\0d') end)
@@ -120,7 +120,7 @@ fn an_error_is_shown_whole_whatever_it_is() {
 }
 
 #[test]
-fn the_assertions_say_what_they_found() {
+fn assertions_say_what_they_found() {
     let output = test_file(
         "local function fails(t, fn, text)
            local ok, err = pcall(fn)
@@ -146,7 +146,7 @@ fn the_assertions_say_what_they_found() {
 }
 
 #[test]
-fn a_file_that_does_not_parse_fails_with_its_line() {
+fn file_that_does_not_parse_fails_with_its_line() {
     assert_report(
         &test_file("test('x',\n\nfunction(t) end", &[]),
         1,
@@ -155,7 +155,7 @@ fn a_file_that_does_not_parse_fails_with_its_line() {
 }
 
 #[test]
-fn an_error_outside_of_the_tests_fails_the_file() {
+fn error_outside_of_the_tests_fails_the_file() {
     assert_report(&test_file("\nerror('top')", &[]), 1, &["a.test.lua:2: top"]);
     let twice = "test('x', function() end) test('x', function() end)";
     assert_report(
@@ -171,7 +171,7 @@ fn an_error_outside_of_the_tests_fails_the_file() {
 }
 
 #[test]
-fn a_test_that_loops_for_ever_fails_and_the_next_one_runs() {
+fn endless_loop_fails_its_test_and_the_next_one_runs() {
     let output = test_file(
         "test('loops', function(t) while true do end end)
          test('own limit', {timeout = '200ms'}, function(t) while true do end end)
@@ -189,7 +189,7 @@ fn a_test_that_loops_for_ever_fails_and_the_next_one_runs() {
 }
 
 #[test]
-fn a_process_that_dies_fails_its_test_and_the_rest_of_its_file_is_not_run() {
+fn dead_process_fails_its_test_and_the_rest_of_its_file_is_not_run() {
     let output = test_file(
         "test('first', function(t) end)
          test('dies', function(t) os.execute('kill -9 $PPID') end)
@@ -206,7 +206,7 @@ fn a_process_that_dies_fails_its_test_and_the_rest_of_its_file_is_not_run() {
 }
 
 #[test]
-fn what_a_failing_file_prints_is_shown() {
+fn output_of_a_failing_file_is_shown() {
     let output = test_file(
         "test('x', function(t) print('look here') error('oh') end)",
         &[],
@@ -221,7 +221,7 @@ fn what_a_failing_file_prints_is_shown() {
 }
 
 #[test]
-fn the_full_standard_library_is_there() {
+fn lua_standard_library_is_complete() {
     page_says(
         "docs/lua-reference.md",
         "Lua 5.4 and its full standard library",
@@ -236,7 +236,7 @@ fn the_full_standard_library_is_there() {
 }
 
 #[test]
-fn nothing_to_run_has_an_exit_code_of_its_own() {
+fn exit_code_is_4_without_test_files() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().display().to_string();
     assert_report(&provium(&["test", &path]), 4, &["no tests", &path]);
@@ -250,7 +250,7 @@ fn nothing_to_run_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn mistakes_in_the_configuration_are_named() {
+fn configuration_mistakes_are_named() {
     page_says(
         "docs/testing.md",
         "An unknown key or profile is an error that names the known ones",
@@ -277,7 +277,7 @@ fn mistakes_in_the_configuration_are_named() {
 }
 
 #[test]
-fn a_host_without_qemu_or_guest_is_told_what_to_do() {
+fn host_without_qemu_or_guest_is_told_what_to_do() {
     let folder = TempDir::new().unwrap();
     let lua = "test('x', function(t) provium:vm('v', 'default'):boot() end)";
     std::fs::write(folder.path().join("a.test.lua"), lua).unwrap();
@@ -352,7 +352,7 @@ fn json_encodes_a_table_without_items_as_an_object_unless_it_was_decoded_as_an_a
 }
 
 #[test]
-fn json_refuses_what_it_cannot_say_and_names_the_place() {
+fn json_encode_refuses_what_json_lacks_and_names_the_place() {
     page_says(
         "docs/lua-reference.md",
         "a function, NaN, infinity, a string that is not UTF-8, a table that contains itself",
@@ -388,14 +388,14 @@ fn todo_leaves_out_the_files_tests() {
 }
 
 #[test]
-fn what_has_no_text_contains_nothing() {
+fn assert_contains_refuses_values_without_text() {
     let lua = "test('x', function(t) t:assert_contains({}, '0x') end)";
     let text = "a.test.lua:1: t:assert_contains: argument 1 (haystack): expected string or number, got a table";
     assert_report(&test_file(lua, &[]), 1, &[text]);
 }
 
 #[test]
-fn a_path_alone_is_run_as_provium_test_runs_it() {
+fn path_alone_is_run_as_provium_test_runs_it() {
     let folder = TempDir::new().unwrap();
     std::fs::write(
         folder.path().join("a.test.lua"),
@@ -410,7 +410,7 @@ fn a_path_alone_is_run_as_provium_test_runs_it() {
 }
 
 #[test]
-fn a_file_has_a_time_limit_for_its_tests_and_a_test_one_of_its_own() {
+fn file_sets_a_time_limit_for_its_tests_and_a_test_its_own() {
     page_says(
         "docs/lua-reference.md",
         "how long each of its tests may take, in place of `--timeout`. It is set outside of tests; `timeout` in a test's meta has precedence",
@@ -473,7 +473,7 @@ fn json_null_is_nil_and_a_hole_in_an_array_is_null_again() {
 }
 
 #[test]
-fn what_an_expected_error_asserts_fails_nothing_and_what_failed_before_does() {
+fn assert_raises_forgives_what_fails_inside_it_and_nothing_before() {
     let output = test_file(
         "test('expected', function(t) t:assert_raises(function() t:fail('on purpose') end) end)
          test('none', function(t) t:assert_raises(function() end, 'msg') end)
@@ -493,7 +493,7 @@ fn what_an_expected_error_asserts_fails_nothing_and_what_failed_before_does() {
 }
 
 #[test]
-fn wrong_arguments_are_named() {
+fn test_options_that_are_wrong_are_named() {
     let output = Suite::new(&[]).test(&["--fail-fast", "--max-fail", "2"]);
     assert_eq!(output.status.code(), Some(2));
     let wrong = [

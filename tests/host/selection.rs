@@ -20,7 +20,7 @@ fn suite() -> Suite {
 }
 
 #[test]
-fn a_list_has_a_line_a_test_with_its_tags_and_runs_none() {
+fn list_has_a_line_a_test_with_its_tags_and_runs_none() {
     let output = suite().test(&["--list"]);
     assert_eq!(
         stdout(&output),
@@ -41,7 +41,7 @@ fn filters_look_at_path_and_name_and_several_add_up() {
 }
 
 #[test]
-fn tags_take_in_and_leave_out() {
+fn tags_include_and_exclude() {
     let suite = suite();
     assert_eq!(suite.listed(&["--tag", "read"]), ["one", "three"]);
     assert_eq!(
@@ -52,7 +52,7 @@ fn tags_take_in_and_leave_out() {
 }
 
 #[test]
-fn only_what_is_selected_runs() {
+fn selected_tests_alone_run() {
     let output = suite().test(&["--filter", "three"]);
     assert_report(
         &output,
@@ -62,7 +62,7 @@ fn only_what_is_selected_runs() {
 }
 
 #[test]
-fn slow_tests_are_left_out_aloud_until_they_are_asked_for() {
+fn slow_tests_are_skipped_aloud_until_they_are_asked_for() {
     page_says(
         "docs/lua-reference.md",
         "`true`: the test runs only with `--include-slow`",
@@ -75,7 +75,7 @@ fn slow_tests_are_left_out_aloud_until_they_are_asked_for() {
 }
 
 #[test]
-fn nothing_selected_has_an_exit_code_of_its_own() {
+fn exit_code_is_4_when_nothing_is_selected() {
     let output = suite().test(&["--filter", "no such test"]);
     assert_report(
         &output,
@@ -87,7 +87,7 @@ fn nothing_selected_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn the_parts_of_a_partition_are_the_whole_and_share_nothing() {
+fn partition_parts_are_disjoint_and_complete() {
     let lua: String = (0..30)
         .map(|n| format!("test('{n}', function(t) end)\n"))
         .collect();
@@ -105,7 +105,7 @@ fn the_parts_of_a_partition_are_the_whole_and_share_nothing() {
 }
 
 #[test]
-fn a_test_is_in_the_same_hash_part_wherever_the_project_lies() {
+fn hash_partition_does_not_depend_on_the_projects_place() {
     let lua: String = (0..30)
         .map(|n| format!("test('{n}', function(t) end)\n"))
         .collect();
@@ -117,7 +117,7 @@ fn a_test_is_in_the_same_hash_part_wherever_the_project_lies() {
 }
 
 #[test]
-fn a_test_is_in_the_same_hash_part_however_its_path_is_given() {
+fn hash_partition_does_not_depend_on_how_a_path_is_given() {
     let suite = suite();
     std::fs::remove_file(suite.path().join("provium.toml")).unwrap();
     let here = suite.path().display().to_string();
@@ -129,7 +129,7 @@ fn a_test_is_in_the_same_hash_part_however_its_path_is_given() {
 }
 
 #[test]
-fn a_part_without_a_test_is_no_success() {
+fn partition_part_without_a_test_fails() {
     page_says("docs/ci.md", "a part without a test ends with 4");
     let output = suite().test(&["--partition", "slice:9/9"]);
     assert_report(
@@ -142,7 +142,7 @@ fn a_part_without_a_test_is_no_success() {
 }
 
 #[test]
-fn shuffled_tests_run_in_an_order_that_its_seed_gives_again() {
+fn shuffle_order_is_reproduced_by_its_seed() {
     let lua: String = (0..20)
         .map(|n| format!("test('{n}', function(t) end)\n"))
         .collect();
@@ -171,7 +171,7 @@ fn shuffled_tests_run_in_an_order_that_its_seed_gives_again() {
 }
 
 #[test]
-fn what_failed_last_time_is_run_again_until_nothing_is_left() {
+fn rerun_failed_runs_failures_until_none_is_left() {
     let suite = Suite::new(&[(
         "a",
         "test('good', function(t) end)
@@ -190,7 +190,7 @@ fn what_failed_last_time_is_run_again_until_nothing_is_left() {
 }
 
 #[test]
-fn everything_runs_as_often_as_asked() {
+fn repeat_runs_everything_as_often_as_asked() {
     let output = suite().test(&["a.test.lua", "--repeat", "3"]);
     let texts = [
         "a.test.lua: one (",
@@ -202,7 +202,7 @@ fn everything_runs_as_often_as_asked() {
 }
 
 #[test]
-fn a_file_that_cannot_be_listed_fails_with_its_reason() {
+fn file_that_cannot_be_listed_fails_with_its_reason() {
     let suite = suite();
     suite.write("c.test.lua", "error('broken')");
     let output = suite.test(&["--list"]);
@@ -216,7 +216,7 @@ fn a_file_that_cannot_be_listed_fails_with_its_reason() {
 }
 
 #[test]
-fn listing_starts_no_vm_whatever_the_file_does_with_it() {
+fn list_starts_no_vm_whatever_the_file_does_with_it() {
     page_says(
         "docs/lua-reference.md",
         "`provium` is then a stand-in that takes every call and starts nothing",

@@ -9,7 +9,7 @@ use crate::harness::*;
 use crate::terminal::Terminal;
 
 #[test]
-fn status_says_whether_the_guest_of_a_qemu_sees_errors() {
+fn status_says_whether_a_qemus_guest_sees_errors() {
     if !has("qemu-system-x86_64") {
         return;
     }
@@ -37,7 +37,7 @@ fn status_says_whether_the_guest_of_a_qemu_sees_errors() {
 }
 
 #[test]
-fn of_a_disk_that_was_plugged_into_a_qemu_status_says_that_it_cannot_tell() {
+fn status_says_that_it_cannot_tell_for_a_hot_plugged_disk() {
     page_says("docs/faults.md", "of these it says that it cannot tell");
     if !has("qemu-system-x86_64") {
         return;
@@ -106,7 +106,7 @@ fn top_is_a_table_in_a_pipe_and_on_a_terminal_of_80_columns_ends_at_q() {
 }
 
 #[test]
-fn a_full_standard_output_is_a_sentence() {
+fn full_standard_output_is_an_error_in_a_sentence() {
     let mount = Mount::new();
     let script = format!("{PROVIUM} status {} > /dev/full", mount.point().display());
     let output = shell("bash", &mount, &script);
@@ -119,7 +119,7 @@ fn a_full_standard_output_is_a_sentence() {
 }
 
 #[test]
-fn what_only_prints_ends_silently_when_nobody_reads_on() {
+fn closed_pipe_ends_printing_commands_silently() {
     let mount = Mount::new();
     let point = mount.point();
     for command in ["status", "top --interval 10ms"] {

@@ -30,7 +30,7 @@ fn fail_fast_stops_after_the_first_failure() {
 }
 
 #[test]
-fn a_run_that_may_stop_takes_a_file_that_works_only_when_it_runs() {
+fn fail_fast_runs_a_file_that_cannot_be_listed() {
     let lua = "local n = provium.vm and #tostring(provium) or 0
                assert(n > 0, 'listed') test('x', function(t) end)";
     let suite = Suite::new(&[("a", lua)]);
@@ -39,7 +39,7 @@ fn a_run_that_may_stop_takes_a_file_that_works_only_when_it_runs() {
 }
 
 #[test]
-fn max_fail_stops_after_so_many() {
+fn max_fail_stops_after_that_many_failures() {
     let output = failing().test(&["--max-fail", "2", "-j", "1"]);
     let texts = [
         "stopped after 2 failures",
@@ -52,7 +52,7 @@ fn max_fail_stops_after_so_many() {
 }
 
 #[test]
-fn a_stopped_run_ends_what_runs() {
+fn stopped_run_ends_the_running_tests() {
     let suite = Suite::new(&[
         (
             "a",
@@ -70,14 +70,14 @@ fn a_stopped_run_ends_what_runs() {
 }
 
 #[test]
-fn what_was_not_run_is_run_with_what_failed() {
+fn rerun_failed_includes_what_was_not_run() {
     let suite = failing();
     suite.test(&["--fail-fast", "-j", "1", "--filter", "test"]);
     assert_eq!(suite.listed(&["--rerun-failed"]), ["1", "2", "3", "4"]);
 }
 
 #[test]
-fn an_interrupted_run_says_so_and_sums_up() {
+fn interrupted_run_says_so_and_sums_up() {
     let suite = Suite::new(&[
         (
             "a",

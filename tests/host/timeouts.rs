@@ -7,7 +7,7 @@ use crate::harness::*;
 use crate::lua_suite::{Suite, assert_report};
 
 #[test]
-fn a_test_that_takes_long_is_called_slow_each_time_as_much_has_passed() {
+fn slow_test_is_reported_each_time_slow_after_has_passed() {
     let suite = Suite::new(&[("a", "test('long', function(t) os.execute('sleep 0.7') end)")]);
     let output = suite.test(&["--slow-after", "0.3"]);
     assert_report(&output, 0, &["1 passed"]);
@@ -15,7 +15,7 @@ fn a_test_that_takes_long_is_called_slow_each_time_as_much_has_passed() {
 }
 
 #[test]
-fn a_file_that_takes_too_long_is_ended_and_the_others_go_on() {
+fn file_timeout_ends_the_file_and_the_others_go_on() {
     let suite = Suite::new(&[
         ("a", "test('long', function(t) os.execute('sleep 600') end)"),
         ("b", "test('short', function(t) end)"),
@@ -31,7 +31,7 @@ fn a_file_that_takes_too_long_is_ended_and_the_others_go_on() {
 }
 
 #[test]
-fn a_process_that_shrugs_term_off_is_killed() {
+fn file_process_that_ignores_sigterm_is_killed() {
     let suite = Suite::new(&[(
         "a",
         "test('deaf', function(t)
@@ -76,7 +76,7 @@ fn assert_gone(pids: &[u32]) {
 }
 
 #[test]
-fn what_a_stopped_test_has_started_ends_with_it() {
+fn processes_of_a_stopped_test_end_with_it() {
     let suite = Suite::new(&[("a", BREEDS)]);
     let output = suite.test(&["--file-timeout", "0.5"]);
     assert_report(&output, 1, &["TERM  a.test.lua", "0 passed, 1 failed"]);
@@ -84,7 +84,7 @@ fn what_a_stopped_test_has_started_ends_with_it() {
 }
 
 #[test]
-fn what_a_test_has_started_ends_with_its_runner_however_that_ends() {
+fn processes_of_a_test_end_with_the_runner_however_that_ends() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGKILL] {
         let suite = Suite::new(&[("a", BREEDS)]);
         let mut run = suite.command(&[]);
@@ -97,7 +97,7 @@ fn what_a_test_has_started_ends_with_its_runner_however_that_ends() {
 }
 
 #[test]
-fn what_a_test_leaves_in_the_background_ends_with_its_file() {
+fn background_processes_of_a_test_end_with_its_file() {
     let suite = Suite::new(&[(
         "a",
         "test('leaves', function(t) os.execute('sleep 600 & echo $! > pid') end)",

@@ -25,7 +25,7 @@ fn tracer(mount: &Mount) -> (Child, BufReader<ChildStdout>) {
 }
 
 #[test]
-fn each_request_is_a_line_of_the_trace_with_its_verdict_and_its_rules() {
+fn trace_has_a_line_a_request_with_verdict_and_rules() {
     let mount = Mount::new();
     let (_cat, mut lines) = tracer(&mount);
     read_sector(&mount, 7).unwrap();
@@ -64,7 +64,7 @@ fn each_request_is_a_line_of_the_trace_with_its_verdict_and_its_rules() {
 }
 
 #[test]
-fn a_reader_that_waits_for_the_trace_ends_at_ctrl_c_and_with_the_server() {
+fn trace_reader_ends_at_ctrl_c_and_with_the_server() {
     let mut mount = Mount::new();
     let (mut cat, _lines) = tracer(&mount);
     std::thread::sleep(Duration::from_millis(200));
@@ -81,7 +81,7 @@ fn a_reader_that_waits_for_the_trace_ends_at_ctrl_c_and_with_the_server() {
 }
 
 #[test]
-fn a_read_of_the_trace_waits_for_a_line_and_one_that_must_not_is_eagain() {
+fn trace_read_waits_for_a_line_and_is_eagain_when_non_blocking() {
     let mount = Mount::new();
     let mut trace = std::fs::File::open(mount.ctl("vda/trace")).unwrap();
     let mut options = std::fs::File::options();
@@ -116,7 +116,7 @@ fn processor_time(pid: u32) -> u64 {
 }
 
 #[test]
-fn a_reader_of_the_trace_outside_of_the_servers_pid_namespace_waits_and_can_be_ended() {
+fn trace_reader_outside_the_servers_pid_namespace_waits_and_can_be_interrupted() {
     if provium::os::sys::uid() != 0 {
         return eprintln!("skipped: only root may make a PID namespace");
     }
@@ -140,7 +140,7 @@ fn a_reader_of_the_trace_outside_of_the_servers_pid_namespace_waits_and_can_be_e
 }
 
 #[test]
-fn poll_is_not_asked_of_the_mount_and_takes_every_file_for_ready() {
+fn poll_reports_every_file_as_ready_without_asking_the_server() {
     let mount = Mount::new();
     for file in [mount.ctl("vda/trace"), mount.ctl("vda/stats"), mount.vda()] {
         let file = std::fs::File::open(file).unwrap();
@@ -150,7 +150,7 @@ fn poll_is_not_asked_of_the_mount_and_takes_every_file_for_ready() {
 }
 
 #[test]
-fn a_slow_reader_of_the_trace_holds_nobody_up_and_sees_how_many_lines_it_lost() {
+fn trace_slow_reader_is_told_what_it_lost_and_delays_nobody() {
     const READS: u64 = 20_000;
     let mount = Mount::new();
     let trace = std::fs::File::open(mount.ctl("vda/trace")).unwrap();

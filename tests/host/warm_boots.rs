@@ -81,7 +81,7 @@ impl Cache {
 }
 
 #[test]
-fn the_second_boot_goes_on_from_the_state_of_the_first() {
+fn second_boot_resumes_the_saved_state_of_the_first() {
     page_says(
         "docs/testing.md",
         "`provium test --cold`, or `PROVIUM_COLD=1`, for everything",
@@ -130,7 +130,7 @@ fn the_second_boot_goes_on_from_the_state_of_the_first() {
 }
 
 #[test]
-fn a_damaged_state_is_dropped_and_made_again() {
+fn damaged_state_is_dropped_and_made_again() {
     page_says(
         "docs/testing.md",
         "A saved state that is damaged, or that QEMU does not take, is dropped and made again; the log says so",
@@ -158,7 +158,7 @@ fn a_damaged_state_is_dropped_and_made_again() {
 }
 
 #[test]
-fn two_runners_at_once_share_the_states() {
+fn concurrent_runners_share_the_states() {
     let Some(cache) = Cache::new() else { return };
     let runner = || {
         let mut command = cache.command(&["test", "one.test.lua"]);
@@ -175,7 +175,7 @@ fn two_runners_at_once_share_the_states() {
 }
 
 #[test]
-fn a_runner_that_is_killed_while_it_saves_leaves_nothing_that_stays() {
+fn runner_killed_while_it_saves_a_state_leaves_nothing() {
     let Some(cache) = Cache::new() else { return };
     let mut runner = cache.command(&["test", "one.test.lua"]);
     let silent = runner.stdout(Stdio::null()).stderr(Stdio::null());
@@ -207,7 +207,7 @@ fn a_runner_that_is_killed_while_it_saves_leaves_nothing_that_stays() {
 }
 
 #[test]
-fn what_cannot_be_resumed_boots_and_the_log_says_so() {
+fn state_that_cannot_be_resumed_is_replaced_by_a_boot_that_the_log_explains() {
     page_says(
         "docs/testing.md",
         "What cannot be resumed boots cold, and the log says why: a guest whose kernel gets `root=`",

@@ -35,7 +35,7 @@ fn with_provium_in_path(command: &mut Command) -> &mut Command {
 
 /// Runs the commands of all console blocks of a page in one shell, and compares what each prints.
 #[test]
-fn every_console_session_prints_what_the_page_shows() {
+fn console_sessions_print_what_the_page_shows() {
     for page in pages() {
         let session = blocks(&page, "console").concat();
         if session.is_empty() {
@@ -59,7 +59,7 @@ fn every_console_session_prints_what_the_page_shows() {
 }
 
 #[test]
-fn every_lua_example_passes() {
+fn lua_examples_pass() {
     if !has("qemu-system-x86_64") || !crate::run_folder::has_guest() {
         return;
     }
@@ -78,7 +78,7 @@ fn every_lua_example_passes() {
 }
 
 #[test]
-fn every_example_configuration_is_valid() {
+fn example_configurations_are_valid() {
     for page in pages() {
         for example in blocks(&page, "toml") {
             let folder = TempDir::new().unwrap();
@@ -93,7 +93,7 @@ fn every_example_configuration_is_valid() {
 /// A QEMU without `driver=raw` above the file may forget a flush, one without the policies keeps errors
 /// to itself.
 #[test]
-fn every_qemu_line_that_people_copy_has_raw_above_the_file_and_reports_errors() {
+fn qemu_lines_have_raw_above_the_file_and_report_errors() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let examples = std::fs::read_dir(root.join("examples")).unwrap();
     let files = examples.map(|entry| entry.unwrap().path()).chain(pages());
@@ -132,7 +132,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn every_link_leads_to_a_file() {
+fn links_lead_to_files_and_headings() {
     for page in pages() {
         let text = std::fs::read_to_string(&page).unwrap();
         for link in text
@@ -259,7 +259,7 @@ fn test_names(report: &str) -> Vec<String> {
 
 /// Runs what the recipes run, as each of their machines: together these run every test once.
 #[test]
-fn every_ci_recipe_runs() {
+fn ci_recipes_run_each_test_once() {
     let of_page = |page: &PathBuf| [blocks(page, "yaml"), blocks(page, "groovy")].concat();
     let recipes: Vec<_> = pages().iter().flat_map(of_page).collect();
     assert!(recipes.iter().any(|recipe| parts(recipe) > 1));

@@ -21,7 +21,7 @@ fn shown(mount: &Mount, rule: &str) -> String {
 }
 
 #[test]
-fn a_mode_is_short_for_its_rule() {
+fn mode_is_short_for_its_rule() {
     page_says(FAULTS, "`eio_read` is `error op=read errno=EIO`");
     page_says(FAULTS, "`eio_write` is `error op=write,zero errno=EIO`");
     page_says(FAULTS, "`slow` is `delay op=read,write,zero by=50ms`");
@@ -42,7 +42,7 @@ fn a_mode_is_short_for_its_rule() {
 }
 
 #[test]
-fn what_a_rule_leaves_out_is_what_the_page_says() {
+fn rule_has_the_defaults_of_the_page() {
     page_says(FAULTS, "until `max=` (60 s) has passed");
     page_says(FAULTS, "fails with `then=ERRNO` (EIO)");
     page_says(FAULTS, "flips `bits=` (1)");
@@ -58,7 +58,7 @@ fn what_a_rule_leaves_out_is_what_the_page_says() {
 }
 
 #[test]
-fn an_action_is_for_the_operations_that_the_page_says() {
+fn action_has_the_operations_of_the_page() {
     page_says(FAULTS, "Writes, flushes, discards, write zeroes.");
     page_says(
         FAULTS,
@@ -92,7 +92,7 @@ fn an_action_is_for_the_operations_that_the_page_says() {
 }
 
 #[test]
-fn times_have_a_unit() {
+fn durations_have_a_unit() {
     page_says(FAULTS, "Times have a unit: `200us`, `50ms`, `1.5s`, `2m`");
     let mount = Mount::new();
     for (time, expected) in [
@@ -109,7 +109,7 @@ fn times_have_a_unit() {
 }
 
 #[test]
-fn counts_sectors_and_times_have_limits() {
+fn counts_sectors_and_durations_have_limits() {
     page_says(FAULTS, "N in all. Up to 10^15");
     page_says(FAULTS, "a year is the longest. Sectors are below 2^54");
     let mount = Mount::new();
@@ -134,7 +134,7 @@ fn counts_sectors_and_times_have_limits() {
 }
 
 #[test]
-fn a_probability_with_times_goes_on_until_so_many_have_failed() {
+fn probability_with_times_goes_on_until_that_many_have_failed() {
     page_says(
         FAULTS,
         "`p=0.5 times=5` goes on until 5 requests have failed",
@@ -148,7 +148,7 @@ fn a_probability_with_times_goes_on_until_so_many_have_failed() {
 }
 
 #[test]
-fn a_control_write_has_at_most_65536_bytes() {
+fn control_write_has_at_most_65536_bytes() {
     page_says(FILES, "A write has at most 65536 bytes");
     let mount = Mount::new();
     let longest = format!("slow{}", "\n".repeat(65536 - 4));
@@ -161,7 +161,7 @@ fn a_control_write_has_at_most_65536_bytes() {
 }
 
 #[test]
-fn removing_while_replacing_is_refused_and_changes_nothing() {
+fn remove_within_a_replacement_is_refused_and_changes_nothing() {
     page_says(FILES, "`!` together with `>` is refused");
     let mount = Mount::new();
     mount.arm("slow");
@@ -172,7 +172,7 @@ fn removing_while_replacing_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn sixteen_read_the_trace_at_a_time() {
+fn trace_has_at_most_16_readers() {
     page_says(FILES, "16 may read at a time (EMFILE)");
     let mount = Mount::new();
     let open = || File::open(mount.ctl("vda/trace"));
@@ -221,7 +221,7 @@ fn stats_have_each_key_that_the_page_names() {
 }
 
 #[test]
-fn the_kernel_cuts_calls_into_requests_of_at_most_a_mebibyte() {
+fn kernel_cuts_calls_into_requests_of_at_most_a_mebibyte() {
     page_says(FILES, "requests of at most 1 MiB");
     let mount = Mount::new();
     let file = open_direct(&mount.vda());
@@ -236,7 +236,7 @@ fn the_kernel_cuts_calls_into_requests_of_at_most_a_mebibyte() {
 }
 
 #[test]
-fn each_way_that_attach_and_detach_fail_has_the_errno_of_the_table() {
+fn attach_and_detach_fail_with_the_errno_of_the_table() {
     for row in [
         "| EINVAL | a bad line or ID, a relative path, an image that lies in this mount itself",
         "| EEXIST | the ID is taken |",
@@ -283,7 +283,7 @@ fn each_way_that_attach_and_detach_fail_has_the_errno_of_the_table() {
 }
 
 #[test]
-fn the_ioctl_counts_the_errors_injected_through_one_file() {
+fn ioctl_counts_the_errors_injected_through_one_file() {
     page_says(FILES, "`_IOR('P', 1, uint64_t)`");
     assert_eq!(
         IOCTL_INJECTED_ERRORS,
@@ -300,7 +300,7 @@ fn the_ioctl_counts_the_errors_injected_through_one_file() {
 }
 
 #[test]
-fn rules_for_guests_pass_the_file_by_that_says_it_is_a_tests_own() {
+fn rules_for_guests_do_not_concern_a_file_marked_as_the_tests_own() {
     page_says(FILES, "`_IOR('P', 2, uint64_t)`");
     page_says(FAULTS, "`from=guest`");
     assert_eq!(
@@ -322,7 +322,7 @@ fn rules_for_guests_pass_the_file_by_that_says_it_is_a_tests_own() {
 }
 
 #[test]
-fn slow_waits_its_fifty_milliseconds() {
+fn slow_waits_50_milliseconds() {
     page_says(FILES, "wait 50 ms first");
     let mount = Mount::new();
     let file = open_direct(&mount.vda());
@@ -334,7 +334,7 @@ fn slow_waits_its_fifty_milliseconds() {
 }
 
 #[test]
-fn the_help_names_what_there_is() {
+fn help_states_exit_codes_and_defaults() {
     help_says(
         "",
         "Exit codes: 0 done, 1 failed, 2 wrong usage, configuration, rule or ID, 4 no tests matched.",

@@ -121,7 +121,7 @@ fn page_calls() -> BTreeMap<String, Names> {
 }
 
 #[test]
-fn the_reference_and_the_stubs_have_the_same_calls_with_the_same_parameters_and_defaults() {
+fn reference_and_stubs_have_equal_calls_parameters_and_defaults() {
     let (stubs, page) = (stub_calls(), page_calls());
     let names = |calls: &BTreeMap<String, Names>| calls.keys().cloned().collect::<BTreeSet<_>>();
     let differ: Vec<_> = names(&page)
@@ -174,7 +174,7 @@ fn rows(head: &str) -> Names {
 }
 
 #[test]
-fn the_reference_and_the_stubs_have_the_same_options_with_the_same_defaults() {
+fn reference_and_stubs_have_equal_options_and_defaults() {
     for (head, class) in [
         ("| option of `vm:boot` | default |", "BootOptions"),
         ("| option of `vm:attach_disk` | default |", "AttachOptions"),
@@ -189,7 +189,7 @@ fn the_reference_and_the_stubs_have_the_same_options_with_the_same_defaults() {
 }
 
 #[test]
-fn the_reference_and_the_stubs_have_the_same_fields() {
+fn reference_and_stubs_have_equal_fields() {
     for (head, class) in [
         ("| key of `meta` |", "Meta"),
         ("| a file may set |", "Provium"),
@@ -208,7 +208,7 @@ fn row(start: &str) -> &'static str {
 }
 
 #[test]
-fn a_table_in_braces_has_the_fields_of_its_class() {
+fn reference_table_in_braces_has_the_fields_of_its_class() {
     for (start, class) in [
         ("| `wait_until(", "WaitOptions"),
         ("| `vm:mkdir(", "MkdirOptions"),
@@ -235,7 +235,7 @@ fn a_table_in_braces_has_the_fields_of_its_class() {
 }
 
 #[test]
-fn every_word_that_the_stubs_know_stands_in_the_reference() {
+fn reference_has_every_word_that_the_stubs_know() {
     let said: BTreeSet<_> = prose().into_iter().flat_map(spans).collect();
     let aliases = STUBS
         .lines()
@@ -246,7 +246,7 @@ fn every_word_that_the_stubs_know_stands_in_the_reference() {
 }
 
 #[test]
-fn every_key_of_a_rule_stands_in_the_page_of_faults() {
+fn faults_page_has_every_key_of_a_rule() {
     let faults = include_str!("../../../docs/faults.md");
     let selectors = fields("Selectors").into_keys();
     for key in selectors.filter(|key| key != "from") {

@@ -17,7 +17,7 @@ const SECURITY: &str = "docs/security.md";
 
 /// What would take a test minutes or gigabytes: the page and the one place in the code that has the number.
 #[test]
-fn a_limit_that_is_too_long_to_wait_for_is_the_same_in_the_code_and_on_the_page() {
+fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
     for (page, text, source, code) in [
         (
             LUA,
@@ -179,7 +179,7 @@ fn example() -> String {
 
 /// All but what the example is there to show: the kernel's command line and the disks.
 #[test]
-fn the_example_of_provium_toml_shows_the_defaults() {
+fn example_provium_toml_shows_the_defaults() {
     page_says(
         TESTING,
         "The values are the defaults, but for `cmdline` and `disks`",
@@ -212,7 +212,7 @@ fn the_example_of_provium_toml_shows_the_defaults() {
 }
 
 #[test]
-fn a_profile_called_default_is_there_without_a_configuration() {
+fn default_profile_exists_without_a_configuration() {
     page_says(
         TESTING,
         "A profile called `default` exists without a configuration",
@@ -227,7 +227,7 @@ fn a_profile_called_default_is_there_without_a_configuration() {
 }
 
 #[test]
-fn a_configuration_is_found_from_the_working_folder_or_the_first_path_upwards_or_is_named() {
+fn configuration_is_found_upwards_from_the_working_folder_or_first_path_or_named() {
     page_says(
         TESTING,
         "Searched from the working folder upwards, then from the first PATH upwards, or given with `--config`",
@@ -259,7 +259,7 @@ fn a_configuration_is_found_from_the_working_folder_or_the_first_path_upwards_or
 }
 
 #[test]
-fn folders_that_only_their_user_may_enter_have_mode_0700() {
+fn private_folders_have_mode_0700() {
     page_says(
         SECURITY,
         "The run-time folder and that of the saved guests are made with mode 0700",
@@ -297,7 +297,7 @@ fn folders_that_only_their_user_may_enter_have_mode_0700() {
 
 /// That a caged server is refused what stands in this list, src/server/sandbox.rs tests.
 #[test]
-fn each_call_that_the_page_of_security_names_is_in_the_list_of_what_a_server_may_not() {
+fn system_calls_that_the_security_page_names_are_forbidden() {
     let calls = ["ptrace", "process_vm_writev", "pidfd_getfd", "kill"];
     let named = calls.map(|call| format!("`{call}`")).join(", ");
     page_says(SECURITY, &named);
@@ -316,7 +316,7 @@ fn each_call_that_the_page_of_security_names_is_in_the_list_of_what_a_server_may
 }
 
 #[test]
-fn every_page_that_names_a_version_of_rust_names_the_one_that_is_needed() {
+fn rust_version_is_the_same_on_every_page() {
     let version = env!("CARGO_PKG_RUST_VERSION");
     let short = version.strip_suffix(".0").unwrap_or(version);
     page_says("README.md", &format!("with Rust {short} or later"));
@@ -331,7 +331,7 @@ fn every_page_that_names_a_version_of_rust_names_the_one_that_is_needed() {
 }
 
 #[test]
-fn a_part_of_few_tests_is_empty_by_hash_and_even_by_slice() {
+fn partition_of_few_tests_may_be_empty_by_hash_and_is_even_by_slice() {
     page_says(
         "docs/ci.md",
         "a part without a test ends with 4. With few tests take `slice`, which deals them out evenly",
@@ -355,7 +355,7 @@ fn a_part_of_few_tests_is_empty_by_hash_and_even_by_slice() {
 }
 
 #[test]
-fn a_file_time_limit_bounds_the_sum_of_its_tests() {
+fn file_timeout_bounds_the_sum_of_its_tests() {
     page_says("docs/ci.md", "`--file-timeout 600` also bounds the sum");
     let lua = "for n = 1, 9 do test('t' .. n, function(t) os.execute('sleep 0.2') end) end";
     let suite = Suite::new(&[("a", lua)]);
@@ -366,7 +366,7 @@ fn a_file_time_limit_bounds_the_sum_of_its_tests() {
 
 /// A build server reads these with its own means.
 #[test]
-fn the_reports_that_the_page_of_build_servers_names_are_written() {
+fn reports_that_the_ci_page_names_are_written() {
     page_says("docs/ci.md", "0 is good, 1 is a failed test");
     page_says(
         "docs/ci.md",
@@ -389,7 +389,7 @@ fn the_reports_that_the_page_of_build_servers_names_are_written() {
 
 /// Files of the project that the pages lead to by name and not by a link.
 #[test]
-fn every_helper_that_a_page_names_is_there() {
+fn helpers_that_a_page_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages: Vec<PathBuf> = root
         .join("docs")

@@ -27,13 +27,13 @@ fn assert_said(place: &str, said: &str, text: &str) {
 }
 
 #[test]
-fn a_promise_is_found_across_the_ends_of_lines() {
+fn quote_is_found_across_the_ends_of_lines() {
     assert_said("page", "one\n  two three", "two three");
     assert_said("page", "one two\nthree", "two three");
 }
 
 #[test]
 #[should_panic(expected = "page does not say any more: 3 s")]
-fn a_promise_that_a_page_does_not_make_is_an_error() {
+fn quote_that_a_page_does_not_have_is_an_error() {
     assert_said("page", "after 4 s", "3 s");
 }

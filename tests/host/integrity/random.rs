@@ -233,7 +233,7 @@ fn open(mount: &Mount) -> File {
 }
 
 #[test]
-fn operations_at_random_leave_what_a_model_says() {
+fn random_operations_agree_with_a_model() {
     let (steps, seed) = (setting("PROVIUM_FSX_STEPS", 1000), seed());
     std::thread::scope(|scope| {
         for disk in 0..3 {

@@ -485,7 +485,7 @@ fn compare(disk: &Disk, model: &mut Model, random: &mut Random) -> Result<(), St
 
 /// `PROVIUM_RULE_SETS=5000` for a long run.
 #[test]
-fn rules_at_random_do_what_a_simple_model_says() {
+fn random_rules_agree_with_a_simple_model() {
     let (sets, seed) = (setting("PROVIUM_RULE_SETS", 100), seed());
     let mount = Mount::of_size(SIZE);
     let disk = Disk {

@@ -29,7 +29,7 @@ impl Stack {
 }
 
 #[test]
-fn what_was_acknowledged_is_in_the_image_whichever_server_is_killed_when() {
+fn acknowledged_writes_survive_a_kill_of_either_server() {
     let (rounds, seed) = (setting("PROVIUM_KILL_ROUNDS", 20), seed());
     let folder = TempDir::new().unwrap();
     let image = new_image(&folder.path().join("disk.img"), SECTORS * 512);

@@ -92,7 +92,7 @@ fn has_storage() -> bool {
 }
 
 #[test]
-fn a_flush_saves_what_was_written_from_a_cache_that_dies_and_a_lost_flush_does_not() {
+fn flush_saves_writes_from_a_cache_that_dies_and_a_lost_flush_does_not() {
     if !has_storage() {
         return;
     }
@@ -119,7 +119,7 @@ fn a_flush_saves_what_was_written_from_a_cache_that_dies_and_a_lost_flush_does_n
 }
 
 #[test]
-fn what_was_flushed_is_in_the_image_whether_the_server_or_the_caches_owner_is_killed_when() {
+fn flushed_writes_survive_a_kill_of_the_server_or_the_caches_owner() {
     if !has_storage() {
         return;
     }

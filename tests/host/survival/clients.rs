@@ -23,7 +23,7 @@ fn assert_well(mount: &Mount) {
 }
 
 #[test]
-fn a_client_killed_while_it_reads_leaves_the_server_well() {
+fn client_killed_while_it_reads_leaves_the_server_well() {
     let scene = Scene::begin();
     let mount = scene.mount();
     mount.arm("slow");
@@ -44,7 +44,7 @@ fn a_client_killed_while_it_reads_leaves_the_server_well() {
 }
 
 #[test]
-fn a_client_killed_while_its_request_is_held_is_gone_when_that_is_let_go() {
+fn client_killed_while_its_request_is_held_is_gone_after_the_release() {
     let scene = Scene::begin();
     let mount = scene.mount();
     mount.arm("hang op=read tag=stuck");
@@ -68,7 +68,7 @@ fn a_client_killed_while_its_request_is_held_is_gone_when_that_is_let_go() {
 }
 
 #[test]
-fn a_client_killed_in_the_middle_of_large_writes_leaves_whole_sectors() {
+fn client_killed_during_large_writes_leaves_whole_sectors() {
     let scene = Scene::begin();
     let mount = scene.mount();
     let source = scene.path("source");

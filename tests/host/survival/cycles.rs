@@ -65,7 +65,7 @@ fn mounts_come_and_go_and_leave_no_process_mount_or_file() {
 }
 
 #[test]
-fn a_test_that_makes_mount_after_mount_has_not_grown_by_them() {
+fn vms_made_one_after_the_other_do_not_grow_their_process() {
     let cycles = cycles();
     let scene = Scene::within(Duration::from_secs(60 + cycles));
     let image = scene.image("a.img", MIB);
@@ -124,7 +124,7 @@ fn a_test_that_makes_mount_after_mount_has_not_grown_by_them() {
 }
 
 #[test]
-fn a_thousand_disks_come_and_go_and_the_server_has_grown_by_nothing() {
+fn disks_attached_and_detached_1000_times_do_not_grow_the_server() {
     let scene = Scene::begin();
     let mount = scene.mount();
     let image = scene.image("vdb.img", MIB);

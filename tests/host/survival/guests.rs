@@ -106,7 +106,7 @@ impl Drop for Busy {
 }
 
 #[test]
-fn a_killed_runner_leaves_nothing() {
+fn killed_runner_leaves_nothing() {
     page_says(
         "docs/ci.md",
         "The guests and mounts of a job that is cancelled or killed end with it",
@@ -121,7 +121,7 @@ fn a_killed_runner_leaves_nothing() {
 }
 
 #[test]
-fn a_killed_server_fails_the_guests_io_and_the_guest_goes_on() {
+fn killed_server_fails_the_guests_io_and_the_guest_goes_on() {
     let look = "if not armed and io.open('dead') then
         armed = true
         local vm = provium:vm('v')
@@ -145,7 +145,7 @@ fn a_killed_server_fails_the_guests_io_and_the_guest_goes_on() {
 }
 
 #[test]
-fn a_killed_qemu_fails_the_test_that_waits_for_it() {
+fn killed_qemu_fails_the_test_that_waits_for_it() {
     let look = "if io.open('dead') then provium:vm('v'):run('true') end";
     let Some(mut busy) = Busy::start(look) else {
         return;
@@ -160,7 +160,7 @@ fn a_killed_qemu_fails_the_test_that_waits_for_it() {
 }
 
 #[test]
-fn a_killed_qemu_and_server_fail_the_test_that_waits_for_them() {
+fn killed_qemu_and_server_fail_the_test_that_waits_for_them() {
     let look = "if io.open('dead') then provium:vm('v'):run('true') end";
     let Some(mut busy) = Busy::start(look) else {
         return;
@@ -178,7 +178,7 @@ fn a_killed_qemu_and_server_fail_the_test_that_waits_for_them() {
 }
 
 #[test]
-fn a_killed_worker_fails_its_test_and_the_runner_cleans_up() {
+fn killed_worker_fails_its_test_and_the_runner_cleans_up() {
     let Some(mut busy) = Busy::start("") else {
         return;
     };
@@ -191,7 +191,7 @@ fn a_killed_worker_fails_its_test_and_the_runner_cleans_up() {
 }
 
 #[test]
-fn an_interrupted_runner_leaves_nothing() {
+fn interrupted_runner_leaves_nothing() {
     let Some(mut busy) = Busy::start("") else {
         return;
     };
@@ -206,7 +206,7 @@ fn an_interrupted_runner_leaves_nothing() {
 }
 
 #[test]
-fn what_is_left_when_several_are_killed_at_once_goes_with_the_next_run() {
+fn leftovers_of_a_kill_of_several_processes_go_with_the_next_run() {
     for victims in [
         &["runner", "server"][..],
         &["runner", "qemu"],

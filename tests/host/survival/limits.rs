@@ -8,7 +8,7 @@ use crate::docs::page_says;
 use crate::harness::*;
 
 #[test]
-fn a_server_that_has_no_descriptor_left_says_so_and_serves_what_it_has() {
+fn server_without_file_descriptors_says_so_and_serves_what_it_has() {
     let scene = Scene::begin();
     let image = scene.image("vda.img", MIB);
     let point = scene.path("mnt");
@@ -48,7 +48,7 @@ fn a_server_that_has_no_descriptor_left_says_so_and_serves_what_it_has() {
 const USER: &str = "nobody";
 
 #[test]
-fn a_mount_that_says_it_is_there_answers_however_few_processes_may_be_started() {
+fn mount_that_reports_ready_answers_however_few_processes_may_be_started() {
     if provium::os::sys::uid() != 0 {
         eprintln!(
             "skipped: the limit is that of all processes of a user, and needs one without any"
@@ -91,7 +91,7 @@ fn a_mount_that_says_it_is_there_answers_however_few_processes_may_be_started() 
 }
 
 #[test]
-fn held_writes_beyond_the_limit_are_enomem_and_the_held_ones_are_done_when_they_are_let_go() {
+fn held_writes_beyond_the_limit_are_enomem_and_the_others_are_done_after_release() {
     page_says(
         "docs/security.md",
         "A held write takes memory of the server: at most 1 GiB in all, then ENOMEM",

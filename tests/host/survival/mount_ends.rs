@@ -99,7 +99,7 @@ fn is_free(image: &std::path::Path) -> bool {
 }
 
 #[test]
-fn a_mount_is_gone_within_a_second_however_it_ends_and_whatever_came_before() {
+fn mount_is_gone_within_a_second_however_it_ends_and_whatever_came_before() {
     let rounds = rounds();
     let scene = Scene::within(Duration::from_secs(60 + rounds));
     let mut random = Random::at(fastrand::u64(..), 1);
@@ -155,7 +155,7 @@ fn writer(file: File, place: u64) -> std::thread::JoinHandle<u64> {
 }
 
 #[test]
-fn nothing_is_written_after_the_last_flush_of_a_server_that_ends() {
+fn ending_server_writes_nothing_after_its_last_flush() {
     let scene = Scene::begin();
     for _ in 0..2 {
         let storage = scene.mount();

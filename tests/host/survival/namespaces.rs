@@ -41,7 +41,7 @@ impl Drop for Elsewhere {
 }
 
 #[test]
-fn a_server_in_another_pid_namespace_is_alive_and_ends_with_its_mount() {
+fn server_in_another_pid_namespace_is_alive_and_ends_with_its_mount() {
     page_says(
         "docs/security.md",
         "is told by a lock that its process holds, not by a process number",
@@ -73,7 +73,7 @@ fn a_server_in_another_pid_namespace_is_alive_and_ends_with_its_mount() {
 }
 
 #[test]
-fn a_server_is_alive_and_can_be_ended_as_seen_from_another_pid_namespace() {
+fn server_can_be_seen_and_ended_from_another_pid_namespace() {
     if !can_isolate() {
         return;
     }
@@ -99,7 +99,7 @@ fn a_server_is_alive_and_can_be_ended_as_seen_from_another_pid_namespace() {
 }
 
 #[test]
-fn a_copy_of_the_mount_in_another_namespace_does_not_keep_the_server() {
+fn copy_of_the_mount_in_another_namespace_does_not_keep_the_server() {
     if !can_isolate() {
         return;
     }
@@ -115,7 +115,7 @@ fn a_copy_of_the_mount_in_another_namespace_does_not_keep_the_server() {
 }
 
 #[test]
-fn a_client_in_another_mount_namespace_keeps_the_mount_busy_and_is_named() {
+fn client_in_another_mount_namespace_keeps_the_mount_busy_and_is_named() {
     if !can_isolate() {
         return;
     }
@@ -133,7 +133,7 @@ fn a_client_in_another_mount_namespace_keeps_the_mount_busy_and_is_named() {
 }
 
 #[test]
-fn another_place_of_the_same_mount_keeps_it_busy_and_is_named() {
+fn bind_mount_keeps_the_mount_busy_and_is_named() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let Some(bind) = Bind::make(&mount.point(), &scene.path("bind")) else {
@@ -148,7 +148,7 @@ fn another_place_of_the_same_mount_keeps_it_busy_and_is_named() {
 }
 
 #[test]
-fn a_run_in_another_pid_namespace_leaves_the_folder_of_a_vm_that_runs() {
+fn run_in_another_pid_namespace_leaves_the_folder_of_a_running_vm() {
     if !can_isolate() {
         return;
     }

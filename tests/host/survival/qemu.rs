@@ -75,7 +75,7 @@ fn has_qemu() -> bool {
 }
 
 #[test]
-fn a_second_qemu_is_kept_out_until_the_first_is_killed() {
+fn second_qemu_is_locked_out_until_the_first_is_killed() {
     if !has_qemu() {
         return;
     }
@@ -94,7 +94,7 @@ fn a_second_qemu_is_kept_out_until_the_first_is_killed() {
 }
 
 #[test]
-fn fifty_qemus_come_and_go_and_leave_nothing_open() {
+fn qemus_that_come_and_go_50_times_leave_nothing_open() {
     if !has_qemu() {
         return;
     }
@@ -117,7 +117,7 @@ fn fifty_qemus_come_and_go_and_leave_nothing_open() {
 }
 
 #[test]
-fn many_qemus_killed_on_many_disks_leave_the_server_and_the_others_well() {
+fn qemus_killed_on_many_disks_leave_the_server_and_the_others_well() {
     if !has_qemu() {
         return;
     }
@@ -162,7 +162,7 @@ fn many_qemus_killed_on_many_disks_leave_the_server_and_the_others_well() {
 }
 
 #[test]
-fn a_qemu_killed_with_requests_held_is_gone_when_they_are_let_go() {
+fn qemu_killed_with_requests_held_is_gone_after_their_release() {
     if !has_qemu() {
         return;
     }
@@ -184,7 +184,7 @@ fn a_qemu_killed_with_requests_held_is_gone_when_they_are_let_go() {
 }
 
 #[test]
-fn a_qemu_and_its_server_killed_with_requests_held_are_both_gone() {
+fn qemu_and_server_killed_with_requests_held_are_both_gone() {
     if !has_qemu() {
         return;
     }
@@ -214,7 +214,7 @@ fn a_qemu_and_its_server_killed_with_requests_held_are_both_gone() {
 }
 
 #[test]
-fn block_resize_makes_a_disk_larger_and_never_smaller() {
+fn block_resize_grows_a_disk_and_never_shrinks_it() {
     if !has_qemu() {
         return;
     }

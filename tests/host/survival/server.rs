@@ -7,7 +7,7 @@ use super::scene::Scene;
 use crate::harness::*;
 
 #[test]
-fn after_a_killed_server_clients_get_errors_and_umount_stale_cleans_up() {
+fn killed_server_gives_clients_errors_and_umount_stale_cleans_up() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let point = mount.point().display().to_string();
@@ -31,7 +31,7 @@ fn after_a_killed_server_clients_get_errors_and_umount_stale_cleans_up() {
 }
 
 #[test]
-fn whoever_waits_for_a_server_that_is_killed_is_freed() {
+fn killed_server_frees_the_clients_that_wait_for_it() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let file = open_direct(&mount.vda());
@@ -65,7 +65,7 @@ fn whoever_waits_for_a_server_that_is_killed_is_freed() {
 }
 
 #[test]
-fn the_place_of_a_killed_server_serves_again() {
+fn killed_servers_mount_point_serves_again() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let point = mount.point().display().to_string();
@@ -98,7 +98,7 @@ fn the_place_of_a_killed_server_serves_again() {
 }
 
 #[test]
-fn a_server_and_its_client_killed_together_leave_a_stale_mount_and_no_process() {
+fn server_and_client_killed_together_leave_a_stale_mount_and_no_process() {
     let scene = Scene::begin();
     for client_first in [true, false] {
         let mut mount = scene.mount();

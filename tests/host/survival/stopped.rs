@@ -7,7 +7,7 @@ use super::scene::Scene;
 use crate::harness::*;
 
 #[test]
-fn a_stopped_server_goes_on_where_it_was() {
+fn stopped_server_goes_on_where_it_was() {
     let scene = Scene::begin();
     let mount = scene.mount();
     let file = open_direct(&mount.vda());
@@ -24,7 +24,7 @@ fn a_stopped_server_goes_on_where_it_was() {
 }
 
 #[test]
-fn what_was_delayed_while_the_server_was_stopped_is_answered_when_it_returns() {
+fn delayed_requests_are_answered_when_a_stopped_server_goes_on() {
     let scene = Scene::begin();
     let mount = scene.mount();
     mount.arm("delay op=read by=500ms");
@@ -47,7 +47,7 @@ fn what_was_delayed_while_the_server_was_stopped_is_answered_when_it_returns() {
 }
 
 #[test]
-fn whoever_asks_a_stopped_server_is_told_so_and_does_not_wait() {
+fn stopped_server_is_reported_without_waiting_for_it() {
     let scene = Scene::begin();
     let mount = scene.mount();
     let (point, disk) = (
@@ -81,7 +81,7 @@ fn whoever_asks_a_stopped_server_is_told_so_and_does_not_wait() {
 }
 
 #[test]
-fn unmounting_from_a_stopped_server_says_what_it_waits_for() {
+fn umount_of_a_stopped_server_says_what_it_waits_for() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let point = mount.point().display().to_string();
@@ -101,7 +101,7 @@ fn unmounting_from_a_stopped_server_says_what_it_waits_for() {
 }
 
 #[test]
-fn a_forced_unmount_wakes_a_stopped_server_and_ends_it() {
+fn forced_umount_continues_a_stopped_server_and_ends_it() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let file = open_direct(&mount.vda());
@@ -119,7 +119,7 @@ fn a_forced_unmount_wakes_a_stopped_server_and_ends_it() {
 }
 
 #[test]
-fn a_server_killed_while_it_is_stopped_frees_its_clients() {
+fn stopped_server_that_is_killed_frees_its_clients() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let file = open_direct(&mount.vda());

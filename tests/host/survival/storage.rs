@@ -21,7 +21,7 @@ fn writable(mount: &Mount) -> File {
 }
 
 #[test]
-fn an_error_of_the_storage_is_passed_on_counted_apart_and_over_when_it_is_over() {
+fn storage_error_is_passed_on_counted_apart_and_over_when_it_is_over() {
     let scene = Scene::begin();
     for (name, number) in [
         ("ENOSPC", libc::ENOSPC),
@@ -50,7 +50,7 @@ fn an_error_of_the_storage_is_passed_on_counted_apart_and_over_when_it_is_over()
 }
 
 #[test]
-fn a_full_file_system_is_enospc_until_there_is_room() {
+fn full_file_system_is_enospc_until_there_is_room() {
     let scene = Scene::begin();
     let place = scene.path("small");
     std::fs::create_dir(&place).unwrap();
@@ -83,7 +83,7 @@ fn a_full_file_system_is_enospc_until_there_is_room() {
 }
 
 #[test]
-fn a_read_only_file_system_is_a_sentence_and_a_disk_that_can_be_read() {
+fn read_only_file_system_is_an_error_in_a_sentence_and_serves_a_read_only_disk() {
     let scene = Scene::begin();
     let place = scene.path("fixed");
     std::fs::create_dir(&place).unwrap();
@@ -107,7 +107,7 @@ fn a_read_only_file_system_is_a_sentence_and_a_disk_that_can_be_read() {
 }
 
 #[test]
-fn a_file_system_that_is_taken_away_takes_no_disk_with_it() {
+fn file_system_unmounted_lazily_still_serves_its_disk() {
     let scene = Scene::begin();
     let place = scene.path("gone");
     std::fs::create_dir(&place).unwrap();
@@ -133,7 +133,7 @@ fn a_file_system_that_is_taken_away_takes_no_disk_with_it() {
 }
 
 #[test]
-fn a_failing_device_of_the_kernel_is_an_error_of_the_read_or_of_the_flush() {
+fn failing_kernel_device_fails_the_read_or_the_flush() {
     let scene = Scene::begin();
     let storage = scene.mount();
     let Some(device) = LoopDevice::on(&storage.vda()) else {
@@ -164,7 +164,7 @@ fn a_failing_device_of_the_kernel_is_an_error_of_the_read_or_of_the_flush() {
 }
 
 #[test]
-fn a_write_beyond_the_hosts_limit_for_files_is_efbig_and_not_the_servers_end() {
+fn write_beyond_the_hosts_file_size_limit_is_efbig_and_does_not_end_the_server() {
     let scene = Scene::begin();
     let folder = TempDir::new_in(scene.path("")).unwrap();
     let image = new_image(&folder.path().join("vda.img"), MIB);
@@ -180,7 +180,7 @@ fn a_write_beyond_the_hosts_limit_for_files_is_efbig_and_not_the_servers_end() {
 }
 
 #[test]
-fn storage_that_is_killed_under_a_disk_is_an_error_and_the_server_stays_well() {
+fn storage_killed_under_a_disk_is_an_error_and_the_server_stays_well() {
     let scene = Scene::begin();
     let (mut storage, mount) = on_failing_storage(&scene);
     let disk = writable(&mount);
@@ -201,7 +201,7 @@ fn storage_that_is_killed_under_a_disk_is_an_error_and_the_server_stays_well() {
 }
 
 #[test]
-fn storage_and_server_killed_together_free_whoever_waits() {
+fn storage_and_server_killed_together_free_their_clients() {
     let scene = Scene::begin();
     for storage_first in [true, false] {
         let (mut storage, mut mount) = on_failing_storage(&scene);
@@ -233,7 +233,7 @@ fn storage_and_server_killed_together_free_whoever_waits() {
 }
 
 #[test]
-fn an_image_that_is_cut_or_extended_is_a_disk_of_that_size() {
+fn image_truncated_or_extended_is_a_disk_of_that_size() {
     let scene = Scene::begin();
     let path = scene.image("vda.img", MIB);
     let mount = scene.serve_image(&path);
@@ -255,7 +255,7 @@ fn an_image_that_is_cut_or_extended_is_a_disk_of_that_size() {
 }
 
 #[test]
-fn an_image_that_is_replaced_or_deleted_stays_what_it_was_until_it_is_detached() {
+fn image_replaced_or_deleted_is_served_unchanged_until_it_is_detached() {
     let scene = Scene::begin();
     let image = scene.image("vda.img", MIB);
     let mount = scene.serve_image(&image);
@@ -277,7 +277,7 @@ fn an_image_that_is_replaced_or_deleted_stays_what_it_was_until_it_is_detached()
 }
 
 #[test]
-fn the_control_files_answer_while_the_storage_is_stuck_and_what_waits_is_done_when_it_returns() {
+fn stuck_storage_keeps_no_control_file_waiting_and_requests_are_done_when_it_returns() {
     let scene = Scene::begin();
     let (storage, mount) = on_failing_storage(&scene);
     // Opened before: opening asks for the size, and so for the storage.
@@ -363,7 +363,7 @@ fn quickest(mut work: impl FnMut()) -> Duration {
 const AT_ONCE: Duration = Duration::from_millis(50);
 
 #[test]
-fn a_thousand_requests_stuck_below_one_disk_hold_up_no_other_disk_and_no_control_file() {
+fn stuck_storage_with_1000_requests_delays_no_other_disk_and_no_control_file() {
     const STUCK: usize = 1000;
     let scene = Scene::begin();
     let storage = scene.mount();
@@ -438,7 +438,7 @@ fn a_thousand_requests_stuck_below_one_disk_hold_up_no_other_disk_and_no_control
 }
 
 #[test]
-fn more_disks_than_there_are_loop_threads_hang_and_the_next_one_is_served() {
+fn stuck_disks_outnumbering_the_loop_threads_delay_no_other_disk() {
     const HANG: usize = 10;
     let scene = Scene::begin();
     let storage = scene.mount();
@@ -483,7 +483,7 @@ fn more_disks_than_there_are_loop_threads_hang_and_the_next_one_is_served() {
 }
 
 #[test]
-fn a_disk_whose_storage_was_stuck_is_free_when_it_is_detached() {
+fn detached_disk_with_stuck_storage_frees_its_image() {
     let scene = Scene::begin();
     let (storage, mount) = on_failing_storage(&scene);
     let disk = writable(&mount);
@@ -512,7 +512,7 @@ fn a_disk_whose_storage_was_stuck_is_free_when_it_is_detached() {
 }
 
 #[test]
-fn a_server_told_to_end_while_its_storage_is_stuck_ends_when_that_returns() {
+fn server_told_to_end_with_stuck_storage_ends_when_that_returns() {
     let scene = Scene::begin();
     let (storage, mut mount) = on_failing_storage(&scene);
     let disk = writable(&mount);

@@ -23,7 +23,7 @@ fn fusermount(scene: &Scene, mount: &Mount, option: &str) -> Output {
 }
 
 #[test]
-fn an_unmount_from_outside_ends_the_server() {
+fn unmount_from_outside_ends_the_server() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     std::fs::read(mount.vda()).unwrap();
@@ -34,7 +34,7 @@ fn an_unmount_from_outside_ends_the_server() {
 }
 
 #[test]
-fn a_lazy_unmount_from_outside_ends_the_server_when_the_last_file_is_closed() {
+fn lazy_unmount_from_outside_ends_the_server_when_the_last_file_is_closed() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let file = open_direct(&mount.vda());
@@ -55,7 +55,7 @@ fn a_lazy_unmount_from_outside_ends_the_server_when_the_last_file_is_closed() {
 }
 
 #[test]
-fn a_mount_with_a_file_open_or_a_request_held_is_busy_and_stays_as_it_is() {
+fn busy_mount_with_a_file_open_or_a_request_held_stays_as_it_is() {
     let scene = Scene::begin();
     let mount = scene.mount();
     let file = open_direct(&mount.vda());
@@ -88,7 +88,7 @@ fn a_mount_with_a_file_open_or_a_request_held_is_busy_and_stays_as_it_is() {
 }
 
 #[test]
-fn a_folder_that_somebody_works_in_is_busy_and_is_taken_away_by_a_signal() {
+fn mount_that_is_a_working_directory_is_busy_and_ends_by_a_signal() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let mut sleeper = scene.command("sleep");
@@ -120,7 +120,7 @@ fn a_folder_that_somebody_works_in_is_busy_and_is_taken_away_by_a_signal() {
 }
 
 #[test]
-fn a_signal_ends_the_server_even_while_files_are_open() {
+fn signal_ends_the_server_even_while_files_are_open() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     let file = open_direct(&mount.vda());
@@ -137,7 +137,7 @@ fn a_signal_ends_the_server_even_while_files_are_open() {
 }
 
 #[test]
-fn a_signal_lets_go_of_what_waits() {
+fn signal_releases_the_requests_that_wait() {
     let scene = Scene::begin();
     let mut mount = scene.mount();
     mount.arm("delay op=read by=1m");
@@ -157,7 +157,7 @@ fn a_signal_lets_go_of_what_waits() {
 }
 
 #[test]
-fn the_mount_that_lies_below_ours_survives_its_end() {
+fn underlying_mount_survives_the_end_of_ours() {
     let scene = Scene::begin();
     let image = scene.image("a.img", MIB);
     let point = scene.path("mnt");
@@ -193,7 +193,7 @@ fn the_mount_that_lies_below_ours_survives_its_end() {
 }
 
 #[test]
-fn a_loop_device_on_a_disk_is_named_as_what_keeps_the_mount_busy() {
+fn loop_device_is_named_as_what_keeps_the_mount_busy() {
     if provium::os::sys::uid() != 0 || !has("losetup") {
         eprintln!("skipped: only root may make loop devices");
         return;
@@ -219,7 +219,7 @@ fn a_loop_device_on_a_disk_is_named_as_what_keeps_the_mount_busy() {
 }
 
 #[test]
-fn a_forced_unmount_releases_what_is_held_and_cuts_clients_off() {
+fn forced_unmount_releases_held_requests_and_cuts_clients_off() {
     page_says(
         "docs/control-files.md",
         "`provium umount --force MNT` | is taken away, its clients get ENOTCONN | goes on at once, well",
@@ -244,7 +244,7 @@ fn a_forced_unmount_releases_what_is_held_and_cuts_clients_off() {
 }
 
 #[test]
-fn a_lazy_unmount_releases_what_is_held_and_leaves_no_faults() {
+fn lazy_unmount_releases_held_requests_and_leaves_no_faults() {
     page_says(
         "docs/control-files.md",
         "files that are open are served on, without faults | goes on at once, well",

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use qapi::qga::guest_get_time;
 use qapi::qmp;
 
-use super::agent::Agent;
-use super::files::{read_file, write_file};
-use super::qmp::{Qmp, QmpError};
+use super::guest::agent::Agent;
+use super::guest::files::{read_file, write_file};
+use super::qemu::qmp::{Qmp, QmpError};
 use super::{Command, VmError};
 
 /// What became of each question.

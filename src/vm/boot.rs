@@ -8,15 +8,16 @@ use std::time::Instant;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::accel::processor;
-use super::arguments::{MachineSpec, PORTS, Sockets, Start, identity, needs_disks};
-use super::boot_disks::Drive;
-use super::console::Console;
-use super::held::{Held, Quiet};
+use super::disks::boot_disks::Drive;
+use super::disks::held::{Held, Quiet};
+use super::guest::console::Console;
 use super::lifecycle::BOOT;
 use super::machine::Machine;
+use super::qemu::accel::processor;
+use super::qemu::arguments::{MachineSpec, PORTS, Sockets, Start, identity, needs_disks};
+use super::qemu::process::program;
 use super::warm::{About, Found, Key, PLACES, Part, Saved, Slot, Store, wake_program};
-use super::{BootFile, BootOptions, Guest, Kvm, State, Vm, VmError, kvm, qemu};
+use super::{BootFile, BootOptions, Guest, Kvm, State, Vm, VmError, kvm};
 use crate::config::Accel;
 
 /// What a boot makes of profile and options, disks apart.
@@ -46,7 +47,7 @@ impl Boot {
 
     /// The files that it is made of; None where QEMU is not there.
     fn parts(&self, store: &Store) -> io::Result<Option<Vec<Part>>> {
-        let Some(program) = qemu::program() else {
+        let Some(program) = program() else {
             return Ok(None);
         };
         let guest = &self.guest;

@@ -6,11 +6,11 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::attach::close_record;
-use super::console::Console;
+use super::disks::attach::close_record;
+use super::disks::mount_server::MountServer;
 use super::folder::Folder;
+use super::guest::console::Console;
 use super::machine::Machine;
-use super::mount_server::MountServer;
 use super::{BootOptions, Command, DiskRecord, Limit, Process, RunResult, Terminal, VmError};
 use crate::client::MountClient;
 use crate::config::{BootDisk, Profile};

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use qapi::qga::{guest_file_close, guest_file_open, guest_get_time, guest_set_time};
 use qapi::qmp::{self, Event};
 
-use super::agent::Agent;
-use super::arguments::{
+use super::disks::held::{Held, Quiet, drop_held, dropping_held, held};
+use super::folder::Folder;
+use super::guest::agent::Agent;
+use super::guest::console::Console;
+use super::guest::terminal::Terminal;
+use super::qemu::arguments::{
     DriveSpec, MachineSpec, Sockets, blockdev, device, device_id, node, serial,
 };
-use super::console::Console;
-use super::folder::Folder;
-use super::held::{Held, Quiet, drop_held, dropping_held, held};
-use super::qemu::{Channels, Qemu};
-use super::qmp::{Qmp, QmpError};
-use super::raw::Raw;
-use super::terminal::Terminal;
+use super::qemu::process::{Channels, Qemu};
+use super::qemu::qmp::{Qmp, QmpError};
+use super::qemu::raw::Raw;
 use super::{Command, Exit, Limit, RunResult, VmError};
 use crate::client::MountClient;
 

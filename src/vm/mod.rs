@@ -1,50 +1,36 @@
-//! A guest: QEMU, its agent, its console, its disks. Knows nothing of Lua.
+//! A VM: QEMU, its guest, its disks and its saved states. Knows nothing of Lua.
+//!
+//! `qemu` starts the process and talks to it, `guest` is what runs inside, `disks` are the disks with their mount,
+//! `warm` goes on from saved states. The files beside them tie these together: a `Machine` is one run of QEMU, a
+//! `Vm` may have several, one after the other.
 
-mod accel;
-mod agent;
 pub mod answers;
-mod arguments;
-mod attach;
 mod boot;
-mod boot_disks;
 mod boot_options;
-mod channel;
-mod console;
-mod disk;
+mod disks;
 mod error;
-mod exec;
-mod files;
 mod folder;
 mod guest;
-mod held;
-mod holders;
 mod lifecycle;
 mod limit;
 mod machine;
-mod migration;
-mod mount_server;
-mod policy;
 mod qemu;
-mod qmp;
-mod raw;
-mod terminal;
-mod visibility;
 mod warm;
 
-pub use accel::{Kvm, kvm};
 pub use boot_options::{BootFile, BootOptions};
-pub use console::end_of as console_end;
-pub use disk::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord};
+pub use disks::holders::{Holder, holders};
+pub use disks::policy::Policy;
+pub use disks::record::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord};
 pub use error::VmError;
-pub use exec::{Command, Exit, RunResult};
-pub use files::{Entry, FileStat};
 pub use folder::{await_clean_up, remove_leftovers};
-pub use guest::{DEFAULT_GUEST, Guest};
-pub use holders::{Holder, holders};
+pub use guest::boot_files::{DEFAULT_GUEST, Guest};
+pub use guest::command::{Command, Exit, RunResult};
+pub use guest::console::end_of as console_end;
+pub use guest::files::{Entry, FileStat};
+pub use guest::terminal::Terminal;
 pub use lifecycle::{State, Vm};
 pub use limit::Limit;
 pub use machine::Process;
-pub use policy::Policy;
-pub use qemu::PROGRAM;
-pub use terminal::Terminal;
+pub use qemu::accel::{Kvm, kvm};
+pub use qemu::process::PROGRAM;
 pub use warm::{SavedState, Store as WarmStore};

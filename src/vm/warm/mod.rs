@@ -2,6 +2,7 @@
 
 mod digest;
 mod key;
+mod migration;
 mod pages;
 mod state;
 mod store;
@@ -12,4 +13,4 @@ pub(super) use pages::copy as copy_sparse;
 pub(super) use state::{About, Saved};
 pub(super) use store::{Found, Slot};
 pub use store::{SavedState, Store};
-pub(super) use wake::{PLACES, wake_input, wake_program};
+pub(super) use wake::{PLACES, wake_program};

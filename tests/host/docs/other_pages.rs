@@ -52,7 +52,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             LUA,
             "or has delayed for 10 seconds",
-            "src/vm/held.rs",
+            "src/vm/disks/held.rs",
             "LONG: Duration = Duration::from_secs(10)",
         ),
         (
@@ -70,25 +70,25 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             LUA,
             "the content, as a string; up to 256 MiB",
-            "src/vm/files.rs",
+            "src/vm/guest/files.rs",
             "LONGEST_FILE: usize = 256 << 20",
         ),
         (
             SECURITY,
             "a file that is read whole 256 MiB",
-            "src/vm/files.rs",
+            "src/vm/guest/files.rs",
             "LONGEST_FILE: usize = 256 << 20",
         ),
         (
             SECURITY,
             "answer of the agent has at most 64 MiB",
-            "src/vm/channel.rs",
+            "src/vm/qemu/channel.rs",
             "LONGEST_ANSWER: usize = 64 << 20",
         ),
         (
             SECURITY,
             "and a million values",
-            "src/vm/channel.rs",
+            "src/vm/qemu/channel.rs",
             "MOST_VALUES: usize = 1 << 20",
         ),
         (
@@ -100,7 +100,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             SECURITY,
             "QEMU runs with `-sandbox on` (no new privileges, no new processes, no resource control)",
-            "src/vm/arguments.rs",
+            "src/vm/qemu/arguments.rs",
             "\"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny\"",
         ),
         (
@@ -112,13 +112,13 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             TESTING,
             "may have a program `/sbin/provium-settle`: it runs before the state is saved",
-            "src/vm/migration.rs",
+            "src/vm/warm/migration.rs",
             "if [ -x /sbin/provium-settle ]; then /sbin/provium-settle; fi",
         ),
         (
             TESTING,
             "of a longer ID virtio-blk passes on the first 20 characters",
-            "src/vm/arguments.rs",
+            "src/vm/qemu/arguments.rs",
             "SERIAL_BYTES: usize = 20",
         ),
         (
@@ -142,7 +142,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             TESTING,
             "a VM with more than 24 disks",
-            "src/vm/arguments.rs",
+            "src/vm/qemu/arguments.rs",
             "PORTS: u32 = 24",
         ),
         (
@@ -154,7 +154,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             LUA,
             "of a longer ID, virtio-blk passes on the first 20 characters",
-            "src/vm/arguments.rs",
+            "src/vm/qemu/arguments.rs",
             "SERIAL_BYTES: usize = 20",
         ),
         (

@@ -25,7 +25,7 @@ const MOST_SEARCHED: u64 = 16 << 20;
 
 /// The console log of one VM, over all its boots.
 #[derive(Debug)]
-pub(super) struct Console {
+pub(in crate::vm) struct Console {
     path: PathBuf,
     /// Up to here it was searched for a panic.
     searched: u64,
@@ -40,7 +40,7 @@ pub(super) struct Console {
 impl Console {
     /// What stands in the log at `path` already is of an earlier boot: it can be read, but it is
     /// no news.
-    pub(super) fn new(path: &Path) -> Self {
+    pub(in crate::vm) fn new(path: &Path) -> Self {
         let old = path.metadata().map_or(0, |log| log.len());
         Self {
             path: path.to_owned(),
@@ -53,25 +53,25 @@ impl Console {
 
     /// All that the guest has printed so far, as far as the log has it; bytes that are no text are
     /// replaced.
-    pub(super) fn all(&self) -> String {
+    pub(in crate::vm) fn all(&self) -> String {
         String::from_utf8_lossy(&capped_log::read(&self.path)).into_owned()
     }
 
     /// What stands behind the furthest text that was found.
-    pub(super) fn news(&self) -> Vec<u8> {
+    pub(in crate::vm) fn news(&self) -> Vec<u8> {
         let news = capped_log::read_from(&self.path, self.expected);
         news.map_or_else(|_| Vec::new(), |(_, news)| news)
     }
 
     /// The last lines, for a message.
-    pub(super) fn end(&self) -> String {
+    pub(in crate::vm) fn end(&self) -> String {
         end_of(&self.path)
     }
 
     /// Whether `text` stands in what was not found yet, ahead or else in what was passed over; it is found
     /// no second time. `searched` is 0 at the first look for a text, and tells the next one where to
     /// go on.
-    pub(super) fn consume(&mut self, text: &str, searched: &mut u64) -> bool {
+    pub(in crate::vm) fn consume(&mut self, text: &str, searched: &mut u64) -> bool {
         let from = self.expected.max(*searched);
         let Ok((start, news)) = capped_log::read_from(&self.path, from) else {
             return false;
@@ -112,7 +112,7 @@ impl Console {
     }
 
     /// The line of a kernel panic, if one came since the last call.
-    pub(super) fn new_panic(&mut self) -> Option<String> {
+    pub(in crate::vm) fn new_panic(&mut self) -> Option<String> {
         let mut file = File::open(&self.path).ok()?;
         let len = file.metadata().ok()?.len();
         if len <= self.searched {

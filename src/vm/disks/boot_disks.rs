@@ -3,25 +3,25 @@
 
 use std::path::PathBuf;
 
-use super::arguments::{DriveSpec, PORTS};
-use super::disk::check_image;
-use super::{AttachOptions, Vm, VmError};
+use super::record::check_image;
 use crate::client::DataError;
 use crate::config::{BootDisk, BootImage};
 use crate::protocol::names::SECTOR;
+use crate::vm::qemu::arguments::{DriveSpec, PORTS};
+use crate::vm::{AttachOptions, Vm, VmError};
 
 /// A disk that the machine gets.
-pub(super) struct Drive {
-    pub(super) id: String,
+pub(in crate::vm) struct Drive {
+    pub(in crate::vm) id: String,
     file: PathBuf,
     read_only: bool,
     number: u32,
     sectors: u64,
-    pub(super) port: Option<u32>,
+    pub(in crate::vm) port: Option<u32>,
 }
 
 impl Drive {
-    pub(super) fn spec(&self) -> DriveSpec<'_> {
+    pub(in crate::vm) fn spec(&self) -> DriveSpec<'_> {
         DriveSpec {
             id: &self.id,
             file: &self.file,
@@ -35,7 +35,7 @@ impl Drive {
 
 impl Vm {
     /// Attaches the disks that are not there since an earlier boot.
-    pub(super) fn attach_boot_disks(&mut self, disks: &[BootDisk]) -> Result<(), VmError> {
+    pub(in crate::vm) fn attach_boot_disks(&mut self, disks: &[BootDisk]) -> Result<(), VmError> {
         let own = self.profile.disks.clone();
         for (at, disk) in own.iter().chain(disks).enumerate() {
             let mut earlier = self.boot_disks.iter();
@@ -77,7 +77,7 @@ impl Vm {
     }
 
     /// Has the mount lock the images that were left to others since the last shutdown.
-    pub(super) fn claim_images(&self) -> Result<(), VmError> {
+    pub(in crate::vm) fn claim_images(&self) -> Result<(), VmError> {
         for disk in &self.disks {
             let disk = disk.borrow();
             let Some(mounted) = disk.mounted() else {
@@ -97,7 +97,7 @@ impl Vm {
     }
 
     /// Leaves the images to others, until a boot, or until somebody opens a disk.
-    pub(super) fn leave_images(&mut self) {
+    pub(in crate::vm) fn leave_images(&mut self) {
         let mut kept = Vec::new();
         for disk in &self.disks {
             let mut disk = disk.borrow_mut();
@@ -116,8 +116,8 @@ impl Vm {
     }
 
     /// The disks with an image, in the order in which they were attached.
-    pub(super) fn drives(&self) -> Vec<Drive> {
-        let drive = |disk: &super::DiskRecord| {
+    pub(in crate::vm) fn drives(&self) -> Vec<Drive> {
+        let drive = |disk: &crate::vm::DiskRecord| {
             let mounted = disk.mounted()?;
             Some(Drive {
                 id: disk.id.clone(),
@@ -134,7 +134,7 @@ impl Vm {
 
     /// Gives the disks their slots in the order in which they were attached: the guest names them in
     /// that of the slots.
-    pub(super) fn assign_ports(&self) {
+    pub(in crate::vm) fn assign_ports(&self) {
         let mut ports = 0..PORTS;
         for disk in &self.disks {
             if let Some(mounted) = disk.borrow_mut().mounted_mut() {

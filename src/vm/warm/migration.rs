@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use qapi::qmp::{self, MigrationStatus};
 use serde_json::json;
 
-use super::machine::Machine;
-use super::raw::Raw;
-use super::warm::wake_input;
-use super::{Command, Exit, VmError};
+use super::wake::wake_input;
+use crate::vm::machine::Machine;
+use crate::vm::qemu::raw::Raw;
+use crate::vm::{Command, Exit, VmError};
 
 /// How long QEMU may take to write a state or to read one: some GiB from a slow disk.
 const TRANSFER: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ impl Machine {
     /// Writes the state, without the memory, to the file that `output` returns; whoever provides that
     /// also copies the memory. The guest stands still meanwhile, and goes on in any case. Returns what
     /// its console has shown up to there.
-    pub(super) fn save(
+    pub(in crate::vm) fn save(
         &mut self,
         output: impl FnOnce() -> io::Result<File>,
     ) -> Result<Vec<u8>, VmError> {
@@ -55,7 +55,7 @@ impl Machine {
     }
 
     /// Reads the state from where `file` stands. The guest stands still afterwards.
-    pub(super) fn load(&mut self, file: &File) -> Result<(), VmError> {
+    pub(in crate::vm) fn load(&mut self, file: &File) -> Result<(), VmError> {
         self.leave_out_memory()?;
         self.give(FILE, file.as_fd())?;
         let from = json!({ "uri": format!("fd:{FILE}") });
@@ -96,7 +96,7 @@ impl Machine {
 
     /// Lets a guest whose state was loaded go on, and makes it a guest of its own: with the host's
     /// time and random numbers that no other guest has. The program for it lies at `wake`.
-    pub(super) fn awake(&mut self, wake: &str, deadline: Instant) -> Result<(), VmError> {
+    pub(in crate::vm) fn awake(&mut self, wake: &str, deadline: Instant) -> Result<(), VmError> {
         self.resume()?;
         let deadline = deadline.min(Instant::now() + self.health.limit.cut(WAKE));
         self.agent(|agent, _| agent.sync(deadline))?;
@@ -105,7 +105,11 @@ impl Machine {
 
     /// Has the guest finish what it does at boot; then puts the program that wakes a guest up to
     /// `place` and tries it. Fails where it does not run.
-    pub(super) fn teach_to_wake(&mut self, place: &str, program: &[u8]) -> Result<(), VmError> {
+    pub(in crate::vm) fn teach_to_wake(
+        &mut self,
+        place: &str,
+        program: &[u8],
+    ) -> Result<(), VmError> {
         const SETTLE: &str = r#"
             if [ -x /sbin/provium-settle ]; then /sbin/provium-settle; fi
             chmod 700 "$1""#;

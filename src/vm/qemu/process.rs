@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::VmError;
 use super::arguments::{MachineSpec, Sockets, arguments};
-use super::held::drop_held;
 use crate::client::MountClient;
 use crate::os::capped_log;
 use crate::os::sys;
 use crate::units::text;
+use crate::vm::VmError;
+use crate::vm::disks::held::drop_held;
 
 /// What is started.
 pub const PROGRAM: &str = "qemu-system-x86_64";
@@ -26,7 +26,7 @@ const KILLED: Duration = Duration::from_secs(3);
 const TICK: Duration = Duration::from_millis(5);
 
 /// Where the program is that would be started.
-pub(super) fn program() -> Option<PathBuf> {
+pub(in crate::vm) fn program() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut places = std::env::split_paths(&path).map(|folder| folder.join(PROGRAM));
     places.find(|place| place.is_file())
@@ -34,7 +34,7 @@ pub(super) fn program() -> Option<PathBuf> {
 
 /// A running QEMU. It is killed when this is dropped, and when the thread that started it ends.
 #[derive(Debug)]
-pub(super) struct Qemu {
+pub(in crate::vm) struct Qemu {
     child: Child,
     log: PathBuf,
     /// Where its disks are.
@@ -42,16 +42,16 @@ pub(super) struct Qemu {
 }
 
 /// Our ends of the channels to a QEMU.
-pub(super) struct Channels {
-    pub(super) qmp: UnixStream,
-    pub(super) agent: UnixStream,
-    pub(super) console: UnixStream,
+pub(in crate::vm) struct Channels {
+    pub(in crate::vm) qmp: UnixStream,
+    pub(in crate::vm) agent: UnixStream,
+    pub(in crate::vm) console: UnixStream,
 }
 
 impl Qemu {
     /// Starts the machine that `spec` makes of the sockets, with its disks in `mount`; messages go to
     /// `log`.
-    pub(super) fn start<'a>(
+    pub(in crate::vm) fn start<'a>(
         spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
         log: &Path,
         mount: &MountClient,
@@ -99,13 +99,13 @@ impl Qemu {
     }
 
     /// How it ended, if it did.
-    pub(super) fn exited(&mut self) -> Option<ExitStatus> {
+    pub(in crate::vm) fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
     /// The error that says how it ended; `when` completes "QEMU exited ...". It has closed its
     /// end of a channel, or ended: give it a moment to be gone.
-    pub(super) fn exit_error(&mut self, when: &str) -> VmError {
+    pub(in crate::vm) fn exit_error(&mut self, when: &str) -> VmError {
         let status = match self.wait(Duration::from_secs(5)) {
             Some(status) => format!("with {status}"),
             None => "or closed its channel".into(),
@@ -119,7 +119,7 @@ impl Qemu {
     }
 
     /// Waits for its end.
-    pub(super) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+    pub(in crate::vm) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
             match self.exited() {

@@ -4,23 +4,23 @@ use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
-use super::VmError;
 use crate::client::MountClient;
 use crate::os::sys;
 use crate::server::launch::{self, Lifetime};
+use crate::vm::VmError;
 
 /// How long a mount server may take to end.
 const SERVER_END: Duration = Duration::from_secs(10);
 
 /// The mount of a VM; its server is told to end when this is dropped.
-pub(super) struct MountServer {
+pub(in crate::vm) struct MountServer {
     process: Child,
-    pub(super) mount: MountClient,
+    pub(in crate::vm) mount: MountClient,
 }
 
 impl MountServer {
     /// Starts a server at `point`; should this process die, it removes the folder `scratch`.
-    pub(super) fn start(point: &Path, scratch: &Path) -> Result<Self, VmError> {
+    pub(in crate::vm) fn start(point: &Path, scratch: &Path) -> Result<Self, VmError> {
         let scratch = scratch.to_owned();
         let process = launch::start(point, &[], &[], &Lifetime::WithCaller { scratch })?;
         let mount = MountClient::open(point)?;

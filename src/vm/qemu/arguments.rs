@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::Guest;
 use crate::config::Accel;
+use crate::vm::Guest;
 
 /// The port on which the guest's agent listens, by QEMU's convention.
 const AGENT_PORT: &str = "org.qemu.guest_agent.0";
@@ -21,28 +21,28 @@ const MOST_CYLINDERS: u64 = 16383;
 
 /// Slots that disks can be plugged into while the guest runs: root ports of the PCIe bus. Each makes
 /// the guest boot a little longer.
-pub(super) const PORTS: u32 = 24;
+pub(in crate::vm) const PORTS: u32 = 24;
 /// How many disks a machine has room for when it boots: beside those in the ports, one in each of the
 /// 32 slots of the bus that neither the chipset (two), the ports (eight to a slot) nor our two other
 /// devices take.
-pub(super) const MOST_DISKS: usize = (PORTS + 32 - 2 - PORTS / 8 - 2) as usize;
+pub(in crate::vm) const MOST_DISKS: usize = (PORTS + 32 - 2 - PORTS / 8 - 2) as usize;
 
 /// All that makes up a machine.
 #[derive(Debug)]
-pub(super) struct MachineSpec<'a> {
-    pub(super) guest: &'a Guest,
-    pub(super) memory: &'a str,
-    pub(super) cpus: u32,
+pub(in crate::vm) struct MachineSpec<'a> {
+    pub(in crate::vm) guest: &'a Guest,
+    pub(in crate::vm) memory: &'a str,
+    pub(in crate::vm) cpus: u32,
     /// KVM or TCG; `Auto` is decided by now.
-    pub(super) accel: Accel,
-    pub(super) disks: Vec<DriveSpec<'a>>,
-    pub(super) sockets: Sockets,
-    pub(super) start: Start<'a>,
+    pub(in crate::vm) accel: Accel,
+    pub(in crate::vm) disks: Vec<DriveSpec<'a>>,
+    pub(in crate::vm) sockets: Sockets,
+    pub(in crate::vm) start: Start<'a>,
 }
 
 /// How a machine comes to life.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Start<'a> {
+pub(in crate::vm) enum Start<'a> {
     /// Its firmware boots the guest.
     Boot,
     /// The same, with the guest's memory in this file, to be saved.
@@ -54,7 +54,7 @@ pub(super) enum Start<'a> {
 
 impl<'a> Start<'a> {
     /// The file with the memory, which QEMU inherits.
-    pub(super) fn memory(self) -> Option<BorrowedFd<'a>> {
+    pub(in crate::vm) fn memory(self) -> Option<BorrowedFd<'a>> {
         match self {
             Self::Boot => None,
             Self::BootIn(file) | Self::Resume(file) => Some(file),
@@ -64,29 +64,29 @@ impl<'a> Start<'a> {
 
 /// The numbers of the sockets that QEMU inherits.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sockets {
-    pub(super) qmp: i32,
-    pub(super) agent: i32,
-    pub(super) console: i32,
+pub(in crate::vm) struct Sockets {
+    pub(in crate::vm) qmp: i32,
+    pub(in crate::vm) agent: i32,
+    pub(in crate::vm) console: i32,
 }
 
 /// A disk, as QEMU sees it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DriveSpec<'a> {
-    pub(super) id: &'a str,
+pub(in crate::vm) struct DriveSpec<'a> {
+    pub(in crate::vm) id: &'a str,
     /// The file in the mount.
-    pub(super) file: &'a Path,
-    pub(super) read_only: bool,
+    pub(in crate::vm) file: &'a Path,
+    pub(in crate::vm) read_only: bool,
     /// Tells this drive's block node from all others of the machine.
-    pub(super) number: u32,
+    pub(in crate::vm) number: u32,
     /// Its size.
-    pub(super) sectors: u64,
+    pub(in crate::vm) sectors: u64,
     /// Its slot, from 0; what has none is part of the machine from its start to its end.
-    pub(super) port: Option<u32>,
+    pub(in crate::vm) port: Option<u32>,
 }
 
 /// The command line, without the program.
-pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
+pub(in crate::vm) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     let accel = match spec.accel {
         Accel::Kvm => "kvm",
         Accel::Tcg | Accel::Auto => "tcg",
@@ -174,7 +174,7 @@ pub(super) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
 
 /// The command line without what differs from VM to VM, and without where kernel and initrd lie:
 /// machines with equal ones, and equal files, can go on from each other's states.
-pub(super) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
+pub(in crate::vm) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
     let guest = Guest {
         kernel: PathBuf::new(),
         initrd: spec.guest.initrd.as_ref().map(|_| PathBuf::new()),
@@ -190,7 +190,7 @@ pub(super) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
 }
 
 /// Why a guest with this kernel command line has to find its disks when it boots, if it does.
-pub(super) fn needs_disks(cmdline: &str) -> Option<String> {
+pub(in crate::vm) fn needs_disks(cmdline: &str) -> Option<String> {
     let root = cmdline.split_whitespace().find(|word| {
         let device = word.strip_prefix("root=");
         device.is_some_and(|device| !device.starts_with("/dev/ram"))
@@ -221,7 +221,7 @@ fn chardev(id: &str, socket: i32) -> String {
 /// The block nodes of a drive: straight to the file in the mount, past the page cache, so that
 /// each request of the guest is one of the mount. Without `raw` above the file, QEMU (7.2) forgets the
 /// flush after a guest's first FUA write.
-pub(super) fn blockdev(drive: &DriveSpec<'_>) -> Value {
+pub(in crate::vm) fn blockdev(drive: &DriveSpec<'_>) -> Value {
     let cache = json!({ "direct": true, "no-flush": false });
     json!({
         "driver": "raw",
@@ -242,7 +242,7 @@ pub(super) fn blockdev(drive: &DriveSpec<'_>) -> Value {
 
 /// The device of a drive. Errors are reported to the guest; the default would pause it. The geometry
 /// is what QEMU makes of a disk without a partition table: told it, QEMU does not read the disk for it.
-pub(super) fn device(drive: &DriveSpec<'_>) -> Value {
+pub(in crate::vm) fn device(drive: &DriveSpec<'_>) -> Value {
     let cylinders = drive.sectors / (HEADS * SECTORS);
     json!({
         "cyls": cylinders.clamp(FEWEST_CYLINDERS, MOST_CYLINDERS),
@@ -259,15 +259,15 @@ pub(super) fn device(drive: &DriveSpec<'_>) -> Value {
 }
 
 /// The serial number of the disk `id`: as much of it as there is room for.
-pub(super) fn serial(id: &str) -> String {
+pub(in crate::vm) fn serial(id: &str) -> String {
     id.chars().take(SERIAL_BYTES).collect()
 }
 
-pub(super) fn node(number: u32) -> String {
+pub(in crate::vm) fn node(number: u32) -> String {
     format!("drive{number}")
 }
 
-pub(super) fn device_id(id: &str) -> String {
+pub(in crate::vm) fn device_id(id: &str) -> String {
     format!("disk-{id}")
 }
 

@@ -34,7 +34,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// What the guest prints is added to `log`.
-    pub(super) fn open(socket: UnixStream, log: &Path) -> io::Result<Self> {
+    pub(in crate::vm) fn open(socket: UnixStream, log: &Path) -> io::Result<Self> {
         socket.set_write_timeout(Some(TYPING))?;
         let log = File::options().create(true).append(true).open(log)?;
         let terminal = Self {

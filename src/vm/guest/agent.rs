@@ -9,10 +9,10 @@ use qapi::qga::{GuestShutdownMode, guest_exec, guest_exec_status, guest_shutdown
 use qapi::{ExecuteError, Qga, Stream};
 use serde::Deserialize;
 
-use super::channel::{Channel, is_gone};
 use super::files::read_file;
-use super::raw::Raw;
-use super::{Command, RunResult, VmError};
+use crate::vm::qemu::channel::{Channel, is_gone};
+use crate::vm::qemu::raw::Raw;
+use crate::vm::{Command, RunResult, VmError};
 
 /// An agent that takes longer for an answer is stuck.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -32,10 +32,10 @@ struct Synced {
 
 /// Says whether to wait any longer; asked before each command, and now and then while the agent is
 /// silent.
-pub(super) type Well<'a> = &'a mut dyn FnMut() -> Result<(), VmError>;
+pub(in crate::vm) type Well<'a> = &'a mut dyn FnMut() -> Result<(), VmError>;
 
 /// A session with the agent.
-pub(super) struct Agent {
+pub(in crate::vm) struct Agent {
     channel: Channel,
     protocol: Qga<Stream<BufReader<Channel>, Channel>>,
     /// Tells the answer to this synchronisation from those to earlier ones.
@@ -45,7 +45,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    pub(super) fn new(socket: UnixStream) -> Self {
+    pub(in crate::vm) fn new(socket: UnixStream) -> Self {
         let channel = Channel::new(socket);
         Self {
             protocol: Qga::from_stream(channel.clone()),
@@ -56,7 +56,7 @@ impl Agent {
     }
 
     /// Drops whatever is on its way and makes sure that the agent answers, until `deadline`.
-    pub(super) fn sync(&mut self, deadline: Instant) -> Result<(), VmError> {
+    pub(in crate::vm) fn sync(&mut self, deadline: Instant) -> Result<(), VmError> {
         loop {
             // What was sent before the agent was ready may be lost: ask again now and then.
             let patience = deadline.min(Instant::now() + SYNC_AGAIN);
@@ -91,7 +91,11 @@ impl Agent {
     }
 
     /// Starts `command` and returns its process ID in the guest.
-    pub(super) fn start(&mut self, command: &Command, well: Well<'_>) -> Result<i64, VmError> {
+    pub(in crate::vm) fn start(
+        &mut self,
+        command: &Command,
+        well: Well<'_>,
+    ) -> Result<i64, VmError> {
         let env = self.environment(command, well)?;
         let direct = command.as_started();
         let refused = match self.spawn(&direct, env.clone(), well) {
@@ -149,7 +153,7 @@ impl Agent {
     }
 
     /// The result of the process `pid`, once it has ended; the agent forgets it then.
-    pub(super) fn result(
+    pub(in crate::vm) fn result(
         &mut self,
         pid: i64,
         well: Well<'_>,
@@ -159,7 +163,7 @@ impl Agent {
     }
 
     /// Asks the guest to power down. There is no answer.
-    pub(super) fn shut_down(&mut self) -> Result<(), VmError> {
+    pub(in crate::vm) fn shut_down(&mut self) -> Result<(), VmError> {
         self.channel.until(Instant::now() + ANSWER);
         let mode = Some(GuestShutdownMode::Powerdown);
         let sent = self.protocol.write_command(&guest_shutdown { mode });
@@ -167,7 +171,7 @@ impl Agent {
     }
 
     /// Executes `command`, for as long as `well` is content to wait.
-    pub(super) fn execute<C: qapi::Command>(
+    pub(in crate::vm) fn execute<C: qapi::Command>(
         &mut self,
         command: &C,
         well: Well<'_>,

@@ -3,8 +3,8 @@
 use qapi::qga::{guest_file_close, guest_file_open, guest_file_read, guest_file_write};
 
 use super::agent::{Agent, Well};
-use super::machine::Machine;
-use super::{Command, Exit, Vm, VmError};
+use crate::vm::machine::Machine;
+use crate::vm::{Command, Exit, Vm, VmError};
 
 /// Bytes that one message to or from the agent carries.
 const PIECE: usize = 256 * 1024;
@@ -63,7 +63,7 @@ impl Vm {
     }
 
     /// The same, and makes the folders above it that are missing.
-    pub(super) fn write_file_with_parents(
+    pub(in crate::vm) fn write_file_with_parents(
         &mut self,
         path: &str,
         data: &[u8],
@@ -123,7 +123,7 @@ impl Vm {
     }
 
     /// Gives the file at `path` the permissions `mode`.
-    pub(super) fn chmod(&mut self, path: &str, mode: u32) -> Result<(), VmError> {
+    pub(in crate::vm) fn chmod(&mut self, path: &str, mode: u32) -> Result<(), VmError> {
         let chmod = chmod(path, mode);
         self.checked("vm:boot", &chmod).map(drop)
     }
@@ -194,20 +194,24 @@ impl Machine {
     }
 
     /// Makes `data` the content of the file at `path` in the guest.
-    pub(super) fn write_file(&mut self, path: &str, data: &[u8]) -> Result<(), VmError> {
+    pub(in crate::vm) fn write_file(&mut self, path: &str, data: &[u8]) -> Result<(), VmError> {
         self.agent(|agent, well| write_file(agent, well, path, data))
     }
 }
 
 /// The content of the file at `path`.
-pub(super) fn read_file(agent: &mut Agent, well: Well<'_>, path: &str) -> Result<Vec<u8>, VmError> {
+pub(in crate::vm) fn read_file(
+    agent: &mut Agent,
+    well: Well<'_>,
+    path: &str,
+) -> Result<Vec<u8>, VmError> {
     let read =
         |agent: &mut Agent, handle, well: Well<'_>| read_all(agent, handle, well, LONGEST_FILE);
     with_file(agent, well, path, "r", read)
 }
 
 /// Makes `data` the content of the file at `path`.
-pub(super) fn write_file(
+pub(in crate::vm) fn write_file(
     agent: &mut Agent,
     well: Well<'_>,
     path: &str,

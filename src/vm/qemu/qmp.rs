@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use qapi::qmp::{self, Event};
 use qapi::{Command, ExecuteError, Qmp as Protocol, Stream};
 
-use super::VmError;
 use super::channel::{Channel, is_gone};
+use crate::vm::VmError;
 
 /// QEMU answers at once or is stuck.
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// A QMP session.
-pub(super) struct Qmp {
+pub(in crate::vm) struct Qmp {
     channel: Channel,
     protocol: Protocol<Stream<BufReader<Channel>, Channel>>,
 }
 
 /// Why a command has no answer.
 #[derive(Debug)]
-pub(super) enum QmpError {
+pub(in crate::vm) enum QmpError {
     /// QEMU is gone; its exit status tells more.
     Gone,
     /// QEMU said no, or nothing.
@@ -31,7 +31,7 @@ pub(super) enum QmpError {
 
 impl Qmp {
     /// Greets QEMU, which may take until `deadline` to start.
-    pub(super) fn connect(socket: UnixStream, deadline: Instant) -> Result<Self, QmpError> {
+    pub(in crate::vm) fn connect(socket: UnixStream, deadline: Instant) -> Result<Self, QmpError> {
         let channel = Channel::new(socket);
         channel.until(deadline);
         let mut protocol = Protocol::from_stream(channel.clone());
@@ -42,7 +42,7 @@ impl Qmp {
     }
 
     /// Executes `command`.
-    pub(super) fn execute<C: Command>(&mut self, command: &C) -> Result<C::Ok, QmpError> {
+    pub(in crate::vm) fn execute<C: Command>(&mut self, command: &C) -> Result<C::Ok, QmpError> {
         self.channel.until(Instant::now() + ANSWER);
         self.protocol
             .execute(command)
@@ -50,7 +50,7 @@ impl Qmp {
     }
 
     /// Gives QEMU a duplicate of `file`, to be used once as `fd:NAME`.
-    pub(super) fn give(&mut self, name: &str, file: BorrowedFd<'_>) -> Result<(), QmpError> {
+    pub(in crate::vm) fn give(&mut self, name: &str, file: BorrowedFd<'_>) -> Result<(), QmpError> {
         self.channel.until(Instant::now() + ANSWER);
         let sent = self.channel.send_file(file);
         sent.map_err(|error| explain("getfd", error.into()))?;
@@ -59,7 +59,7 @@ impl Qmp {
     }
 
     /// The events that have come, waiting up to `timeout` for the first.
-    pub(super) fn events(&mut self, timeout: Duration) -> Result<Vec<Event>, QmpError> {
+    pub(in crate::vm) fn events(&mut self, timeout: Duration) -> Result<Vec<Event>, QmpError> {
         let queued: Vec<_> = self.protocol.events().collect();
         let failed = |error: std::io::Error| explain("events", error.into());
         // An event that came together with the last answer is buffered already.

@@ -16,9 +16,9 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// A request that waits for a rule, with the disk that it is for.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub(super) disk: String,
-    pub(super) request: Waiting,
+pub(in crate::vm) struct Held {
+    pub(in crate::vm) disk: String,
+    pub(in crate::vm) request: Waiting,
 }
 
 impl fmt::Display for Held {
@@ -34,13 +34,13 @@ impl fmt::Display for Held {
 
 impl Held {
     /// Whether it makes no sense to wait for its end.
-    pub(super) fn is_long(&self) -> bool {
+    pub(in crate::vm) fn is_long(&self) -> bool {
         self.request.is_hang() || self.request.age >= LONG
     }
 }
 
 /// All that waits for rules, of all disks of the mount. Nothing where the mount is gone.
-pub(super) fn held(mount: &MountClient) -> Vec<Held> {
+pub(in crate::vm) fn held(mount: &MountClient) -> Vec<Held> {
     let of_disk = |disk: DiskControl| {
         let waiting = disk.waiting().unwrap_or_default();
         let id = disk.id().to_owned();
@@ -55,14 +55,14 @@ pub(super) fn held(mount: &MountClient) -> Vec<Held> {
 }
 
 /// Drops all that waits, undone.
-pub(super) fn drop_held(mount: &MountClient) {
+pub(in crate::vm) fn drop_held(mount: &MountClient) {
     for disk in mount.all().unwrap_or_default() {
         let _ = disk.drop_waiting();
     }
 }
 
 /// Does `work`, and drops all that waits while it takes.
-pub(super) fn dropping_held<T>(mount: &MountClient, work: impl FnOnce() -> T) -> T {
+pub(in crate::vm) fn dropping_held<T>(mount: &MountClient, work: impl FnOnce() -> T) -> T {
     let (done, is_done) = bounded::<()>(0);
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -77,16 +77,16 @@ pub(super) fn dropping_held<T>(mount: &MountClient, work: impl FnOnce() -> T) ->
 }
 
 /// While this lives, rules let everything pass and count nothing.
-pub(super) struct Quiet(Vec<DiskControl>);
+pub(in crate::vm) struct Quiet(Vec<DiskControl>);
 
 impl Quiet {
     /// For all disks of the mount.
-    pub(super) fn all(mount: &MountClient) -> Self {
+    pub(in crate::vm) fn all(mount: &MountClient) -> Self {
         Self::of(mount.all().unwrap_or_default())
     }
 
     /// For these disks.
-    pub(super) fn of(disks: impl IntoIterator<Item = DiskControl>) -> Self {
+    pub(in crate::vm) fn of(disks: impl IntoIterator<Item = DiskControl>) -> Self {
         let switched = |disk: &DiskControl| disk.switch_rules(false).is_ok();
         Self(disks.into_iter().filter(switched).collect())
     }

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::arguments::{DriveSpec, MOST_DISKS, PORTS};
-use super::disk::{Backing, Mounted, check_image};
-use super::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
+use super::record::{Backing, Mounted, check_image};
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, SECTOR, valid_id};
 use crate::storage::format_warning;
+use crate::vm::qemu::arguments::{DriveSpec, MOST_DISKS, PORTS};
+use crate::vm::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord, State, Vm, VmError};
 
 /// How long a running guest may take for a disk while rules delay what it asks of one.
 const PLUGGED: Duration = Duration::from_secs(30);
@@ -185,7 +185,7 @@ impl Vm {
 }
 
 /// Closes our own file on the disk and tells every handle that it is over.
-pub(super) fn close_record(record: &Rc<RefCell<DiskRecord>>) {
+pub(in crate::vm) fn close_record(record: &Rc<RefCell<DiskRecord>>) {
     let mut record = record.borrow_mut();
     if let Ok(size) = record.size() {
         record.size = size;

@@ -26,7 +26,7 @@ pub fn kvm() -> Kvm {
 }
 
 /// The processor that KVM shows to guests: a state saved on another one may not run.
-pub(super) fn processor() -> String {
+pub(in crate::vm) fn processor() -> String {
     const NAMES: [&str; 3] = ["model name", "microcode", "flags"];
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let of_first = |name: &&str| cpuinfo.lines().find(|line| line.starts_with(*name));

@@ -16,7 +16,7 @@ use crate::os::sys;
 ///
 /// The end of the stream is an error here: nobody who reads from QEMU expects it.
 #[derive(Clone, Debug)]
-pub(super) struct Channel(Rc<Shared>);
+pub(in crate::vm) struct Channel(Rc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -40,7 +40,7 @@ const MOST_VALUES: usize = 1 << 20;
 const STRETCH: usize = 16 << 10;
 
 impl Channel {
-    pub(super) fn new(socket: UnixStream) -> Self {
+    pub(in crate::vm) fn new(socket: UnixStream) -> Self {
         Self(Rc::new(Shared {
             socket,
             deadline: Cell::new(Instant::now()),
@@ -52,7 +52,7 @@ impl Channel {
 
     /// Every read and flush from now on fails with TimedOut at `deadline`. What was not sent by now
     /// never is.
-    pub(super) fn until(&self, deadline: Instant) {
+    pub(in crate::vm) fn until(&self, deadline: Instant) {
         self.0.deadline.set(deadline);
         self.0.left.set(LONGEST_ANSWER);
         self.0.values_left.set(MOST_VALUES);
@@ -60,7 +60,7 @@ impl Channel {
     }
 
     /// Sends a duplicate of `file`, with a space, which means nothing to either protocol.
-    pub(super) fn send_file(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+    pub(in crate::vm) fn send_file(&self, file: BorrowedFd<'_>) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let files = [file];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -72,7 +72,7 @@ impl Channel {
     }
 
     /// Whether a read would find something, waiting up to `timeout` for it.
-    pub(super) fn has_data(&self, timeout: Duration) -> io::Result<bool> {
+    pub(in crate::vm) fn has_data(&self, timeout: Duration) -> io::Result<bool> {
         sys::wait_readable(&self.0.socket, timeout)
     }
 
@@ -141,7 +141,7 @@ impl Write for Channel {
 
 /// Whether `error` means that the other end is gone. JSON that ends too soon has the same kind as a
 /// stream that does, but carries what was wrong with it.
-pub(super) fn is_gone(error: &io::Error) -> bool {
+pub(in crate::vm) fn is_gone(error: &io::Error) -> bool {
     let is_end = matches!(
         error.kind(),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset

@@ -9,13 +9,13 @@ use serde_json::Value;
 
 /// The command `C` with these arguments.
 #[derive(Debug)]
-pub(super) struct Raw<C> {
+pub(in crate::vm) struct Raw<C> {
     arguments: Value,
     command: PhantomData<fn() -> C>,
 }
 
 impl<C: Command> Raw<C> {
-    pub(super) fn new(arguments: Value) -> Self {
+    pub(in crate::vm) fn new(arguments: Value) -> Self {
         Self {
             arguments,
             command: PhantomData,

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::VmError;
 use crate::config::Profile;
 use crate::os::folders;
+use crate::vm::VmError;
 
 /// The built-in guest, in the cache.
 pub const DEFAULT_GUEST: &str = "default";

@@ -39,7 +39,7 @@ impl Command {
     }
 
     /// What the agent starts: it knows no working folder, so a shell enters that.
-    pub(super) fn as_started(&self) -> Self {
+    pub(in crate::vm) fn as_started(&self) -> Self {
         match self.cwd {
             Some(_) => self.through_shell(),
             None => self.clone(),
@@ -48,7 +48,7 @@ impl Command {
 
     /// The same, started by a shell, which the program replaces: one that is not there becomes the
     /// shell's exit code 127.
-    pub(super) fn through_shell(&self) -> Self {
+    pub(in crate::vm) fn through_shell(&self) -> Self {
         const ENTER: &str = r#"cd -- "$1" || exit 127; shift; exec "$@""#;
         const EXEC: &str = r#"exec "$@""#;
         let words = match &self.cwd {
@@ -90,7 +90,7 @@ pub struct RunResult {
 
 impl RunResult {
     /// That of a command whose time was up, without what it printed.
-    pub(super) fn timed_out() -> Self {
+    pub(in crate::vm) fn timed_out() -> Self {
         Self {
             exit: Exit::TimedOut,
             stdout: Vec::new(),
@@ -99,7 +99,7 @@ impl RunResult {
         }
     }
 
-    pub(super) fn of(status: GuestExecStatus) -> Self {
+    pub(in crate::vm) fn of(status: GuestExecStatus) -> Self {
         let exit = match (status.signal, status.exitcode) {
             (Some(signal), _) => Exit::Signalled(signal),
             (None, code) => Exit::Exited(code.unwrap_or(0)),

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Policy, VmError};
 use crate::client::{ClientError, DataFile, DiskControl};
 use crate::fault::{Arming, Edit, FaultSet, Rule, parse_rule};
 use crate::protocol::disk_options::DiskOptions;
+use crate::vm::{Policy, VmError};
 
 /// What a disk without an image says it is: 4 GiB.
 pub const DEFAULT_DISK_SIZE: u64 = 4 << 30;
@@ -26,15 +26,15 @@ pub struct AttachOptions {
 /// The state of a disk. It outlives the disk: handles find out here that it was detached.
 #[derive(Debug)]
 pub struct DiskRecord {
-    pub(super) id: String,
-    pub(super) size: u64,
-    pub(super) detached: bool,
-    pub(super) backing: Backing,
+    pub(in crate::vm) id: String,
+    pub(in crate::vm) size: u64,
+    pub(in crate::vm) detached: bool,
+    pub(in crate::vm) backing: Backing,
 }
 
 /// Where a disk's bytes are.
 #[derive(Debug)]
-pub(super) enum Backing {
+pub(in crate::vm) enum Backing {
     /// Nowhere: the disk is a record on the host, and so are its faults.
     None(Box<FaultSet>),
     /// In a mount.
@@ -42,20 +42,20 @@ pub(super) enum Backing {
 }
 
 #[derive(Debug)]
-pub(super) struct Mounted {
-    pub(super) control: DiskControl,
-    pub(super) image: PathBuf,
+pub(in crate::vm) struct Mounted {
+    pub(in crate::vm) control: DiskControl,
+    pub(in crate::vm) image: PathBuf,
     /// The image goes with the disk.
-    pub(super) is_private: bool,
+    pub(in crate::vm) is_private: bool,
     /// Open from the first sector call to the end.
-    pub(super) data: Option<DataFile>,
+    pub(in crate::vm) data: Option<DataFile>,
     /// Tells its block node from others.
-    pub(super) number: u32,
+    pub(in crate::vm) number: u32,
     /// Its slot in the machine that it is plugged into.
-    pub(super) port: Option<u32>,
-    pub(super) read_only: bool,
+    pub(in crate::vm) port: Option<u32>,
+    pub(in crate::vm) read_only: bool,
     /// The machine has it.
-    pub(super) plugged: bool,
+    pub(in crate::vm) plugged: bool,
 }
 
 impl DiskRecord {
@@ -122,7 +122,7 @@ impl DiskRecord {
     }
 
     /// Takes all rules away, the policy too.
-    pub(super) fn clear(&mut self) -> Result<(), VmError> {
+    pub(in crate::vm) fn clear(&mut self) -> Result<(), VmError> {
         match &mut self.backing {
             Backing::Mount(_) if self.detached => {}
             Backing::Mount(mounted) => mounted.control.clear_faults()?,
@@ -191,14 +191,14 @@ impl DiskRecord {
             .map(|mounted| &mounted.control)
     }
 
-    pub(super) fn mounted(&self) -> Option<&Mounted> {
+    pub(in crate::vm) fn mounted(&self) -> Option<&Mounted> {
         match &self.backing {
             Backing::Mount(mounted) => Some(mounted),
             Backing::None(_) => None,
         }
     }
 
-    pub(super) fn mounted_mut(&mut self) -> Option<&mut Mounted> {
+    pub(in crate::vm) fn mounted_mut(&mut self) -> Option<&mut Mounted> {
         match &mut self.backing {
             Backing::Mount(mounted) => Some(mounted),
             Backing::None(_) => None,
@@ -207,7 +207,7 @@ impl DiskRecord {
 }
 
 /// Checks an image before anything is started for it.
-pub(super) fn check_image(image: &Path) -> Result<PathBuf, VmError> {
+pub(in crate::vm) fn check_image(image: &Path) -> Result<PathBuf, VmError> {
     let shown = image.display();
     let absolute = std::path::absolute(image).map_err(VmError::io(format!("image {shown}")))?;
     if !absolute.exists() {

@@ -6,25 +6,25 @@ use std::path::Path;
 use qapi::qmp;
 use serde_json::Value;
 
-use super::VmError;
-use super::arguments::{device_id, node};
-use super::machine::Machine;
+use crate::vm::VmError;
+use crate::vm::machine::Machine;
+use crate::vm::qemu::arguments::{device_id, node};
 
 /// How QEMU has a disk, as far as that decides what its guest sees of errors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Drive {
+pub(in crate::vm) struct Drive {
     /// What QEMU does when a read fails; its default without.
-    pub(super) rerror: Option<String>,
+    pub(in crate::vm) rerror: Option<String>,
     /// What it does when a write fails; its default without.
-    pub(super) werror: Option<String>,
+    pub(in crate::vm) werror: Option<String>,
     /// Flushes of the guest go no further (`cache=unsafe`).
-    pub(super) no_flush: bool,
+    pub(in crate::vm) no_flush: bool,
 }
 
 impl Drive {
     /// What an injected error would not get past, each with what to change; empty when the guest
     /// sees all of them.
-    pub(super) fn obstacles(&self) -> Vec<String> {
+    pub(in crate::vm) fn obstacles(&self) -> Vec<String> {
         let mut obstacles = Vec::new();
         // QEMU's defaults (-drive, qemu-system(1)): rerror=report, werror=enospc.
         let policies = [
@@ -58,7 +58,11 @@ impl Drive {
 
     /// How a QEMU with these arguments, working in `folder`, has the file `path`; None when it was
     /// not told on its command line.
-    pub(super) fn on_command_line(args: &[String], folder: &Path, path: &Path) -> Option<Self> {
+    pub(in crate::vm) fn on_command_line(
+        args: &[String],
+        folder: &Path,
+        path: &Path,
+    ) -> Option<Self> {
         let options: Vec<_> = args
             .windows(2)
             .filter_map(|pair| {
@@ -114,7 +118,7 @@ impl Drive {
 
 impl Machine {
     /// How it has the disk `id`, whose block node has this number. Asks QEMU.
-    pub(super) fn drive(&mut self, id: &str, number: u32) -> Result<Drive, VmError> {
+    pub(in crate::vm) fn drive(&mut self, id: &str, number: u32) -> Result<Drive, VmError> {
         let path = format!("/machine/peripheral/{}", device_id(id));
         let mut policy = |property: &str| {
             let answer = self.execute(&qmp::qom_get {

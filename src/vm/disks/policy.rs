@@ -23,7 +23,7 @@ pub struct Policy {
 
 impl Policy {
     /// The policy that `rules` make; those that no verb arms say nothing.
-    pub(super) fn of(rules: &[Rule]) -> Self {
+    pub(in crate::vm) fn of(rules: &[Rule]) -> Self {
         let mut policy = Self::default();
         for rule in rules {
             let from_first = Rule {
@@ -61,7 +61,7 @@ impl Policy {
 
     /// What makes this policy of `old`. The count begins anew; what waits for a delay that stays
     /// goes on waiting.
-    pub(super) fn edits_from(&self, old: &Self) -> Vec<Edit> {
+    pub(in crate::vm) fn edits_from(&self, old: &Self) -> Vec<Edit> {
         let stays =
             |rule: &Rule| matches!(rule.action, Action::Delay(..)) && self.delay_ms == old.delay_ms;
         let removed = old.rules().filter(|rule| !stays(rule)).map(Edit::Remove);

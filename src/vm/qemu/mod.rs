@@ -1,0 +1,8 @@
+//! QEMU: its arguments, its process, and the channels to it.
+
+pub(in crate::vm) mod accel;
+pub(in crate::vm) mod arguments;
+pub(in crate::vm) mod channel;
+pub(in crate::vm) mod process;
+pub(in crate::vm) mod qmp;
+pub(in crate::vm) mod raw;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::mount::WriteMode;
 use super::{ClientError, DataError, DataFile, MountClient, Stats};
 use crate::fault::{Edit, Remark, RuleState, parse_rule};
+use crate::protocol::{ControlPath, DiskFile};
 use crate::units::duration::parse_duration;
 
 /// How long the server may take to hear that a file was closed.
@@ -78,7 +79,7 @@ impl DiskControl {
 
     /// The armed rules, oldest first.
     pub fn faults(&self) -> Result<Vec<String>, ClientError> {
-        let text = self.read("faults")?;
+        let text = self.read(DiskFile::Faults)?;
         Ok(text.lines().map(str::to_owned).collect())
     }
 
@@ -115,7 +116,7 @@ impl DiskControl {
     /// The armed rules with what they have done.
     pub fn rules(&self) -> Result<Vec<RuleState>, ClientError> {
         Ok(self
-            .read("rules")?
+            .read(DiskFile::Rules)?
             .lines()
             .filter_map(RuleState::parse)
             .collect())
@@ -123,7 +124,7 @@ impl DiskControl {
 
     /// Whether all rules are switched off.
     pub fn are_rules_off(&self) -> Result<bool, ClientError> {
-        Ok(self.read("rules")?.starts_with("off\n"))
+        Ok(self.read(DiskFile::Rules)?.starts_with("off\n"))
     }
 
     /// A sentence for each of `rules`, armed by now, that can never act or may surprise.
@@ -145,14 +146,17 @@ impl DiskControl {
 
     /// What rules did to the image: `SECTOR COUNT WHAT RULE` lines.
     pub fn damage(&self) -> Result<Vec<String>, ClientError> {
-        Ok(self.read("damage")?.lines().map(str::to_owned).collect())
+        Ok(self
+            .read(DiskFile::Damage)?
+            .lines()
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Lets go what a `hang` holds: `all` or a tag, with an error if it is to fail.
     pub fn release(&self, tag: &str, errno: Option<&str>) -> Result<(), ClientError> {
         let line = format!("{tag} {}\n", errno.unwrap_or_default());
-        self.mount
-            .write(&format!("{}/release", self.id), &line, WriteMode::Append)
+        self.command(DiskFile::Release, &line)
     }
 
     /// Drops what a rule holds or delays: it fails with EIO and is not done.
@@ -169,17 +173,15 @@ impl DiskControl {
     /// Has rules neither act nor count, until they are switched on again.
     pub fn switch_rules(&self, on: bool) -> Result<(), ClientError> {
         let word = if on { "on\n" } else { "off\n" };
-        let file = format!("{}/rules", self.id);
-        self.mount.write(&file, word, WriteMode::Append)
+        self.command(DiskFile::Rules, word)
     }
 
     /// Leaves the image to others until somebody opens the disk again. The server hears of a close
     /// only after it: it is given a moment for that.
     pub fn unlock_image(&self) -> Result<(), ClientError> {
         let deadline = Instant::now() + CLOSING;
-        let file = format!("{}/image", self.id);
         loop {
-            match self.mount.write(&file, "unlock\n", WriteMode::Append) {
+            match self.command(DiskFile::Image, "unlock\n") {
                 Err(_) if Instant::now() < deadline => std::thread::sleep(TRY_AGAIN),
                 result => return result,
             }
@@ -188,28 +190,39 @@ impl DiskControl {
 
     /// The size now, in bytes.
     pub fn size(&self) -> Result<u64, ClientError> {
-        let text = self.read("size")?;
+        let text = self.read(DiskFile::Size)?;
         text.trim().parse().map_err(|_| {
-            ClientError::Rejected(format!("ctl/{}/size: {text:?} is no number", self.id))
+            ClientError::Rejected(format!(
+                "ctl/{}: {text:?} is not a number",
+                self.file(DiskFile::Size)
+            ))
         })
     }
 
     /// The counters.
     pub fn stats(&self) -> Result<Stats, ClientError> {
-        Ok(Stats::parse(&self.read("stats")?))
+        Ok(Stats::parse(&self.read(DiskFile::Stats)?))
     }
 
     /// The requests that are under way, one a line.
     pub fn in_flight(&self) -> Result<String, ClientError> {
-        self.read("inflight")
+        self.read(DiskFile::Inflight)
     }
 
     fn write_faults(&self, text: &str, mode: WriteMode) -> Result<(), ClientError> {
-        self.mount.write(&format!("{}/faults", self.id), text, mode)
+        self.mount.write(&self.file(DiskFile::Faults), text, mode)
     }
 
-    fn read(&self, file: &str) -> Result<String, ClientError> {
-        self.mount.read(&format!("{}/{file}", self.id))
+    fn command(&self, file: DiskFile, text: &str) -> Result<(), ClientError> {
+        self.mount.write(&self.file(file), text, WriteMode::Append)
+    }
+
+    fn read(&self, file: DiskFile) -> Result<String, ClientError> {
+        self.mount.read(&self.file(file))
+    }
+
+    fn file(&self, file: DiskFile) -> ControlPath {
+        ControlPath::Disk(self.id.clone(), file)
     }
 }
 

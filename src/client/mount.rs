@@ -8,6 +8,7 @@ use super::{ClientError, DiskControl};
 use crate::os::mounts;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::CTL;
+use crate::protocol::{ControlFile, ControlPath, Rejection};
 
 /// A provium mount that answers.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct DiskLine {
     pub fixed: bool,
 }
 
+const VERSION_FILE: ControlPath = ControlPath::Mount(ControlFile::Version);
+
 /// How a control file is opened for writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteMode {
@@ -50,7 +53,7 @@ impl MountClient {
             Ok(version) if version.starts_with("provium ") => Ok(client),
             Err(error) if is_dead(&error) => Err(ClientError::Stale(point.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Err(ClientError::io(client.ctl("version"))(error))
+                Err(ClientError::io(client.path_of(&VERSION_FILE))(error))
             }
             _ => Err(ClientError::NotAMount(point.to_owned())),
         }
@@ -63,13 +66,13 @@ impl MountClient {
 
     /// The version of the server, as `provium X.Y.Z`.
     pub fn version(&self) -> io::Result<String> {
-        let text = std::fs::read_to_string(self.ctl("version"))?;
+        let text = std::fs::read_to_string(self.path_of(&VERSION_FILE))?;
         Ok(text.trim_end().to_owned())
     }
 
     /// The disks that it serves.
     pub fn disks(&self) -> Result<Vec<DiskLine>, ClientError> {
-        let text = self.read("disks")?;
+        let text = self.read(&ControlPath::Mount(ControlFile::Disks))?;
         Ok(text.lines().filter_map(parse_disk_line).collect())
     }
 
@@ -93,17 +96,17 @@ impl MountClient {
         };
         let image = quote(&image.to_string_lossy())?;
         let line = format!("{} {image}{}\n", quote(id)?, options.words(' '));
-        self.write("attach", &line, WriteMode::Append)
+        self.command(ControlFile::Attach, &line)
     }
 
     /// Takes the disk `id` away.
     pub fn detach(&self, id: &str) -> Result<(), ClientError> {
-        self.write("detach", id, WriteMode::Append)
+        self.command(ControlFile::Detach, id)
     }
 
     /// No faults on any disk; everything that waits goes on.
     pub fn clear(&self) -> Result<(), ClientError> {
-        self.write("clear", "1\n", WriteMode::Append)
+        self.command(ControlFile::Clear, "1\n")
     }
 
     /// The control files of the disk `id`.
@@ -129,19 +132,29 @@ impl MountClient {
         Ok(self.ids()?.into_iter().map(named).collect())
     }
 
-    fn ctl(&self, file: &str) -> PathBuf {
-        self.point.join(CTL).join(file)
+    fn path_of(&self, file: &ControlPath) -> PathBuf {
+        self.point.join(CTL).join(file.to_string())
     }
 
-    /// What the control file reads as; `file` is relative to `ctl/`.
-    pub(super) fn read(&self, file: &str) -> Result<String, ClientError> {
-        let path = self.ctl(file);
+    /// Writes `text` to a control file of the mount.
+    fn command(&self, file: ControlFile, text: &str) -> Result<(), ClientError> {
+        self.write(&ControlPath::Mount(file), text, WriteMode::Append)
+    }
+
+    /// The text of a control file.
+    pub(super) fn read(&self, file: &ControlPath) -> Result<String, ClientError> {
+        let path = self.path_of(file);
         std::fs::read_to_string(&path).map_err(ClientError::io(path))
     }
 
-    /// Writes `text` as one transaction; `file` is relative to `ctl/`.
-    pub(super) fn write(&self, file: &str, text: &str, mode: WriteMode) -> Result<(), ClientError> {
-        let path = self.ctl(file);
+    /// Writes `text` to a control file, as one transaction.
+    pub(super) fn write(
+        &self,
+        file: &ControlPath,
+        text: &str,
+        mode: WriteMode,
+    ) -> Result<(), ClientError> {
+        let path = self.path_of(file);
         let mut options = OpenOptions::new();
         match mode {
             WriteMode::Replace => options.write(true).truncate(true),
@@ -153,23 +166,33 @@ impl MountClient {
         match open.write_all(text.as_bytes()) {
             Ok(()) => Ok(()),
             Err(cause) => Err(match self.latest_rejection(file) {
-                Some(now) if Some(&now) != before.as_ref() => match cause.raw_os_error() {
-                    Some(libc::EINVAL) if !matches!(file, "attach" | "detach") => {
-                        ClientError::Wrong(now.1)
-                    }
-                    _ => ClientError::Rejected(now.1),
-                },
+                Some(now) if Some(&now) != before.as_ref() => rejected(now, &cause),
                 _ => ClientError::Io { path, cause },
             }),
         }
     }
 
-    /// The number and the sentence in `ctl/error`, if they are about `file`.
-    fn latest_rejection(&self, file: &str) -> Option<(u64, String)> {
-        let text = self.read("error").ok()?;
-        let (sequence, text) = text.trim_end().split_once(' ')?;
-        let sentence = text.strip_prefix(file)?.strip_prefix(": ")?;
-        Some((sequence.parse().ok()?, sentence.to_owned()))
+    /// The latest rejection of the mount, if it is of a write to `file`.
+    fn latest_rejection(&self, file: &ControlPath) -> Option<Rejection> {
+        let text = self.read(&ControlPath::Mount(ControlFile::Error)).ok()?;
+        let rejection: Rejection = text.trim_end().parse().ok()?;
+        (rejection.file == *file).then_some(rejection)
+    }
+}
+
+/// The error of a write that was rejected. EINVAL says that the text itself is wrong; but a bad line for
+/// `attach` or `detach` may be right elsewhere, or later.
+fn rejected(rejection: Rejection, cause: &io::Error) -> ClientError {
+    let is_about_disks = match rejection.file {
+        ControlPath::Mount(ControlFile::Attach | ControlFile::Detach) => true,
+        ControlPath::Mount(
+            ControlFile::Version | ControlFile::Disks | ControlFile::Clear | ControlFile::Error,
+        )
+        | ControlPath::Disk(..) => false,
+    };
+    match cause.raw_os_error() {
+        Some(libc::EINVAL) if !is_about_disks => ClientError::Wrong(rejection.reason),
+        _ => ClientError::Rejected(rejection.reason),
     }
 }
 

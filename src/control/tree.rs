@@ -5,25 +5,18 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{ControlFile, DiskFile, Text};
-use crate::disk::{AttachError, DetachError, Disk, Disks, MOST_HELD, Switch};
+use super::Text;
+use crate::disk::{AttachError, DetachError, Disk, Disks, Listener, MOST_HELD, Switch};
 use crate::fault::{Edit, GrammarError, NoSuchTag, Then, parse_edits};
-use crate::protocol::BadErrno;
-use crate::protocol::Errno;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{LONGEST_CONTROL_WRITE, VERSION};
+use crate::protocol::{BadErrno, ControlFile, ControlPath, DiskFile, Errno, Rejection};
 
 /// The control files of one mount. Every method may be called from any thread.
 pub struct Control {
     disks: Arc<Disks>,
-    rejected: Mutex<Rejected>,
-}
-
-/// The latest rejected write.
-#[derive(Default)]
-struct Rejected {
-    sequence: u64,
-    text: String,
+    /// The latest rejected write.
+    rejected: Mutex<Option<Rejection>>,
 }
 
 /// Why a control write was rejected. Nothing has changed.
@@ -87,7 +80,7 @@ impl Control {
         match file {
             ControlFile::Version => Ok(Text::line(VERSION)),
             ControlFile::Disks => Ok(Text::of(self.disk_lines())),
-            ControlFile::Error => Ok(Text::of(self.error_line())),
+            ControlFile::Error => Ok(Text::of(self.rejected.lock().iter().cloned().collect())),
             ControlFile::Attach | ControlFile::Detach | ControlFile::Clear => {
                 Err(Errno(libc::EACCES))
             }
@@ -111,6 +104,23 @@ impl Control {
         })
     }
 
+    /// Begins to read `file` of `disk` as a stream. None when it is not one, EMFILE when it has too many readers.
+    pub fn listen(&self, disk: &Disk, file: DiskFile) -> Option<Result<Arc<Listener>, Errno>> {
+        match file {
+            DiskFile::Trace => Some(disk.trace().listen().ok_or(Errno(libc::EMFILE))),
+            DiskFile::Faults
+            | DiskFile::Rules
+            | DiskFile::Stats
+            | DiskFile::Inflight
+            | DiskFile::Release
+            | DiskFile::Damage
+            | DiskFile::Size
+            | DiskFile::Image
+            | DiskFile::Mode
+            | DiskFile::Seed => None,
+        }
+    }
+
     /// Carries out a write to `file`. It may wait for storage and for clients that are just
     /// closing.
     pub fn write(&self, file: ControlFile, data: &[u8]) -> Result<(), Errno> {
@@ -125,7 +135,7 @@ impl Control {
                 return Err(Errno(libc::EACCES));
             }
         };
-        done.map_err(|error| self.reject(file.name(), &error))
+        done.map_err(|error| self.reject(ControlPath::Mount(file), &error))
     }
 
     /// Carries out a write to `file` of `disk`: every line of it, or none. With `replace` it
@@ -143,9 +153,15 @@ impl Control {
             DiskFile::Seed => set_seed(disk, data),
             DiskFile::Rules => switch_rules(disk, data),
             DiskFile::Image => unlock_image(disk, data),
-            _ => return Err(Errno(libc::EACCES)),
+            DiskFile::Stats
+            | DiskFile::Inflight
+            | DiskFile::Damage
+            | DiskFile::Trace
+            | DiskFile::Size
+            | DiskFile::Mode => return Err(Errno(libc::EACCES)),
         };
-        done.map_err(|error| self.reject(&format!("{}/{}", disk.id(), file.name()), &error))
+        let path = || ControlPath::Disk(disk.id().to_owned(), file);
+        done.map_err(|error| self.reject(path(), &error))
     }
 
     fn attach(&self, data: &[u8]) -> Result<(), WriteError> {
@@ -171,19 +187,11 @@ impl Control {
         }
     }
 
-    fn reject(&self, file: &str, error: &WriteError) -> Errno {
+    fn reject(&self, file: ControlPath, error: &WriteError) -> Errno {
         let mut rejected = self.rejected.lock();
-        rejected.sequence += 1;
-        rejected.text = one_line(&format!("{file}: {error}"));
+        let number = rejected.as_ref().map_or(1, |last| last.number + 1);
+        *rejected = Some(Rejection::new(number, file, &error.to_string()));
         error.errno()
-    }
-
-    fn error_line(&self) -> Vec<String> {
-        let rejected = self.rejected.lock();
-        match rejected.sequence {
-            0 => Vec::new(),
-            sequence => vec![format!("{sequence} {}", rejected.text)],
-        }
     }
 
     fn disk_lines(&self) -> Vec<String> {
@@ -196,15 +204,6 @@ impl Control {
         };
         self.disks.sizes().into_iter().map(line).collect()
     }
-}
-
-/// `text` with whatever would break its line written as in Rust.
-fn one_line(text: &str) -> String {
-    let shown = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(shown).collect()
 }
 
 fn edit_faults(disk: &Disk, data: &[u8], replace: bool) -> Result<(), WriteError> {

@@ -20,9 +20,9 @@ use super::reply::{
 };
 use super::stream;
 use super::tree::Tree;
-use crate::control::DiskFile;
 use crate::disk::{Answer, Disk, LARGEST_REQUEST, Reply, Request as DiskRequest, Synced};
 use crate::fault::Op;
+use crate::protocol::Reads;
 use crate::protocol::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS, SECTOR};
 use crate::storage::Extent;
 
@@ -322,17 +322,13 @@ impl Filesystem for Provium {
             };
         }
         match Inode::of(ino) {
-            Some(Inode::Disk(disk, DiskFile::Trace)) => {
-                let listener = self.tree.disks.at(disk).map(|disk| disk.trace().listen());
-                match listener {
-                    Some(Some(listener)) => {
-                        let handle = self.tree.handles.open_stream(listener);
-                        reply.opened(FileHandle(handle), stream::OPEN_FLAGS);
-                    }
-                    Some(None) => reply.error(Errno::EMFILE),
-                    None => reply.error(Errno::ENOENT),
+            Some(inode) if inode.reads() == Reads::Stream => match self.tree.listen(inode) {
+                Ok(listener) => {
+                    let handle = self.tree.handles.open_stream(listener);
+                    reply.opened(FileHandle(handle), stream::OPEN_FLAGS);
                 }
-            }
+                Err(errno) => reply.error(kernel(errno)),
+            },
             Some(Inode::Control(_) | Inode::Disk(..)) => {
                 let truncate = writes && flags.0 & libc::O_TRUNC != 0;
                 let handle = self.tree.handles.open(truncate);

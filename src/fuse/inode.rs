@@ -2,7 +2,7 @@
 
 use fuser::INodeNo;
 
-use crate::control::{ControlFile, DiskFile};
+use crate::protocol::{ControlFile, DiskFile, Reads};
 
 /// A file or folder of the mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,13 +21,21 @@ pub(super) enum Inode {
     Disk(usize, DiskFile),
 }
 
+/// Numbers of the mount itself, and of each disk: the first of block N + 1 is the data of disk N.
+const BLOCK: u64 = 128;
+/// The place in a block from which its control files are numbered.
+const FILES: u64 = 64;
+
 const ROOT: u64 = 1;
 const CTL: u64 = 2;
-const CONTROL_FILES: u64 = 3;
-const DISKS: u64 = 64;
-/// Inode numbers of one disk: its data, its folder, the files in it.
-const PER_DISK: u64 = 16;
-const DISK_FILES: u64 = 2;
+/// Places in a disk's block.
+const DATA: u64 = 0;
+const FOLDER: u64 = 1;
+
+/// A block has room for this many control files.
+const ROOM: u64 = BLOCK - FILES;
+const _: () = assert!(ControlFile::ALL.len() as u64 <= ROOM);
+const _: () = assert!(DiskFile::ALL.len() as u64 <= ROOM);
 
 impl Inode {
     /// Its number. A disk's index is never used again, so its numbers are not either.
@@ -35,44 +43,53 @@ impl Inode {
         INodeNo(match self {
             Self::Root => ROOT,
             Self::Ctl => CTL,
-            Self::Control(file) => CONTROL_FILES + place(&ControlFile::ALL, file),
-            Self::Data(disk) => first(disk),
-            Self::DiskFolder(disk) => first(disk) + 1,
-            Self::Disk(disk, file) => first(disk) + DISK_FILES + place(&DiskFile::ALL, file),
+            Self::Control(file) => FILES + file as u64,
+            Self::Data(disk) => first(disk) + DATA,
+            Self::DiskFolder(disk) => first(disk) + FOLDER,
+            Self::Disk(disk, file) => first(disk) + FILES + file as u64,
         })
     }
 
-    /// What has the number `ino`.
+    /// The file or folder with the number `ino`.
     pub(super) fn of(ino: INodeNo) -> Option<Self> {
-        match ino.0 {
-            ROOT => Some(Self::Root),
-            CTL => Some(Self::Ctl),
-            n @ CONTROL_FILES..DISKS => {
-                let file = ControlFile::ALL.get((n - CONTROL_FILES) as usize)?;
-                Some(Self::Control(*file))
-            }
-            n @ DISKS.. => {
-                let disk = ((n - DISKS) / PER_DISK) as usize;
-                match (n - DISKS) % PER_DISK {
-                    0 => Some(Self::Data(disk)),
-                    1 => Some(Self::DiskFolder(disk)),
-                    n => {
-                        let file = DiskFile::ALL.get((n - DISK_FILES) as usize)?;
-                        Some(Self::Disk(disk, *file))
-                    }
-                }
-            }
-            _ => None,
+        let (block, place) = (ino.0 / BLOCK, ino.0 % BLOCK);
+        let file = place.checked_sub(FILES).map(|file| file as usize);
+        match (block.checked_sub(1), file) {
+            (None, Some(file)) => Some(Self::Control(*ControlFile::ALL.get(file)?)),
+            (None, None) => match place {
+                ROOT => Some(Self::Root),
+                CTL => Some(Self::Ctl),
+                _ => None,
+            },
+            (Some(disk), Some(file)) => Some(Self::Disk(disk as usize, *DiskFile::ALL.get(file)?)),
+            (Some(disk), None) => match place {
+                DATA => Some(Self::Data(disk as usize)),
+                FOLDER => Some(Self::DiskFolder(disk as usize)),
+                _ => None,
+            },
         }
     }
 
-    /// Those whose work is done on a fair share of the threads for control files: what may wait for
-    /// storage apart from the rest, and each disk for itself.
+    /// The group whose members share the threads for control files fairly with the other groups: one for each
+    /// disk, one for each file of the mount that may wait for storage, and one for the rest.
     pub(super) fn group(self) -> u64 {
         match self {
             Self::Data(disk) | Self::DiskFolder(disk) | Self::Disk(disk, _) => first(disk),
             Self::Control(ControlFile::Attach | ControlFile::Detach) => self.number().0,
-            _ => ROOT,
+            Self::Control(
+                ControlFile::Version | ControlFile::Disks | ControlFile::Clear | ControlFile::Error,
+            )
+            | Self::Root
+            | Self::Ctl => ROOT,
+        }
+    }
+
+    /// What a read finds, where that is not data: nothing in a folder.
+    pub(super) fn reads(self) -> Reads {
+        match self {
+            Self::Control(file) => file.reads(),
+            Self::Disk(_, file) => file.reads(),
+            Self::Root | Self::Ctl | Self::DiskFolder(_) | Self::Data(_) => Reads::Nothing,
         }
     }
 
@@ -83,11 +100,7 @@ impl Inode {
 }
 
 fn first(disk: usize) -> u64 {
-    DISKS + disk as u64 * PER_DISK
-}
-
-fn place<T: PartialEq>(all: &[T], one: T) -> u64 {
-    all.iter().take_while(|other| **other != one).count() as u64
+    (disk as u64 + 1) * BLOCK
 }
 
 #[cfg(test)]
@@ -95,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_has_a_number_of_its_own_that_leads_back_to_it() {
+    fn inode_numbers_are_distinct_and_lead_back_to_their_files() {
         let mut all = vec![Inode::Root, Inode::Ctl];
         all.extend(ControlFile::ALL.map(Inode::Control));
         for disk in [0, 1, 99] {
@@ -109,5 +122,23 @@ mod tests {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), all.len());
+    }
+
+    #[test]
+    fn inode_blocks_have_room_for_64_control_files() {
+        let file = |block: u64, file: u64| block * BLOCK + FILES + file;
+        for block in [0, 1, 100] {
+            let numbers = (0..64).map(|n| file(block, n));
+            let next_block = (block + 1) * BLOCK;
+            assert!(numbers.into_iter().all(|number| number < next_block));
+        }
+        let last = DiskFile::ALL.len() as u64;
+        assert_eq!(
+            Inode::of(INodeNo(file(1, last - 1))),
+            Some(Inode::Disk(0, DiskFile::Seed))
+        );
+        assert_eq!(Inode::of(INodeNo(file(1, last))), None);
+        assert_eq!(Inode::of(INodeNo(0)), None);
+        assert_eq!(Inode::of(INodeNo(u64::MAX)), None);
     }
 }

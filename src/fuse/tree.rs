@@ -12,10 +12,10 @@ use super::handles::Handles;
 use super::inode::Inode;
 use super::loops::Loops;
 use super::stream::Streams;
-use crate::control::{Control, ControlFile, DiskFile, Text};
-use crate::disk::{Disk, Disks, Pool};
-use crate::protocol::Errno;
+use crate::control::{Control, Text};
+use crate::disk::{Disk, Disks, Listener, Pool};
 use crate::protocol::names::CTL;
+use crate::protocol::{ControlFile, DiskFile, Errno, Reads};
 
 /// A text of more lines is not made on a loop thread.
 const FEW: usize = 16;
@@ -40,14 +40,11 @@ impl Tree {
         match Inode::of(parent)? {
             Inode::Root if name == CTL => Some(Inode::Ctl),
             Inode::Root => Some(Inode::Data(self.disks.find(name)?.0)),
-            Inode::Ctl => match ControlFile::ALL.iter().find(|file| file.name() == name) {
-                Some(file) => Some(Inode::Control(*file)),
+            Inode::Ctl => match ControlFile::named(name) {
+                Some(file) => Some(Inode::Control(file)),
                 None => Some(Inode::DiskFolder(self.disks.find(name)?.0)),
             },
-            Inode::DiskFolder(disk) => {
-                let file = DiskFile::ALL.iter().find(|file| file.name() == name)?;
-                Some(Inode::Disk(disk, *file))
-            }
+            Inode::DiskFolder(disk) => Some(Inode::Disk(disk, DiskFile::named(name)?)),
             _ => None,
         }
     }
@@ -73,7 +70,16 @@ impl Tree {
         let (disk, file) = match inode {
             Inode::Data(_) | Inode::Control(ControlFile::Disks) => return true,
             Inode::Disk(disk, file) => (disk, file),
-            _ => return false,
+            Inode::Control(
+                ControlFile::Version
+                | ControlFile::Attach
+                | ControlFile::Detach
+                | ControlFile::Clear
+                | ControlFile::Error,
+            )
+            | Inode::Root
+            | Inode::Ctl
+            | Inode::DiskFolder(_) => return false,
         };
         let Some(disk) = self.disks.at(disk) else {
             return false;
@@ -83,16 +89,21 @@ impl Tree {
             DiskFile::Faults | DiskFile::Rules => disk.faults().armed().len(),
             DiskFile::Damage => disk.damage().len(),
             DiskFile::Inflight => disk.in_flight_count(),
-            _ => 0,
+            DiskFile::Stats
+            | DiskFile::Release
+            | DiskFile::Trace
+            | DiskFile::Image
+            | DiskFile::Mode
+            | DiskFile::Seed => 0,
         };
         lines > FEW || disk.is_settling()
     }
 
     /// How long the text of a file is: asynchronous reads, sendfile and mappings go by that.
     fn text_len(&self, inode: Inode) -> Result<u64, Errno> {
-        match has_text(inode) {
-            true => Ok(self.text(inode)?.len()),
-            false => Ok(0),
+        match inode.reads() {
+            Reads::Text => Ok(self.text(inode)?.len()),
+            Reads::Nothing | Reads::Stream => Ok(0),
         }
     }
 
@@ -137,6 +148,16 @@ impl Tree {
             }
             _ => Err(Errno(libc::EISDIR)),
         }
+    }
+
+    /// Begins to read a control file that is a stream.
+    pub(super) fn listen(&self, inode: Inode) -> Result<Arc<Listener>, Errno> {
+        let Inode::Disk(disk, file) = inode else {
+            return Err(Errno(libc::ENOENT));
+        };
+        let disk = self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
+        let listener = self.control.listen(&disk, file);
+        listener.unwrap_or(Err(Errno(libc::EACCES)))
     }
 
     /// Up to `size` bytes of a control file. The start of the file is read anew each time; the rest
@@ -191,8 +212,8 @@ impl Tree {
     /// others.
     fn forget_pages(&self, inode: Inode) {
         match inode {
-            Inode::Disk(disk, DiskFile::Faults | DiskFile::Rules) => self.cache.renew(&[disk]),
-            Inode::Control(ControlFile::Clear) => {
+            Inode::Disk(disk, file) if file.writes().changes_rules() => self.cache.renew(&[disk]),
+            Inode::Control(file) if file.writes().changes_rules() => {
                 let disks = self.disks.all().into_iter();
                 self.cache
                     .renew(&disks.map(|(at, _)| at).collect::<Vec<_>>());
@@ -204,8 +225,10 @@ impl Tree {
     /// What a bare `> file` and `truncate -s 0 file` ask for: an empty write that replaces.
     pub(super) fn empty(&self, inode: Inode) -> Result<(), Errno> {
         match inode {
-            Inode::Control(ControlFile::Clear) => self.control.write(ControlFile::Clear, b""),
-            Inode::Disk(disk, file @ DiskFile::Faults) => {
+            Inode::Control(file) if file.writes().clears_when_emptied() => {
+                self.control.write(file, b"")
+            }
+            Inode::Disk(disk, file) if file.writes().clears_when_emptied() => {
                 let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
                 self.control.write_disk(&disk, file, b"", true)
             }
@@ -245,22 +268,14 @@ impl Tree {
     /// The disks that are cleared when `inode` is emptied.
     fn concerned(&self, inode: Inode) -> Vec<Arc<Disk>> {
         match inode {
-            Inode::Control(ControlFile::Clear) => {
+            Inode::Control(file) if file.writes().clears_when_emptied() => {
                 let disks = self.disks.all().into_iter();
                 disks.map(|(_, disk)| disk).collect()
             }
-            Inode::Disk(disk, DiskFile::Faults) => self.disks.at(disk).into_iter().collect(),
+            Inode::Disk(disk, file) if file.writes().clears_when_emptied() => {
+                self.disks.at(disk).into_iter().collect()
+            }
             _ => Vec::new(),
         }
-    }
-}
-
-/// Whether `inode` is a control file that reads as a text.
-fn has_text(inode: Inode) -> bool {
-    match inode {
-        Inode::Control(file) => file.permissions() & 0o400 != 0,
-        Inode::Disk(_, DiskFile::Trace) => false,
-        Inode::Disk(_, file) => file.permissions() & 0o400 != 0,
-        _ => false,
     }
 }

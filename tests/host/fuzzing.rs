@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use provium::control::{Control, DiskFile};
+use provium::control::Control;
 use provium::disk::Disks;
+use provium::protocol::DiskFile;
 use provium::protocol::disk_options::DiskOptions;
 
 use crate::harness::*;

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use provium::control::{Control, ControlFile};
+use provium::control::Control;
 use provium::disk::Disks;
+use provium::protocol::ControlFile;
 use provium::protocol::disk_options::DiskOptions;
 use provium::protocol::names::valid_id;
 use tempfile::TempDir;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use provium::control::{Control, ControlFile, DiskFile};
+use provium::control::Control;
 use provium::disk::Disks;
 use provium::protocol::disk_options::DiskOptions;
+use provium::protocol::{ControlFile, DiskFile};
 
 use super::errno;
 

@@ -3,39 +3,22 @@
 //! Order of a request: look at the faults; wait, if they say so; look again; do the I/O; look once
 //! more; answer. The fault set is swapped whole, so each look sees one state of it.
 
-mod counters;
-mod damage;
 #[cfg(test)]
 mod data_tests;
-mod delays;
 mod extents;
-mod faulted;
-mod fixed;
-mod journey;
-mod latency;
+mod observe;
+mod path;
 mod pool;
-mod request;
-mod serving;
-mod settling;
-mod snapshots;
 mod stat;
-mod strain;
-mod synced;
 mod table;
 #[cfg(test)]
 mod tests;
-mod trace;
 
-pub use counters::{Counters, OpCounters};
-pub use damage::DamageList;
-pub use delays::{Delays, MOST_HELD};
+pub use observe::{Counters, DamageList, InFlight, Listener, OpCounters, Trace, Wake};
+pub use path::{Answer, Delays, MOST_HELD, Reply, Request, Synced};
 pub use pool::{Owner, Pool};
-pub use request::{Answer, Reply, Request};
-pub use serving::InFlight;
 pub use stat::ImageStat;
-pub use synced::Synced;
 pub use table::{AttachError, DetachError, Disks};
-pub use trace::{Listener, Trace, Wake};
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -52,12 +35,12 @@ use crate::fault::{
 };
 use crate::protocol::Errno;
 use crate::storage::{Image, with_buffer};
-use delays::Held;
-use serving::Serving;
-use settling::Settling;
-use snapshots::Snapshots;
+use observe::in_flight::Serving;
+use path::delays::Held;
+use path::settling::Settling;
+use path::snapshots::Snapshots;
+use path::strain::{STUCK, Strain};
 use stat::Questions;
-use strain::{STUCK, Strain};
 
 /// Bytes of the longest request. The kernel splits what is longer; its own bound is 256 pages unless
 /// set otherwise.

@@ -23,7 +23,7 @@ const SHOWN: [(&str, f64); 4] = [
 ];
 
 /// Latencies. Recording one takes no lock and allocates nothing.
-pub(super) struct Latency {
+pub(in crate::disk) struct Latency {
     buckets: AtomicHistogram,
     sum: AtomicU64,
     longest: AtomicU64,
@@ -42,7 +42,7 @@ impl Default for Latency {
 
 impl Latency {
     /// Counts an answer that took `time`. No other thread does if it `is_own`.
-    pub(super) fn record(&self, time: Duration, is_own: bool) {
+    pub(in crate::disk) fn record(&self, time: Duration, is_own: bool) {
         let nanos = u64::try_from(time.as_nanos()).map_or(LONGEST, |nanos| nanos.min(LONGEST));
         // Cannot fail: the value is in range.
         let _ = self.buckets.increment(nanos);
@@ -63,14 +63,14 @@ impl fmt::Debug for Latency {
 
 /// What is shown of latencies that were recorded apart.
 #[derive(Default)]
-pub(super) struct Figures {
+pub(in crate::disk) struct Figures {
     buckets: Option<Histogram>,
     sum: u64,
     longest: u64,
 }
 
 impl Figures {
-    pub(super) fn of<'a>(all: impl Iterator<Item = &'a Latency>) -> Self {
+    pub(in crate::disk) fn of<'a>(all: impl Iterator<Item = &'a Latency>) -> Self {
         let mut figures = Self::default();
         for latency in all {
             let buckets = latency.buckets.load();
@@ -87,7 +87,7 @@ impl Figures {
 
     /// Names and values: how many answers, and in nanoseconds quantiles, rounded up to the end of
     /// their bucket, the longest, and the sum.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(in crate::disk) fn lines(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let buckets = self.buckets.as_ref();
         let count = buckets.map_or(0, |buckets| buckets.as_slice().iter().sum());
         let quantile = move |(name, quantile)| {

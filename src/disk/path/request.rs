@@ -38,7 +38,7 @@ pub enum Request<'a> {
 
 impl<'a> Request<'a> {
     /// A write without what it has beyond `most` bytes.
-    pub(super) fn cut(self, most: u64) -> Self {
+    pub(in crate::disk) fn cut(self, most: u64) -> Self {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         match self {
             Self::Write { offset, data } if data.len() > most => {
@@ -92,7 +92,7 @@ impl Request<'_> {
     }
 
     /// Whether the disk may be longer after it.
-    pub(super) fn may_grow(&self) -> bool {
+    pub(in crate::disk) fn may_grow(&self) -> bool {
         matches!(
             self,
             Self::Write { .. }
@@ -129,7 +129,7 @@ impl Request<'_> {
 }
 
 /// The bytes of `data` as one's own. ENOMEM without memory for a copy.
-pub(super) fn owned(data: Cow<'_, [u8]>) -> Result<Vec<u8>, Errno> {
+pub(in crate::disk) fn owned(data: Cow<'_, [u8]>) -> Result<Vec<u8>, Errno> {
     let data = match data {
         Cow::Owned(data) => return Ok(data),
         Cow::Borrowed(data) => data,

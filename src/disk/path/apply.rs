@@ -4,15 +4,16 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
+use super::Request;
 use super::request::owned;
-use super::{Disk, Request};
+use crate::disk::Disk;
 use crate::fault::{Action, Armed, Decision, Fired, How, IoRange, Op, Outcome, Random, Then};
 use crate::protocol::Errno;
 use crate::protocol::names::SECTOR;
 
 /// What is done to a request while it is served; nothing by default.
 #[derive(Default)]
-pub(super) struct Plan {
+pub(in crate::disk) struct Plan {
     /// How many bytes away it is served.
     shift: i64,
     /// A read ends after so many bytes, if not before.
@@ -24,7 +25,7 @@ pub(super) struct Plan {
 }
 
 /// What was done of a request that is about to be acknowledged.
-pub(super) enum Done<'a> {
+pub(in crate::disk) enum Done<'a> {
     /// Nothing, by this rule.
     Lost(&'a Request<'a>, Arc<Armed>),
     /// What the plan left of it.
@@ -33,7 +34,7 @@ pub(super) enum Done<'a> {
 
 impl Plan {
     /// What `outcome` does to the request. EIO when it would be served outside of the disk.
-    pub(super) fn new(disk: &Disk, ask: IoRange, outcome: Outcome) -> Result<Self, Errno> {
+    pub(in crate::disk) fn new(disk: &Disk, ask: IoRange, outcome: Outcome) -> Result<Self, Errno> {
         let torn = match outcome.decision {
             Some((Decision::Tear(keep, then), rule)) => {
                 disk.counters.of(ask.op).not_done(true);
@@ -74,12 +75,12 @@ impl Plan {
     }
 
     /// Where a request for `offset` is served.
-    pub(super) fn place(&self, offset: u64) -> u64 {
+    pub(in crate::disk) fn place(&self, offset: u64) -> u64 {
         offset.saturating_add_signed(self.shift)
     }
 
     /// How many bytes are read when `len` are asked for.
-    pub(super) fn len(&self, len: u32) -> u32 {
+    pub(in crate::disk) fn len(&self, len: u32) -> u32 {
         let longest = self.longest.unwrap_or(u64::MAX);
         u64::from(len).min(longest) as u32
     }
@@ -99,7 +100,7 @@ impl Plan {
     }
 
     /// The error that follows what was done well.
-    pub(super) fn afterwards(&self) -> Option<Errno> {
+    pub(in crate::disk) fn afterwards(&self) -> Option<Errno> {
         match self.torn {
             Some((_, Then::Error(errno), _)) => Some(errno),
             _ => None,
@@ -110,7 +111,7 @@ impl Plan {
 impl Disk {
     /// Writes `data`, or what the plan makes of it, and notes where the image is then not what the
     /// client believes.
-    pub(super) fn write(&self, data: &[u8], offset: u64, plan: &Plan) -> io::Result<()> {
+    pub(in crate::disk) fn write(&self, data: &[u8], offset: u64, plan: &Plan) -> io::Result<()> {
         let (place, kept) = (plan.place(offset), plan.kept(data.len() as u64));
         let mut changed = Cow::Borrowed(data);
         for (fired, rule) in &plan.changes {
@@ -161,7 +162,12 @@ impl Disk {
 
     /// Notes, of a request that is acknowledged, what was not done, or, of one that fails by the rule
     /// `late` after all, what was.
-    pub(super) fn note_damage(&self, ask: IoRange, done: &Done<'_>, late: Option<&Arc<Armed>>) {
+    pub(in crate::disk) fn note_damage(
+        &self,
+        ask: IoRange,
+        done: &Done<'_>,
+        late: Option<&Arc<Armed>>,
+    ) {
         let on_disk = || {
             // Not asked of the host: this may be a loop thread, and storage may hang.
             ask.len.min(self.known_size().saturating_sub(ask.offset))
@@ -188,7 +194,12 @@ impl Disk {
     }
 
     /// Changes what a read found, for its reader alone.
-    pub(super) fn change_read(&self, data: &mut [u8], offset: u64, plan: &Plan) -> io::Result<()> {
+    pub(in crate::disk) fn change_read(
+        &self,
+        data: &mut [u8],
+        offset: u64,
+        plan: &Plan,
+    ) -> io::Result<()> {
         let is_stale = |rule: &Armed| rule.rule.action == Action::Stale;
         // A stale rule goes back to the image, past what other rules made of it.
         let image = match plan.changes.iter().any(|(_, rule)| is_stale(rule)) {

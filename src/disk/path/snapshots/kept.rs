@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Room;
+use crate::disk::path::delays::Room;
 use crate::protocol::Errno;
 
 /// What an extent takes beside its data, about.

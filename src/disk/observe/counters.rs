@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::in_flight::my_place;
 use super::latency::{Figures, Latency};
-use super::serving::my_place;
 use crate::fault::{Action, Op};
 
 /// Shards that one thread alone writes to: as many as serve at once on a machine of common size.
@@ -65,7 +65,7 @@ pub struct OpCounters<'a> {
 }
 
 /// Adds to a counter, which no other thread writes to if it `is_own`.
-pub(super) fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
+pub(in crate::disk) fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
     match is_own {
         true => counter.store(counter.load(Ordering::Relaxed) + amount, Ordering::Relaxed),
         false => drop(counter.fetch_add(amount, Ordering::Relaxed)),

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::apply::{Done, Plan};
 use super::delays::{Held, Room};
-use super::faulted::{Done, Plan};
-use super::serving::Visible;
-use super::trace::Verdict;
-use super::{Answer, Disk, Reply, Request};
+use super::{Answer, Reply, Request};
+use crate::disk::Disk;
+use crate::disk::observe::in_flight::Visible;
+use crate::disk::observe::trace::Verdict;
 use crate::fault::{Armed, Decision, FaultSet, IoRange, Op, Outcome, Seen, Then, Wait};
 use crate::protocol::Errno;
 use crate::storage::{Image, with_buffer};
 
 /// Who asked, and what became of it so far.
-pub(super) struct Journey {
+pub(in crate::disk) struct Journey {
     client: u64,
     arrived: Instant,
     /// The `faults_swapped` at which no rule was for it.

@@ -3,7 +3,8 @@
 
 use std::io;
 
-use super::{Disk, Request};
+use super::Request;
+use crate::disk::Disk;
 use crate::protocol::Errno;
 
 const FULL: Errno = Errno(libc::ENOSPC);
@@ -11,7 +12,7 @@ const FULL: Errno = Errno(libc::ENOSPC);
 impl Disk {
     /// What of a request reaches the disk. Of a write across the end of a fixed disk that is the part
     /// before the end; at the end and behind it there is no space.
-    pub(super) fn admit<'a>(&self, request: Request<'a>) -> Result<Request<'a>, Errno> {
+    pub(in crate::disk) fn admit<'a>(&self, request: Request<'a>) -> Result<Request<'a>, Errno> {
         if !self.asks_for_end(&request) {
             return Ok(request);
         }
@@ -32,7 +33,7 @@ impl Disk {
     }
 
     /// Whether the host has to say where the disk ends: the request may reach past it.
-    pub(super) fn asks_for_end(&self, request: &Request<'_>) -> bool {
+    pub(in crate::disk) fn asks_for_end(&self, request: &Request<'_>) -> bool {
         let grows = match request {
             Request::Write { .. } => true,
             Request::Zero { keep_size, .. } => !keep_size,

@@ -30,7 +30,13 @@ struct Damage {
 
 impl DamageList {
     /// Notes what `rule` did to a range of bytes.
-    pub(super) fn record(&self, offset: u64, len: u64, what: &'static str, rule: &Arc<Armed>) {
+    pub(in crate::disk) fn record(
+        &self,
+        offset: u64,
+        len: u64,
+        what: &'static str,
+        rule: &Arc<Armed>,
+    ) {
         if len == 0 {
             return;
         }

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Disk, Reply, Request};
+use super::{Answer, Reply, Request};
+use crate::disk::Disk;
 use crate::protocol::Errno;
 
 /// Answers a write once it is flushed; with the error of the flush where that fails.

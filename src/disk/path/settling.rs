@@ -18,7 +18,7 @@ const DONE: Duration = Duration::from_secs(1);
 
 /// Whether there was a close that may have been the last one.
 #[derive(Debug, Default)]
-pub(super) struct Settling {
+pub(in crate::disk) struct Settling {
     is_expected: AtomicBool,
     until: Mutex<Option<Instant>>,
     changed: Condvar,
@@ -26,12 +26,12 @@ pub(super) struct Settling {
 
 impl Settling {
     /// There was one, now.
-    pub(super) fn expect(&self) {
+    pub(in crate::disk) fn expect(&self) {
         self.set(WORD);
     }
 
     /// It was the last one: what follows from that is being done.
-    pub(super) fn begin(&self) {
+    pub(in crate::disk) fn begin(&self) {
         self.set(DONE);
     }
 
@@ -43,7 +43,7 @@ impl Settling {
     }
 
     /// It is known what it was, and what follows from that is done.
-    pub(super) fn settled(&self) {
+    pub(in crate::disk) fn settled(&self) {
         if self.is_expected() {
             *self.until.lock() = None;
             self.is_expected.store(false, Ordering::SeqCst);
@@ -52,12 +52,12 @@ impl Settling {
     }
 
     #[inline]
-    pub(super) fn is_expected(&self) -> bool {
+    pub(in crate::disk) fn is_expected(&self) -> bool {
         self.is_expected.load(Ordering::SeqCst)
     }
 
     /// Waits until it is known, for as long as word may take.
-    pub(super) fn wait(&self) {
+    pub(in crate::disk) fn wait(&self) {
         if !self.is_expected() {
             return;
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::{InFlight, Owner, Pool};
+use crate::disk::{InFlight, Owner, Pool};
 use crate::fault::{Armed, IoRange, Then};
 use crate::protocol::Errno;
 
@@ -18,14 +18,14 @@ use crate::protocol::Errno;
 pub const MOST_HELD: u64 = 1 << 30;
 
 /// Room for bytes that wait in memory; given back when this is dropped.
-pub(super) struct Room {
+pub(in crate::disk) struct Room {
     shared: Arc<Shared>,
     bytes: u64,
 }
 
 impl Room {
     /// Room for so many more. ENOMEM when too many wait already.
-    pub(super) fn grow(&mut self, by: u64) -> Result<(), Errno> {
+    pub(in crate::disk) fn grow(&mut self, by: u64) -> Result<(), Errno> {
         let order = atomic::Ordering::SeqCst;
         let more = |held: u64| held.checked_add(by).filter(|held| *held <= MOST_HELD);
         let grown = self.shared.held_bytes.fetch_update(order, order, more);
@@ -35,7 +35,7 @@ impl Room {
     }
 
     /// Takes the room of `other` over.
-    pub(super) fn absorb(&mut self, mut other: Self) {
+    pub(in crate::disk) fn absorb(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 }
@@ -48,17 +48,17 @@ impl Drop for Room {
 }
 
 /// A waiting request. It owns its reply through `go_on`: dropping it answers EIO.
-pub(super) struct Held {
-    pub(super) due: Instant,
-    pub(super) arrived: Instant,
+pub(in crate::disk) struct Held {
+    pub(in crate::disk) due: Instant,
+    pub(in crate::disk) arrived: Instant,
     /// The disk.
-    pub(super) owner: Owner,
-    pub(super) ask: IoRange,
+    pub(in crate::disk) owner: Owner,
+    pub(in crate::disk) ask: IoRange,
     /// Those that it waits for.
-    pub(super) rules: Vec<Arc<Armed>>,
-    pub(super) is_hang: bool,
+    pub(in crate::disk) rules: Vec<Arc<Armed>>,
+    pub(in crate::disk) is_hang: bool,
     /// Takes how it goes on, where somebody said so before it was due.
-    pub(super) go_on: Box<dyn FnOnce(Option<Then>) + Send>,
+    pub(in crate::disk) go_on: Box<dyn FnOnce(Option<Then>) + Send>,
 }
 
 impl PartialEq for Held {
@@ -119,7 +119,7 @@ impl Delays {
     }
 
     /// Room for bytes that wait; for none yet.
-    pub(super) fn room(&self) -> Room {
+    pub(in crate::disk) fn room(&self) -> Room {
         Room {
             shared: Arc::clone(&self.shared),
             bytes: 0,
@@ -132,7 +132,7 @@ impl Delays {
     }
 
     /// Keeps `held` until it is due or released.
-    pub(super) fn hold(&self, held: Held) {
+    pub(in crate::disk) fn hold(&self, held: Held) {
         let mut state = self.shared.state.lock();
         if state.ended {
             return; // Dropped, and so answered.
@@ -152,7 +152,7 @@ impl Delays {
 
     /// Lets the waiting requests of `owner` that are `chosen` go on now, in the way of `then`;
     /// returns how many.
-    pub(super) fn release(
+    pub(in crate::disk) fn release(
         &self,
         owner: Owner,
         then: Then,
@@ -173,14 +173,14 @@ impl Delays {
     }
 
     /// How many requests of `owner` wait.
-    pub(super) fn count(&self, owner: Owner) -> usize {
+    pub(in crate::disk) fn count(&self, owner: Owner) -> usize {
         let state = self.shared.state.lock();
         let all = state.heap.iter().map(|Reverse(held)| held);
         all.filter(|held| held.owner == owner).count()
     }
 
     /// The waiting requests of `owner`, in no order.
-    pub(super) fn list(&self, owner: Owner) -> Vec<InFlight> {
+    pub(in crate::disk) fn list(&self, owner: Owner) -> Vec<InFlight> {
         let state = self.shared.state.lock();
         let all = state.heap.iter().map(|Reverse(held)| held);
         let of_disk = all.filter(|held| held.owner == owner);

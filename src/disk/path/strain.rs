@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A request whose I/O takes longer is stuck: a loop thread that does it serves nobody else meanwhile.
-pub(super) const STUCK: Duration = Duration::from_millis(10);
+pub(in crate::disk) const STUCK: Duration = Duration::from_millis(10);
 /// The I/O of a request of quick storage takes less.
 const QUICK: Duration = Duration::from_millis(2);
 /// After so many quick ones in a row the storage is quick again.
@@ -13,7 +13,7 @@ const ENOUGH: u32 = 32;
 
 /// What is known of the storage of a disk.
 #[derive(Debug, Default)]
-pub(super) struct Strain {
+pub(in crate::disk) struct Strain {
     is_slow: AtomicBool,
     /// Quick requests in a row.
     quick: AtomicU32,
@@ -21,18 +21,18 @@ pub(super) struct Strain {
 
 impl Strain {
     #[inline]
-    pub(super) fn is_slow(&self) -> bool {
+    pub(in crate::disk) fn is_slow(&self) -> bool {
         self.is_slow.load(Ordering::Relaxed)
     }
 
     /// A request of it was found stuck.
-    pub(super) fn begin(&self) {
+    pub(in crate::disk) fn begin(&self) {
         self.quick.store(0, Ordering::Relaxed);
         self.is_slow.store(true, Ordering::Relaxed);
     }
 
     /// Learns from the time that the I/O of a request took on the pool.
-    pub(super) fn learn(&self, time: Duration) {
+    pub(in crate::disk) fn learn(&self, time: Duration) {
         if time > QUICK {
             self.quick.store(0, Ordering::Relaxed);
         } else if self.quick.fetch_add(1, Ordering::Relaxed) + 1 >= ENOUGH {

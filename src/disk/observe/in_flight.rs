@@ -39,7 +39,7 @@ impl fmt::Display for InFlight {
 
 /// The table of a disk.
 #[derive(Debug)]
-pub(super) struct Serving([Place; PLACES]);
+pub(in crate::disk) struct Serving([Place; PLACES]);
 
 /// What one thread serves; idle while `since` is 0. On a cache line that no other thread writes to.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ impl Default for Serving {
 
 impl Serving {
     /// Shows the request, whose I/O begins at `now`, in the list until the returned guard is dropped.
-    pub(super) fn enter(&self, ask: IoRange, now: Instant) -> Option<Visible<'_>> {
+    pub(in crate::disk) fn enter(&self, ask: IoRange, now: Instant) -> Option<Visible<'_>> {
         let place = self.0.get(my_place()?)?;
         place.offset.store(ask.offset, Ordering::Relaxed);
         place
@@ -68,7 +68,7 @@ impl Serving {
         Some(Visible(place))
     }
 
-    pub(super) fn list(&self) -> Vec<InFlight> {
+    pub(in crate::disk) fn list(&self) -> Vec<InFlight> {
         let now = micros(Instant::now());
         let busy = |place: &Place| {
             let since = place.since.load(Ordering::Acquire);
@@ -88,7 +88,7 @@ impl Serving {
 }
 
 /// Keeps a request in the list of those being served.
-pub(super) struct Visible<'a>(&'a Place);
+pub(in crate::disk) struct Visible<'a>(&'a Place);
 
 impl Drop for Visible<'_> {
     fn drop(&mut self) {
@@ -142,7 +142,7 @@ thread_local! {
 /// The place of this thread: a small number that no other has while it lives; None when there are
 /// too many threads.
 #[inline]
-pub(super) fn my_place() -> Option<usize> {
+pub(in crate::disk) fn my_place() -> Option<usize> {
     let mut known = KNOWN.get();
     if known == UNKNOWN {
         known = find_place();

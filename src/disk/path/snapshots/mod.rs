@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::delays::{Delays, Room};
+use crate::disk::path::delays::{Delays, Room};
 use crate::fault::{Action, Armed, FaultSet, Op, Ranges};
 use crate::protocol::Errno;
 use crate::protocol::names::SECTOR;
@@ -28,7 +28,7 @@ const MOST_SHIFTS: usize = 4;
 
 /// A snapshot for each `stale` rule that is armed.
 #[derive(Default)]
-pub(super) struct Snapshots {
+pub(in crate::disk) struct Snapshots {
     /// Whether there is any: all that a write without faults has to look at.
     any: AtomicBool,
     all: ArcSwap<Vec<Arc<Snapshot>>>,
@@ -52,7 +52,7 @@ struct Shared {
 impl Snapshots {
     /// Begins one for each new `stale` rule of `faults`, and ends those of rules that are no more.
     /// One caller at a time.
-    pub(super) fn keep_for(&self, faults: &FaultSet, delays: &Delays) {
+    pub(in crate::disk) fn keep_for(&self, faults: &FaultSet, delays: &Delays) {
         let old = self.all.load();
         let known: HashMap<u64, &Snapshot> = old.iter().map(|one| (one.rule.id, &**one)).collect();
         let armed = faults.armed().iter();
@@ -75,7 +75,7 @@ impl Snapshots {
 
     /// Keeps what the range holds, before it is changed. ENOMEM when there is no room for it; it must
     /// not be changed then.
-    pub(super) fn preserve(
+    pub(in crate::disk) fn preserve(
         &self,
         image: &dyn Image,
         delays: &Delays,
@@ -95,13 +95,13 @@ impl Snapshots {
     }
 
     /// Whether there was no room for something that the rule should have kept.
-    pub(super) fn is_full(&self, rule: &Armed) -> bool {
+    pub(in crate::disk) fn is_full(&self, rule: &Armed) -> bool {
         let snapshot = self.find(rule);
         snapshot.is_some_and(|snapshot| snapshot.shared.is_full.load(Ordering::SeqCst))
     }
 
     /// Puts what `rule`'s snapshot has from `offset` on into `data`.
-    pub(super) fn overlay(&self, rule: &Armed, data: &mut [u8], offset: u64) {
+    pub(in crate::disk) fn overlay(&self, rule: &Armed, data: &mut [u8], offset: u64) {
         if let Some(snapshot) = self.find(rule) {
             snapshot.shared.kept.lock().overlay(data, offset);
         }

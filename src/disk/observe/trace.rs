@@ -41,7 +41,7 @@ struct State {
 
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::disk) enum Verdict {
     /// Well, as far as its client could tell.
     Done,
     /// With an error that a rule asked for.
@@ -86,12 +86,12 @@ impl Trace {
     }
 
     /// Whether anybody listens.
-    pub(super) fn is_on(&self) -> bool {
+    pub(in crate::disk) fn is_on(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
     /// Tells all who listen of a request that is about to be answered.
-    pub(super) fn tell(
+    pub(in crate::disk) fn tell(
         &self,
         ask: IoRange,
         verdict: Verdict,

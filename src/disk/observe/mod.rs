@@ -1,0 +1,12 @@
+//! What a disk shows of its requests: counters, latencies, the trace, what is in flight, damage.
+
+pub(super) mod counters;
+mod damage;
+pub(super) mod in_flight;
+mod latency;
+pub(super) mod trace;
+
+pub use counters::{Counters, OpCounters};
+pub use damage::DamageList;
+pub use in_flight::InFlight;
+pub use trace::{Listener, Trace, Wake};

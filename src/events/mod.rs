@@ -1,4 +1,4 @@
-//! What the runner and the process of a test file tell each other.
+//! The messages between the runner and the process of a test file.
 
 mod event;
 mod order;

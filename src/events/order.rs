@@ -1,22 +1,22 @@
-//! What a file's process is told to do, one JSON object.
+//! The order for the process of a test file, one JSON object.
 
 use serde::{Deserialize, Serialize};
 
 /// The orders for one file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Order {
-    /// Only say what tests there are.
+    /// Only list the tests.
     pub list: bool,
-    /// These tests in this order; all of them as they are written without it.
+    /// Run these tests in this order; without it, all in the order of the file.
     pub only: Option<Vec<String>>,
     /// Run the slow ones too.
     pub include_slow: bool,
-    /// Run no further test after so many failures.
+    /// Run no further test after this many failures.
     pub stop_after: Option<usize>,
     /// Keep the VMs of a test that fails.
     pub keep: bool,
-    /// Boot every guest for real, even where a saved state could go on.
+    /// Boot every guest, even where a saved state could be resumed.
     pub cold: bool,
-    /// Seconds that a test may take that does not say so itself.
+    /// Seconds that a test without a timeout of its own may take.
     pub timeout: f64,
 }

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_give_their_test_files_sorted_and_files_count_as_they_are() {
+    fn discover_sorts_the_test_files_of_a_folder_and_keeps_files_as_given() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::create_dir(path("sub")).unwrap();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_path_is_an_error_that_names_it() {
+    fn discover_names_a_path_that_is_missing() {
         let error = discover(&["/no/such.test.lua".into()]).unwrap_err();
         assert!(
             error

@@ -9,7 +9,7 @@ use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::names::Names;
-use super::{Report, Reporter, Summary};
+use super::report::{Report, Reporter, Summary};
 use crate::events::{Event, KeptVm, Outcome};
 use crate::units::text::{self, harmless, printable};
 
@@ -33,20 +33,8 @@ impl HumanReporter {
             false => std::io::stdout().is_terminal(),
         };
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let target = match (terminal, to_stderr) {
-            (true, true) => ProgressDrawTarget::stderr(),
-            (true, false) => ProgressDrawTarget::stdout(),
-            (false, _) => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) =
-            ProgressStyle::with_template("{spinner} {pos}/{len} [{elapsed}] {wide_msg}")
-        {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(100));
         Self {
-            bar,
+            bar: bar(terminal, to_stderr),
             to_stderr,
             colour: terminal && !no_colour,
             names: Names::default(),
@@ -95,10 +83,7 @@ impl HumanReporter {
                 test,
                 seconds,
                 consoles,
-            } => {
-                let line = format!("{} (runs for {seconds:.0}s)", name(test));
-                self.entry("SLOW", Style::new().yellow(), &line, consoles)
-            }
+            } => self.slow(&name(test), *seconds, consoles),
             Event::Signalled { signal, consoles } => {
                 let line = format!("{}: its process does not end", of_file());
                 self.entry(signal, Style::new().red(), &line, consoles)
@@ -108,28 +93,37 @@ impl HumanReporter {
                 attempt,
                 message,
                 seconds,
-            } => {
-                self.ended_running(&name(test));
-                let line = format!("{} (try {attempt} failed, {seconds:.2}s)", name(test));
-                self.entry("RETRY", Style::new().yellow(), &line, message)
-            }
+            } => self.retried(&name(test), *attempt, message, *seconds),
             Event::Finished {
                 test,
                 outcome,
                 seconds,
                 attempts,
             } => self.finished(name(test), outcome, *seconds, *attempts),
-            Event::FileFailed { message } => {
-                let line = of_file();
-                self.entry("FAIL", Style::new().red().bold(), &line, message)
-            }
+            Event::FileFailed { message } => self.failed(&of_file(), message),
             Event::FileNotRun { .. } | Event::Vm { .. } => Ok(()),
             Event::Kept { process, vms } => self.kept(file, *process, vms),
-            Event::Log { text } => {
-                let text = format!("{}: {}", of_file(), harmless(text));
-                self.say(&indented(&text))
-            }
+            Event::Log { text } => self.log(&of_file(), text),
         }
+    }
+
+    fn slow(&self, name: &str, seconds: f64, consoles: &str) -> io::Result<()> {
+        let line = format!("{name} (runs for {seconds:.0}s)");
+        self.entry("SLOW", Style::new().yellow(), &line, consoles)
+    }
+
+    fn retried(&mut self, name: &str, attempt: u32, message: &str, seconds: f64) -> io::Result<()> {
+        self.ended_running(name);
+        let line = format!("{name} (try {attempt} failed, {seconds:.2}s)");
+        self.entry("RETRY", Style::new().yellow(), &line, message)
+    }
+
+    fn failed(&self, line: &str, message: &str) -> io::Result<()> {
+        self.entry("FAIL", Style::new().red().bold(), line, message)
+    }
+
+    fn log(&self, file: &str, text: &str) -> io::Result<()> {
+        self.say(&indented(&format!("{file}: {}", harmless(text))))
     }
 
     fn finished(
@@ -154,9 +148,7 @@ impl HumanReporter {
                 let line = format!("{name}: {reason}");
                 self.entry("SKIP", Style::new().yellow(), &line, "")
             }
-            Outcome::Failed { message } => {
-                self.entry("FAIL", Style::new().red().bold(), &took, message)
-            }
+            Outcome::Failed { message } => self.failed(&took, message),
             Outcome::NotRun { reason } => {
                 let names = self.not_run.entry(reason.clone()).or_default();
                 names.push(name);
@@ -170,7 +162,7 @@ impl HumanReporter {
             let line = format!("vm `{}` of {}", vm.name, text::path(file));
             let folder = text::path(&vm.folder);
             let socket = format!("console  provium console {folder}/console.sock\n");
-            // A test that is stuck offers none until it is no longer.
+            // A test that is stuck offers its console only once it goes on.
             let has_socket = vm.folder.join("console.sock").exists();
             let socket = if has_socket { &socket } else { "" };
             let text = format!(
@@ -195,44 +187,47 @@ impl HumanReporter {
 
     fn ended(&self, summary: &Summary) -> io::Result<()> {
         self.bar.finish_and_clear();
-        let Summary {
-            passed,
-            flaky,
-            failed,
-            skipped,
-            not_run,
-            files_not_run,
-            stopped,
-            took,
-            ..
-        } = summary;
         for name in &self.flaky {
             self.entry("FLAKY", Style::new().yellow().bold(), name, "")?;
         }
-        let stopped = stopped.as_deref().unwrap_or_default();
+        let stopped = summary.stopped.as_ref();
         for (reason, names) in &self.not_run {
-            // Of a run that was stopped one line says it for all.
-            if !stopped.starts_with(reason) {
+            // One line says why the whole run was stopped.
+            if stopped.is_none_or(|stopped| stopped.reason != *reason) {
                 self.entry("NOT RUN", Style::new().yellow(), reason, &names.join("\n"))?;
             }
         }
-        if !stopped.is_empty() {
-            self.say(&printable(stopped))?;
+        if let Some(stopped) = stopped {
+            self.say(&printable(&stopped.to_string()))?;
         }
-        self.say(&format!("in {:.1}s:", took.as_secs_f64()))?;
-        let mut line = format!("{passed} passed, {failed} failed, {skipped} skipped");
-        if *flaky > 0 {
-            line += &format!(", {flaky} flaky");
-        }
-        if *not_run > 0 {
-            line += &format!(", {not_run} not run");
-        }
-        if *files_not_run > 0 {
-            let word = if *files_not_run == 1 { "file" } else { "files" };
-            line += &format!(", {files_not_run} {word} not run");
-        }
-        self.say(&line)
+        self.say(&format!("in {:.1}s:", summary.took.as_secs_f64()))?;
+        self.say(&counts(summary))
     }
+}
+
+/// The last line of a run.
+fn counts(summary: &Summary) -> String {
+    let Summary {
+        passed,
+        flaky,
+        failed,
+        skipped,
+        not_run,
+        files_not_run,
+        ..
+    } = summary;
+    let mut line = format!("{passed} passed, {failed} failed, {skipped} skipped");
+    if *flaky > 0 {
+        line += &format!(", {flaky} flaky");
+    }
+    if *not_run > 0 {
+        line += &format!(", {not_run} not run");
+    }
+    if *files_not_run > 0 {
+        let word = if *files_not_run == 1 { "file" } else { "files" };
+        line += &format!(", {files_not_run} {word} not run");
+    }
+    line
 }
 
 impl Reporter for HumanReporter {
@@ -254,6 +249,22 @@ impl Reporter for HumanReporter {
             Report::Ended(summary) => self.ended(summary),
         }
     }
+}
+
+/// A progress bar, hidden where no person looks.
+fn bar(terminal: bool, to_stderr: bool) -> ProgressBar {
+    let target = match (terminal, to_stderr) {
+        (true, true) => ProgressDrawTarget::stderr(),
+        (true, false) => ProgressDrawTarget::stdout(),
+        (false, _) => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    let style = ProgressStyle::with_template("{spinner} {pos}/{len} [{elapsed}] {wide_msg}");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 fn indented(text: &str) -> String {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Report, Reporter, Summary};
+use super::report::{Report, Reporter, Stopped, Summary};
 use crate::units::text;
 
 /// Writes each event when it comes.
@@ -48,7 +48,7 @@ enum RunEvent<'a> {
         not_run: usize,
         files_not_run: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
-        stopped: Option<&'a str>,
+        stopped: Option<String>,
         seconds: f64,
     },
 }
@@ -115,7 +115,7 @@ impl Reporter for JsonReporter {
     }
 }
 
-fn ended(summary: &Summary) -> RunEvent<'_> {
+fn ended(summary: &Summary) -> RunEvent<'static> {
     RunEvent::RunEnded {
         passed: summary.passed,
         flaky: summary.flaky,
@@ -123,7 +123,7 @@ fn ended(summary: &Summary) -> RunEvent<'_> {
         skipped: summary.skipped,
         not_run: summary.not_run,
         files_not_run: summary.files_not_run,
-        stopped: summary.stopped.as_deref(),
+        stopped: summary.stopped.as_ref().map(Stopped::to_string),
         seconds: summary.took.as_secs_f64(),
     }
 }

@@ -10,7 +10,7 @@ use quick_junit::{
 };
 
 use super::names::Names;
-use super::{Report, Reporter};
+use super::report::{Report, Reporter};
 use crate::events::{Event, Outcome};
 use crate::units::text::{self, harmless, printable};
 
@@ -65,56 +65,59 @@ impl JunitReporter {
                 seconds,
                 ..
             } => {
-                let message = harmless(message);
-                let mut rerun = TestRerun::new(NonSuccessKind::Failure);
-                rerun.set_time(Duration::try_from_secs_f64(*seconds).unwrap_or_default());
-                rerun
-                    .set_message(first_line(&message))
-                    .set_description(&message);
                 let key = (file.to_owned(), round, test.clone());
-                self.failed_tries.entry(key).or_default().push(rerun);
+                let tries = self.failed_tries.entry(key).or_default();
+                tries.push(rerun(message, *seconds));
             }
             Event::Finished {
                 test,
                 outcome,
                 seconds,
                 ..
-            } => {
-                let Some(mut status) = status(outcome) else {
-                    return self.not_run(file, round, outcome, test);
-                };
-                let key = (file.to_owned(), round, test.clone());
-                status.add_reruns(self.failed_tries.remove(&key).unwrap_or_default());
-                self.add(file, round, test, status, *seconds);
-            }
+            } => self.finished(file, round, test, outcome, *seconds),
             Event::FileFailed { message } => {
                 let status = non_success(NonSuccessKind::Error, message);
                 self.add(file, round, "the file", status, 0.0);
             }
-            // Nobody knows which tests it has.
+            // The names of its tests are not known.
             Event::FileNotRun { reason } => {
-                let text = format!("all of the file: {reason}");
-                self.suite(file, round)
-                    .add_property(Property::new("not run", printable(&text)));
+                self.not_run(file, round, &format!("all of the file: {reason}"));
             }
-            Event::Log { text } => {
-                let logged = self.logged.entry((file.to_owned(), round)).or_default();
-                if logged.len() + text.len() < LOGGED {
-                    *logged += &(harmless(text) + "\n");
-                } else if !logged.ends_with(LOST) {
-                    *logged += LOST;
-                }
-            }
+            Event::Log { text } => self.log(file, round, text),
             _ => {}
         }
     }
 
-    /// JUnit has no word for it: neither a failure nor a skip.
-    fn not_run(&mut self, file: &Path, round: u32, outcome: &Outcome, test: &str) {
-        if let Outcome::NotRun { reason } = outcome {
-            let text = printable(&format!("{test}: {reason}"));
-            self.suite(file, round)
-                .add_property(Property::new("not run", text));
+    fn finished(&mut self, file: &Path, round: u32, test: &str, outcome: &Outcome, seconds: f64) {
+        let mut status = match outcome {
+            Outcome::Passed => TestCaseStatus::success(),
+            Outcome::Failed { message } => non_success(NonSuccessKind::Failure, message),
+            Outcome::Skipped { reason } => {
+                let mut status = TestCaseStatus::skipped();
+                status.set_message(harmless(reason));
+                status
+            }
+            Outcome::NotRun { reason } => {
+                return self.not_run(file, round, &format!("{test}: {reason}"));
+            }
+        };
+        let key = (file.to_owned(), round, test.to_owned());
+        status.add_reruns(self.failed_tries.remove(&key).unwrap_or_default());
+        self.add(file, round, test, status, seconds);
+    }
+
+    /// Notes `text` as a property, since JUnit has no word for a test that was not run.
+    fn not_run(&mut self, file: &Path, round: u32, text: &str) {
+        let property = Property::new("not run", printable(text));
+        self.suite(file, round).add_property(property);
+    }
+
+    fn log(&mut self, file: &Path, round: u32, text: &str) {
+        let logged = self.logged.entry((file.to_owned(), round)).or_default();
+        if logged.len() + text.len() < LOGGED {
+            *logged += &(harmless(text) + "\n");
+        } else if !logged.ends_with(LOST) {
+            *logged += LOST;
         }
     }
 
@@ -131,18 +134,15 @@ impl JunitReporter {
     }
 }
 
-/// How it ended, in JUnit's words; None without any.
-fn status(outcome: &Outcome) -> Option<TestCaseStatus> {
-    match outcome {
-        Outcome::Passed => Some(TestCaseStatus::success()),
-        Outcome::Failed { message } => Some(non_success(NonSuccessKind::Failure, message)),
-        Outcome::Skipped { reason } => {
-            let mut status = TestCaseStatus::skipped();
-            status.set_message(harmless(reason));
-            Some(status)
-        }
-        Outcome::NotRun { .. } => None,
-    }
+/// A try that failed.
+fn rerun(message: &str, seconds: f64) -> TestRerun {
+    let message = harmless(message);
+    let mut rerun = TestRerun::new(NonSuccessKind::Failure);
+    rerun.set_time(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    rerun
+        .set_message(first_line(&message))
+        .set_description(&message);
+    rerun
 }
 
 fn non_success(kind: NonSuccessKind, message: &str) -> TestCaseStatus {

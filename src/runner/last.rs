@@ -1,10 +1,10 @@
-//! What failed in the last run of a project, for the next one.
+//! The tests that failed in the last run of a project, for the next run.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::TestId;
+use super::select::TestId;
 use crate::os::folders;
 use crate::units::fnv;
 
@@ -13,7 +13,7 @@ fn file(root: &Path) -> io::Result<PathBuf> {
     Ok(folders::cache()?.join("last-run").join(name))
 }
 
-/// What failed in the last run of the project at `root`; nothing without one.
+/// The tests that failed in the last run of the project at `root`; empty without a last run.
 pub fn last_failed(root: &Path) -> io::Result<BTreeSet<TestId>> {
     match std::fs::read(file(root)?) {
         Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
@@ -22,7 +22,7 @@ pub fn last_failed(root: &Path) -> io::Result<BTreeSet<TestId>> {
     }
 }
 
-/// Remembers what failed.
+/// Remembers the tests that failed.
 pub fn remember_failed(root: &Path, failed: &BTreeSet<TestId>) -> io::Result<()> {
     let file = file(root)?;
     if failed.is_empty() {
@@ -34,7 +34,7 @@ pub fn remember_failed(root: &Path, failed: &BTreeSet<TestId>) -> io::Result<()>
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    // At one stroke: two runs at once leave the whole of one of them.
+    // Atomically: of two runs at once, the list of one is left whole.
     let text = serde_json::to_vec(failed)?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut new = tempfile::NamedTempFile::new_in(folder)?;

@@ -1,14 +1,14 @@
-//! How many files at a time the machine's memory and processors bear.
+//! How many files the machine's memory and processors can run side by side.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::Stop;
+use super::stop::Stop;
 use crate::config::Config;
 
-/// What QEMU, the mount server and Lua take beside the guest's own memory.
+/// Bytes that QEMU, the mount server and Lua take beside the guest's own memory.
 const BESIDE: u64 = 128 << 20;
-/// How often to look whether there is memory now.
+/// The time between two looks at the available memory.
 const TICK: Duration = Duration::from_millis(200);
 
 /// The memory that a file with one VM of the largest profile needs, in bytes.
@@ -17,7 +17,7 @@ pub fn memory_of_a_file(config: &Config) -> u64 {
     largest.max().unwrap_or(0).saturating_add(BESIDE)
 }
 
-/// How many files to run at a time, unless it was said.
+/// How many files to run at a time by default.
 pub fn default_jobs(config: &Config) -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let cpus = config
@@ -31,7 +31,7 @@ pub fn default_jobs(config: &Config) -> usize {
     by_processors.min(by_memory).max(1)
 }
 
-/// Memory that can be had without swapping, in bytes; None where the kernel does not tell.
+/// Memory that is available without swapping, in bytes; None where the kernel does not say.
 fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_of_any_size_needs_a_number_of_bytes() {
+    fn memory_of_a_file_saturates() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let needed = |memory: &str| {
             let profile = format!("[profiles.large]\nmemory = \"{memory}\"\n");

@@ -2,17 +2,22 @@
 //! events; reporters draw them.
 
 mod discover;
+mod file_runner;
 mod human;
 mod json;
 mod junit;
 mod last;
+mod list;
 mod memory;
 mod names;
+mod options;
+mod report;
 mod run;
 mod select;
 mod stop;
 mod story;
 mod tap;
+mod tries;
 mod worker;
 
 pub use discover::{DiscoverError, discover, is_test_file};
@@ -20,8 +25,11 @@ pub use human::HumanReporter;
 pub use json::JsonReporter;
 pub use junit::JunitReporter;
 pub use last::{last_failed, remember_failed};
+pub use list::list;
 pub use memory::{default_jobs, memory_of_a_file};
-pub use run::{Job, Report, Reporter, Rounds, RunOptions, Summary, Tests, list, run};
+pub use options::{Job, RunOptions, Tests};
+pub use report::{Report, Reporter, Stopped, Summary};
+pub use run::{Rounds, run};
 pub use select::{Partition, Selected, Selection, TestId, shuffle};
 pub use stop::Stop;
 pub use tap::TapReporter;

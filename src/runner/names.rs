@@ -1,17 +1,17 @@
-//! What people and reports call files and tests.
+//! The names of files and tests, for people and in reports.
 
 use std::path::Path;
 
 use crate::units::text;
 
-/// How often everything runs decides what things are called.
+/// With several rounds, names have the number of the round.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Names {
     rounds: u32,
 }
 
 impl Names {
-    /// The names in a run of so many rounds.
+    /// The names in a run of `rounds` rounds.
     pub(super) fn new(rounds: u32) -> Self {
         Self { rounds }
     }

@@ -8,20 +8,20 @@ use crate::events::TestInfo;
 use crate::units::fnv;
 use crate::units::text;
 
-/// What was asked for on the command line. Everything must hold.
+/// The selection of the command line. All parts of it must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Texts of which one stands in `PATH: NAME`; any test without one.
+    /// Texts of which `PATH: NAME` contains one; all tests without any.
     pub filters: Vec<String>,
-    /// Tags of which a test has one; any test without one.
+    /// Tags of which a test has one; all tests without any.
     pub tags: Vec<String>,
     /// Tags of which a test has none.
     pub no_tags: Vec<String>,
     /// The part of the whole.
     pub partition: Option<Partition>,
-    /// What failed last time: names by file, all of a file without names.
+    /// The tests that failed in the last run.
     pub failed: Option<BTreeSet<TestId>>,
-    /// Where the paths that name files in other runs and on other machines start.
+    /// The folder at which the names of files start that other runs and machines use.
     pub root: PathBuf,
 }
 
@@ -53,7 +53,7 @@ enum PartitionKind {
 pub type Selected = (PathBuf, Vec<TestInfo>);
 
 impl Selection {
-    /// Whether anything was asked for that needs the names of all tests.
+    /// Whether the selection needs the names of all tests.
     pub fn wants_names(&self) -> bool {
         !self.filters.is_empty()
             || !self.tags.is_empty()
@@ -68,12 +68,12 @@ impl Selection {
         retain(files, wanted)
     }
 
-    /// Those of the selected tests that are in our part of the whole; all of them without parts.
+    /// Those of the selected tests that are in our part of the whole; all of them without partition.
     pub fn part_of(&self, files: Vec<Selected>) -> Vec<Selected> {
         let mut position = 0;
         retain(files, |file, test| {
             position += 1;
-            // What every machine calls it, wherever it keeps the project.
+            // The same on each machine, wherever it keeps the project.
             let id = format!("{}: {}", file_name(file), test.name);
             self.partition
                 .is_none_or(|part| part.has(position - 1, &id))
@@ -150,8 +150,8 @@ impl FromStr for Partition {
     }
 }
 
-/// Files, and the tests of each, in an order that `seed` decides. That of a file's tests depends on
-/// the seed and the file alone.
+/// Brings files, and the tests of each, into an order that `seed` decides. The order of a file's tests
+/// depends only on the seed and the file.
 pub fn shuffle(files: &mut [Selected], seed: u64) {
     for (file, tests) in files.iter_mut() {
         let of_file = fnv(file_name(file).as_bytes());
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_look_at_path_and_name_and_tags_take_in_and_leave_out() {
+    fn selection_filters_by_path_and_name_and_by_tags() {
         let filters = Selection {
             filters: vec!["b.test.lua: test 3".into(), "test 0".into()],
             ..Selection::default()
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_selected_by_test_or_by_file() {
+    fn selection_takes_what_failed_by_test_or_by_file() {
         let mut selection = Selection {
             root: "/p".into(),
             ..Selection::default()
@@ -229,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_parts_are_the_whole_and_share_nothing(tests in 0_usize..60, of in 1_u64..7) {
+        fn partition_parts_are_the_whole_and_share_nothing(tests in 0_usize..60, of in 1_u64..7) {
             for kind in ["slice", "hash"] {
                 let parts = (1..=of).flat_map(|n| names(&part(&format!("{kind}:{n}/{of}")).part_of(suite(tests))));
                 let mut all: Vec<_> = parts.collect();
@@ -241,7 +241,7 @@ mod tests {
         }
 
         #[test]
-        fn a_test_stays_in_its_hash_part_when_others_go(tests in 2_usize..40) {
+        fn partition_by_hash_keeps_a_test_in_its_part_when_others_go(tests in 2_usize..40) {
             let before = names(&part("hash:1/3").part_of(suite(tests)));
             let mut fewer = suite(tests);
             fewer.remove(0);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_same_on_every_machine() {
+    fn partition_hash_is_the_same_on_every_machine() {
         assert_eq!(names(&part("hash:1/3").part_of(suite(6))), ["test 2"]);
         assert_eq!(
             fnv(b"a"),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_has_a_kind_and_a_part_of_the_whole() {
+    fn partition_has_a_kind_and_a_part_of_the_whole() {
         for bad in [
             "",
             "hash",
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_one_order_and_another_seed_another() {
+    fn shuffle_gives_one_order_for_each_seed() {
         let order = |seed| {
             let mut files = suite(40);
             shuffle(&mut files, seed);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-/// Shared by all threads of a run: whoever finds a reason to stop says so here.
+/// Shared by all threads of a run: a thread that finds a reason to stop says so here.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     reason: Arc<Mutex<Option<String>>>,

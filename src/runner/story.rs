@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::RunOptions;
+use super::options::RunOptions;
 use crate::events::{Event, KeptVm, Outcome, TestInfo};
 use crate::vm;
 
-/// What a process may take beyond a test's own time, to end by itself and close its VMs.
+/// How long a process may take beyond a test's own time, to end by itself and close its VMs.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Of how many VMs a warning shows the console.
+/// How many VMs' consoles a warning shows.
 const MOST_CONSOLES: usize = 4;
 
 /// Why no more events come.
@@ -195,13 +195,7 @@ impl Story {
         self.failed = true;
         if let Some(running) = self.running.take() {
             let message = format!("the test does not end: {why}\n{consoles}");
-            emit(Event::Finished {
-                test: running.test.clone(),
-                outcome: Outcome::Failed { message },
-                seconds: running.since.elapsed().as_secs_f64(),
-                attempts: 1,
-            });
-            self.forget(&running.test);
+            self.fail(&running, message, emit);
         }
         let vms = self.kept_vms();
         emit(Event::Kept { process, vms });
@@ -231,24 +225,17 @@ impl Story {
             "" => String::new(),
             ends => format!("\n{ends}"),
         };
-        let rest = self.planned.as_ref().is_none_or(|rest| !rest.is_empty());
+        let is_incomplete = self.planned.as_ref().is_none_or(|rest| !rest.is_empty());
         let has_crashed = matches!(verdict, Verdict::Ended) && !status.success();
-        self.failed |= rest || has_crashed;
+        self.failed |= is_incomplete || has_crashed;
         match self.running.take() {
             Some(running) => {
-                emit(Event::Finished {
-                    test: running.test.clone(),
-                    outcome: Outcome::Failed {
-                        message: format!("the test's process {why}{consoles}"),
-                    },
-                    seconds: running.since.elapsed().as_secs_f64(),
-                    attempts: 1,
-                });
-                self.forget(&running.test);
+                let message = format!("the test's process {why}{consoles}");
+                self.fail(&running, message, emit);
                 let reason = format!("the file's process {why} in an earlier test");
                 self.leave_out_rest(&reason, emit);
             }
-            None if rest => {
+            None if is_incomplete => {
                 let message = format!("the file's process {why}{consoles}");
                 emit(Event::FileFailed { message });
                 let reason = format!("the file's process {why} between two tests");
@@ -263,7 +250,18 @@ impl Story {
         }
     }
 
-    /// Says of what has no end yet that it was not run.
+    /// Fails the test that ran.
+    fn fail(&mut self, running: &Running, message: String, emit: &mut dyn FnMut(Event)) {
+        emit(Event::Finished {
+            test: running.test.clone(),
+            outcome: Outcome::Failed { message },
+            seconds: running.since.elapsed().as_secs_f64(),
+            attempts: 1,
+        });
+        self.forget(&running.test);
+    }
+
+    /// Reports the tests that have no end yet as not run.
     fn leave_out_rest(&mut self, reason: &str, emit: &mut dyn FnMut(Event)) {
         let running = self.running.take();
         let Some(rest) = self.planned.take() else {
@@ -315,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_consoles_those_that_showed_something_last_are_told() {
+    fn console_ends_are_those_of_the_vms_that_showed_something_last() {
         let folder = tempfile::tempdir().unwrap();
         let mut story = story();
         for (age, name) in (1..).zip(["a", "b", "c", "d", "e", "f"]) {
@@ -374,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_process_fails_the_test_that_ran_and_the_rest_was_not_run() {
+    fn story_of_a_killed_process_fails_the_test_that_ran_and_leaves_out_the_rest() {
         let failed = r#"a: Failed { message: "the test's process ended by signal 9" } 1"#;
         let not_run =
             r#"b: NotRun { reason: "the file's process ended by signal 9 in an earlier test" } 0"#;
@@ -382,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_killed_outside_of_its_tests_fails_its_file() {
+    fn story_of_a_process_killed_outside_of_its_tests_fails_its_file() {
         let passed = Event::Finished {
             test: "a".into(),
             outcome: Outcome::Passed,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::names::Names;
-use super::{Report, Reporter};
+use super::report::{Report, Reporter};
 use crate::events::{Event, Outcome};
 use crate::units::text::{harmless, printable};
 
@@ -61,41 +61,42 @@ impl TapReporter {
                 outcome,
                 attempts,
                 ..
-            } => {
-                let name = self.names.test(file, round, test);
-                match outcome {
-                    Outcome::Passed => {
-                        self.result(true, &name, "")?;
-                        match *attempts > 1 {
-                            true => self.comment(&format!("flaky: passed at try {attempts}")),
-                            false => Ok(()),
-                        }
-                    }
-                    Outcome::Skipped { reason } => {
-                        let skip = format!(" # SKIP {}", printable(reason));
-                        self.result(true, &name, &skip)
-                    }
-                    Outcome::NotRun { reason } => {
-                        self.not_run += 1;
-                        self.comment(&format!("not run: {name}: {reason}"))
-                    }
-                    Outcome::Failed { message } => {
-                        self.result(false, &name, "")?;
-                        self.message(message)
-                    }
-                }
-            }
+            } => self.finished(&self.names.test(file, round, test), outcome, *attempts),
             Event::FileFailed { message } => {
                 self.result(false, &self.names.test(file, round, "the file"), "")?;
                 self.message(message)
             }
-            // Nobody knows which tests it has.
+            // The names of its tests are not known.
             Event::FileNotRun { reason } => {
                 let name = self.names.file(file, round);
                 self.comment(&format!("not run: {name}: {reason}"))
             }
             Event::Log { text } => self.comment(text),
             _ => Ok(()),
+        }
+    }
+
+    fn finished(&mut self, name: &str, outcome: &Outcome, attempts: u32) -> io::Result<()> {
+        match outcome {
+            Outcome::Passed => {
+                self.result(true, name, "")?;
+                match attempts > 1 {
+                    true => self.comment(&format!("flaky: passed at try {attempts}")),
+                    false => Ok(()),
+                }
+            }
+            Outcome::Skipped { reason } => {
+                let skip = format!(" # SKIP {}", printable(reason));
+                self.result(true, name, &skip)
+            }
+            Outcome::NotRun { reason } => {
+                self.not_run += 1;
+                self.comment(&format!("not run: {name}: {reason}"))
+            }
+            Outcome::Failed { message } => {
+                self.result(false, name, "")?;
+                self.message(message)
+            }
         }
     }
 }
@@ -115,8 +116,9 @@ impl Reporter for TapReporter {
             Report::Output(..) => Ok(()),
             Report::Ended(summary) => {
                 self.line(&format!("1..{}", self.count + self.not_run))?;
-                if let Some(reason) = &summary.stopped {
-                    self.line(&format!("Bail out! {}", printable(reason)))?;
+                if let Some(stopped) = &summary.stopped {
+                    let reason = printable(&stopped.to_string());
+                    self.line(&format!("Bail out! {reason}"))?;
                 }
                 self.out.flush()
             }

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::options::RunOptions;
+use super::stop::Stop;
 use super::story::{Story, Verdict};
-use super::{RunOptions, Stop};
 use crate::events::{Event, Order, TestInfo};
 use crate::os::capped_log::{self, Trimmer};
 use crate::os::sys;
@@ -26,7 +27,7 @@ pub const KEEP: i32 = libc::SIGUSR1;
 /// How often to look whether the run was stopped.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Why a file may fail here that works otherwise.
+/// Why a file may fail here that works in a run.
 const STAND_INS: &str = "(this file was read only for the names of its tests: `provium` takes every \
                          call then and starts nothing. What needs a guest belongs into a test.)";
 
@@ -50,24 +51,17 @@ pub(super) fn run_file(
     let mut worker = Worker::start(path, order, options)?;
     let mut story = Story::new(options, Instant::now());
     let verdict = worker.watch(&mut story, stop, emit)?;
-    if let Verdict::Kept = verdict {
-        let output = worker.output()?;
-        let rest = Some(story.rest());
-        return Ok(Done { output, rest });
-    }
     let consoles = match &verdict {
         Verdict::TimedOut(_) => story.console_ends(),
-        _ => String::new(),
+        Verdict::Ended | Verdict::Stopped(_) | Verdict::Kept => String::new(),
     };
-    if let Verdict::TimedOut(why) = &verdict
-        && order.keep
-        && story.runs_a_guest()
-        && sys::signal_main_thread(worker.child.id(), KEEP).is_ok()
-    {
-        story.keep(worker.child.id(), why, &consoles, emit);
-        let output = worker.output()?;
-        let rest = Some(story.rest());
-        return Ok(Done { output, rest });
+    match &verdict {
+        Verdict::Kept => return worker.kept(&story),
+        Verdict::TimedOut(why) if order.keep && worker.outlives_us(&story) => {
+            story.keep(worker.child.id(), why, &consoles, emit);
+            return worker.kept(&story);
+        }
+        Verdict::Ended | Verdict::Stopped(_) | Verdict::TimedOut(_) => {}
     }
     let status = worker.end(&verdict, &consoles, emit)?;
     story.complete(&verdict, status, &consoles, emit);
@@ -87,7 +81,7 @@ pub(super) fn list_file(path: &Path, options: &RunOptions) -> Result<Vec<TestInf
     let mut found = Err("its process ended without a list".into());
     let mut note = |event| match event {
         Event::Planned { tests } => found = Ok(tests),
-        // With the list all is said: that none of the tests had an end is as it should be.
+        // Once there is a list, it is normal that none of the tests has an end.
         Event::FileFailed { message } if found.is_err() => {
             found = Err(format!("{message}\n{STAND_INS}"));
         }
@@ -105,6 +99,7 @@ struct Worker {
 }
 
 impl Worker {
+    /// Starts the process of a file, which reads its order from one descriptor and writes events to another.
     fn start(path: &Path, order: &Order, options: &RunOptions) -> io::Result<Self> {
         let (events, write_end) = io::pipe()?;
         let output = tempfile::tempfile()?;
@@ -114,9 +109,8 @@ impl Worker {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["test-file", "--events-fd"]);
         command.arg(write_end.as_raw_fd().to_string());
-        command
-            .arg("--order-fd")
-            .arg(order_file.as_raw_fd().to_string());
+        command.arg("--order-fd");
+        command.arg(order_file.as_raw_fd().to_string());
         if let Some(config) = &options.config {
             command.arg("--config").arg(config);
         }
@@ -146,11 +140,11 @@ impl Worker {
         stop: &Stop,
         emit: &mut dyn FnMut(Event),
     ) -> io::Result<Verdict> {
-        let mut pending = Vec::new();
+        let mut lines = Lines::default();
         let mut buffer = vec![0; 64 << 10];
         let mut trimmer = Trimmer::default();
         loop {
-            // What a file prints without an end has no bearing on how its tests go.
+            // A file that prints without end does not fail for it.
             let _ = trimmer.look(&self.output);
             let now = Instant::now();
             if let Some(why) = stop.reason() {
@@ -168,27 +162,26 @@ impl Worker {
             }
             let n = self.events.read(&mut buffer)?;
             if n == 0 {
-                if let Some(why) = stop.reason().filter(|_| story.is_between_tests()) {
-                    return Ok(Verdict::Stopped(why));
-                }
-                return Ok(if story.kept {
-                    Verdict::Kept
-                } else {
-                    Verdict::Ended
-                });
+                return Ok(end_of_stream(story, stop));
             }
-            for piece in buffer[..n].split_inclusive(|byte| *byte == b'\n') {
-                pending.extend_from_slice(piece);
-                if !piece.ends_with(b"\n") {
-                    continue;
-                }
-                if let Ok(event) = serde_json::from_slice::<Event>(&pending) {
-                    story.note(&event, Instant::now());
-                    emit(event);
-                }
-                pending.clear();
-            }
+            lines.add(&buffer[..n], &mut |event| {
+                story.note(&event, Instant::now());
+                emit(event);
+            });
         }
+    }
+
+    /// Tells the process of a test that is stuck that it outlives the run; whether it does.
+    fn outlives_us(&self, story: &Story) -> bool {
+        story.runs_a_guest() && sys::signal_main_thread(self.child.id(), KEEP).is_ok()
+    }
+
+    /// What is left when the process goes on with the VMs of a failed test.
+    fn kept(&self, story: &Story) -> io::Result<Done> {
+        Ok(Done {
+            output: self.output()?,
+            rest: Some(story.rest()),
+        })
     }
 
     /// Ends the process, at first with TERM, and with it all that it has started; waits until
@@ -229,5 +222,36 @@ impl Worker {
     fn output(&self) -> io::Result<String> {
         let bytes = capped_log::read_parts(self.output.try_clone()?, OUTPUT, OUTPUT)?;
         Ok(text::escaped(&bytes))
+    }
+}
+
+/// What the end of the events means.
+fn end_of_stream(story: &Story, stop: &Stop) -> Verdict {
+    match stop.reason().filter(|_| story.is_between_tests()) {
+        Some(why) => Verdict::Stopped(why),
+        None if story.kept => Verdict::Kept,
+        None => Verdict::Ended,
+    }
+}
+
+/// Puts events together from the pieces in which they are read.
+#[derive(Default)]
+struct Lines {
+    pending: Vec<u8>,
+}
+
+impl Lines {
+    /// Adds `bytes`; tells `found` each event that is complete. A line that is not an event is ignored.
+    fn add(&mut self, bytes: &[u8], found: &mut dyn FnMut(Event)) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.pending.extend_from_slice(piece);
+            if !piece.ends_with(b"\n") {
+                continue;
+            }
+            if let Ok(event) = serde_json::from_slice(&self.pending) {
+                found(event);
+            }
+            self.pending.clear();
+        }
     }
 }

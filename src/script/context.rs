@@ -1,4 +1,4 @@
-//! What the objects of a test file share.
+//! The state of a test file, which all of its objects share.
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -8,35 +8,34 @@ use std::time::{Duration, Instant};
 use mlua::{Function, Lua, LuaString, Table, Value, WeakLua};
 
 use crate::config::Config;
-use crate::events::Event;
-use crate::events::TestInfo;
+use crate::events::{Event, TestInfo};
 use crate::units::text;
 use crate::vm::{Limit, Process, State, Vm, VmError};
 
-/// How often guests are looked after while a test sleeps.
+/// How often guests are checked while a test sleeps.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long the processes that a test leaves behind may take to end, all together.
+/// How long all processes that a test leaves behind may take to end, in total.
 const END_OF_PROCESSES: Duration = Duration::from_secs(5);
 
 /// A VM that several handles share.
 pub(super) type SharedVm = Rc<RefCell<Vm>>;
 
-/// A process in a guest, likewise.
+/// A process in a guest that several handles share.
 pub(super) type SharedProcess = Rc<RefCell<Process>>;
 
 /// A test, as its file declared it.
 pub(super) struct Declared {
     /// Its name as reports show it.
     pub(super) name: String,
-    /// The same as its file gave it.
+    /// The same, byte for byte as its file gave it.
     pub(super) own_name: LuaString,
     pub(super) meta: Table,
     pub(super) run: Function,
 }
 
 impl Declared {
-    /// What the runner knows of it. Tags are a list of words, or one word.
+    /// The part of it that the runner knows. Tags are a list of words, or one word.
     pub(super) fn info(&self) -> TestInfo {
         let text = |tag: LuaString| text::escaped(&tag.as_bytes());
         let tags = match self.meta.get("tags") {
@@ -56,17 +55,17 @@ impl Declared {
 pub(super) struct Context(Rc<Inner>);
 
 struct Inner {
-    /// Not a strong one: what Lua holds has the context, and neither would ever be let go.
+    /// A weak one: Lua's objects hold the context, so that a strong one would keep both for ever.
     lua: WeakLua,
     prelude: RefCell<Option<Table>>,
     config: Config,
     limit: Limit,
     cold: Cell<bool>,
     emit: RefCell<Box<dyn Fn(Event)>>,
-    /// Those that the file declares; None once it has been read.
+    /// The tests that the file declares; None once it has been read.
     tests: RefCell<Option<Vec<Declared>>>,
     vms: RefCell<Vec<SharedVm>>,
-    /// What the running test has started in guests.
+    /// The processes that the running test has started in guests.
     processes: RefCell<Vec<(SharedVm, SharedProcess)>>,
     /// How long each test may take, if the file says so.
     test_timeout: Cell<Option<Duration>>,
@@ -118,7 +117,7 @@ impl Context {
         (self.0.emit.borrow())(event);
     }
 
-    /// Ends the stream of events: whoever reads it finds its end.
+    /// Ends the stream of events: its reader finds the end.
     pub(super) fn hang_up(&self) {
         *self.0.emit.borrow_mut() = Box::new(drop);
     }
@@ -143,7 +142,7 @@ impl Context {
         prelude.get(function)
     }
 
-    /// A native as tests call it: its failure raises.
+    /// A native as tests call it: a failure raises an error.
     pub(super) fn wrap(&self, native: Function) -> mlua::Result<Function> {
         self.prelude("wrap", native)
     }
@@ -169,7 +168,7 @@ impl Context {
         self.0.tests.borrow().is_none()
     }
 
-    /// Sleeps; fails when the test's time is up, and when a guest is over meanwhile.
+    /// Sleeps; fails when the test's time is up, and when a guest ends meanwhile.
     pub(super) fn sleep(&self, duration: Duration) -> Result<(), VmError> {
         let end = Instant::now() + duration;
         loop {
@@ -182,10 +181,10 @@ impl Context {
         }
     }
 
-    /// Fails, once, when a guest of the scope is over and nobody was told.
+    /// Fails, once, when a guest of the scope has ended and no call has reported it.
     pub(super) fn check_guests(&self) -> Result<(), VmError> {
         let vms = self.0.vms.borrow();
-        // One that is in the middle of a call finds out by itself.
+        // A VM in the middle of a call reports it itself.
         let mut idle = vms.iter().filter_map(|vm| vm.try_borrow_mut().ok());
         idle.try_for_each(|mut vm| vm.check())
     }
@@ -222,7 +221,7 @@ impl Context {
         self.0.todo.borrow().clone()
     }
 
-    /// A mark for [`close_vms_since`](Self::close_vms_since): the VMs of the outer scopes.
+    /// A mark for [`close_vms_since`](Self::close_vms_since): the number of VMs of the outer scopes.
     pub(super) fn vm_count(&self) -> usize {
         self.0.vms.borrow().len()
     }
@@ -235,7 +234,7 @@ impl Context {
         }
     }
 
-    /// A process that ends with the test, if one runs.
+    /// Adds a process that ends with the test, if a test runs.
     pub(super) fn add_process(&self, vm: &SharedVm, process: &SharedProcess) {
         if self.is_loaded() {
             let started = (Rc::clone(vm), Rc::clone(process));
@@ -243,7 +242,7 @@ impl Context {
         }
     }
 
-    /// Ends what the test has started in the guests that outlive it.
+    /// Ends the processes that the test has started in guests that outlive it.
     pub(super) fn end_processes(&self) {
         self.limit().set(Some(Instant::now() + END_OF_PROCESSES));
         for (vm, process) in self.0.processes.take() {
@@ -252,7 +251,7 @@ impl Context {
                 continue;
             }
             let ended = vm.wait(&mut process.borrow_mut(), Some(Duration::ZERO));
-            // Another one means that the guest does not know it, as after a reset.
+            // Any other error means that the guest does not know the process, as after a reset.
             if let Err(VmError::TimeIsUp) = ended {
                 let (name, pid) = (vm.name(), process.borrow().pid());
                 let text = format!("vm `{name}`: process {pid} did not end with its test");
@@ -262,12 +261,12 @@ impl Context {
         self.limit().set(None);
     }
 
-    /// Sets how long each test may take that does not say so itself.
+    /// Sets how long a test without a timeout of its own may take.
     pub(super) fn set_test_timeout(&self, timeout: Option<Duration>) {
         self.0.test_timeout.set(timeout);
     }
 
-    /// How long each test may take, if the file says so.
+    /// How long a test without a timeout of its own may take, if the file says so.
     pub(super) fn test_timeout(&self) -> Option<Duration> {
         self.0.test_timeout.get()
     }

@@ -1,17 +1,17 @@
-//! `json.encode` and `json.decode`. What JSON cannot say is an error that names the place.
+//! `json.encode` and `json.decode`. A value without a form in JSON is an error that names its place.
 
 use mlua::serde::ser::Options as SerializeOptions;
 use mlua::{Lua, LuaSerdeExt, LuaString, Table, Value};
 use serde_json::{Map, Number, Value as Json};
 
-use super::signature::found;
+use super::bind::found;
 
 /// Deeper than anything but a table that contains itself.
 const DEEPEST: usize = 120;
-/// Nulls that an array may have beside as many as it has items, when it was changed after it was decoded.
+/// How many nulls an array may have beyond its number of items, when it was changed after decoding.
 const MOST_HOLES: usize = 1 << 20;
 
-/// What the JSON `text` means. Null is nil: a key is absent, an array has a hole. An array remembers
+/// The value of the JSON `text`. Null is nil: a key is absent, an array has a hole. An array remembers
 /// that it is one.
 pub(super) fn decode(lua: &Lua, text: LuaString) -> Result<Value, String> {
     let value: Json =
@@ -96,8 +96,8 @@ impl Encoder<'_> {
     }
 }
 
-/// The largest key of a table whose keys are integers from 1 on; 0 of an empty one. One that is mostly
-/// holes is none that was decoded.
+/// The largest key of a table whose keys are integers from 1 on; 0 of an empty one. None for a table
+/// that is mostly holes: it was not decoded like that.
 fn largest_index(table: &Table) -> Option<usize> {
     let mut largest = 0;
     let mut count = 0;
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_the_nearest_that_there_is() {
+    fn decode_gives_the_nearest_number() {
         let lua = Lua::new();
         for text in [
             "18446744071727425000.0",

@@ -1,4 +1,4 @@
-//! What a piece of Lua raised, as text: whatever the value and its bytes, with file and line and the
+//! An error that a piece of Lua raised, as text: of any value and any bytes, with file, line and
 //! traceback.
 
 use std::cell::Cell;
@@ -7,11 +7,11 @@ use std::rc::Rc;
 use memchr::memmem;
 use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 
+use super::bind::found;
 use super::context::Context;
-use super::signature::found;
 use crate::units::text;
 
-/// Most fields of a table that an error shows.
+/// How many fields of a table an error shows.
 const MOST_FIELDS: usize = 8;
 
 /// What was raised.
@@ -30,7 +30,7 @@ pub(super) fn call(
     args: impl IntoLuaMulti,
     mark: impl Fn() -> Option<LuaString> + 'static,
 ) -> mlua::Result<Result<MultiValue, Raised>> {
-    // Nothing in Lua may stand in between: it would not get far once the time is up.
+    // The handler calls nothing written in Lua: once the time is up, that would be interrupted.
     let traceback = context.of_prelude("traceback")?;
     let tostring = context.of_prelude("tostring")?;
     let has_mark = Rc::new(Cell::new(false));
@@ -78,12 +78,12 @@ fn place(lua: &Lua) -> String {
                 .map(|line| format!("{source}:{line}: "))
         })
     };
-    // The stack ends with None; a level that is not of Lua has no line.
+    // The stack ends with None; a level that is not Lua code has no line.
     let mut places = (0..).map_while(of_level);
     places.find_map(|place| place).unwrap_or_default()
 }
 
-/// A value that is no string: the text that it gives itself, or a table's fields.
+/// A value other than a string: its own text, or a table's fields.
 fn described(value: &Value, tostring: &Function) -> String {
     match value {
         Value::Table(table) if !has_text(table) => fields(table),
@@ -118,7 +118,7 @@ fn field((key, value): (Value, Value)) -> String {
     format!("{key} = {}", found(&value))
 }
 
-/// The message and the traceback of an error that Lua's own functions or ours ended with.
+/// The message and the traceback of an error that Lua's own functions or ours returned.
 pub(super) fn clean(error: &mlua::Error) -> String {
     let text = match error {
         mlua::Error::RuntimeError(text) => text.clone(),
@@ -129,7 +129,7 @@ pub(super) fn clean(error: &mlua::Error) -> String {
     without_ours(&text::message(text.as_bytes()))
 }
 
-/// A traceback without the lines that are of the prelude or of C.
+/// A traceback without the lines of the prelude and of C functions.
 fn without_ours(text: &str) -> String {
     let ours = |line: &&str| !line.starts_with("\t[C]") && !line.starts_with("\tprovium:");
     text.lines().filter(ours).collect::<Vec<_>>().join("\n")

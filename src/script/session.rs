@@ -3,20 +3,25 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use mlua::{Lua, MultiValue, Table, Value};
+use mlua::{Function, Lua, MultiValue, Table, Value};
 
+use super::bind::CallError;
 use super::context::Context;
-use super::file::set_up;
 use super::raised::{self, clean};
+use super::setup::set_up;
 use super::state;
+use super::vm::{boot_vm, create_vm};
 use crate::config::Config;
 use crate::events::Event;
 use crate::units::text;
+use crate::vm::BootOptions;
 
 /// An open session. Its VMs end with it.
 pub struct Session {
     lua: Lua,
     context: Context,
+    /// The names that may follow a line, and how many letters of them the line has already.
+    names: Function,
 }
 
 /// What became of a piece of Lua.
@@ -30,49 +35,6 @@ pub enum Evaluated {
     Failed(String),
 }
 
-/// Makes and boots the VM of the session, in the global `vm`.
-const BOOT: &str = "local profile = ... vm = provium:vm('vm', profile):boot()";
-
-/// Nothing would ever run a test that is declared here.
-const WITHOUT_TESTS: &str = r#"
-    function test()
-      error("test: a prompt runs no tests: enter what the test does, without `t`", 2)
-    end
-    function todo()
-      error("todo: a prompt runs no tests", 2)
-    end"#;
-
-/// The names that may follow `line`: of globals, of a table's fields, of an object's methods.
-const NAMES: &str = r#"
-    local line = ...
-    local base, name = line:match("([%w_.]+)[.:]([%w_]*)$")
-    local found = _G
-    if base then
-      local chunk = load("return " .. base)
-      local ok, value = pcall(chunk or error)
-      if not ok then return {} end
-      found = value
-    end
-    name = name or line:match("[%a_][%w_]*$") or ""
-    if type(found) == "string" then found = string end
-    if type(found) == "userdata" then
-      local class = debug.getmetatable(found).__name or ""
-      found = debug.getregistry()[class:match("(%w+)$"):lower()]
-    end
-    if type(found) ~= "table" then return {} end
-    local index = (debug.getmetatable(found) or {}).__index
-    local names, seen = {}, {}
-    for _, fields in ipairs({found, type(index) == "table" and index or {}}) do
-      for key in pairs(fields) do
-        if type(key) == "string" and key:sub(1, #name) == name and not seen[key] then
-          seen[key] = true
-          names[#names + 1] = key
-        end
-      end
-    end
-    table.sort(names)
-    return names, #name"#;
-
 impl Session {
     /// Starts one, without a VM.
     pub fn open(config: Config) -> Result<Self, String> {
@@ -84,19 +46,23 @@ impl Session {
         let lua = state::new();
         let context = Context::new(&lua, config, Box::new(show));
         set_up(&context, false).map_err(|error| clean(&error))?;
-        let ready = context.lua().load(WITHOUT_TESTS).set_name("=repl").exec();
-        ready.map_err(|error| clean(&error))?;
-        Ok(Self { lua, context })
+        let names = prompt(&lua).map_err(|error| clean(&error))?;
+        Ok(Self {
+            lua,
+            context,
+            names,
+        })
     }
 
-    /// Boots `profile`, as the global `vm`.
+    /// Boots a VM of `profile`, as the global `vm`.
     pub fn boot(&self, profile: &str) -> Result<(), String> {
-        let boot = self.lua.load(BOOT).set_name("=boot");
-        boot.call::<()>(profile).map_err(|error| {
-            let text = clean(&error);
-            let message = text.split("\nstack traceback:").next().unwrap_or(&text);
-            message.trim_start_matches("boot:1: ").to_owned()
-        })
+        let options = BootOptions::default();
+        let vm = create_vm(&self.context, "vm", profile, options.clone());
+        let vm = vm.map_err(|error| CallError::from(error).message("provium:vm"))?;
+        let booted = boot_vm(&self.context, &vm, options);
+        booted.map_err(|error| CallError::from(error).message("vm:boot"))?;
+        let set = self.lua.globals().set("vm", vm);
+        set.map_err(|error| clean(&error))
     }
 
     /// A flag that interrupts what is evaluated, or boots, while it is true.
@@ -124,18 +90,22 @@ impl Session {
 
     /// What may stand at the end of `line`: where it begins, and the names.
     pub fn complete(&self, line: &str) -> (usize, Vec<String>) {
-        let names = self
-            .lua
-            .load(NAMES)
-            .call::<(Vec<String>, Option<usize>)>(line);
+        let names = self.names.call::<(Vec<String>, usize)>(line);
         let (names, typed) = names.unwrap_or_default();
-        (line.len() - typed.unwrap_or(0), names)
+        (line.len() - typed, names)
     }
 
     /// Ends its VMs.
     pub fn close(self) {
         self.context.close_vms_since(0);
     }
+}
+
+/// Gives the Lua state what a prompt finds beside the globals of a test file; the function that
+/// completes names.
+fn prompt(lua: &Lua) -> mlua::Result<Function> {
+    let chunk = lua.load(include_str!("../../lua/repl.lua"));
+    chunk.set_name("=provium").call::<Table>(())?.get("names")
 }
 
 fn show(lua: &Lua, values: &MultiValue) -> String {

@@ -64,13 +64,13 @@ test("memory and processors that no guest can have are refused before anything s
   page_says([[a size, 16M or more: `"256M"`, or a number of bytes]])
   page_says([[how many processors: 1 to 255]])
   local vm = provium:vm("v", "peios")
-  local memory = "vm:boot: `memory` wants a size of 16M or more with a unit, such as \"256M\", or a number of bytes, not "
+  local memory = "vm:boot: `memory` expects a size of 16M or more with a unit, such as \"256M\", or a number of bytes, not "
   for wrong, shown in pairs({ lots = '"lots"', [5] = "5", ["512"] = '"512"', ["5M"] = '"5M"' }) do
     t:assert_contains(t:assert_raises(function() vm:boot({ memory = wrong }) end), memory .. shown)
   end
   for wrong, shown in pairs({ [0] = "0", [-1] = "-1", [1.5] = "1.5", [256] = "256", many = '"many"' }) do
     local err = t:assert_raises(function() vm:boot({ cpus = wrong }) end)
-    t:assert_contains(err, "vm:boot: `cpus` wants a whole number from 1 to 255, not " .. shown)
+    t:assert_contains(err, "vm:boot: `cpus` expects a whole number from 1 to 255, not " .. shown)
   end
   t:assert_eq(vm:state(), "created")
 end)

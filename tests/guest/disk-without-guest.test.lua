@@ -67,7 +67,7 @@ test("a disk ends where its image does, unless it is told to grow", function(t)
   t:assert_eq(growing:size(), 9 * 512 + 1)
   t:assert_contains(
     t:assert_raises(function() vm:attach_disk({ id = "vdb", image = path, fixed = 1 }) end),
-    "`fixed` wants true or false"
+    "`fixed` expects true or false"
   )
   os.remove(path)
 end)
@@ -216,7 +216,7 @@ test("detached is detached for every handle, and never raises", function(t)
   os.remove(path)
 end)
 
-test("bad arguments name the call and what it wants", function(t)
+test("bad arguments name the call and what it expects", function(t)
   local path = image.new(8)
   local d, vm = disk({ id = "vda", image = path })
   local function raises(text, fn) t:assert_contains(t:assert_raises(fn), text) end
@@ -237,7 +237,7 @@ test("bad arguments name the call and what it wants", function(t)
   raises("is a directory", function() vm:attach_disk({ id = "b", image = "/tmp" }) end)
   raises("vm:attach_disk: bad disk ID `1b`", function() vm:attach_disk({ id = "1b", image = path }) end)
   raises("vm:attach_disk: unknown option `imgae` (known: id, size, image, readonly, fixed, mediated)", function() vm:attach_disk({ imgae = path }) end)
-  raises("vm:attach_disk: `size` wants a whole number of bytes, 0 or more, not \"big\"",
+  raises("vm:attach_disk: `size` expects a whole number of bytes, 0 or more, not \"big\"",
     function() vm:attach_disk({ id = "c", size = "big" }) end)
   raises("not -1", function() vm:attach_disk({ id = "c", size = -1 }) end)
   raises("is already served", function() provium:vm("second", "peios"):attach_disk({ id = "vda", image = path }) end)

@@ -153,7 +153,7 @@ test("mistakes in a rule are told apart from unknown modes", function(t)
   t:assert_contains(message("error errno=600"), "(valid: a number from 1 to 511, or a name")
   t:assert_contains(message("error erno=EIO"), "disk:fault_inject: unknown key `erno` of `error`; did you mean `errno`?")
   t:assert_contains(message("slow", { times = "many" }), "`times=many` wants a number of requests")
-  t:assert_contains(message({ op = "read" }), "a rule wants an `action`")
+  t:assert_contains(message({ op = "read" }), "a rule expects an `action`")
   t:assert_eq(#d:active_faults(), 0)
 end)
 

@@ -4,6 +4,11 @@ local vm = provium:vm("g", "peios"):boot()
 provium.timeout = "45s"
 local of_file = vm:run_async("sleep", { "1001" })
 
+-- `scope.test.lua:LINE: `, of the line from which this is called.
+local function here()
+  return ("scope.test.lua:%d: "):format(debug.getinfo(2, "l").currentline)
+end
+
 -- How often `sleep SECONDS` runs in the guest.
 local function sleepers(seconds)
   local all = vm:run("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").stdout
@@ -49,8 +54,9 @@ test("so that its name is free", function(t)
 end)
 
 test("what an expected error asserts through t fails nothing", function(t)
-  local err = t:assert_raises(function() t:assert_eq(1, 2, "sum") end)
-  t:assert_contains(err, "scope.test.lua:52: sum: 1 ~= 2")
+  local place
+  local err = t:assert_raises(function() place = here() t:assert_eq(1, 2, "sum") end)
+  t:assert_contains(err, place .. "sum: 1 ~= 2")
   t:assert_raises(function() t:fail("on purpose") end)
   local function nothing() end
   t:assert_contains(t:assert_raises(function() t:assert_raises(nothing) end), "assert_raises: expected to raise")
@@ -60,11 +66,13 @@ end)
 test("a file sets its time limit while it is read, and nothing that there is not", function(t)
   page_says([[`false`. `true` is an error so far]])
   page_says([[Setting anything else is an error]])
+  local place
   local function set(key, value)
-    return t:assert_raises(function() provium[key] = value end)
+    return t:assert_raises(function() place = here() provium[key] = value end)
   end
   t:assert_eq(provium.timeout, "45s")
-  t:assert_contains(set("timeout", 1), "scope.test.lua:64: provium.timeout: set it at file level; the tests run already")
+  local late = set("timeout", 1)
+  t:assert_contains(late, place .. "provium.timeout: set it at file level; the tests run already")
   t:assert_contains(set("timeuot", 1), "provium: `timeuot` cannot be set (known: reset_between_tests, timeout)")
   t:assert_contains(set("reset_between_tests", true), "provium.reset_between_tests: VMs cannot be put back")
   provium.reset_between_tests = false

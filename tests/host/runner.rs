@@ -497,16 +497,16 @@ fn test_options_that_are_wrong_are_named() {
     let output = Suite::new(&[]).test(&["--fail-fast", "--max-fail", "2"]);
     assert_eq!(output.status.code(), Some(2));
     let wrong = [
-        ("timeout = 'soon'", "`timeout` wants a duration ("),
+        ("timeout = 'soon'", "`timeout` expects a duration ("),
         (
             "timeout = -1",
             "or a text such as \"50ms\", \"5s\", \"2m\"), not -1",
         ),
-        ("slow = 'no'", "`slow` wants true or false, not \"no\""),
-        ("skip = 7", "`skip` wants true or a reason, not 7"),
+        ("slow = 'no'", "`slow` expects true or false, not \"no\""),
+        ("skip = 7", "`skip` expects true or a reason, not 7"),
         (
             "tags = {7}",
-            "`tags` wants a list of names, or one name, not a table",
+            "`tags` expects a list of names, or one name, not a table",
         ),
     ];
     for (meta, text) in wrong {

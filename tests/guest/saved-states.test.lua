@@ -2,7 +2,7 @@
 local image = require("image")
 local page_says = require("page_says")
 
--- Whoever comes first saves the state that the others go on from.
+-- The first VM saves the state from which the others go on.
 provium:vm("first", "peios"):boot():close()
 
 local function boot(name, options)

@@ -1,5 +1,5 @@
-//! What calls and their parameters are called, and errors that name them. The stubs for editors say
-//! it, which a test holds to what is bound.
+//! The names of calls and of their parameters, and errors that use them. The names come from the stubs
+//! for editors; a test compares these with what is bound.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -8,14 +8,19 @@ use mlua::Value;
 
 use crate::units::text;
 
-const STUBS: &str = include_str!("../../lua/meta/provium.lua");
+const STUBS: &str = include_str!("../../../lua/meta/provium.lua");
 
-/// Most characters of a text that an error shows.
+/// How many characters of a text an error shows.
 const SHOWN: usize = 40;
 
-/// What is wrong with the argument at `position` of `call`, from 1: `argument 2 (n): expected
-/// integer, got nil`.
-pub(super) fn wrong_argument(call: &str, position: usize, expected: &str, value: &Value) -> String {
+/// The message about the wrong argument at `position` (from 1) of `call`, as in `argument 2 (n):
+/// expected integer, got nil`.
+pub(in crate::script) fn wrong_argument(
+    call: &str,
+    position: usize,
+    expected: &str,
+    value: &Value,
+) -> String {
     let name = match parameter(call, position) {
         Some(name) => format!(" ({name})"),
         None => String::new(),
@@ -24,9 +29,9 @@ pub(super) fn wrong_argument(call: &str, position: usize, expected: &str, value:
     format!("argument {position}{name}: expected {expected}, got {found}")
 }
 
-/// What is wrong with the first of `args` that `call` has no parameter for, if there is one; the
-/// first of them is at position `first`. A nil says nothing and may stand anywhere.
-pub(super) fn surplus<'a>(
+/// The message about the first of `args` for which `call` has no parameter, if there is one. The
+/// first of `args` is at position `first`. A nil is no value: it may stand anywhere.
+pub(in crate::script) fn surplus<'a>(
     call: &str,
     first: usize,
     args: impl Iterator<Item = &'a Value>,
@@ -57,7 +62,8 @@ fn parameters(call: &str) -> Option<&'static str> {
     PARAMETERS.get(&call.to_ascii_lowercase()).copied()
 }
 
-/// What the stubs say, by the call's name in small letters: read once, for every call looks here.
+/// The parameters in the stubs, by the call's name in small letters. They are read once, since every
+/// call looks here.
 static PARAMETERS: LazyLock<HashMap<String, &str>> = LazyLock::new(|| {
     let of_line = |line: &'static str| {
         let (name, rest) = line.strip_prefix("function ")?.split_once('(')?;
@@ -68,7 +74,7 @@ static PARAMETERS: LazyLock<HashMap<String, &str>> = LazyLock::new(|| {
 });
 
 /// A value, as an error shows it.
-pub(super) fn found(value: &Value) -> String {
+pub(in crate::script) fn found(value: &Value) -> String {
     match value {
         Value::Nil => "nil".into(),
         Value::Boolean(value) => value.to_string(),
@@ -76,7 +82,7 @@ pub(super) fn found(value: &Value) -> String {
         Value::Number(number) => number.to_string(),
         Value::String(text) => {
             let bytes = text.as_bytes();
-            // Enough for so many characters.
+            // A character has at most four bytes.
             let text = text::escaped(&bytes[..bytes.len().min(4 * SHOWN)]);
             let short: String = text.chars().take(SHOWN).collect();
             let more = if text.len() > short.len() || bytes.len() > 4 * SHOWN {
@@ -90,7 +96,7 @@ pub(super) fn found(value: &Value) -> String {
     }
 }
 
-/// As `{:?}` has it, but for the backslashes, which may be those of an escape.
+/// The text as `{:?}` shows it, except for backslashes: they may belong to an escape already.
 fn quoted(text: &str) -> String {
     let escape = |c: char| match c {
         '\\' => "\\".into(),
@@ -104,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_has_the_name_that_the_stubs_give_it() {
+    fn parameter_has_the_name_that_the_stubs_give_it() {
         assert_eq!(parameter("disk:read_sectors", 2), Some("n"));
         assert_eq!(parameter("json.decode", 1), Some("text"));
         assert_eq!(parameter("wait_until", 1), Some("pred"));
@@ -113,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_that_no_parameter_is_for_is_named() {
+    fn surplus_names_the_first_argument_without_a_parameter() {
         let some = |value: i64| Value::Integer(value);
         let args = [some(1), some(2), Value::Nil];
         assert_eq!(surplus("disk:read_sectors", 1, args.iter()), None);
@@ -128,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_shown_itself_and_a_long_text_is_cut() {
+    fn found_shows_a_number_whole_and_cuts_a_long_text() {
         let error = wrong_argument("clock:sleep", 1, "duration", &Value::Number(f64::NAN));
         assert_eq!(error, "argument 1 (duration): expected duration, got NaN");
         let lua = mlua::Lua::new();

@@ -1,4 +1,4 @@
-//! Reading option tables: every key known, every value of its type.
+//! Reading option tables: each key is known, each value has its type.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use super::duration::{DURATION, LuaDuration};
 use super::signature::found;
 use crate::units::text;
 
-/// A text for the guest: a path, an argument. Its agent passes on UTF-8 alone, and turns a zero, which
-/// programs cannot be given, into something else.
-pub(super) struct GuestText(pub(super) String);
+/// A text for the guest: a path, an argument. The guest's agent takes only UTF-8, and it changes zero
+/// bytes, which no argument of a program may have.
+pub(in crate::script) struct GuestText(pub(in crate::script) String);
 
-/// What it is, for errors.
-pub(super) const GUEST_TEXT: &str = "string in UTF-8 without zeros";
+/// The description of such a text, for errors.
+pub(in crate::script) const GUEST_TEXT: &str = "string in UTF-8 without zeros";
 
 impl GuestText {
     /// The text of a string or a number; None for anything else.
-    pub(super) fn of(value: &Value) -> Option<Self> {
+    pub(in crate::script) fn of(value: &Value) -> Option<Self> {
         let text = match value {
             Value::String(text) => text.to_str().ok()?.to_owned(),
             Value::Integer(_) | Value::Number(_) => value.to_string().ok()?,
@@ -42,7 +42,7 @@ impl FromLua for GuestText {
 }
 
 /// The items of the list in `table`, and whether it has other keys too.
-pub(super) fn items(table: &Table) -> Result<(Vec<Value>, bool), String> {
+pub(in crate::script) fn items(table: &Table) -> Result<(Vec<Value>, bool), String> {
     let mut items = BTreeMap::new();
     let mut has_others = false;
     for pair in table.pairs::<Value, Value>() {
@@ -57,21 +57,21 @@ pub(super) fn items(table: &Table) -> Result<(Vec<Value>, bool), String> {
     }
 }
 
-/// The texts of `items`; None if one has none.
-pub(super) fn guest_texts(items: &[Value]) -> Option<Vec<String>> {
+/// The texts of `items`; None if one of them has no text.
+pub(in crate::script) fn guest_texts(items: &[Value]) -> Option<Vec<String>> {
     let texts = items.iter().map(|item| Some(GuestText::of(item)?.0));
     texts.collect()
 }
 
 /// The table of options `{key = value, ...}`; nil counts as empty.
-pub(super) struct Options {
+pub(in crate::script) struct Options {
     table: Option<Table>,
-    /// A list stands in it too.
+    /// Whether the table holds a list too.
     has_items: bool,
 }
 
-fn wrong_option(key: &str, wanted: &str, value: &Value) -> String {
-    format!("`{key}` wants {wanted}, not {}", found(value))
+fn wrong_option(key: &str, expected: &str, value: &Value) -> String {
+    format!("`{key}` expects {expected}, not {}", found(value))
 }
 
 impl From<Table> for Options {
@@ -102,7 +102,7 @@ impl FromLua for Options {
 
 impl Options {
     /// Fails on a key that is not among `known`.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), String> {
+    pub(in crate::script) fn only(&self, known: &[&str]) -> Result<(), String> {
         let Some(table) = &self.table else {
             return Ok(());
         };
@@ -125,56 +125,60 @@ impl Options {
         Ok(())
     }
 
-    /// The value of `key`, if there is one; `wanted` describes it in the error.
-    pub(super) fn get<T: FromLua>(&self, key: &str, wanted: &str) -> Result<Option<T>, String> {
+    /// The value of `key`, if there is one; `expected` describes it in the error.
+    pub(in crate::script) fn get<T: FromLua>(
+        &self,
+        key: &str,
+        expected: &str,
+    ) -> Result<Option<T>, String> {
         let Some(table) = &self.table else {
             return Ok(None);
         };
         let value = table.get(key).map_err(|error| error.to_string())?;
-        let wrong = |_| wrong_option(key, wanted, &value);
+        let wrong = |_| wrong_option(key, expected, &value);
         table.get(key).map_err(wrong)
     }
 
-    /// What `read` makes of the value of `key`, if there is one.
-    pub(super) fn read<T>(
+    /// The value of `key` as `read` converts it, if there is one.
+    pub(in crate::script) fn read<T>(
         &self,
         key: &str,
-        wanted: &str,
+        expected: &str,
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<Option<T>, String> {
-        let value = self.get(key, wanted)?.unwrap_or(Value::Nil);
+        let value = self.get(key, expected)?.unwrap_or(Value::Nil);
         match value {
             Value::Nil => Ok(None),
             value => match read(&value) {
-                None => Err(wrong_option(key, wanted, &value)),
+                None => Err(wrong_option(key, expected, &value)),
                 read => Ok(read),
             },
         }
     }
 
     /// Whether `key` is true; false without one.
-    pub(super) fn flag(&self, key: &str) -> Result<bool, String> {
+    pub(in crate::script) fn flag(&self, key: &str) -> Result<bool, String> {
         let flag = self.read(key, "true or false", Value::as_boolean)?;
         Ok(flag.unwrap_or(false))
     }
 
     /// The duration at `key`, if there is one.
-    pub(super) fn duration(&self, key: &str) -> Result<Option<Duration>, String> {
+    pub(in crate::script) fn duration(&self, key: &str) -> Result<Option<Duration>, String> {
         let duration: Option<LuaDuration> = self.get(key, &format!("a {DURATION}"))?;
         Ok(duration.map(|duration| duration.0))
     }
 
-    /// The items of a list that stands in the table, beside options.
-    pub(super) fn take_items(&mut self) -> Result<Vec<Value>, String> {
+    /// The items of the list that the table holds beside options.
+    pub(in crate::script) fn take_items(&mut self) -> Result<Vec<Value>, String> {
         self.has_items = true;
         let table = self.table.as_ref();
         table.map_or(Ok(Vec::new()), |table| Ok(items(table)?.0))
     }
 
     /// The list of strings at `key`, if there is one.
-    pub(super) fn guest_texts(&self, key: &str) -> Result<Option<Vec<String>>, String> {
-        let wanted = format!("a list, each a {GUEST_TEXT}");
-        self.read(key, &wanted, |list| {
+    pub(in crate::script) fn guest_texts(&self, key: &str) -> Result<Option<Vec<String>>, String> {
+        let expected = format!("a list, each a {GUEST_TEXT}");
+        self.read(key, &expected, |list| {
             let (items, has_others) = items(list.as_table()?).ok()?;
             let texts = guest_texts(&items)?;
             (!has_others).then_some(texts)
@@ -182,13 +186,13 @@ impl Options {
     }
 
     /// The list of tables at `key`, each read by `item`; errors say which item is meant.
-    pub(super) fn list<T>(
+    pub(in crate::script) fn list<T>(
         &self,
         key: &str,
         item: impl Fn(&Self) -> Result<T, String>,
     ) -> Result<Vec<T>, String> {
-        const WANTED: &str = "a list of tables: {{...}, {...}}";
-        let tables = self.read(key, WANTED, |list| {
+        const EXPECTED: &str = "a list of tables: {{...}, {...}}";
+        let tables = self.read(key, EXPECTED, |list| {
             let (items, has_others) = items(list.as_table()?).ok()?;
             let tables = items.into_iter().map(|item| item.as_table().cloned());
             let tables: Option<Vec<_>> = tables.collect();

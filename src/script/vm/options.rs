@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use mlua::{LuaString, Value};
 
-use super::arguments::{GuestText, Options};
 use crate::config::{
     BootDisk, BootImage, CPUS, MEMORY, SCRATCH, check_mediated, cpus, memory, memory_of,
 };
 use crate::protocol::disk_options::DiskOptions;
+use crate::script::bind::{GuestText, Options};
 use crate::units::size::parse_size;
 use crate::vm::{AttachOptions, BootFile, BootOptions};
 
@@ -38,7 +38,7 @@ pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
     })
 }
 
-/// What is added to the kernel's command line; the option has two names.
+/// The words to add to the kernel's command line; the option has two names.
 fn kernel_cmdline(options: &Options) -> Result<Option<String>, String> {
     let mut words = Vec::new();
     for key in ["kernel_cmdline", "kernel_cmdline_append"] {
@@ -61,8 +61,8 @@ fn boot_file(file: &Options) -> Result<BootFile, String> {
 
 /// The permission bits at `key`: a number, or an octal string as the shell has it.
 pub(super) fn file_mode(options: &Options, key: &str) -> Result<Option<u32>, String> {
-    const WANTED: &str = "permission bits: a number, or an octal string such as \"0755\"";
-    options.read(key, WANTED, |value| {
+    const EXPECTED: &str = "permission bits: a number, or an octal string such as \"0755\"";
+    options.read(key, EXPECTED, |value| {
         let bits = match value {
             Value::Integer(bits) => u32::try_from(*bits).ok(),
             Value::String(text) => u32::from_str_radix(&text.to_string_lossy(), 8).ok(),
@@ -107,7 +107,7 @@ pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String>
     })
 }
 
-/// How a disk is served. A real disk does not grow, and so none of a VM does unless the test says so.
+/// How a disk is served. A real disk does not grow, so a VM's disk grows only if the test says so.
 fn served(disk: &Options) -> Result<DiskOptions, String> {
     let fixed = disk.read("fixed", "true or false", Value::as_boolean)?;
     Ok(DiskOptions {

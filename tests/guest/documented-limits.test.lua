@@ -1,4 +1,4 @@
--- What docs/lua-reference.md says of numbers, defaults and limits, where no other test proves it. No guest.
+-- The numbers, defaults and limits of docs/lua-reference.md that no other test proves. No guest.
 local image = require("image")
 local page_says = require("page_says")
 
@@ -10,8 +10,9 @@ end
 
 test("a promise is quoted as it stands, but for the ends of lines", function(t)
   page_says("beside Lua 5.4 and its\nfull   standard library")
+  local line = debug.getinfo(1, "l").currentline + 1
   local err = t:assert_raises(function() page_says("for 61 seconds") end)
-  t:assert_contains(err, "reference.test.lua:13: docs/lua-reference.md does not say any more: for 61 seconds")
+  t:assert_contains(err, "documented-limits.test.lua:" .. line .. ": docs/lua-reference.md does not say any more: for 61 seconds")
 end)
 
 test("a duration has each of the units", function(t)

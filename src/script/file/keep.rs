@@ -1,4 +1,4 @@
-//! The VMs of a failed test, kept for a person to look at: this process goes on without its runner.
+//! Keeping the VMs of a failed test for a person to look at: this process goes on without its runner.
 
 use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -7,10 +7,9 @@ use std::path::Path;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::context::Context;
-use crate::events::Event;
-use crate::events::KeptVm;
+use crate::events::{Event, KeptVm};
 use crate::os::sys;
+use crate::script::context::Context;
 use crate::vm::Terminal;
 
 /// Keeps the VMs of `context` until this process gets TERM; returns at once if there are none.
@@ -47,7 +46,7 @@ pub(super) fn keep_vms(context: &Context) {
     std::process::exit(0);
 }
 
-/// Connects whoever comes to the socket at `path` with the terminal; the latest one sees it.
+/// Connects each client of the socket at `path` with the terminal; the latest one gets its output.
 fn offer(path: &Path, terminal: Terminal) -> io::Result<()> {
     let listener = UnixListener::bind(path)?;
     let thread = std::thread::Builder::new().name("console".into());

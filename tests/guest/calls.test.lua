@@ -189,7 +189,7 @@ test("an error begins with the file and the line of the call", function(t)
   page_says("An error is a string: file and line of the call, the name of the call, and what is wrong")
   local line = debug.getinfo(1, "l").currentline + 1
   local err = t:assert_raises(function() vm:run(7) end)
-  t:assert_contains(err, "api.test.lua:" .. line .. ": vm:run: ")
+  t:assert_contains(err, "calls.test.lua:" .. line .. ": vm:run: ")
 end)
 
 ---------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ test("a VM made inside a test lives as long as the test", function(t)
 end)
 
 test("a VM made inside a test is closed at its end", function(t)
-  if not left then t:skip("wants the test before it") end
+  if not left then t:skip("needs the test before it") end
   t:assert_eq(left:state(), "shutdown")
   t:assert_contains(raised(function() provium:vm("left") end), "vm `left`")
 end)
@@ -244,7 +244,7 @@ test("vm:boot refuses an option that it does not know", function(t)
   t:assert_contains(raised(function() provium:vm("own", "peios"):boot({ memroy = "1G" }) end), "`memroy`")
 end)
 
--- What wants a running guest.
+-- The calls that need a running guest.
 local calls = {
   ["vm:run"] = function(v) v:run("true") end,
   ["vm:run_async"] = function(v) v:run_async("true") end,
@@ -254,7 +254,7 @@ local calls = {
   ["vm:power_button"] = function(v) v:power_button() end,
   ["vm:read_file"] = function(v) v:read_file("/x") end,
   ["vm:write_file"] = function(v) v:write_file("/x", "") end,
-  ["vm:push_file"] = function(v) v:push_file("api.test.lua", "/x") end,
+  ["vm:push_file"] = function(v) v:push_file("calls.test.lua", "/x") end,
   ["vm:stat"] = function(v) v:stat("/") end,
   ["vm:listdir"] = function(v) v:listdir("/") end,
   ["vm:mkdir"] = function(v) v:mkdir("/x") end,
@@ -272,7 +272,7 @@ local function state_error(call, v)
   return raised(function() calls[call](v) end):match("^(.- is %a+)")
 end
 
-test("every call that wants a running guest names the state created", function(t)
+test("every call that needs a running guest names the state created", function(t)
   page_says([[A call in the wrong state raises an error that names it]])
   local own = provium:vm("own", "peios")
   for call in pairs(calls) do
@@ -280,7 +280,7 @@ test("every call that wants a running guest names the state created", function(t
   end
 end)
 
-test("every call that wants a running guest names the state shutdown, and that it was closed", function(t)
+test("every call that needs a running guest names the state shutdown, and that it was closed", function(t)
   local own = provium:vm("own", "peios")
   own:close()
   for call, make in pairs(calls) do
@@ -361,7 +361,7 @@ test("vm:run(cmd, {args, env, cwd, stdin}) sets what it names", function(t)
   t:assert_eq(vm:run("cat", { stdin = "\0\255" }).stdout, "\0\255")
 end)
 
-test("vm:run refuses a first argument that is no string", function(t)
+test("vm:run rejects a first argument that is not a string", function(t)
   for _, first in ipairs({ 7, {}, true }) do
     t:assert_eq(raised(function() vm:run(first) end), "vm:run: first argument must be a string")
   end
@@ -485,7 +485,7 @@ test("vm:write_file and vm:read_file move any bytes", function(t)
 end)
 
 test("vm:push_file(host, guest) begins at the folder of the calling file", function(t)
-  vm:push_file("api.test.lua", "/tmp/relative")
+  vm:push_file("calls.test.lua", "/tmp/relative")
   local path = debug.getinfo(1, "S").source:sub(2)
   t:assert(vm:read_file("/tmp/relative") == io.open(path):read("a"), "it is not this file")
   t:assert_contains(raised(function() vm:push_file("no-such", "/tmp/x") end), "No such file or directory")
@@ -735,11 +735,11 @@ local wrong_calls = {
   ["vm:write_file: argument 2 (data): expected string, got nil"] = function() vm:write_file("/tmp/x") end,
   ["vm:run: argument 2 (options): expected table of arguments or options, got 7"] = function() vm:run("x", 7) end,
   ["vm:mkdir: argument 2 (options): expected table of options, got true"] = function() vm:mkdir("/tmp/x", true) end,
-  ["vm:mkdir: `parents` wants true or false, not \"x\""] = function() vm:mkdir("/tmp/x", { parents = "x" }) end,
-  ["vm:boot: disks[1]: `readonly` wants true or false, not \"yes\""] = function()
+  ["vm:mkdir: `parents` expects true or false, not \"x\""] = function() vm:mkdir("/tmp/x", { parents = "x" }) end,
+  ["vm:boot: disks[1]: `readonly` expects true or false, not \"yes\""] = function()
     provium:vm("own", "peios"):boot({ disks = { { scratch = "1M", readonly = "yes" } } })
   end,
-  ["vm:run: `env` wants a table of strings, not 7"] = function() vm:run("x", { env = 7 }) end,
+  ["vm:run: `env` expects a table of strings, not 7"] = function() vm:run("x", { env = 7 }) end,
   ["provium:vm: argument 1 (name): expected string, got nil"] = function() provium:vm() end,
   ["console:expect: argument 1 (text): expected string, got nil"] = function() vm:console():expect() end,
   ["clock:sleep: argument 1 (duration): " .. duration .. "-1"] = function() vm:clock():sleep(-1) end,
@@ -750,10 +750,10 @@ local wrong_calls = {
   ["wait_until: unknown option `timeouts` (known: timeout, interval, desc)"] = function()
     wait_until(print, { timeouts = 1 })
   end,
-  ["vm:boot: `files` wants a list of tables: {{...}, {...}}, not a table"] = function()
+  ["vm:boot: `files` expects a list of tables: {{...}, {...}}, not a table"] = function()
     provium:vm("own3", "peios"):boot({ files = { { path = "/x", content = "" }, mode = "0644" } })
   end,
-  ["disk:fault_inject: `op` wants a list, and nothing but its items in it"] = function()
+  ["disk:fault_inject: `op` expects a list, and nothing but its items in it"] = function()
     provium:vm("own4", "peios"):attach_disk():fault_inject({ action = "error", op = { "read", also = "write" } })
   end,
   ["disk:fault_inject: argument 1 (rule): expected string or table, got nil"] = function()
@@ -840,7 +840,7 @@ test("vm:boot{files} refuses a mode that is none", function(t)
   t:assert_eq(own:state(), "created")
 end)
 
-test("vm:boot{disks} wants exactly one of path, scratch and template", function(t)
+test("vm:boot{disks} takes exactly one of path, scratch and template", function(t)
   local own = provium:vm("own", "peios")
   for _, disk in ipairs({ { id = "a" }, { path = "/x", scratch = "1M" }, { scratch = "much" } }) do
     t:assert_contains(raised(function() own:boot({ disks = { disk } }) end), "`scratch`")
@@ -886,7 +886,7 @@ test("disk:fault_inject(mode, {after}) takes effect in the middle of a slow read
   os.remove(path)
 end)
 
-test("disk:fault_inject(mode, {after}) wants a duration", function(t)
+test("disk:fault_inject(mode, {after}) expects a duration", function(t)
   local disk = provium:vm("own", "peios"):attach_disk({ id = "record" })
   for _, after in ipairs({ -1, 0 / 0, 1 / 0, "soon" }) do
     t:assert_raises(function() disk:fault_inject("slow", { after = after }) end)

@@ -1,4 +1,4 @@
-//! Durations as tests write them: seconds as a number, or `"50ms"`, `"5s"`, `"2m"`.
+//! Durations as tests write them: a number of seconds, or a text such as `"50ms"`, `"5s"`, `"2m"`.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use mlua::{FromLua, Lua, Value};
 
 use crate::units::duration::parse_duration;
 
-/// What a duration is, for errors.
-pub(super) const DURATION: &str =
+/// The description of a duration, for errors.
+pub(in crate::script) const DURATION: &str =
     "duration (seconds, 0 or more, or a text such as \"50ms\", \"5s\", \"2m\")";
 
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A duration from Lua.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LuaDuration(pub(super) Duration);
+pub(in crate::script) struct LuaDuration(pub(in crate::script) Duration);
 
 impl FromLua for LuaDuration {
     fn from_lua(value: Value, _lua: &Lua) -> mlua::Result<Self> {
@@ -24,7 +24,7 @@ impl FromLua for LuaDuration {
             Value::String(text) => parse_duration(&text.to_string_lossy()),
             _ => None,
         };
-        // Longer than anybody waits, and short enough to be added to any moment.
+        // Longer than any test waits, and short enough to be added to any point in time.
         let duration = duration.map(|duration| duration.min(LONGEST));
         duration
             .map(Self)
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_seconds_and_texts_have_units() {
+    fn duration_takes_numbers_as_seconds_and_texts_with_units() {
         assert_eq!(of("2"), Some(Duration::from_secs(2)));
         assert_eq!(of("0.5"), Some(Duration::from_millis(500)));
         assert_eq!(of("'50ms'"), Some(Duration::from_millis(50)));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn duration_rejects_other_values() {
         for bad in [
             "-1", "0/0", "1/0", "'5'", "'5 h'", "''", "'ms'", "{}", "nil", "'-1s'",
         ] {

@@ -41,18 +41,18 @@ test("what a table of vm:run does not know, or says twice, is an error", functio
     ["vm:run: unknown option `tiemout` (known: args, env, env_clear, cwd, stdin, timeout, timeout_ms)"] = { "x", tiemout = 1 },
     ["vm:run: arguments stand in `args` or in the table itself, not in both"] = { "x", args = { "y" } },
     ["vm:run: give either `timeout` or `timeout_ms`"] = { timeout = 1, timeout_ms = 1 },
-    ["vm:run: `timeout_ms` wants a whole number of milliseconds, 0 or more, not -1"] = { timeout_ms = -1 },
-    ["vm:run: `args` wants a list, each a string in UTF-8 without zeros, not a table"] = { args = { "x", key = "y" } },
+    ["vm:run: `timeout_ms` expects a whole number of milliseconds, 0 or more, not -1"] = { timeout_ms = -1 },
+    ["vm:run: `args` expects a list, each a string in UTF-8 without zeros, not a table"] = { args = { "x", key = "y" } },
     ["vm:run: item 2 of the list is missing"] = { "x", nil, "z" },
     ["vm:run: each argument is a string in UTF-8 without zeros"] = { "\255" },
-    ["vm:run: `env` wants strings for names and values"] = { env = { "x" } },
-    ["vm:run: `env_clear` wants true or false, not 1"] = { env_clear = 1 },
+    ["vm:run: `env` expects strings for names and values"] = { env = { "x" } },
+    ["vm:run: `env_clear` expects true or false, not 1"] = { env_clear = 1 },
   }
   for expected, options in pairs(wrong) do
     t:assert_eq(raised(function() vm:run("true", options) end), expected)
   end
   t:assert_eq(raised(function() vm:run("true", { "a\0b" }) end), "vm:run: each argument is a string in UTF-8 without zeros")
-  t:assert_eq(raised(function() vm:run("a\0b") end), "vm:run: the command is no string in UTF-8 without zeros")
+  t:assert_eq(raised(function() vm:run("a\0b") end), "vm:run: the command is not a string in UTF-8 without zeros")
   local refused = "vm:run_async: `timeout` is not honoured here; pass it to `proc:wait(timeout)` instead"
   t:assert_eq(raised(function() vm:run_async("true", { "x", timeout = 1 }) end), refused)
   t:assert_eq(raised(function() vm:run_async("true", { timeout_ms = 1 }) end), refused)
@@ -158,10 +158,10 @@ test("an error of a worker's call has the place of the call", function(t)
   local worker = vm:spawn_worker()
   local line = debug.getinfo(1, "l").currentline + 1
   local err = t:assert_raises(function() worker:run_async("true", { timeout = 1 }) end)
-  t:assert_contains(err, ("run.test.lua:%d: worker:run_async: `timeout` is not honoured here"):format(line))
-  t:assert_contains(t:assert_raises(function() worker:run(7) end), ("run.test.lua:%d: worker:run: "):format(line + 2))
+  t:assert_contains(err, ("commands.test.lua:%d: worker:run_async: `timeout` is not honoured here"):format(line))
+  t:assert_contains(t:assert_raises(function() worker:run(7) end), ("commands.test.lua:%d: worker:run: "):format(line + 2))
   worker:close()
-  t:assert_contains(t:assert_raises(function() worker:run("true") end), ("run.test.lua:%d: worker:run: the worker is closed"):format(line + 4))
+  t:assert_contains(t:assert_raises(function() worker:run("true") end), ("commands.test.lua:%d: worker:run: the worker is closed"):format(line + 4))
 end)
 
 test("an argument that a call does not take is an error that says what it takes", function(t)

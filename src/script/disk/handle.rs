@@ -1,0 +1,86 @@
+//! A handle on a disk, and the calls that concern the handle itself.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::rc::Rc;
+
+use mlua::{UserData, UserDataMethods};
+
+use super::error::DiskError;
+use crate::client::{ClientError, DiskControl};
+use crate::script::bind::{CallResult, Methods, look_up};
+use crate::script::context::{Context, SharedVm};
+use crate::vm::{DiskRecord, Vm};
+
+pub(super) const CLASS: &str = "disk";
+
+/// A handle on a disk. The state is with the disk: all handles see the same.
+pub(in crate::script) struct Disk {
+    vm: SharedVm,
+    record: Rc<RefCell<DiskRecord>>,
+}
+
+impl UserData for Disk {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        look_up(methods, CLASS);
+    }
+}
+
+impl Disk {
+    /// A handle on the disk of `record`, which is one of `vm`'s.
+    pub(in crate::script) fn new(vm: &SharedVm, record: Rc<RefCell<DiskRecord>>) -> Self {
+        let vm = Rc::clone(vm);
+        Self { vm, record }
+    }
+
+    pub(super) fn record(&self) -> Ref<'_, DiskRecord> {
+        self.record.borrow()
+    }
+
+    pub(super) fn record_mut(&self) -> RefMut<'_, DiskRecord> {
+        self.record.borrow_mut()
+    }
+
+    /// Asks the VM about the disk.
+    pub(super) fn ask_vm<T>(&self, ask: impl FnOnce(&mut Vm, &Rc<RefCell<DiskRecord>>) -> T) -> T {
+        ask(&mut self.vm.borrow_mut(), &self.record)
+    }
+
+    /// Asks the control files of the disk; a disk without an image has none.
+    pub(super) fn ask<T>(
+        &self,
+        ask: impl FnOnce(&DiskControl) -> Result<T, ClientError>,
+    ) -> Result<T, DiskError> {
+        let record = self.record();
+        let missing = match record.is_detached() {
+            true => DiskError::Detached,
+            false => DiskError::NoImage,
+        };
+        Ok(ask(record.control().ok_or(missing)?)?)
+    }
+}
+
+/// Adds the calls that concern the handle itself.
+pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
+    methods.add("id", id)?;
+    methods.add("path", path)?;
+    methods.add("detach", detach)?;
+    methods.add("is_detached", is_detached)
+}
+
+fn id(_: &Context, disk: &Disk, (): ()) -> CallResult<String> {
+    Ok(disk.record().id().to_owned())
+}
+
+fn path(_: &Context, disk: &Disk, (): ()) -> CallResult<String> {
+    let path = disk.record().path().ok_or(DiskError::NoImage)?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+fn detach(_: &Context, disk: &Disk, (): ()) -> CallResult<()> {
+    disk.ask_vm(|vm, record| vm.detach_disk(record));
+    Ok(())
+}
+
+fn is_detached(_: &Context, disk: &Disk, (): ()) -> CallResult<bool> {
+    Ok(disk.record().is_detached())
+}

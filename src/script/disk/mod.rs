@@ -1,0 +1,27 @@
+//! The `disk` of the documents.
+
+mod error;
+mod faults;
+mod handle;
+mod observe;
+mod policy;
+mod rule_text;
+mod sectors;
+mod wait_fired;
+
+pub(super) use handle::Disk;
+
+use super::bind::Methods;
+use super::context::Context;
+
+/// Makes the methods of a disk known.
+pub(super) fn register(context: &Context) -> mlua::Result<()> {
+    let methods = Methods::of(context, handle::CLASS)?;
+    handle::add(&methods)?;
+    sectors::add(&methods)?;
+    faults::add(&methods)?;
+    observe::add(&methods)?;
+    wait_fired::add(&methods)?;
+    policy::add(&methods)?;
+    methods.register()
+}

@@ -1,0 +1,83 @@
+//! What the control files of a disk say, as tables.
+
+use mlua::{Lua, Table};
+
+use super::handle::Disk;
+use crate::client::DiskControl;
+use crate::fault::{Remark, RuleState};
+use crate::script::bind::{CallResult, Methods};
+use crate::script::context::Context;
+
+/// Adds the calls that look and change nothing.
+pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
+    methods.add("rules", rules)?;
+    methods.add("stats", stats)?;
+    methods.add("inflight", inflight)?;
+    methods.add("damage", damage)?;
+    methods.add("assert_visible", assert_visible)
+}
+
+fn rules(context: &Context, disk: &Disk, (): ()) -> CallResult<Vec<Table>> {
+    let rules = disk.ask(DiskControl::rules)?;
+    let lua = context.lua();
+    let tables = rules.iter().map(|rule| rule_table(&lua, rule));
+    Ok(tables.collect::<mlua::Result<_>>()?)
+}
+
+fn stats(context: &Context, disk: &Disk, (): ()) -> CallResult<Table> {
+    let stats = disk.ask(DiskControl::stats)?;
+    Ok(context.lua().create_table_from(stats)?)
+}
+
+fn inflight(context: &Context, disk: &Disk, (): ()) -> CallResult<Vec<Table>> {
+    let text = disk.ask(DiskControl::in_flight)?;
+    let lua = context.lua();
+    let requests = text.lines().map(|line| request_table(&lua, line));
+    Ok(requests.collect::<mlua::Result<_>>()?)
+}
+
+fn damage(_: &Context, disk: &Disk, (): ()) -> CallResult<Vec<String>> {
+    Ok(disk.ask(DiskControl::damage)?)
+}
+
+/// Fails when something between the disk and the guest hides injected errors.
+fn assert_visible(_: &Context, disk: &Disk, (): ()) -> CallResult<()> {
+    disk.ask(|_| Ok(()))?;
+    let obstacles = disk.ask_vm(|vm, record| vm.obstacles(record))?;
+    if obstacles.is_empty() {
+        return Ok(());
+    }
+    let (id, why) = (disk.record().id().to_owned(), obstacles.join("; "));
+    Err(format!("errors of disk `{id}` do not reach the guest: {why}").into())
+}
+
+fn rule_table(lua: &Lua, state: &RuleState) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.set("rule", state.rule.as_str())?;
+    table.set("considered", state.counts.considered)?;
+    table.set("matched", state.counts.matched)?;
+    table.set("fired", state.counts.fired)?;
+    table.set("left", state.left)?;
+    match &state.remark {
+        Some(Remark::Never(why)) => table.set("never", why.as_str())?,
+        Some(Remark::Note(note)) => table.set("note", note.as_str())?,
+        None => {}
+    }
+    Ok(table)
+}
+
+/// `OP SECTOR COUNT AGEms RULE`.
+fn request_table(lua: &Lua, line: &str) -> mlua::Result<Table> {
+    let mut words = line.splitn(5, ' ');
+    let table = lua.create_table()?;
+    table.set("op", words.next())?;
+    for key in ["sector", "count"] {
+        table.set(key, words.next().and_then(|word| word.parse::<u64>().ok()))?;
+    }
+    let age = words
+        .next()
+        .and_then(|word| word.strip_suffix("ms")?.parse::<f64>().ok());
+    table.set("age", age.map(|ms| ms / 1000.0))?;
+    table.set("rule", words.next().filter(|rule| *rule != "-"))?;
+    Ok(table)
+}

@@ -1,0 +1,9 @@
+//! One test file: its declarations, its tests, its end.
+
+mod declare;
+mod keep;
+mod one_test;
+mod run;
+
+pub(super) use declare::test;
+pub use run::{FileOptions, run_file};

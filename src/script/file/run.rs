@@ -1,0 +1,139 @@
+//! One test file from its first line to the end of its last VM.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mlua::{Lua, Table};
+
+use super::keep::keep_vms;
+use super::one_test::{never_started, run_test, with_consoles};
+use crate::config::Config;
+use crate::events::{Event, Order, Outcome, TestInfo};
+use crate::script::context::{Context, Declared};
+use crate::script::raised::{self, clean};
+use crate::script::setup::set_up;
+use crate::script::state;
+use crate::units::text;
+
+/// How to run a file.
+#[derive(Clone, Debug)]
+pub struct FileOptions {
+    /// Where profiles come from.
+    pub config: Config,
+    /// What to run, and how.
+    pub order: Order,
+}
+
+/// Runs all tests of the file at `path` and tells `emit` how they went.
+pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
+    let FileOptions { config, order } = options;
+    let lua = state::new();
+    let context = Context::new(&lua, config, emit);
+    context.set_cold(order.cold);
+    let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
+    let ready = set_up(&context, order.list).map_err(|error| clean(&error));
+    if let Err(message) = ready.and_then(|()| load(&context, path, timeout)) {
+        let message = with_consoles(&context, &message);
+        context.emit(Event::FileFailed { message });
+        if order.keep {
+            keep_vms(&context);
+        }
+    } else {
+        run_tests(&context, &order, timeout);
+    }
+    context.limit().set(None);
+    context.close_vms_since(0);
+}
+
+/// Runs the tests that the order asks for, in its order.
+fn run_tests(context: &Context, order: &Order, timeout: Duration) {
+    let (tests, missing) = chosen(context.take_tests(), order.only.as_deref());
+    let without_tags = |name: &String| TestInfo {
+        name: name.clone(),
+        tags: Vec::new(),
+    };
+    let infos = tests.iter().map(Declared::info);
+    context.emit(Event::Planned {
+        tests: infos.chain(missing.iter().map(without_tags)).collect(),
+    });
+    if order.list {
+        return;
+    }
+    for name in missing {
+        let reason = "the file does not declare this test any more".into();
+        context.emit(never_started(name, Outcome::NotRun { reason }));
+    }
+    let mut failures = 0;
+    for test in &tests {
+        // The runner, which waits for the end of this process, reports the rest as not run.
+        if order.stop_after.is_some_and(|most| failures >= most) {
+            return;
+        }
+        if run_test(context, test, order, timeout) {
+            failures += 1;
+        }
+    }
+}
+
+/// The tests of these names, in that order, and the names without a test; all tests without names.
+fn chosen(mut tests: Vec<Declared>, only: Option<&[String]>) -> (Vec<Declared>, Vec<String>) {
+    let Some(only) = only else {
+        return (tests, Vec::new());
+    };
+    let mut chosen = Vec::new();
+    let mut missing = Vec::new();
+    for name in only {
+        match tests.iter().position(|test| test.name == *name) {
+            Some(at) => chosen.push(tests.swap_remove(at)),
+            None => missing.push(name.clone()),
+        }
+    }
+    (chosen, missing)
+}
+
+/// Runs the file's own code, which declares the tests.
+fn load(context: &Context, path: &Path, timeout: Duration) -> Result<(), String> {
+    let lua = &context.lua();
+    let read = || {
+        let roots = &context.config().provium.roots;
+        extend_package_path(lua, &context.config().folder, roots)?;
+        let source = std::fs::read(path).map_err(mlua::Error::external)?;
+        let file = lua.load(source).set_name(format!("@{}", text::path(path)));
+        file.into_function()
+    };
+    let file = read().map_err(|error| clean(&error))?;
+    context.limit().set(Some(Instant::now() + timeout));
+    let raised = raised::call(context, &file, (), || None).map_err(|error| clean(&error))?;
+    raised.map(drop).map_err(|raised| raised.text)
+}
+
+fn extend_package_path(lua: &Lua, folder: &Path, roots: &[PathBuf]) -> mlua::Result<()> {
+    let package: Table = lua.globals().get("package")?;
+    let mut path: String = package.get("path")?;
+    for root in roots {
+        // Without `.` in the middle: it shows in tracebacks.
+        let root: PathBuf = folder.join(root).components().collect();
+        path = format!("{}/?.lua;{path}", root.display());
+    }
+    package.set("path", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    #[test]
+    fn run_file_leaves_nothing_of_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "test('x', function(t) t:log(provium) end)").unwrap();
+        let options = FileOptions {
+            config: Config::default(),
+            order: Order::default(),
+        };
+        let held = Rc::new(());
+        let left = Rc::downgrade(&held);
+        run_file(file.path(), options, Box::new(move |_| drop(held.clone())));
+        assert!(left.upgrade().is_none());
+    }
+}

@@ -1,5 +1,5 @@
--- What every test file finds, as far as it is easier said in Lua than in Rust.
--- Called with the table of natives; returns what Rust needs back.
+-- The globals of every test file, where Lua is simpler than Rust.
+-- Called with the table of natives; returns the functions that Rust calls.
 local native = ...
 
 -- A native returns true and its results, or false and a message. The error that a test sees is
@@ -21,7 +21,7 @@ end
 local T = {}
 T.__index = T
 
-local debug = debug -- whatever a test makes of the global
+local debug = debug -- a test may replace the global
 
 -- `file:line: ` of the nearest line of Lua at `level` or above it: a pcall has none.
 local function place(level)
@@ -56,7 +56,7 @@ local function both(a, b)
   return native.short(x), native.short(y)
 end
 
--- What is searched and searched for has to have a text of its own.
+-- The text of an argument that has to have one.
 local function text(position, value)
   local kind = type(value)
   local has_text = kind == "string" or kind == "number" or (debug.getmetatable(value) or {}).__tostring
@@ -66,7 +66,8 @@ local function text(position, value)
   return tostring(value)
 end
 
--- These take what an expression with several results gives, as `t:assert(text:find("(x)"))`.
+-- Assertions ignore further arguments: an expression may have several results, as in
+-- `t:assert(text:find("(x)"))`.
 function T:assert(condition, message)
   if not condition then
     fail(self, message or "assertion failed")
@@ -94,7 +95,7 @@ function T:assert_contains(haystack, needle, message)
   end
 end
 
--- What `fn` asserts through `t` is raised like anything else, and fails nothing by itself.
+-- An assertion of `t` that fails in `fn` is raised like any error, and does not fail the test.
 function T:assert_raises(fn, message)
   local failed = self.failed
   local ok, err = pcall(fn)
@@ -127,7 +128,7 @@ end
 local Result = {}
 Result.__index = Result
 
-local function refuse_surplus(call, ...)
+local function reject_surplus(call, ...)
   local message = native.surplus(call, ...)
   if message then
     error(message, 3)
@@ -135,15 +136,15 @@ local function refuse_surplus(call, ...)
 end
 
 function Result:ok(...)
-  refuse_surplus("RunResult:ok", ...)
+  reject_surplus("RunResult:ok", ...)
   return self.exit_code == 0
 end
 
--- Where those who ask what there is find it, beside the classes of objects.
+-- The registry has the classes of objects, for completion.
 debug.getregistry().runresult = Result
 
 function Result:assert_ok(...)
-  refuse_surplus("RunResult:assert_ok", ...)
+  reject_surplus("RunResult:assert_ok", ...)
   if self.exit_code ~= 0 then
     local detail = ""
     if self.signal then
@@ -186,10 +187,10 @@ function wait_until(pred, ...)
   end
 end
 
--- What a file sets for its tests: kept beside `provium`, so that each assignment is seen.
+-- The settings of a file. They are kept apart from `provium`, so that `__newindex` sees each assignment.
 local settings = {}
 
--- `provium` is an object only so that its calls read like those of its VMs, which it has as fields.
+-- `provium` is an object so that its calls read like those of a VM. Its fields are the VMs and the settings.
 provium = setmetatable({
   vm = wrap(native.provium_vm),
   boot = wrap(native.provium_boot),
@@ -216,7 +217,7 @@ debug.getmetatable("").__call = function(text, object, ...)
   if not native.is_name_of(text, object) then
     error("attempt to call a string value", 2)
   end
-  refuse_surplus("vm:name", ...)
+  reject_surplus("vm:name", ...)
   return text
 end
 

@@ -1,7 +1,7 @@
--- What a prompt finds beside the globals of a test file.
--- Returns what Rust needs back.
+-- The globals of a prompt beside those of a test file.
+-- Returns the function that Rust calls.
 
--- Nothing would ever run a test that is declared here.
+-- Nothing runs a test that is declared at a prompt.
 function test()
   error("test: a prompt runs no tests: enter what the test does, without `t`", 2)
 end
@@ -10,7 +10,7 @@ function todo()
   error("todo: a prompt runs no tests", 2)
 end
 
-local debug, load, pcall = debug, load, pcall -- whatever a person makes of the globals
+local debug, load, pcall = debug, load, pcall -- a person may replace the globals
 
 -- The value of the expression before the last dot or colon; nil when it has none.
 local function value_of(expression)

@@ -22,7 +22,7 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
     vm::add_natives(context, &natives)?;
     globals::add_natives(context, &natives)?;
     let shared = context.clone();
-    let log = lua.create_function(move |_, text| Ok(log(&shared, &text)))?;
+    let log = lua.create_function(move |_, text| log(&shared, &text))?;
     natives.set("log", log)?;
     natives.set("short", lua.create_function(short)?)?;
     natives.set("listing", list)?;
@@ -36,9 +36,10 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
 }
 
 /// `t:log(TEXT)`.
-fn log(context: &Context, text: &LuaString) {
+fn log(context: &Context, text: &LuaString) -> mlua::Result<()> {
     let text = text::message(&text.as_bytes());
     context.emit(Event::Log { text });
+    Ok(())
 }
 
 /// A value as the message of an assertion shows it.

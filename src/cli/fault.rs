@@ -8,7 +8,7 @@ use super::Exit;
 use super::disks::must_be_valid;
 use super::exit::UsageError;
 use crate::client::{DiskControl, MountClient};
-use crate::fault::{Action, FaultSet, IoRange, Mode, Op};
+use crate::fault::{ActionKind, FaultSet, IoRange, Mode, Op};
 use crate::protocol::names::SECTOR;
 
 /// Show or arm the faults of a disk
@@ -58,10 +58,10 @@ pub(super) struct Args {
 }
 
 fn rules_help() -> String {
-    let actions = Action::NAMES.join(", ");
     format!(
-        "Faults to arm: {}, or {actions} with key=value words",
-        Mode::list()
+        "Faults to arm: {}, or {} with key=value words",
+        Mode::list(),
+        ActionKind::list()
     )
 }
 

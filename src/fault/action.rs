@@ -1,36 +1,61 @@
-//! What a rule does to a request.
+//! What a rule does to a request: the file that knows every action.
+//!
+//! [`Action`] is an action with its values, [`ActionKind`] the action alone, and [`Phase`] says when it
+//! acts and what it does then. To add an action, begin with a variant of [`Action`] and one of
+//! [`ActionKind`]: the compiler then names every place that has to know it.
 
 use std::time::Duration;
 
-use super::{Op, Ops};
+use super::keys::ActionKey;
+use super::{Effect, Op, Ops};
 use crate::protocol::Errno;
+use crate::protocol::names::SECTOR;
+use crate::units::listed;
+
+/// How long a request is held when the rule has no `max=`.
+pub const HANG_MAX: Duration = Duration::from_secs(60);
 
 /// What a rule does to a request that it matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// The request fails with this error number, and the image is not touched.
     Error(Errno),
-    /// The request waits before it is served: this long, or anything between the two.
+    /// The request waits before it is served: for a time from the first to the second.
     Delay(Duration, Duration),
-    /// The request is held until somebody releases it, or for so long, and then goes on.
+    /// The request is held until it is released, or until this time has passed. Then it goes on.
     Hang(Duration, Then),
-    /// The data are not what they should be. For the reader only, or on the image for ever when
-    /// they are written.
+    /// The data are changed: for the reader alone, or on the image when they are written.
     Corrupt(How),
     /// The request is acknowledged and never done.
     Lose,
-    /// Only so many sectors of a write reach the image.
+    /// Only this many sectors of a write reach the image.
     Tear(u64, Then),
-    /// The request is served so many sectors away.
+    /// The request is served this many sectors away.
     Misdirect(i64),
-    /// A read finds what was there when the rule was armed.
+    /// A read finds what the sectors held when the rule was armed.
     Stale,
 }
 
-/// How a request goes on that was held, or half done.
+listed! {
+    /// An action without its values. In the order of the documents.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[allow(missing_docs)] // Those of `Action`.
+    pub enum ActionKind {
+        Error,
+        Delay,
+        Hang,
+        Corrupt,
+        Lose,
+        Tear,
+        Misdirect,
+        Stale,
+    }
+}
+
+/// How a request ends that was held, or done in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Then {
-    /// As if nothing had been.
+    /// As if no rule had acted.
     Ok,
     /// With this error.
     Error(Errno),
@@ -39,7 +64,7 @@ pub enum Then {
 /// In which way data are corrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
-    /// So many bits are flipped.
+    /// This many bits are flipped.
     Flip(u32),
     /// All bytes are zero.
     Zero,
@@ -49,59 +74,185 @@ pub enum How {
     Fill(u8),
 }
 
-/// How long a request is held unless it was said.
-pub const HANG_MAX: Duration = Duration::from_secs(60);
+/// When an action acts, and what it does then. A request goes through the phases in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before the request is served, it waits.
+    Wait(Pause),
+    /// The outcome of the request is decided: the first rule that acts decides it.
+    Decide(Decision),
+    /// The data or the place of the request is changed while it is served: rules act in order.
+    Change(Change),
+}
+
+/// How a request waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// For a time from the first to the second. Such times add up.
+    Delay(Duration, Duration),
+    /// Until it is released, or until this time has passed. It comes after all delays.
+    Hang(Duration, Then),
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It fails.
+    Error(Errno),
+    /// It is acknowledged, and nothing is done.
+    Lose,
+    /// This many sectors of it are done.
+    Tear(u64, Then),
+}
+
+/// What is changed of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Its data.
+    Corrupt(How),
+    /// Its place: it is served this many sectors away.
+    Misdirect(i64),
+    /// A read finds old data.
+    Stale,
+}
 
 impl Action {
-    /// The words for them, in the order of the contract.
-    pub const NAMES: [&'static str; 8] = [
-        "error",
-        "delay",
-        "hang",
-        "corrupt",
-        "lose",
-        "tear",
-        "misdirect",
-        "stale",
-    ];
-
-    /// The word for it.
-    pub fn name(&self) -> &'static str {
+    /// The action without its values.
+    pub fn kind(&self) -> ActionKind {
         match self {
-            Self::Error(_) => "error",
-            Self::Delay(..) => "delay",
-            Self::Hang(..) => "hang",
-            Self::Corrupt(_) => "corrupt",
+            Self::Error(_) => ActionKind::Error,
+            Self::Delay(..) => ActionKind::Delay,
+            Self::Hang(..) => ActionKind::Hang,
+            Self::Corrupt(_) => ActionKind::Corrupt,
+            Self::Lose => ActionKind::Lose,
+            Self::Tear(..) => ActionKind::Tear,
+            Self::Misdirect(_) => ActionKind::Misdirect,
+            Self::Stale => ActionKind::Stale,
+        }
+    }
+
+    /// When it acts, and what it does then.
+    pub fn phase(&self) -> Phase {
+        match *self {
+            Self::Error(errno) => Phase::Decide(Decision::Error(errno)),
+            Self::Delay(min, max) => Phase::Wait(Pause::Delay(min, max)),
+            Self::Hang(max, then) => Phase::Wait(Pause::Hang(max, then)),
+            Self::Corrupt(how) => Phase::Change(Change::Corrupt(how)),
+            Self::Lose => Phase::Decide(Decision::Lose),
+            Self::Tear(keep, then) => Phase::Decide(Decision::Tear(keep, then)),
+            Self::Misdirect(by) => Phase::Change(Change::Misdirect(by)),
+            Self::Stale => Phase::Change(Change::Stale),
+        }
+    }
+
+    /// How many bytes away it has a request served.
+    pub fn shift(&self) -> i64 {
+        match self.phase() {
+            Phase::Change(change) => change.shift(),
+            Phase::Wait(_) | Phase::Decide(_) => 0,
+        }
+    }
+
+    /// Whether two equal actions do more than one.
+    pub fn adds_up(&self) -> bool {
+        match self {
+            Self::Delay(..) | Self::Misdirect(_) | Self::Corrupt(How::Flip(_)) => true,
+            Self::Corrupt(How::Zero | How::Random | How::Fill(_)) => false,
+            Self::Error(_) | Self::Hang(..) | Self::Lose | Self::Tear(..) | Self::Stale => false,
+        }
+    }
+}
+
+impl ActionKind {
+    /// The action called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// `error, delay, ...`: what error messages offer.
+    pub fn list() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// The word that a rule begins with.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Delay => "delay",
+            Self::Hang => "hang",
+            Self::Corrupt => "corrupt",
             Self::Lose => "lose",
-            Self::Tear(..) => "tear",
-            Self::Misdirect(_) => "misdirect",
+            Self::Tear => "tear",
+            Self::Misdirect => "misdirect",
             Self::Stale => "stale",
         }
     }
 
-    /// The word for what it does to a request that is then answered; none for an error, which is
-    /// known by its number.
-    pub fn effect(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Error(_) => return None,
-            Self::Delay(..) => "delayed",
-            Self::Hang(..) => "held",
-            Self::Corrupt(_) => "corrupted",
-            Self::Lose => "lost",
-            Self::Tear(..) => "torn",
-            Self::Misdirect(_) => "misdirected",
-            Self::Stale => "stale",
-        })
+    /// The keys of its values. A selector of the same name cannot be given with it.
+    pub fn keys(self) -> &'static [ActionKey] {
+        match self {
+            Self::Error => &[ActionKey::Errno],
+            Self::Delay | Self::Misdirect => &[ActionKey::By],
+            Self::Hang => &[ActionKey::Max, ActionKey::Then],
+            Self::Corrupt => &[ActionKey::How, ActionKey::Bits, ActionKey::Byte],
+            Self::Tear => &[ActionKey::Keep, ActionKey::Then],
+            Self::Lose | Self::Stale => &[],
+        }
     }
 
-    /// The kinds of request that it can act on; and does, unless the rule says `op=`.
-    pub fn ops(&self) -> Ops {
+    /// The operations that it can act on. It acts on all of them when the rule has no `op=`.
+    pub fn ops(self) -> Ops {
         match self {
-            Self::Error(_) | Self::Delay(..) | Self::Hang(..) => Ops::ALL,
-            Self::Corrupt(_) | Self::Misdirect(_) => Ops::of(&[Op::Read, Op::Write]),
+            Self::Error | Self::Delay | Self::Hang => Ops::ALL,
+            Self::Corrupt | Self::Misdirect => Ops::of(&[Op::Read, Op::Write]),
             Self::Lose => Ops::of(&[Op::Write, Op::Flush, Op::Discard, Op::Zero]),
-            Self::Tear(..) => Ops::of(&[Op::Write]),
+            Self::Tear => Ops::of(&[Op::Write]),
             Self::Stale => Ops::of(&[Op::Read]),
+        }
+    }
+
+    /// What a request counts as that it has acted on. None for an error, which counts as an injected
+    /// error when it is answered.
+    pub fn effect(self) -> Option<Effect> {
+        match self {
+            Self::Error => None,
+            Self::Delay => Some(Effect::Delayed),
+            Self::Hang => Some(Effect::Held),
+            Self::Corrupt => Some(Effect::Corrupted),
+            Self::Lose => Some(Effect::Lost),
+            Self::Tear => Some(Effect::Torn),
+            Self::Misdirect => Some(Effect::Misdirected),
+            Self::Stale => Some(Effect::Stale),
+        }
+    }
+}
+
+impl Phase {
+    /// What is decided in it.
+    pub fn decision(self) -> Option<Decision> {
+        match self {
+            Self::Decide(decision) => Some(decision),
+            Self::Wait(_) | Self::Change(_) => None,
+        }
+    }
+}
+
+impl Decision {
+    /// Whether nothing of the request is done.
+    pub fn leaves_undone(self) -> bool {
+        match self {
+            Self::Error(_) | Self::Lose => true,
+            Self::Tear(..) => false,
+        }
+    }
+}
+
+impl Change {
+    /// How many bytes away the request is served.
+    pub fn shift(self) -> i64 {
+        match self {
+            Self::Misdirect(by) => by.saturating_mul(SECTOR as i64),
+            Self::Corrupt(_) | Self::Stale => 0,
         }
     }
 }

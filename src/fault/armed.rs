@@ -4,105 +4,41 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::random::Random;
-use super::{Op, Ranges, Rule};
-use crate::protocol::names::SECTOR;
-use crate::units::duration::show_duration;
-
-/// A request, as a rule sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IoRange {
-    /// Its kind.
-    pub op: Op,
-    /// Where its range starts, in bytes.
-    pub offset: u64,
-    /// How long its range is, in bytes; 0 for a flush.
-    pub len: u64,
-}
-
-impl IoRange {
-    /// The first sector of its range, and how many it touches.
-    pub fn sectors(self) -> (u64, u64) {
-        let first = self.offset / SECTOR;
-        let end = self.offset.saturating_add(self.len).div_ceil(SECTOR);
-        (first, end - first)
-    }
-}
+use super::{IoRange, Random, Ranges, Rule, Why};
 
 /// An armed rule. All snapshots of the set share its counters.
 #[derive(Debug)]
 pub struct Armed {
-    /// Grows with each rule that is armed on a disk.
+    /// Its number on the disk: later rules have larger ones.
     pub id: u64,
     /// What was armed.
     pub rule: Rule,
     /// When, as the caller counts time.
     pub since: Duration,
-    /// Where its random numbers begin.
+    /// The seed of its random numbers.
     pub seed: u64,
-    /// How often it was armed while it was armed.
+    /// How often it has been armed without being removed.
     pub times_armed: u64,
-    /// What it is for.
+    /// The bytes that it is for.
     pub ranges: Ranges,
-    /// Its text as it is shown beside requests, once it was.
+    /// Its text as it is shown beside requests, once it has been shown.
     pub(super) short: OnceLock<String>,
     considered: AtomicU64,
     matched: AtomicU64,
     fired: AtomicU64,
-    /// A rule with the tag that it waits for has fired, and is no more.
+    /// A rule with the tag of its `when=` has fired, and has been removed.
     woken: AtomicBool,
 }
 
 /// What a rule has counted so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests of its kinds and sectors that were not decided before.
+    /// Requests of its operations and sectors that no earlier rule had decided.
     pub considered: u64,
-    /// Requests that it is for.
+    /// Requests that match all selectors but the counting ones.
     pub matched: u64,
     /// How often it acted.
     pub fired: u64,
-}
-
-/// That a rule acts on a request, with the random numbers for it.
-#[derive(Debug)]
-pub struct Fired {
-    /// Drawn from for whatever the action needs.
-    pub random: Random,
-}
-
-/// Why a rule does not act on a request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // The texts say it.
-pub enum Why {
-    #[error("it is for {0} alone")]
-    Op(String),
-    #[error("the request touches none of its sectors")]
-    At,
-    #[error("it is for the requests of guests alone")]
-    NotFromGuest,
-    #[error("the request has {0} bytes")]
-    Size(u64),
-    #[error("it begins {} from now", show_duration(*.0))]
-    After(Duration),
-    #[error("its time is over")]
-    Over,
-    #[error("it is down at the moment")]
-    Down,
-    #[error("no rule with the tag `{0}` has fired")]
-    When(String),
-    #[error("it passes over {0} more")]
-    Skip(u64),
-    #[error("it takes one of {every}, and this is number {number}")]
-    Every { every: u64, number: u64 },
-    #[error("the draw was against it")]
-    Probability,
-    #[error("it has fired as often as it may")]
-    Times,
-    #[error("an earlier rule decides: {0}")]
-    Decided(String),
-    #[error("its place is after the delay")]
-    Later,
 }
 
 impl Armed {
@@ -123,7 +59,7 @@ impl Armed {
         }
     }
 
-    /// The same, armed once more after so many times.
+    /// The same, armed once more than `times_armed` times.
     pub(super) fn in_place_of(self, times_armed: u64) -> Self {
         Self {
             times_armed: times_armed + 1,
@@ -157,12 +93,12 @@ impl Armed {
         }
     }
 
-    /// Lets it wait no more for the tag of its `when=`.
+    /// Ends its wait for the tag of its `when=`.
     pub(super) fn wake(&self) {
         self.woken.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it was told so.
+    /// Whether [`wake`](Self::wake) has ended its wait.
     pub(super) fn is_woken(&self) -> bool {
         self.woken.load(Ordering::SeqCst)
     }
@@ -177,21 +113,22 @@ impl Armed {
         self.fired.load(Ordering::SeqCst)
     }
 
-    /// Whether the request is one of those that the rule is for, now.
-    pub(super) fn matches(&self, ask: IoRange, now: Duration, tag_fired: bool) -> Result<(), Why> {
+    /// Whether the request matches all selectors but the counting ones, at `now`.
+    pub(super) fn matches(
+        &self,
+        range: IoRange,
+        now: Duration,
+        tag_fired: bool,
+    ) -> Result<(), Why> {
         let rule = &self.rule;
-        if !rule.ops.contains(ask.op) {
-            return Err(Why::Op(rule.ops.to_string()));
+        if !rule.ops.contains(range.op) {
+            return Err(Why::Op(rule.ops));
         }
-        let end = ask.offset.saturating_add(ask.len);
-        if !rule.at.is_empty() && !self.ranges.overlap(ask.offset, end) {
+        if !rule.at.is_empty() && !self.ranges.overlap(range.offset, range.end()) {
             return Err(Why::At);
         }
-        let fits = rule
-            .size
-            .is_none_or(|size| (size.min..=size.max).contains(&ask.len));
-        if !fits {
-            return Err(Why::Size(ask.len));
+        if rule.size.is_some_and(|size| !size.contains(range.len)) {
+            return Err(Why::Size(range.len));
         }
         self.is_on(now)?;
         match &rule.when {
@@ -222,8 +159,8 @@ impl Armed {
         self.considered.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Counts a request that matches, and says whether the rule acts on it.
-    pub(super) fn count(&self) -> Result<Fired, Why> {
+    /// Counts a request that matches. The random numbers for it, if the rule acts on it.
+    pub(super) fn count(&self) -> Result<Random, Why> {
         let number = self.matched.fetch_add(1, Ordering::SeqCst) + 1;
         let random = self.choose(number)?;
         let most = self.rule.times.unwrap_or(u64::MAX);
@@ -232,7 +169,7 @@ impl Armed {
             .fired
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
         match fired {
-            Ok(_) => Ok(Fired { random }),
+            Ok(_) => Ok(random),
             Err(_) => Err(Why::Times),
         }
     }
@@ -246,7 +183,7 @@ impl Armed {
         }
     }
 
-    /// Whether the rule takes the matching request with this number, from 1.
+    /// The random numbers for the matching request with this number, from 1, if the rule takes it.
     fn choose(&self, number: u64) -> Result<Random, Why> {
         let rule = &self.rule;
         let place = number.saturating_sub(rule.skip);
@@ -256,7 +193,8 @@ impl Armed {
         if !place.is_multiple_of(rule.every) {
             return Err(Why::Every {
                 every: rule.every,
-                number: place % rule.every,
+                skip: rule.skip,
+                number,
             });
         }
         let mut random = Random::at(self.seed, number);

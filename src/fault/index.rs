@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Armed, IoRange, Op};
 
-/// By kind of request, the rules for anywhere and those for ranges.
+/// By operation, the rules for any sector and those for ranges.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index([OfOp; Op::ALL.len()]);
 
@@ -21,68 +21,69 @@ struct OfOp {
 struct Range {
     start: u64,
     end: u64,
-    /// The furthest end of this and all before it: nothing before a small one reaches further.
+    /// The largest end of this range and all before it.
     furthest: u64,
     rule: u32,
 }
 
 impl OfOp {
-    /// The rules with a range that overlaps, one entry a range.
-    fn hits(&self, ask: IoRange) -> impl Iterator<Item = u32> {
-        let end = ask.offset.saturating_add(ask.len);
-        let behind = self.ranges.partition_point(|range| range.start < end);
-        let before = self.ranges[..behind].iter().rev();
-        let reach = before.take_while(move |range| range.furthest > ask.offset);
-        let hits = reach.filter(move |range| range.end > ask.offset);
-        hits.map(|range| range.rule)
+    fn add(&mut self, armed: &Armed, rule: u32) {
+        if armed.rule.at.is_empty() {
+            return self.anywhere.push(rule);
+        }
+        let ranges = armed.ranges.iter().map(|(start, end)| Range {
+            start,
+            end,
+            furthest: end,
+            rule,
+        });
+        self.ranges.extend(ranges);
+    }
+
+    fn sort(&mut self) {
+        self.ranges.sort_by_key(|range| range.start);
+        let mut furthest = 0;
+        for range in &mut self.ranges {
+            furthest = furthest.max(range.end);
+            range.furthest = furthest;
+        }
+    }
+
+    /// The rules with a range that overlaps, one entry for each such range.
+    fn hits(&self, range: IoRange) -> impl Iterator<Item = u32> {
+        let IoRange { offset, .. } = range;
+        let end = range.end();
+        let after = self.ranges.partition_point(|known| known.start < end);
+        let before = self.ranges[..after].iter().rev();
+        let reach = before.take_while(move |known| known.furthest > offset);
+        let hits = reach.filter(move |known| known.end > offset);
+        hits.map(|known| known.rule)
     }
 }
 
 impl Index {
     pub(super) fn of(armed: &[Arc<Armed>]) -> Self {
         let mut index = Self::default();
-        for (at, armed) in armed.iter().enumerate() {
-            let rule = at as u32;
-            for op in Op::ALL
-                .into_iter()
-                .filter(|op| armed.rule.ops.contains(*op))
-            {
-                let of_op = &mut index.0[op as usize];
-                if armed.rule.at.is_empty() {
-                    of_op.anywhere.push(rule);
-                    continue;
-                }
-                of_op
-                    .ranges
-                    .extend(armed.ranges.iter().map(|(start, end)| Range {
-                        start,
-                        end,
-                        furthest: end,
-                        rule,
-                    }));
+        for (armed, place) in armed.iter().zip(0..) {
+            let ops = Op::ALL.into_iter();
+            for op in ops.filter(|op| armed.rule.ops.contains(*op)) {
+                index.0[op as usize].add(armed, place);
             }
         }
-        for of_op in &mut index.0 {
-            of_op.ranges.sort_by_key(|range| range.start);
-            let mut furthest = 0;
-            for range in &mut of_op.ranges {
-                furthest = furthest.max(range.end);
-                range.furthest = furthest;
-            }
-        }
+        index.0.iter_mut().for_each(OfOp::sort);
         index
     }
 
     /// Whether there is a rule that may match.
-    pub(super) fn has(&self, ask: IoRange) -> bool {
-        let of_op = &self.0[ask.op as usize];
-        !of_op.anywhere.is_empty() || of_op.hits(ask).next().is_some()
+    pub(super) fn has(&self, range: IoRange) -> bool {
+        let of_op = &self.0[range.op as usize];
+        !of_op.anywhere.is_empty() || of_op.hits(range).next().is_some()
     }
 
     /// The places of the rules that may match, in order, each once.
-    pub(super) fn find(&self, ask: IoRange) -> Vec<u32> {
-        let of_op = &self.0[ask.op as usize];
-        let mut found: Vec<u32> = of_op.hits(ask).collect();
+    pub(super) fn find(&self, range: IoRange) -> Vec<u32> {
+        let of_op = &self.0[range.op as usize];
+        let mut found: Vec<u32> = of_op.hits(range).collect();
         if found.is_empty() {
             return of_op.anywhere.clone();
         }

@@ -1,34 +1,47 @@
 //! What should go wrong with which request: rules, the set of armed rules, and deciding.
 //!
-//! Pure: no clock, no thread, no file. The disk asks [`FaultSet`] what happens to a request, and
-//! sees to it.
+//! Pure: no clock, no thread, no file. The disk asks [`FaultSet`] what happens to a request, and does it.
 
 mod action;
 mod armed;
+mod candidates;
+mod decide;
 mod edit;
+mod effect;
 mod explain;
 mod grammar;
+mod hits;
 mod index;
+mod io_range;
+mod keys;
 mod mode;
-mod never;
 mod op;
+mod print;
 mod random;
 mod ranges;
+mod remarks;
 mod rule;
 mod set;
 mod short;
 mod state;
 #[cfg(test)]
 mod tests;
+mod why;
 
-pub use action::{Action, HANG_MAX, How, Then};
-pub use armed::{Armed, Counts, Fired, IoRange, Why};
+pub use action::{Action, ActionKind, Change, Decision, HANG_MAX, How, Pause, Phase, Then};
+pub use armed::{Armed, Counts};
+pub use decide::{FiredChange, Outcome, Wait};
+pub use effect::Effect;
 pub use grammar::{Edit, GrammarError, nearest_action, parse_edits, parse_rule};
+pub use hits::RuleHits;
+pub use io_range::IoRange;
+pub use keys::{ActionKey, Selector, is_time};
 pub use mode::{Mode, SLOW_FAULT_MS};
-pub use never::{DiskKind, Remark};
 pub use op::{Op, Ops};
 pub use random::Random;
 pub use ranges::Ranges;
+pub use remarks::{DiskKind, Remark};
 pub use rule::{Probability, Rule, Sectors, SizeRange, Spelling};
-pub use set::{Arming, Decision, FaultSet, NoSuchTag, Outcome, Seen, Wait};
+pub use set::{Arming, FaultSet, NoSuchTag};
 pub use state::{RuleName, RuleState};
+pub use why::Why;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::line::BadLine;
-use super::listed::listed;
+use crate::units::listed;
 
 /// What a read of a control file finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

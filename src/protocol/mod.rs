@@ -5,7 +5,6 @@ mod control_files;
 pub mod disk_options;
 mod errno;
 mod line;
-mod listed;
 pub mod names;
 mod rejection;
 

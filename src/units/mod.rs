@@ -1,11 +1,15 @@
-//! How values are written and read: sizes, durations, names that are close to each other, and texts of
-//! unknown content.
+//! How values are written and read: sizes, durations, numbers in sentences, names that are close to each
+//! other, and texts of unknown content.
 
+mod count;
 pub mod duration;
 mod hash;
+mod listed;
 mod nearest;
 pub mod size;
 pub mod text;
 
+pub use count::{counted, ordinal};
 pub use hash::fnv;
+pub(crate) use listed::listed;
 pub use nearest::nearest;

@@ -112,7 +112,7 @@ fn action_and_selector_are_shown_as_they_were_armed() {
     assert!(
         mount
             .read("error")
-            .contains("no rule has the tag `stuck`, and it is no mode")
+            .contains("no rule has the tag `stuck`, and it is not a mode")
     );
 }
 
@@ -397,7 +397,7 @@ fn explain_names_the_rules_that_would_act_and_why_the_rest_would_not() {
     };
     let expected = [
         "acts  error op=read errno=EIO at=8+1 times=1",
-        "no    error op=read errno=ENOSPC skip=5: it passes over 5 more",
+        "no    error op=read errno=ENOSPC skip=5: it passes over 5 more requests",
         "no    lose op=write: it is for write alone",
         "no    eio_read after=1m",
         "acts  slow",

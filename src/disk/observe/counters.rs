@@ -11,46 +11,20 @@ use std::time::Duration;
 
 use super::in_flight::my_place;
 use super::latency::{Figures, Latency};
-use crate::fault::{Action, Op};
+use crate::fault::{Effect, Op};
 
 /// Shards that one thread alone writes to: as many as serve at once on a machine of common size.
 const OWN_SHARDS: usize = 4;
-
-/// What is counted for each kind of request, with its name in `stats`.
-#[derive(Clone, Copy, Debug)]
-enum Count {
-    Requests,
-    Bytes,
-    Delayed,
-    Held,
-    Lost,
-    Torn,
-    Misdirected,
-    Corrupted,
-    Stale,
-    ErrorsInjected,
-    ErrorsHost,
-}
-
-const ALL: [(Count, &str); 11] = [
-    (Count::Requests, "requests"),
-    (Count::Bytes, "bytes"),
-    (Count::Delayed, "delayed"),
-    (Count::Held, "held"),
-    (Count::Lost, "lost"),
-    (Count::Torn, "torn"),
-    (Count::Misdirected, "misdirected"),
-    (Count::Corrupted, "corrupted"),
-    (Count::Stale, "stale"),
-    (Count::ErrorsInjected, "errors_injected"),
-    (Count::ErrorsHost, "errors_host"),
-];
 
 /// Counters of one kind of request in one shard. They only grow. On cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard {
-    counts: [AtomicU64; ALL.len()],
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    effects: [AtomicU64; Effect::ALL.len()],
+    errors_injected: AtomicU64,
+    errors_host: AtomicU64,
     latency: Latency,
 }
 
@@ -73,14 +47,14 @@ pub(in crate::disk) fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
 }
 
 impl OpCounters<'_> {
-    fn add(&self, what: Count, amount: u64) {
-        add(&self.shard.counts[what as usize], amount, self.is_own);
+    fn add(&self, counter: &AtomicU64, amount: u64) {
+        add(counter, amount, self.is_own);
     }
 
     /// Counts a request of `bytes` bytes that has arrived.
     pub fn arrived(&self, bytes: u64) {
-        self.add(Count::Requests, 1);
-        self.add(Count::Bytes, bytes);
+        self.add(&self.shard.requests, 1);
+        self.add(&self.shard.bytes, bytes);
     }
 
     /// Counts an answer, well or not, that came so long after its request.
@@ -88,39 +62,24 @@ impl OpCounters<'_> {
         self.shard.latency.record(after, self.is_own);
     }
 
-    /// Counts a request that a fault delays, or holds: each once.
-    pub fn waits(&self, is_hang: bool) {
-        self.add(if is_hang { Count::Held } else { Count::Delayed }, 1);
-    }
-
-    /// Counts a request that is acknowledged and not done, or not all of it.
-    pub fn not_done(&self, partly: bool) {
-        self.add(if partly { Count::Torn } else { Count::Lost }, 1);
-    }
-
-    /// Counts a request whose data or place rules change, once for each kind of change.
-    pub fn changed<'a>(&self, actions: impl Iterator<Item = &'a Action>) {
-        let mut seen = [false; ALL.len()];
-        for action in actions {
-            let what = match action {
-                Action::Misdirect(_) => Count::Misdirected,
-                Action::Stale => Count::Stale,
-                _ => Count::Corrupted,
-            };
-            if !std::mem::replace(&mut seen[what as usize], true) {
-                self.add(what, 1);
+    /// Counts a request that rules have acted on with these effects: once for each effect.
+    pub fn acted_on(&self, effects: impl IntoIterator<Item = Effect>) {
+        let mut counted = [false; Effect::ALL.len()];
+        for effect in effects {
+            if !std::mem::replace(&mut counted[effect as usize], true) {
+                self.add(&self.shard.effects[effect as usize], 1);
             }
         }
     }
 
     /// Counts a request that a fault fails.
     pub fn injected_error(&self) {
-        self.add(Count::ErrorsInjected, 1);
+        self.add(&self.shard.errors_injected, 1);
     }
 
     /// Counts a request that the host failed.
     pub fn host_error(&self) {
-        self.add(Count::ErrorsHost, 1);
+        self.add(&self.shard.errors_host, 1);
     }
 }
 
@@ -142,16 +101,28 @@ impl Counters {
     fn shards(&self, op: Op) -> impl Iterator<Item = &Shard> {
         self.0.iter().map(move |shard| &shard[op as usize])
     }
+
+    fn sum(&self, op: Op, counter: impl Fn(&Shard) -> &AtomicU64) -> u64 {
+        let counts = self.shards(op).map(counter);
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
 }
 
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for op in Op::ALL {
-            for (what, name) in ALL {
-                let counts = self.shards(op).map(|shard| &shard.counts[what as usize]);
-                let sum: u64 = counts.map(|count| count.load(Ordering::Relaxed)).sum();
-                writeln!(f, "{op}_{name} {sum}")?;
+            let sum = |name: &str, counter: &dyn Fn(&Shard) -> &AtomicU64| {
+                format!("{op}_{name} {}\n", self.sum(op, counter))
+            };
+            f.write_str(&sum("requests", &|shard| &shard.requests))?;
+            f.write_str(&sum("bytes", &|shard| &shard.bytes))?;
+            for effect in Effect::ALL {
+                f.write_str(&sum(effect.name(), &|shard| {
+                    &shard.effects[effect as usize]
+                }))?;
             }
+            f.write_str(&sum("errors_injected", &|shard| &shard.errors_injected))?;
+            f.write_str(&sum("errors_host", &|shard| &shard.errors_host))?;
             let latencies = self.shards(op).map(|shard| &shard.latency);
             for (name, value) in Figures::of(latencies).lines() {
                 writeln!(f, "{op}_{name} {value}")?;

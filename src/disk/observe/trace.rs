@@ -235,8 +235,8 @@ impl fmt::Display for Line {
         let effects = self
             .rules
             .iter()
-            .filter_map(|armed| armed.rule.action.effect());
-        let mut verdict: Vec<_> = effects.map(str::to_owned).collect();
+            .filter_map(|armed| armed.rule.action.kind().effect());
+        let mut verdict: Vec<_> = effects.map(|effect| effect.name().to_owned()).collect();
         match self.verdict {
             Verdict::Injected(errno) => verdict.push(errno.to_string()),
             Verdict::Host(errno) => verdict.push(format!("host:{errno}")),

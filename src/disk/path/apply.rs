@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::Request;
 use super::request::owned;
 use crate::disk::Disk;
-use crate::fault::{Action, Armed, Decision, Fired, How, IoRange, Op, Outcome, Random, Then};
+use crate::fault::{
+    Armed, Change, Decision, Effect, FiredChange, How, IoRange, Op, Outcome, Random, Then,
+};
 use crate::protocol::Errno;
 use crate::protocol::names::SECTOR;
 
@@ -21,7 +23,7 @@ pub(in crate::disk) struct Plan {
     /// After so many bytes a write ends.
     torn: Option<(u64, Then, Arc<Armed>)>,
     /// What happens to its data, in this order.
-    changes: Vec<(Fired, Arc<Armed>)>,
+    changes: Vec<FiredChange>,
 }
 
 /// What was done of a request that is about to be acknowledged.
@@ -37,17 +39,16 @@ impl Plan {
     pub(in crate::disk) fn new(disk: &Disk, ask: IoRange, outcome: Outcome) -> Result<Self, Errno> {
         let torn = match outcome.decision {
             Some((Decision::Tear(keep, then), rule)) => {
-                disk.counters.of(ask.op).not_done(true);
+                disk.counters.of(ask.op).acted_on([Effect::Torn]);
                 Some((keep.saturating_mul(SECTOR), then, rule))
             }
-            _ => None,
+            // These are answered without being served.
+            Some((Decision::Error(_) | Decision::Lose, _)) | None => None,
         };
-        let actions = || outcome.changes.iter().map(|(_, rule)| &rule.rule.action);
-        disk.counters.of(ask.op).changed(actions());
-        let shifts = actions().map(|action| match action {
-            Action::Misdirect(by) => by.saturating_mul(SECTOR as i64),
-            _ => 0,
-        });
+        let rules = outcome.changes.iter().map(|fired| &fired.rule.rule);
+        let effects = rules.filter_map(|rule| rule.action.kind().effect());
+        disk.counters.of(ask.op).acted_on(effects);
+        let shifts = outcome.changes.iter().map(|fired| fired.change.shift());
         let plan = Self {
             shift: shifts.fold(0, i64::saturating_add),
             longest: None,
@@ -93,10 +94,9 @@ impl Plan {
 
     /// The first rule that has it served elsewhere.
     fn misdirection(&self) -> Option<&Arc<Armed>> {
-        let rules = self.changes.iter().map(|(_, rule)| rule);
-        let mut misdirecting =
-            rules.filter(|rule| matches!(rule.rule.action, Action::Misdirect(_)));
-        misdirecting.next()
+        let mut changes = self.changes.iter();
+        let first = changes.find(|fired| fired.change.shift() != 0)?;
+        Some(&first.rule)
     }
 
     /// The error that follows what was done well.
@@ -114,11 +114,19 @@ impl Disk {
     pub(in crate::disk) fn write(&self, data: &[u8], offset: u64, plan: &Plan) -> io::Result<()> {
         let (place, kept) = (plan.place(offset), plan.kept(data.len() as u64));
         let mut changed = Cow::Borrowed(data);
-        for (fired, rule) in &plan.changes {
-            if let Action::Corrupt(how) = rule.rule.action {
-                let mut own = owned(changed)?;
-                corrupt(&mut own, &pieces(rule, offset, data.len()), how, fired);
-                changed = Cow::Owned(own);
+        for FiredChange {
+            change,
+            random,
+            rule,
+        } in &plan.changes
+        {
+            match change {
+                Change::Corrupt(how) => {
+                    let mut own = owned(changed)?;
+                    corrupt(&mut own, &pieces(rule, offset, data.len()), *how, random);
+                    changed = Cow::Owned(own);
+                }
+                Change::Misdirect(_) | Change::Stale => {}
             }
         }
         self.snapshots
@@ -137,13 +145,16 @@ impl Disk {
 
     /// Notes what is wrong with the bytes that have reached the image.
     fn note_corrupted(&self, offset: u64, done: usize, plan: &Plan) {
-        for (_, rule) in &plan.changes {
-            if let Action::Corrupt(_) = rule.rule.action {
-                for (from, to) in pieces(rule, offset, done) {
-                    let place = plan.place(offset) + from as u64;
-                    let len = (to - from) as u64;
-                    self.damage.record(place, len, "corrupted", rule);
+        for FiredChange { change, rule, .. } in &plan.changes {
+            match change {
+                Change::Corrupt(_) => {
+                    for (from, to) in pieces(rule, offset, done) {
+                        let place = plan.place(offset) + from as u64;
+                        let len = (to - from) as u64;
+                        self.damage.record(place, len, "corrupted", rule);
+                    }
                 }
+                Change::Misdirect(_) | Change::Stale => {}
             }
         }
     }
@@ -200,24 +211,29 @@ impl Disk {
         offset: u64,
         plan: &Plan,
     ) -> io::Result<()> {
-        let is_stale = |rule: &Armed| rule.rule.action == Action::Stale;
+        let is_stale = |fired: &FiredChange| fired.change == Change::Stale;
         // A stale rule goes back to the image, past what other rules made of it.
-        let image = match plan.changes.iter().any(|(_, rule)| is_stale(rule)) {
+        let image = match plan.changes.iter().any(is_stale) {
             true => owned(Cow::Borrowed(&*data))?,
             false => Vec::new(),
         };
-        for (fired, rule) in &plan.changes {
+        for FiredChange {
+            change,
+            random,
+            rule,
+        } in &plan.changes
+        {
             let pieces = pieces(rule, offset, data.len());
-            match rule.rule.action {
-                Action::Corrupt(how) => corrupt(data, &pieces, how, fired),
-                Action::Stale => {
+            match change {
+                Change::Corrupt(how) => corrupt(data, &pieces, *how, random),
+                Change::Stale => {
                     for (from, to) in pieces {
                         data[from..to].copy_from_slice(&image[from..to]);
                         let place = plan.place(offset) + from as u64;
                         self.snapshots.overlay(rule, &mut data[from..to], place);
                     }
                 }
-                _ => {}
+                Change::Misdirect(_) => {}
             }
         }
         Ok(())
@@ -233,22 +249,23 @@ fn pieces(rule: &Armed, offset: u64, len: usize) -> Vec<(usize, usize)> {
 }
 
 /// Corrupts these pieces of a request's data.
-fn corrupt(data: &mut [u8], pieces: &[(usize, usize)], how: How, fired: &Fired) {
-    let mut random = fired.random.clone();
-    if let How::Flip(bits) = how {
-        return flip(data, pieces, bits, &mut random);
-    }
-    for (from, to) in pieces {
-        let piece = &mut data[*from..*to];
-        match how {
-            How::Zero => piece.fill(0),
-            How::Fill(byte) => piece.fill(byte),
-            How::Random | How::Flip(_) => {
-                for part in piece.chunks_mut(8) {
-                    part.copy_from_slice(&random.draw().to_le_bytes()[..part.len()]);
-                }
+fn corrupt(data: &mut [u8], pieces: &[(usize, usize)], how: How, random: &Random) {
+    let mut random = random.clone();
+    match how {
+        How::Flip(bits) => flip(data, pieces, bits, &mut random),
+        How::Zero => fill(data, pieces, |piece| piece.fill(0)),
+        How::Fill(byte) => fill(data, pieces, |piece| piece.fill(byte)),
+        How::Random => fill(data, pieces, |piece| {
+            for part in piece.chunks_mut(8) {
+                part.copy_from_slice(&random.draw().to_le_bytes()[..part.len()]);
             }
-        }
+        }),
+    }
+}
+
+fn fill(data: &mut [u8], pieces: &[(usize, usize)], mut fill: impl FnMut(&mut [u8])) {
+    for (from, to) in pieces {
+        fill(&mut data[*from..*to]);
     }
 }
 

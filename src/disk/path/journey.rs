@@ -10,7 +10,7 @@ use super::{Answer, Reply, Request};
 use crate::disk::Disk;
 use crate::disk::observe::in_flight::Visible;
 use crate::disk::observe::trace::Verdict;
-use crate::fault::{Armed, Decision, FaultSet, IoRange, Op, Outcome, Seen, Then, Wait};
+use crate::fault::{Armed, Decision, Effect, FaultSet, IoRange, Op, Outcome, RuleHits, Then, Wait};
 use crate::protocol::Errno;
 use crate::storage::{Image, with_buffer};
 
@@ -34,13 +34,13 @@ enum Place {
 /// What rules have to do with a request.
 #[derive(Default)]
 struct Met {
-    seen: Seen,
+    hits: RuleHits,
     /// Those that acted.
     acted: Vec<Arc<Armed>>,
     /// For the data of a write that has waited, until it is answered.
     room: Option<Room>,
-    /// It is counted as delayed, and as held.
-    waited: [bool; 2],
+    /// What it is counted as that it has waited for.
+    waited: [bool; Effect::ALL.len()],
 }
 
 impl Journey {
@@ -48,13 +48,13 @@ impl Journey {
         self.met.get_or_insert_default()
     }
 
-    /// What rules have seen of the request so far.
-    fn seen(&mut self, disk: &Disk, faults: &FaultSet) -> &mut Seen {
+    /// The rules that have counted the request so far.
+    fn hits(&mut self, disk: &Disk, faults: &FaultSet) -> &mut RuleHits {
         let client = self.client;
-        let seen = &mut self.met().seen;
+        let hits = &mut self.met().hits;
         // Asked only where it matters: it takes a lock.
-        seen.of_test = faults.tells_guests_apart() && disk.is_test(client);
-        seen
+        hits.of_test = faults.tells_guests_apart() && disk.is_test(client);
+        hits
     }
 
     /// The room that the request has for its data.
@@ -162,21 +162,21 @@ impl Disk {
             };
         };
         let now = self.now();
-        if let Some(wait) = faults.wait(ask, now, journey.seen(self, &faults)) {
+        if let Some(wait) = faults.wait(ask, now, journey.hits(self, &faults)) {
             drop(faults);
             return self.hold(request, wait, journey, reply);
         }
-        let outcome = faults.outcome(ask, now, journey.seen(self, &faults));
+        let outcome = faults.outcome(ask, now, journey.hits(self, &faults));
         drop(faults);
         journey.met().acted.extend(outcome.rules().cloned());
         match outcome.decision {
             Some((Decision::Error(errno), _)) => self.refuse(ask, errno, journey, reply),
             Some((Decision::Lose, rule)) => {
-                self.counters.of(ask.op).not_done(false);
+                self.counters.of(ask.op).acted_on([Effect::Lost]);
                 let done = Done::Lost(&request, rule);
                 self.answer(ask, Ok(Answer::Done(ask.len)), done, journey, reply);
             }
-            _ => match place {
+            Some((Decision::Tear(..), _)) | None => match place {
                 Place::Here => self.carry_out(&request, outcome, journey, reply),
                 Place::Pool => self.carry_out_on_pool(request, outcome, journey, reply),
             },
@@ -248,10 +248,13 @@ impl Disk {
             Err(errno) => return self.fail(ask, errno, journey, reply),
         };
         journey.met().room = Some(room);
-        let counted = &mut journey.met().waited[usize::from(wait.is_hang)];
-        if !std::mem::replace(counted, true) {
-            self.counters.of(ask.op).waits(wait.is_hang);
-        }
+        let counted = &mut journey.met().waited;
+        let effects = wait
+            .rules
+            .iter()
+            .filter_map(|rule| rule.rule.action.kind().effect());
+        let new = effects.filter(|effect| !std::mem::replace(&mut counted[*effect as usize], true));
+        self.counters.of(ask.op).acted_on(new);
         let disk = Arc::clone(self);
         let ids: Vec<_> = wait.rules.iter().map(|armed| armed.id).collect();
         self.delays.hold(Held {
@@ -396,7 +399,7 @@ impl Disk {
             return None;
         }
         let faults = self.acting.load();
-        faults.late_error(ask, self.now(), journey.seen(self, &faults))
+        faults.late_error(ask, self.now(), journey.hits(self, &faults))
     }
 
     /// Answers with an error of the host.

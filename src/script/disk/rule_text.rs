@@ -2,11 +2,8 @@
 
 use mlua::{Table, Value};
 
-use crate::fault::{Action, GrammarError, Mode, Rule, nearest_action, parse_rule};
+use crate::fault::{ActionKind, GrammarError, Mode, Rule, is_time, nearest_action, parse_rule};
 use crate::script::bind::{CallResult, found, items, wrong_argument};
-
-/// Keys whose values are durations. A number without a unit is in seconds, as everywhere in Lua.
-const DURATIONS: [&str; 5] = ["after", "for", "up", "down", "max"];
 
 /// The rule that a text, or a table with an `action`, and a table of options mean.
 pub(super) fn rule_of(rule: &Value, options: Option<Table>) -> CallResult<Rule> {
@@ -26,7 +23,7 @@ fn begins_a_rule(text: &str) -> bool {
         return false;
     }
     let first = text.split(char::is_whitespace).next().unwrap_or_default();
-    Mode::named(first).is_some() || Action::NAMES.contains(&first)
+    Mode::named(first).is_some() || ActionKind::named(first).is_some()
 }
 
 /// The text of the documents. Where an action seems to be meant, the actions follow.
@@ -35,7 +32,7 @@ fn unknown_mode(text: &str) -> String {
     match nearest_action(text) {
         None if !text.contains('=') => documented,
         near => {
-            let (actions, near) = (Action::NAMES.join(", "), near.unwrap_or_default());
+            let (actions, near) = (ActionKind::list(), near.unwrap_or_default());
             format!("{documented}, or a rule of one of the actions {actions}{near}")
         }
     }
@@ -80,10 +77,10 @@ fn pairs(table: &Table, leave_out: Option<&str>) -> CallResult<Vec<String>> {
 }
 
 fn value_text(key: &str, value: &Value) -> CallResult<String> {
-    let is_duration = DURATIONS.contains(&key);
     match value {
-        Value::Integer(number) if is_duration => Ok(format!("{number}s")),
-        Value::Number(number) if is_duration => Ok(format!("{number}s")),
+        // A duration without a unit is in seconds, as everywhere in Lua.
+        Value::Integer(number) if is_time(key) => Ok(format!("{number}s")),
+        Value::Number(number) if is_time(key) => Ok(format!("{number}s")),
         Value::Integer(number) => Ok(number.to_string()),
         Value::Number(number) => Ok(number.to_string()),
         Value::String(text) => Ok(text.to_string_lossy()),

@@ -124,7 +124,7 @@ fn counts_sectors_and_durations_have_limits() {
         assert_eq!(rule.split(' ').count(), 4, "{rule}");
         let refused = mount.append("vda/faults", &format!("error {more}"));
         assert_eq!(errno(refused), libc::EINVAL, "{more}");
-        let value = format!("`{more}` wants ");
+        let value = format!("`{more}` expects ");
         assert!(
             mount.read("error").contains(&value),
             "{}",

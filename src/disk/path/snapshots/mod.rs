@@ -116,13 +116,11 @@ impl Snapshots {
 
 /// Where reads may land that `rule` is for, among `faults`.
 fn ranges(rule: &Armed, faults: &FaultSet) -> Ranges {
-    let shifts = faults.rules().filter(|other| other.ops.contains(Op::Read));
-    let shifts = shifts.filter_map(|other| match other.action {
-        Action::Misdirect(by) => Some(by.saturating_mul(SECTOR as i64)),
-        _ => None,
-    });
+    let reads = faults.rules().filter(|other| other.ops.contains(Op::Read));
+    let shifts = reads.map(|other| other.action.shift());
     let ranges = rule.ranges.clone();
     shifts
+        .filter(|by| *by != 0)
         .take(MOST_SHIFTS)
         .fold(ranges, |ranges, by| ranges.with_moved(by))
 }

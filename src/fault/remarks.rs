@@ -1,39 +1,40 @@
-//! Rules that can never act, or not as it seems: what whoever arms one is told.
+//! Remarks on armed rules that can never act, or act otherwise than they seem to.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Action, Armed, FaultSet, How, Op, Ops, Rule};
+use super::{Armed, Decision, FaultSet, Op, Ops, Phase, Rule};
 use crate::protocol::names::SECTOR;
+use crate::units::counted;
 
-/// What a disk is like, as far as that decides which requests it can see.
+/// The properties of a disk that decide which requests it can get.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskKind {
     /// Its size in bytes.
     pub size: u64,
-    /// Whether it refuses whatever changes it.
+    /// Whether it rejects requests that change it.
     pub read_only: bool,
     /// Bytes of its longest read or write.
     pub longest: u64,
 }
 
-/// What is to be known of an armed rule.
+/// Something about an armed rule that its user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remark {
-    /// It can never act; why.
+    /// It can never act, for this reason.
     Never(String),
-    /// It acts, and this may surprise.
+    /// It acts, and this may be a surprise.
     Note(String),
 }
 
 /// Requests that change the disk.
 const CHANGES: Ops = Ops::of(&[Op::Write, Op::Discard, Op::Zero]);
-/// Requests that are cut to the longest.
-const CUT: Ops = Ops::of(&[Op::Read, Op::Write]);
-/// Requests without a place and without bytes.
+/// Requests that have a largest length.
+const LIMITED: Ops = Ops::of(&[Op::Read, Op::Write]);
+/// Requests without sectors and without bytes.
 const PLACELESS: Ops = Ops::of(&[Op::Flush]);
 
 impl FaultSet {
-    /// What is to be known of each rule, on a disk of this `kind`, in the order armed.
+    /// The remark on each rule, if there is one, on a disk of this `kind`; in the order armed.
     pub fn remarks(&self, kind: DiskKind) -> Vec<Option<Remark>> {
         let tags = self.tags_that_can_fire(kind);
         let mut deciders = Vec::new();
@@ -53,7 +54,7 @@ impl FaultSet {
         self.armed().iter().map(remark).collect()
     }
 
-    /// The tags of rules that have fired, or that nothing keeps from it for ever.
+    /// The tags of rules that have fired or may still fire.
     fn tags_that_can_fire(&self, kind: DiskKind) -> HashSet<&str> {
         let mut waiting: HashMap<&str, Vec<&Rule>> = HashMap::new();
         let mut able = Vec::new();
@@ -87,7 +88,7 @@ impl FaultSet {
     }
 }
 
-/// Why `rule` never has its turn, if one of `deciders` stands before all that it could act on.
+/// Why `rule` is never asked, if one of `deciders` decides all requests that it could act on.
 fn hidden_by(deciders: &[Rule], rule: &Rule) -> Option<String> {
     let first = deciders.iter().find(|earlier| earlier.hides(rule))?;
     Some(format!("`{first}` stands before it and decides first"))
@@ -95,12 +96,7 @@ fn hidden_by(deciders: &[Rule], rule: &Rule) -> Option<String> {
 
 impl Armed {
     fn note_of_repetition(&self) -> Option<String> {
-        let adds_up = match self.rule.action {
-            Action::Delay(..) | Action::Misdirect(_) => true,
-            Action::Corrupt(how) => matches!(how, How::Flip(_)),
-            _ => false,
-        };
-        (adds_up && self.times_armed > 1).then(|| {
+        (self.rule.action.adds_up() && self.times_armed > 1).then(|| {
             format!(
                 "armed {} times and acts once: equal rules are one; a `tag=` makes two of them",
                 self.times_armed
@@ -110,37 +106,56 @@ impl Armed {
 }
 
 impl Rule {
+    /// Why it can never act on a disk of this `kind`, if it cannot.
     fn never(&self, kind: DiskKind) -> Option<String> {
-        let only = |ops: Ops| self.ops.without(ops).is_empty();
+        let owned = |reason: Option<&str>| reason.map(str::to_owned);
+        owned(self.never_chosen())
+            .or_else(|| kind.read_only.then(|| self.never_done()).flatten())
+            .or_else(|| owned(self.never_placed()))
+            .or_else(|| self.never_so_long(kind.longest))
+    }
+
+    /// Why a read-only disk gets none of its requests.
+    fn never_done(&self) -> Option<String> {
+        let only_changes = self.ops.without(CHANGES).is_empty();
+        only_changes.then(|| format!("the disk is read-only and sees no {} requests", self.ops))
+    }
+
+    /// Why its counts and times choose no request.
+    fn never_chosen(&self) -> Option<&'static str> {
         if self.times == Some(0) {
-            return Some("times=0".into());
+            return Some("times=0");
         }
         if self.probability.is_some_and(|p| p.get() == 0.0) {
-            return Some("p=0".into());
+            return Some("p=0");
         }
         if self.lasts.is_some_and(|lasts| lasts.is_zero()) {
-            return Some("for= is no time".into());
+            return Some("for=0s");
         }
-        if self.cycle.is_some_and(|(up, _)| up.is_zero()) {
-            return Some("up= is no time".into());
-        }
-        if kind.read_only && only(CHANGES) {
-            return Some(format!("the disk is read-only and sees no {}", self.ops));
-        }
-        if !self.at.is_empty() && only(PLACELESS) {
-            return Some("a flush has no sectors".into());
+        let never_up = self.cycle.is_some_and(|(up, _)| up.is_zero());
+        never_up.then_some("up=0s")
+    }
+
+    /// Why its sectors and sizes are those of no request.
+    fn never_placed(&self) -> Option<&'static str> {
+        let only_placeless = self.ops.without(PLACELESS).is_empty();
+        if only_placeless && !self.at.is_empty() {
+            return Some("a flush has no sectors");
         }
         let size = self.size?;
-        if size.min > 0 && only(PLACELESS) {
-            return Some("a flush has no bytes".into());
+        if only_placeless && size.min > 0 {
+            return Some("a flush has no bytes");
         }
-        if size.max == 0 && self.ops.and(PLACELESS).is_empty() {
-            return Some("no request has 0 bytes".into());
-        }
-        if size.min > kind.longest && only(CUT) {
-            return Some(format!("no request has more than {} bytes", kind.longest));
-        }
-        None
+        let has_placeless = !self.ops.and(PLACELESS).is_empty();
+        (size.max == 0 && !has_placeless).then_some("no request has 0 bytes")
+    }
+
+    /// Why its sizes are larger than those of requests with at most `longest` bytes.
+    fn never_so_long(&self, longest: u64) -> Option<String> {
+        let is_longer = self.size.is_some_and(|size| size.min > longest);
+        let only_limited = self.ops.without(LIMITED).is_empty();
+        (is_longer && only_limited)
+            .then(|| format!("no request has more than {}", counted(longest, "byte")))
     }
 
     fn note(&self, kind: DiskKind) -> Option<String> {
@@ -153,15 +168,18 @@ impl Rule {
         })
     }
 
-    /// Whether it keeps later rules from acting.
+    /// Whether it keeps later rules from deciding.
     fn decides(&self) -> bool {
-        matches!(
-            self.action,
-            Action::Error(_) | Action::Lose | Action::Tear(..)
-        )
+        self.action.phase().decision().is_some()
     }
 
-    /// Whether it acts on each request of its kinds.
+    /// Whether it leaves nothing of a request to change.
+    fn leaves_undone(&self) -> bool {
+        let decision = self.action.phase().decision();
+        decision.is_some_and(Decision::leaves_undone)
+    }
+
+    /// Whether it acts on each request of its operations.
     fn is_plain(&self) -> bool {
         let plain = Self {
             ops: self.ops,
@@ -172,13 +190,12 @@ impl Rule {
         *self == plain
     }
 
-    /// Whether whatever `later` could act on is decided here before, by a plain rule.
+    /// Whether this plain rule decides all requests that `later` could act on.
     fn hides(&self, later: &Self) -> bool {
-        let undone = matches!(self.action, Action::Error(_) | Action::Lose);
-        let is_decided = match later.action {
-            Action::Error(_) | Action::Lose | Action::Tear(..) => self.decides(),
-            Action::Corrupt(_) | Action::Misdirect(_) | Action::Stale => undone,
-            Action::Delay(..) | Action::Hang(..) => false,
+        let is_decided = match later.action.phase() {
+            Phase::Wait(_) => false,
+            Phase::Decide(_) => self.decides(),
+            Phase::Change(_) => self.leaves_undone(),
         };
         is_decided && later.ops.without(self.ops).is_empty()
     }

@@ -14,4 +14,4 @@ macro_rules! listed {
     };
 }
 
-pub(super) use listed;
+pub(crate) use listed;

@@ -1,0 +1,185 @@
+//! What the armed rules do to a request: waiting, the outcome, and errors that come late.
+//!
+//! A request is looked at when it arrives, after each wait, and after its I/O. Each rule counts it once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::candidates::Candidates;
+use super::{Armed, Change, Decision, FaultSet, IoRange, Random, RuleHits, Then, Why};
+use crate::protocol::Errno;
+
+/// Why a request has to wait, and for how long.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// How long at most.
+    pub time: Duration,
+    /// How it goes on then; after a delay it is served.
+    pub then: Then,
+    /// It may be released before.
+    pub is_hang: bool,
+    /// The rules that it waits for.
+    pub rules: Vec<Arc<Armed>>,
+}
+
+/// What happens to a request that waits no more.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What becomes of it instead of what was asked for.
+    pub decision: Option<(Decision, Arc<Armed>)>,
+    /// What happens to its data or its place, in this order.
+    pub changes: Vec<FiredChange>,
+}
+
+/// A change of a request's data or place.
+#[derive(Debug)]
+pub struct FiredChange {
+    /// What is changed.
+    pub change: Change,
+    /// The random numbers for it.
+    pub random: Random,
+    /// The rule that says so.
+    pub rule: Arc<Armed>,
+}
+
+impl Outcome {
+    /// The rules that act.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Armed>> {
+        let deciding = self.decision.iter().map(|(_, rule)| rule);
+        deciding.chain(self.changes.iter().map(|fired| &fired.rule))
+    }
+}
+
+impl FaultSet {
+    /// Why a request has to wait at `now`, if it has to: for all delays together, and once they are over
+    /// for one hang after the other.
+    pub fn wait(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Option<Wait> {
+        let candidates = self.candidates(range);
+        let delay = self.delay(&candidates, range, now, hits);
+        delay.or_else(|| self.hang(&candidates, range, now, hits))
+    }
+
+    fn delay(
+        &self,
+        candidates: &Candidates<'_>,
+        range: IoRange,
+        now: Duration,
+        hits: &mut RuleHits,
+    ) -> Option<Wait> {
+        let (mut time, mut rules) = (Duration::ZERO, Vec::new());
+        for (armed, min, max) in &candidates.delaying {
+            if let Ok(mut random) = self.fire(armed, range, now, hits) {
+                let spread = (*max - *min).as_nanos() as u64;
+                let more = random.below(spread.saturating_add(1));
+                time += *min + Duration::from_nanos(more);
+                rules.push(Arc::clone(armed));
+            }
+        }
+        (!rules.is_empty()).then_some(Wait {
+            time,
+            then: Then::Ok,
+            is_hang: false,
+            rules,
+        })
+    }
+
+    fn hang(
+        &self,
+        candidates: &Candidates<'_>,
+        range: IoRange,
+        now: Duration,
+        hits: &mut RuleHits,
+    ) -> Option<Wait> {
+        let mut holding = candidates.holding.iter();
+        let hang = holding.find(|(armed, ..)| self.fire(armed, range, now, hits).is_ok());
+        hang.map(|(armed, max, then)| Wait {
+            time: *max,
+            then: *then,
+            is_hang: true,
+            rules: vec![Arc::clone(armed)],
+        })
+    }
+
+    /// What happens at `now` to a request that is about to be served. The first rule that decides
+    /// decides; what changes data comes in order.
+    pub fn outcome(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Outcome {
+        let candidates = self.candidates(range);
+        let decision = self.decision(&candidates, range, now, hits);
+        let is_done = decision
+            .as_ref()
+            .is_none_or(|(decision, _)| !decision.leaves_undone());
+        let changing = candidates.changing.iter().filter(|_| is_done);
+        let changes = changing.filter_map(|(armed, change)| {
+            Some(FiredChange {
+                change: *change,
+                random: self.fire(armed, range, now, hits).ok()?,
+                rule: Arc::clone(armed),
+            })
+        });
+        Outcome {
+            changes: changes.collect(),
+            decision,
+        }
+    }
+
+    fn decision(
+        &self,
+        candidates: &Candidates<'_>,
+        range: IoRange,
+        now: Duration,
+        hits: &mut RuleHits,
+    ) -> Option<(Decision, Arc<Armed>)> {
+        let mut deciding = candidates.deciding.iter();
+        let first = deciding.find(|(armed, _)| self.fire(armed, range, now, hits).is_ok());
+        let (armed, decision) = first?;
+        // A decision is final: after the I/O only rules are asked that were armed since.
+        for (armed, _) in &candidates.deciding {
+            hits.note_match(armed);
+        }
+        Some((*decision, Arc::clone(armed)))
+    }
+
+    /// How a request fails at `now` that has been served, if a rule says so that was armed, or
+    /// began to act, meanwhile.
+    pub fn late_error(
+        &self,
+        range: IoRange,
+        now: Duration,
+        hits: &mut RuleHits,
+    ) -> Option<(Errno, Arc<Armed>)> {
+        let candidates = self.candidates(range);
+        candidates.deciding.iter().find_map(|(armed, decision)| {
+            let errno = match decision {
+                Decision::Error(errno) => *errno,
+                // Too late: the image has been changed.
+                Decision::Lose | Decision::Tear(..) => return None,
+            };
+            self.fire(armed, range, now, hits).ok()?;
+            Some((errno, Arc::clone(armed)))
+        })
+    }
+
+    /// Counts the request for the rule, and draws what it needs if it acts.
+    fn fire(
+        &self,
+        armed: &Armed,
+        range: IoRange,
+        now: Duration,
+        hits: &mut RuleHits,
+    ) -> Result<Random, Why> {
+        if hits.has_matched(armed) {
+            return Err(Why::Counted);
+        }
+        if armed.rule.from_guest && hits.of_test {
+            return Err(Why::NotFromGuest);
+        }
+        hits.consider(armed);
+        armed.matches(range, now, self.is_awake(armed))?;
+        hits.note_match(armed);
+        armed.count()
+    }
+
+    fn candidates(&self, range: IoRange) -> Candidates<'_> {
+        self.matching(range).collect()
+    }
+}

@@ -1,0 +1,136 @@
+//! The words of an action: `errno=`, `by=`, `how=` and the like.
+
+use std::time::Duration;
+
+use super::error::GrammarError;
+use super::line::{Line, Pair};
+use super::value::SECTORS_END;
+use crate::fault::{Action, ActionKey, ActionKind, HANG_MAX, How, Then};
+use crate::protocol::Errno;
+
+/// The words of a rule that begins with the name of an action.
+pub(super) struct ActionWords<'l, 'a> {
+    pub(super) line: &'l Line<'a>,
+    pub(super) kind: ActionKind,
+    /// Those of selectors, too.
+    pub(super) pairs: &'l [Pair<'a>],
+}
+
+impl<'a> ActionWords<'_, 'a> {
+    /// The action that the words mean.
+    pub(super) fn action(&self) -> Result<Action, GrammarError> {
+        Ok(match self.kind {
+            ActionKind::Error => Action::Error(self.errno()?),
+            ActionKind::Delay => self.delay()?,
+            ActionKind::Hang => Action::Hang(self.max()?, self.then(Then::Error(Errno::EIO))?),
+            ActionKind::Corrupt => Action::Corrupt(self.how()?),
+            ActionKind::Lose => Action::Lose,
+            ActionKind::Tear => Action::Tear(self.keep()?, self.then(Then::Ok)?),
+            ActionKind::Misdirect => Action::Misdirect(self.shift()?),
+            ActionKind::Stale => Action::Stale,
+        })
+    }
+
+    fn find(&self, key: ActionKey) -> Option<Pair<'a>> {
+        debug_assert!(self.kind.keys().contains(&key), "an action has this key");
+        let mut pairs = self.pairs.iter();
+        pairs.find(|pair| pair.key == key.name()).copied()
+    }
+
+    /// The word with this key, without which the action means nothing.
+    fn expect(&self, key: ActionKey, example: &str) -> Result<Pair<'a>, GrammarError> {
+        self.find(key).ok_or_else(|| {
+            let (name, key) = (self.kind.name(), key.name());
+            let what = format!("`{name}` expects {key}=, as in {key}={example}");
+            self.line.error_at_end(what)
+        })
+    }
+
+    fn errno(&self) -> Result<Errno, GrammarError> {
+        let errno = self.find(ActionKey::Errno);
+        errno.map_or(Ok(Errno::EIO), |pair| self.line.errno(pair))
+    }
+
+    fn then(&self, default: Then) -> Result<Then, GrammarError> {
+        let then = self.find(ActionKey::Then);
+        then.map_or(Ok(default), |pair| self.line.then(pair))
+    }
+
+    fn delay(&self) -> Result<Action, GrammarError> {
+        let by = self.expect(ActionKey::By, "50ms")?;
+        let (min, max) = by.value.split_once("..").unwrap_or((by.value, by.value));
+        let min = self.line.duration_in(by, min)?;
+        let max = self.line.duration_in(by, max)?;
+        match min <= max {
+            true => Ok(Action::Delay(min, max)),
+            false => Err(self
+                .line
+                .bad(by, "a range from the shortest to the longest")),
+        }
+    }
+
+    fn max(&self) -> Result<Duration, GrammarError> {
+        let max = self.find(ActionKey::Max);
+        max.map_or(Ok(HANG_MAX), |pair| self.line.duration(pair))
+    }
+
+    fn keep(&self) -> Result<u64, GrammarError> {
+        let keep = self.expect(ActionKey::Keep, "1")?;
+        let expected = "a number of sectors below 2^54";
+        self.line.count(keep, SECTORS_END, expected)
+    }
+
+    fn shift(&self) -> Result<i64, GrammarError> {
+        let by = self.expect(ActionKey::By, "+8")?;
+        let is_signed = by.value.starts_with(['+', '-']);
+        let is_near = |by: &i64| *by != 0 && by.unsigned_abs() < SECTORS_END;
+        let sectors = by.value.parse().ok();
+        let sectors = sectors.filter(|by| is_signed && is_near(by));
+        let expected = "a number of sectors with its sign, as in +8 or -8, below 2^54";
+        sectors.ok_or_else(|| self.line.bad(by, expected))
+    }
+
+    fn how(&self) -> Result<How, GrammarError> {
+        let how = self.expect(ActionKey::How, "flip")?;
+        self.belongs(how, ActionKey::Bits, "flip")?;
+        self.belongs(how, ActionKey::Byte, "fill")?;
+        match how.value {
+            "flip" => self.bits().map(How::Flip),
+            "zero" => Ok(How::Zero),
+            "random" => Ok(How::Random),
+            "fill" => self.byte().map(How::Fill),
+            _ => Err(self.line.bad(how, "one of flip, zero, random, fill")),
+        }
+    }
+
+    /// Fails if a word has the `key` and `how` has not the `value` that the key is for.
+    fn belongs(&self, how: Pair<'_>, key: ActionKey, value: &str) -> Result<(), GrammarError> {
+        match self.find(key) {
+            Some(pair) if how.value != value => {
+                let what = format!("`{}` belongs to how={value}", pair.key);
+                Err(self.line.error(pair.key, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn bits(&self) -> Result<u32, GrammarError> {
+        let expected = "a number of bits from 1 to 65536";
+        let Some(bits) = self.find(ActionKey::Bits) else {
+            return Ok(1);
+        };
+        let bits = self.line.small(bits, 1..=65_536, expected)?;
+        Ok(bits as u32)
+    }
+
+    fn byte(&self) -> Result<u8, GrammarError> {
+        let expected = "a byte from 0 to 255, as in byte=0xff";
+        let missing = || {
+            let what = format!("how=fill expects byte=: {expected}");
+            self.line.error_at_end(what)
+        };
+        let byte = self.find(ActionKey::Byte).ok_or_else(missing)?;
+        let byte = self.line.small(byte, 0..=255, expected)?;
+        Ok(byte as u8)
+    }
+}

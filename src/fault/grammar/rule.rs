@@ -1,0 +1,101 @@
+//! A line that is a rule: a mode or an action, and `key=value` words.
+
+use super::action::ActionWords;
+use super::error::{GrammarError, first_words, readable};
+use super::line::{Line, Pair};
+use crate::fault::{ActionKey, ActionKind, Mode, Rule, Selector};
+use crate::units::nearest;
+
+/// The word that a rule begins with.
+#[derive(Clone, Copy)]
+enum First {
+    Mode(Mode),
+    Action(ActionKind),
+}
+
+impl First {
+    fn named(name: &str) -> Option<Self> {
+        let mode = Mode::named(name).map(Self::Mode);
+        mode.or_else(|| ActionKind::named(name).map(Self::Action))
+    }
+
+    /// The keys that the rule takes beside selectors. A mode has the values of its action.
+    fn keys(self) -> &'static [ActionKey] {
+        match self {
+            Self::Mode(_) => &[],
+            Self::Action(kind) => kind.keys(),
+        }
+    }
+}
+
+impl<'a> Line<'a> {
+    /// The rule that the line is.
+    pub(super) fn rule(&self) -> Result<Rule, GrammarError> {
+        let Some((&word, rest)) = self.words.split_first() else {
+            let what = format!("a rule is missing (valid: {})", first_words());
+            return Err(self.error_at_end(what));
+        };
+        let pairs = self.pairs(rest)?;
+        let first = First::named(word).ok_or_else(|| self.unknown_first(word))?;
+        let selectors = self.selectors(word, first.keys(), &pairs)?;
+        let mut rule = match first {
+            First::Mode(mode) => mode.rule(),
+            First::Action(kind) => {
+                let words = ActionWords {
+                    line: self,
+                    kind,
+                    pairs: &pairs,
+                };
+                Rule::new(words.action()?)
+            }
+        };
+        self.select(&mut rule, &selectors)?;
+        Ok(rule)
+    }
+
+    fn unknown_first(&self, word: &str) -> GrammarError {
+        let modes = Mode::ALL.map(Mode::name).into_iter();
+        let known = modes.chain(ActionKind::ALL.map(ActionKind::name));
+        let what = format!(
+            "unknown mode `{}`{} (valid: {})",
+            readable(word),
+            nearest(word, known),
+            first_words()
+        );
+        self.error(word, what)
+    }
+
+    /// Those of `pairs` that are selectors; the others have one of the keys `own` of the rule's `first`
+    /// word. Fails if a key is unknown, or is given twice.
+    fn selectors(
+        &self,
+        first: &str,
+        own: &[ActionKey],
+        pairs: &[Pair<'a>],
+    ) -> Result<Vec<(Selector, Pair<'a>)>, GrammarError> {
+        let mut selectors = Vec::new();
+        for (at, pair) in pairs.iter().enumerate() {
+            if !own.iter().any(|key| key.name() == pair.key) {
+                let selector = Selector::named(pair.key);
+                let selector = selector.ok_or_else(|| self.unknown_key(first, own, pair.key))?;
+                selectors.push((selector, *pair));
+            }
+            if pairs[..at].iter().any(|other| other.key == pair.key) {
+                return Err(self.error(pair.key, format!("`{}` is given twice", pair.key)));
+            }
+        }
+        Ok(selectors)
+    }
+
+    fn unknown_key(&self, first: &str, own: &[ActionKey], key: &str) -> GrammarError {
+        let own = own.iter().map(|key| key.name());
+        let valid: Vec<_> = own.chain(Selector::ALL.map(Selector::name)).collect();
+        let what = format!(
+            "unknown key `{}` of `{first}`{} (valid: {})",
+            readable(key),
+            nearest(key, valid.iter().copied()),
+            valid.join(", ")
+        );
+        self.error(key, what)
+    }
+}

@@ -1,0 +1,113 @@
+//! The selectors of a rule: which requests it acts on.
+
+use super::error::GrammarError;
+use super::line::{Line, Pair};
+use crate::fault::{Op, Ops, Probability, Rule, Selector};
+
+/// The largest count of requests that a selector takes.
+const MOST_REQUESTS: u64 = 1_000_000_000_000_000;
+
+impl Line<'_> {
+    /// Has `rule` act on the requests that the selectors choose.
+    pub(super) fn select(
+        &self,
+        rule: &mut Rule,
+        selectors: &[(Selector, Pair<'_>)],
+    ) -> Result<(), GrammarError> {
+        for (selector, pair) in selectors {
+            self.set(rule, *selector, *pair)?;
+        }
+        self.set_cycle(rule, selectors)
+    }
+
+    fn set(&self, rule: &mut Rule, selector: Selector, pair: Pair<'_>) -> Result<(), GrammarError> {
+        match selector {
+            Selector::Op => rule.ops = self.ops(rule, pair)?,
+            Selector::At => rule.at = self.sectors(pair)?,
+            Selector::Size => rule.size = Some(self.size(pair)?),
+            Selector::From => rule.from_guest = self.guest(pair)?,
+            Selector::Skip => rule.skip = self.requests(pair)?,
+            Selector::Every => rule.every = self.every(pair)?,
+            Selector::P => rule.probability = Some(self.probability(pair)?),
+            Selector::Seed => rule.seed = Some(self.seed(pair)?),
+            Selector::Times => rule.times = Some(self.requests(pair)?),
+            Selector::After => rule.after = self.duration(pair)?,
+            Selector::For => rule.lasts = Some(self.duration(pair)?),
+            // `set_cycle` reads the two together.
+            Selector::Up | Selector::Down => {}
+            Selector::When => rule.when = Some(self.tag(pair)?),
+            Selector::Tag => rule.tag = Some(self.tag(pair)?),
+        }
+        Ok(())
+    }
+
+    fn set_cycle(
+        &self,
+        rule: &mut Rule,
+        selectors: &[(Selector, Pair<'_>)],
+    ) -> Result<(), GrammarError> {
+        let find = |key| selectors.iter().find(|(selector, _)| *selector == key);
+        match (find(Selector::Up), find(Selector::Down)) {
+            (None, None) => Ok(()),
+            (Some((_, up)), Some((_, down))) => {
+                let cycle = (self.duration(*up)?, self.duration(*down)?);
+                if (cycle.0 + cycle.1).is_zero() {
+                    return Err(self.bad(*up, "a time above 0, unless down= has one"));
+                }
+                rule.cycle = Some(cycle);
+                Ok(())
+            }
+            (Some((_, one)), None) | (None, Some((_, one))) => {
+                Err(self.error(one.key, "up= and down= must be given together".into()))
+            }
+        }
+    }
+
+    fn ops(&self, rule: &Rule, pair: Pair<'_>) -> Result<Ops, GrammarError> {
+        let kind = rule.action.kind();
+        let possible = kind.ops();
+        if pair.value == "all" {
+            return Ok(possible);
+        }
+        let ops: Option<Vec<Op>> = pair.value.split(',').map(Op::named).collect();
+        let expected = "a list of read, write, flush, discard, zero, or all";
+        let ops = Ops::of(&ops.ok_or_else(|| self.bad(pair, expected))?);
+        let impossible = ops.without(possible);
+        match impossible.is_empty() {
+            true => Ok(ops),
+            false => {
+                let name = kind.name();
+                let what = format!("`{name}` cannot act on {impossible} (valid: op={possible})");
+                Err(self.error(pair.key, what))
+            }
+        }
+    }
+
+    fn guest(&self, pair: Pair<'_>) -> Result<bool, GrammarError> {
+        match pair.value {
+            "guest" => Ok(true),
+            _ => Err(self.bad(pair, "`guest`, the only valid value")),
+        }
+    }
+
+    fn requests(&self, pair: Pair<'_>) -> Result<u64, GrammarError> {
+        self.count(pair, MOST_REQUESTS, "a number of requests, up to 10^15")
+    }
+
+    fn every(&self, pair: Pair<'_>) -> Result<u64, GrammarError> {
+        let expected = "a number from 1 to 10^15";
+        match self.count(pair, MOST_REQUESTS, expected)? {
+            0 => Err(self.bad(pair, expected)),
+            every => Ok(every),
+        }
+    }
+
+    fn probability(&self, pair: Pair<'_>) -> Result<Probability, GrammarError> {
+        let value = pair.value.parse().ok().and_then(Probability::new);
+        value.ok_or_else(|| self.bad(pair, "a number from 0 to 1"))
+    }
+
+    fn seed(&self, pair: Pair<'_>) -> Result<u64, GrammarError> {
+        self.count(pair, u64::MAX, "a whole number below 2^64")
+    }
+}

@@ -1,0 +1,121 @@
+//! How a rule prints: as the text that parses back to an equal rule.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::keys::{ActionKey, Selector};
+use super::{Action, How, Mode, Rule, Sectors, SizeRange, Spelling, Then};
+use crate::units::duration::show_duration;
+
+/// Prints with the mode's name where the rule was written with it, or has nothing else.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let others = Selector::ALL.into_iter().filter(|key| *key != Selector::Op);
+        let selectors: Vec<_> = others.filter_map(|key| self.selector(key)).collect();
+        let mode = Mode::of(self).filter(|_| self.spelling.as_mode || selectors.is_empty());
+        match mode {
+            Some(mode) => f.write_str(mode.name())?,
+            None => {
+                f.write_str(self.action.kind().name())?;
+                let op = self.selector(Selector::Op);
+                for word in op.into_iter().chain(action_words(&self.action)) {
+                    write!(f, " {word}")?;
+                }
+            }
+        }
+        selectors.iter().try_for_each(|word| write!(f, " {word}"))
+    }
+}
+
+impl Rule {
+    /// How it may print: as an action, and with the name of a mode where there is one.
+    pub(super) fn spellings(mut self) -> Vec<String> {
+        let mut print = |as_mode| {
+            self.spelling = Spelling { as_mode };
+            self.to_string()
+        };
+        vec![print(false), print(true)]
+    }
+
+    /// `key=value`, unless the rule is as if nothing was said.
+    fn selector(&self, key: Selector) -> Option<String> {
+        let value = match key {
+            Selector::Op => Some(self.ops.to_string()),
+            Selector::At => (!self.at.is_empty()).then(|| show_sectors(&self.at)),
+            Selector::Size => self.size.map(show_size),
+            Selector::From => self.from_guest.then(|| "guest".to_owned()),
+            Selector::Skip => (self.skip > 0).then(|| self.skip.to_string()),
+            Selector::Every => (self.every > 1).then(|| self.every.to_string()),
+            Selector::P => self.probability.map(|p| p.get().to_string()),
+            Selector::Seed => self.seed.map(|seed| seed.to_string()),
+            Selector::Times => self.times.map(|times| times.to_string()),
+            Selector::After => (!self.after.is_zero()).then(|| show_duration(self.after)),
+            Selector::For => self.lasts.map(show_duration),
+            Selector::Up => self.cycle.map(|(up, _)| show_duration(up)),
+            Selector::Down => self.cycle.map(|(_, down)| show_duration(down)),
+            Selector::When => self.when.clone(),
+            Selector::Tag => self.tag.clone(),
+        };
+        value.map(|value| format!("{}={value}", key.name()))
+    }
+}
+
+/// `key=value` for each value of the action.
+fn action_words(action: &Action) -> Vec<String> {
+    let values = match action {
+        Action::Error(errno) => vec![(ActionKey::Errno, errno.to_string())],
+        Action::Delay(min, max) => vec![(ActionKey::By, show_range(*min, *max))],
+        Action::Hang(max, then) => vec![
+            (ActionKey::Max, show_duration(*max)),
+            (ActionKey::Then, show_then(*then)),
+        ],
+        Action::Corrupt(how) => corrupt_values(*how),
+        Action::Tear(keep, then) => vec![
+            (ActionKey::Keep, keep.to_string()),
+            (ActionKey::Then, show_then(*then)),
+        ],
+        Action::Misdirect(by) => vec![(ActionKey::By, format!("{by:+}"))],
+        Action::Lose | Action::Stale => Vec::new(),
+    };
+    let words = values.into_iter();
+    words
+        .map(|(key, value)| format!("{}={value}", key.name()))
+        .collect()
+}
+
+fn corrupt_values(how: How) -> Vec<(ActionKey, String)> {
+    let (how, more) = match how {
+        How::Flip(bits) => ("flip", Some((ActionKey::Bits, bits.to_string()))),
+        How::Zero => ("zero", None),
+        How::Random => ("random", None),
+        How::Fill(byte) => ("fill", Some((ActionKey::Byte, byte.to_string()))),
+    };
+    let how = (ActionKey::How, how.to_owned());
+    [how].into_iter().chain(more).collect()
+}
+
+fn show_then(then: Then) -> String {
+    match then {
+        Then::Ok => "ok".to_owned(),
+        Then::Error(errno) => errno.to_string(),
+    }
+}
+
+fn show_range(min: Duration, max: Duration) -> String {
+    match min == max {
+        true => show_duration(min),
+        false => format!("{}..{}", show_duration(min), show_duration(max)),
+    }
+}
+
+fn show_sectors(at: &[Sectors]) -> String {
+    let ranges = at.iter().map(|at| format!("{}+{}", at.start, at.count));
+    ranges.collect::<Vec<_>>().join(",")
+}
+
+fn show_size(size: SizeRange) -> String {
+    match size.max {
+        u64::MAX => format!("{}..", size.min),
+        max => format!("{}..{max}", size.min),
+    }
+}

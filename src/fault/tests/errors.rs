@@ -1,0 +1,201 @@
+//! What the grammar says of texts that it rejects.
+
+use super::*;
+
+/// Asserts that each text is rejected with an error that begins so.
+fn assert_rejected(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        let error = parse_edits(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn error_of_an_unknown_name_offers_the_nearest_one() {
+    assert_rejected(&[
+        (
+            "slow\nbogus",
+            "line 2, column 1: unknown mode `bogus` (valid: eio_read, eio_write, slow, error,",
+        ),
+        (
+            "  eror errno=EIO",
+            "line 1, column 3: unknown mode `eror`; did you mean `error`? (valid:",
+        ),
+        (
+            "error erno=EIO",
+            "line 1, column 7: unknown key `erno` of `error`; did you mean `errno`? \
+             (valid: errno, op, at, size, from, skip,",
+        ),
+        (
+            "eio_read errno=EIO",
+            "line 1, column 10: unknown key `errno` of `eio_read`",
+        ),
+    ]);
+}
+
+#[test]
+fn error_of_an_errno_says_which_are_valid() {
+    assert_rejected(&[
+        (
+            "error errno=EOI",
+            "line 1, column 7: `errno=EOI` is not a known errno; did you mean `EIO`? \
+             (valid: a number from 1 to 511, or a name",
+        ),
+        (
+            "error errno=512",
+            "line 1, column 7: `errno=512` is not a known errno \
+             (valid: a number from 1 to 511, or a name",
+        ),
+        (
+            "hang then=ENOSYS",
+            "line 1, column 6: `then=ENOSYS` tells the kernel that this file system never serves \
+             such requests",
+        ),
+    ]);
+    let then = parse_edits(b"hang then=EOI").unwrap_err().to_string();
+    assert!(then.ends_with("; or ok"), "{then}");
+}
+
+#[test]
+fn error_of_a_number_says_the_limit() {
+    assert_rejected(&[
+        (
+            "slow skip=18446744073709551615",
+            "line 1, column 6: `skip=18446744073709551615` expects a number of requests, up to 10^15",
+        ),
+        (
+            "slow times=1000000000000001",
+            "line 1, column 6: `times=1000000000000001` expects a number of requests, up to 10^15",
+        ),
+        (
+            "slow every=0",
+            "line 1, column 6: `every=0` expects a number from 1 to 10^15",
+        ),
+        (
+            "slow p=2",
+            "line 1, column 6: `p=2` expects a number from 0 to 1",
+        ),
+        (
+            "corrupt how=fill byte=256",
+            "line 1, column 18: `byte=256` expects a byte from 0 to 255, as in byte=0xff",
+        ),
+        (
+            "corrupt how=flip bits=0",
+            "line 1, column 18: `bits=0` expects a number of bits from 1 to 65536",
+        ),
+    ]);
+}
+
+#[test]
+fn error_of_sectors_says_their_form_and_limit() {
+    assert_rejected(&[
+        (
+            "slow at=18014398509481983+2",
+            "line 1, column 6: `at=18014398509481983+2` expects sectors below 2^54 as START+COUNT",
+        ),
+        (
+            "slow at=1+18446744073709551615",
+            "line 1, column 6: `at=1+18446744073709551615` expects sectors below 2^54",
+        ),
+        (
+            "eio_read at=5",
+            "line 1, column 10: `at=5` expects sectors below 2^54 as START+COUNT",
+        ),
+        (
+            "tear keep=18014398509481985",
+            "line 1, column 6: `keep=18014398509481985` expects a number of sectors below 2^54",
+        ),
+        (
+            "misdirect by=+18014398509481984",
+            "line 1, column 11: `by=+18014398509481984` expects a number of sectors with its sign, \
+             as in +8 or -8, below 2^54",
+        ),
+        (
+            "misdirect by=8",
+            "line 1, column 11: `by=8` expects a number of sectors with its sign",
+        ),
+    ]);
+}
+
+#[test]
+fn error_of_a_time_shows_the_units() {
+    assert_rejected(&[
+        (
+            "delay by=525601m",
+            "line 1, column 7: `by=525601m` expects a time with its unit, as in 200us, 50ms, 1.5s, \
+             2m or 1h, up to a year",
+        ),
+        (
+            "delay by=50",
+            "line 1, column 7: `by=50` expects a time with its unit",
+        ),
+        (
+            "delay by=2s..1s",
+            "line 1, column 7: `by=2s..1s` expects a range from the shortest to the longest",
+        ),
+        (
+            "slow up=1s",
+            "line 1, column 6: up= and down= must be given together",
+        ),
+        (
+            "slow up=0s down=0s",
+            "line 1, column 6: `up=0s` expects a time above 0, unless down= has one",
+        ),
+    ]);
+}
+
+#[test]
+fn error_of_a_word_names_the_word() {
+    assert_rejected(&[
+        ("slow now", "line 1, column 6: `now` is not key=value"),
+        (
+            "slow skip=1 skip=2",
+            "line 1, column 13: `skip` is given twice",
+        ),
+        (
+            "tear op=read keep=1",
+            "line 1, column 6: `tear` cannot act on read (valid: op=write)",
+        ),
+        (
+            "corrupt how=flip byte=1",
+            "line 1, column 18: `byte` belongs to how=fill",
+        ),
+        (
+            "corrupt bits=1 how=zero",
+            "line 1, column 9: `bits` belongs to how=flip",
+        ),
+        (
+            "slow from=host",
+            "line 1, column 6: `from=host` expects `guest`, the only valid value",
+        ),
+        ("slow tag=all", "line 1, column 6: `tag=all` expects a name"),
+    ]);
+}
+
+#[test]
+fn error_of_a_missing_word_shows_an_example() {
+    assert_rejected(&[
+        (
+            " !",
+            "line 1, column 3: `!` expects the rule or the tag to remove, as in `!slow`",
+        ),
+        (
+            "tear",
+            "line 1, column 5: `tear` expects keep=, as in keep=1",
+        ),
+        (
+            "delay op=read",
+            "line 1, column 14: `delay` expects by=, as in by=50ms",
+        ),
+        (
+            "corrupt how=fill",
+            "line 1, column 17: how=fill expects byte=: a byte from 0 to 255",
+        ),
+    ]);
+}
+
+#[test]
+fn error_of_bytes_that_are_not_text_says_so() {
+    let error = parse_edits(b"\xff").unwrap_err().to_string();
+    assert!(error.starts_with("the text is not UTF-8"), "{error}");
+}

@@ -1,0 +1,103 @@
+//! What is explained of a request.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What is explained of each rule: why it does not act, or nothing.
+fn explained(set: &FaultSet, range: IoRange) -> Vec<String> {
+    let answers = set.explain(range, NOW).into_iter();
+    let texts = answers.map(|(_, answer)| answer.err().map(|why| why.to_string()));
+    texts.map(Option::unwrap_or_default).collect()
+}
+
+#[test]
+fn explanation_of_every_has_the_number_of_the_match_and_an_ordinal() {
+    let read = io(Op::Read, 0, 1);
+    let set = set(&[
+        "delay op=read by=1ms every=2",
+        "delay op=read by=1ms skip=1 every=3",
+        "delay op=read by=1ms skip=12 every=11",
+    ]);
+    do_request(&set, read);
+    do_request(&set, read);
+    let texts = explained(&set, read);
+    assert_eq!(
+        texts[..2],
+        [
+            "it takes every 2nd, and this is number 3",
+            "it takes every 3rd after the first, and this is number 3",
+        ]
+    );
+    (0..10).for_each(|_| do_request(&set, read));
+    let texts = explained(&set, read);
+    assert_eq!(
+        texts[2],
+        "it takes every 11th after the first 12, and this is number 13"
+    );
+}
+
+#[test]
+fn explanation_counts_in_singular_and_plural() {
+    let set = set(&[
+        "eio_read skip=1",
+        "eio_read skip=2",
+        "eio_read size=1K..",
+        "eio_read size=..100",
+    ]);
+    assert_eq!(
+        explained(&set, io(Op::Read, 0, 1))[..3],
+        [
+            "it passes over 1 more request",
+            "it passes over 2 more requests",
+            "the request's length of 512 bytes is outside its size=",
+        ]
+    );
+    let one = IoRange {
+        len: 1,
+        ..io(Op::Read, 0, 1)
+    };
+    assert_eq!(
+        explained(&set, one)[2],
+        "the request's length of 1 byte is outside its size="
+    );
+}
+
+/// Does what a disk does with a request, without the I/O.
+fn do_request(set: &FaultSet, range: IoRange) {
+    let (mut seen, mut now) = (RuleHits::default(), NOW);
+    while let Some(wait) = set.wait(range, now, &mut seen) {
+        now += wait.time;
+        if wait.then != Then::Ok {
+            return;
+        }
+    }
+    match set.outcome(range, now, &mut seen).decision {
+        Some((Decision::Error(_) | Decision::Tear(_, Then::Error(_)), _)) => {}
+        _ => drop(set.late_error(range, now, &mut seen)),
+    }
+}
+
+proptest! {
+    /// What is explained is what happens then, each wait for as long as it may last.
+    #[test]
+    fn explanation_is_what_happens(
+        rules in proptest::collection::vec(
+            "(error errno=EIO|lose|tear keep=1|corrupt how=zero|misdirect by=.8|delay by=1ms|hang max=1ms then=(ok|EIO))( at=[0-9]\\+[1-9])?( skip=[0-3])?( every=[1-3])?( times=[0-3])?( p=0\\.[1-9])?( after=[0-2]ms)?( when=[a-c])?( tag=[a-c])?",
+            1..8,
+        ),
+        requests in proptest::collection::vec((0_usize..5, 0_u64..12, 1_u64..4), 1..20),
+    ) {
+        let rules: Vec<_> = rules.iter().map(|rule| rule.replace("by=.8", "by=+8").replace(['\n'], "")).collect();
+        let rules: Vec<_> = rules.iter().map(String::as_str).filter(|rule| parse_rule(rule, 1).is_ok()).collect();
+        let set = set(&rules);
+        for (op, sector, count) in requests {
+            let range = io(Op::ALL[op], sector, count);
+            let before: Vec<_> = set.armed().iter().map(|armed| armed.fired()).collect();
+            let explained: Vec<_> = set.explain(range, NOW).iter().map(|(_, answer)| answer.is_ok()).collect();
+            do_request(&set, range);
+            let fired: Vec<_> = set.armed().iter().zip(before).map(|(armed, before)| armed.fired() > before).collect();
+            prop_assert_eq!(explained, fired);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Texts that parse, and how rules print.
+
+use proptest::prelude::*;
+
+use super::strategies::rule;
+use super::*;
+
+#[test]
+fn rule_prints_as_it_was_written_and_equals_its_other_spelling() {
+    for text in ["eio_read at=8+1", "error op=read errno=EIO at=8+1"] {
+        assert_eq!(parse_rule(text, 1).unwrap().to_string(), text);
+    }
+    let both = set(&["eio_read at=8+1", "error op=read errno=EIO at=8+1"]);
+    assert_eq!(both.rules().count(), 1);
+    let plain = parse_rule("error op=read errno=EIO", 1).unwrap();
+    assert_eq!(plain.to_string(), "eio_read");
+}
+
+#[test]
+fn error_without_errno_is_eio() {
+    assert_eq!(parse_rule("error op=read", 1), parse_rule("eio_read", 1));
+}
+
+#[test]
+fn errno_is_accepted_if_the_kernel_carries_it_for_each_operation_and_as_an_end() {
+    let is_armed = |errno: &str, rule: &str| parse_rule(&format!("{rule}{errno}"), 1).is_ok();
+    let mut errnos: Vec<_> = (0..=600).map(|n| (n.to_string(), n)).collect();
+    errnos.extend(Errno::names().map(|name| (name.to_owned(), 1)));
+    for (errno, number) in errnos {
+        let expected = (1..=511).contains(&number) && errno != "38" && errno != "ENOSYS";
+        for op in Op::ALL {
+            assert_eq!(is_armed(&errno, &format!("error op={op} errno=")), expected);
+            assert_eq!(is_armed(&errno, &format!("hang op={op} then=")), expected);
+        }
+        assert_eq!(is_armed(&errno, "tear keep=1 then="), expected, "{errno}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn printed_rule_parses_to_an_equal_one(rule in rule()) {
+        let text = rule.to_string();
+        prop_assert_eq!(parse_rule(&text, 1), Ok(rule), "{}", text);
+    }
+
+    #[test]
+    fn bytes_parse_or_are_rejected_in_one_line(bytes: Vec<u8>) {
+        if let Err(error) = parse_edits(&bytes) {
+            prop_assert!(!error.to_string().contains('\n'));
+        }
+    }
+
+    #[test]
+    fn words_parse_or_are_rejected_in_one_line(text in "(error|slow|hang|delay|!)( [a-z]{1,6}=[ -~]{0,8}){0,4}") {
+        if let Err(error) = parse_edits(text.as_bytes()) {
+            prop_assert!(!error.to_string().contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Rules at random.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn duration() -> impl Strategy<Value = Duration> {
+    (0_u64..1 << 44).prop_map(Duration::from_micros)
+}
+
+fn errno() -> impl Strategy<Value = Errno> {
+    (1..=511)
+        .prop_filter("the kernel's own", |n| *n != libc::ENOSYS)
+        .prop_map(Errno)
+}
+
+fn sectors() -> impl Strategy<Value = Sectors> {
+    (0_u64..1 << 53, 1_u64..=1 << 53).prop_map(|(start, count)| Sectors { start, count })
+}
+
+fn then() -> impl Strategy<Value = Then> {
+    prop_oneof![Just(Then::Ok), errno().prop_map(Then::Error)]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let sectors = (1_i64..1 << 40).prop_flat_map(|by| prop_oneof![Just(by), Just(-by)]);
+    prop_oneof![
+        errno().prop_map(Action::Error),
+        (duration(), duration()).prop_map(|(a, b)| Action::Delay(a.min(b), a.max(b))),
+        (duration(), then()).prop_map(|(max, then)| Action::Hang(max, then)),
+        (1_u32..=65_536).prop_map(|bits| Action::Corrupt(How::Flip(bits))),
+        any::<u8>().prop_map(|byte| Action::Corrupt(How::Fill(byte))),
+        Just(Action::Corrupt(How::Zero)),
+        Just(Action::Corrupt(How::Random)),
+        Just(Action::Lose),
+        (0_u64..=1 << 54, then()).prop_map(|(keep, then)| Action::Tear(keep, then)),
+        sectors.prop_map(Action::Misdirect),
+        Just(Action::Stale),
+    ]
+}
+
+prop_compose! {
+    fn counting()(
+        skip in 0_u64..=1_000_000_000_000_000,
+        every in 1_u64..=1_000_000_000_000_000,
+        times in proptest::option::of(0_u64..=1_000_000_000_000_000),
+        seed in proptest::option::of(any::<u64>()),
+        p in proptest::option::of(0.0..=1.0),
+    ) -> (u64, u64, Option<u64>, Option<u64>, Option<Probability>) {
+        (skip, every, times, seed, p.and_then(Probability::new))
+    }
+}
+
+prop_compose! {
+    fn timing()(
+        after in duration(),
+        lasts in proptest::option::of(duration()),
+        cycle in proptest::option::of((1_u64..1 << 40, 0_u64..1 << 40)),
+    ) -> (Duration, Option<Duration>, Option<(Duration, Duration)>) {
+        let micros = |(up, down)| (Duration::from_micros(up), Duration::from_micros(down));
+        (after, lasts, cycle.map(micros))
+    }
+}
+
+prop_compose! {
+    pub(super) fn rule()(
+        action in action(),
+        bits in 1_u8..32,
+        from_guest: bool,
+        at in proptest::collection::vec(sectors(), 0..4),
+        size in proptest::option::of((any::<u64>(), any::<u64>())),
+        (skip, every, times, seed, probability) in counting(),
+        (after, lasts, cycle) in timing(),
+        when in proptest::option::of("[a-z][a-z0-9._-]{0,20}"),
+        tag in proptest::option::of("[A-Z][A-Z0-9._-]{0,20}"),
+    ) -> Rule {
+        let chosen: Vec<_> = Op::ALL.into_iter().filter(|op| bits & (1 << *op as u8) != 0).collect();
+        let ops = Ops::of(&chosen).and(action.kind().ops());
+        let reserved = |tag: &String| tag == "all" || Mode::named(tag).is_some();
+        Rule {
+            ops: if ops.is_empty() { action.kind().ops() } else { ops },
+            at,
+            size: size.map(|(a, b)| SizeRange { min: a.min(b), max: a.max(b) }),
+            from_guest, skip, every, probability, seed, times, after, lasts, cycle,
+            when: when.filter(|tag| !reserved(tag)),
+            tag: tag.filter(|tag| !reserved(tag)),
+            ..Rule::new(action)
+        }
+    }
+}

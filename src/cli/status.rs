@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Exit, table};
-use crate::client::{ClientError, DiskControl, DiskLine, MountClient};
+use crate::client::{ClientError, DiskControl, MountClient};
 use crate::os::mounts::{self, Mount};
+use crate::protocol::{DiskGauge, DiskLine, OpCounter};
 use crate::units::text::shown;
 use crate::vm::{self, Holder};
 
@@ -49,16 +50,12 @@ struct DiskStatus {
 impl DiskStatus {
     fn of(disk: DiskLine, control: &DiskControl) -> Result<Self, ClientError> {
         let (faults, stats) = (control.faults()?, control.stats()?);
-        let sum = |what: &str| {
-            let keys = stats.keys().filter(|key| key.ends_with(what));
-            keys.map(|key| stats.of(key)).sum()
-        };
         Ok(Self {
             warnings: control.warnings(&faults)?,
-            open_files: stats.of("open_files"),
-            in_flight: stats.of("in_flight"),
-            errors_injected: sum("_errors_injected"),
-            errors_host: sum("_errors_host"),
+            open_files: stats.gauge(DiskGauge::OpenFiles),
+            in_flight: stats.gauge(DiskGauge::InFlight),
+            errors_injected: stats.sum(OpCounter::ErrorsInjected),
+            errors_host: stats.sum(OpCounter::ErrorsHost),
             holders: vm::holders(&control.path()),
             faults,
             disk,
@@ -190,9 +187,8 @@ const HEAD: [&str; 8] = [
 
 /// `rw` or `ro`, and what else is said of the disk.
 fn mode(disk: &DiskLine) -> String {
-    let mode = if disk.read_only { "ro" } else { "rw" };
     let fixed = if disk.fixed { " fixed" } else { "" };
-    format!("{mode}{fixed}")
+    format!("{}{fixed}", disk.options().access())
 }
 
 fn row(status: &DiskStatus) -> [String; 8] {

@@ -8,6 +8,7 @@ use super::exit::UsageError;
 use super::{Exit, table};
 use crate::client::{MountClient, Stats};
 use crate::os::sys;
+use crate::protocol::{DiskGauge, LatencyFigure, Op, OpCounter};
 use crate::units::duration::parse_duration;
 use crate::units::text::shown;
 
@@ -92,25 +93,12 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
     let rows = now.disks.iter().map(|(id, stats, faults)| {
         let old = before.disks.iter().find(|(other, ..)| other == id);
         let old = old.map_or(stats, |(_, stats, _)| stats);
-        let grown = |key: &str| stats.of(key).saturating_sub(old.of(key));
-        let each = |key: &str| format!("{:.0}", grown(key) as f64 / seconds);
-        let rate = |op: &str| {
-            let mib = grown(&format!("{op}_bytes")) as f64 / f64::from(1 << 20) / seconds;
-            let answers = grown(&format!("{op}_answered"));
-            let nanos = grown(&format!("{op}_latency_ns_sum"));
-            let latency = nanos.checked_div(answers).map(Duration::from_nanos);
-            [
-                each(&format!("{op}_requests")),
-                format!("{mib:.1}"),
-                latency.map_or("-".into(), show_latency),
-            ]
-        };
         let [
             [reads, read_mib, read_time],
             [writes, write_mib, write_time],
-        ] = ["read", "write"].map(rate);
-        let errors = stats.keys().filter(|key| key.ends_with("_errors_injected"));
-        let errors: u64 = errors.map(grown).sum();
+        ] = [Op::Read, Op::Write].map(|op| rates(op, old, stats, seconds));
+        let errors = |stats: &Stats| stats.sum(OpCounter::ErrorsInjected);
+        let errors = errors(stats).saturating_sub(errors(old));
         [
             id.clone(),
             reads,
@@ -119,7 +107,7 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
             writes,
             write_mib,
             write_time,
-            stats.of("in_flight").to_string(),
+            stats.gauge(DiskGauge::InFlight).to_string(),
             format!("{:.0}", errors as f64 / seconds),
             if faults.is_empty() {
                 "-".into()
@@ -129,6 +117,24 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
         ]
     });
     table::lines(HEAD, &rows.collect::<Vec<_>>())
+}
+
+/// Requests and MiB a second, and the mean latency, of one kind of request between two looks.
+fn rates(op: Op, old: &Stats, new: &Stats, seconds: f64) -> [String; 3] {
+    let grown = |counter| {
+        new.counter(op, counter)
+            .saturating_sub(old.counter(op, counter))
+    };
+    let nanos = grown(OpCounter::Latency(LatencyFigure::Sum));
+    let latency = nanos.checked_div(grown(OpCounter::Answered));
+    let mib = grown(OpCounter::Bytes) as f64 / f64::from(1 << 20);
+    [
+        format!("{:.0}", grown(OpCounter::Requests) as f64 / seconds),
+        format!("{:.1}", mib / seconds),
+        latency.map_or("-".into(), |nanos| {
+            show_latency(Duration::from_nanos(nanos))
+        }),
+    ]
 }
 
 /// In at most six characters.

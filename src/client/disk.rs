@@ -4,11 +4,10 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::mount::WriteMode;
+use super::mount::{WriteMode, parsed};
 use super::{ClientError, DataError, DataFile, MountClient, Stats};
 use crate::fault::{Edit, Remark, RuleState, parse_rule};
-use crate::protocol::{ControlPath, DiskFile};
-use crate::units::duration::parse_duration;
+use crate::protocol::{ControlPath, DiskFile, InFlightLine, Release, RulesLine, Switch, UNLOCK};
 
 /// How long the server may take to hear that a file was closed.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -27,17 +26,15 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Reads a line of `inflight`; None for a request that is being served.
-    fn parse(line: &str) -> Option<Self> {
-        let mut words = line.splitn(5, ' ');
-        let mut word = || words.next();
-        let request = [word()?, word()?, word()?].join(" ");
-        let age = parse_duration(word()?)?;
-        let rules = word().filter(|rules| *rules != "-")?.to_owned();
+    /// None for a request that is being served.
+    fn of(line: &InFlightLine<'_>) -> Option<Self> {
+        let InFlightLine {
+            op, sector, count, ..
+        } = line;
         Some(Self {
-            request,
-            age,
-            rules,
+            request: format!("{op} {sector} {count}"),
+            age: line.age,
+            rules: line.waits_for()?.to_owned(),
         })
     }
 
@@ -124,7 +121,8 @@ impl DiskControl {
 
     /// Whether all rules are switched off.
     pub fn are_rules_off(&self) -> Result<bool, ClientError> {
-        Ok(self.read(DiskFile::Rules)?.starts_with("off\n"))
+        let text = self.read(DiskFile::Rules)?;
+        Ok(parsed(&text).next() == Some(RulesLine::Off))
     }
 
     /// A sentence for each of `rules`, armed by now, that can never act or may surprise.
@@ -155,8 +153,9 @@ impl DiskControl {
 
     /// Lets go what a `hang` holds: `all` or a tag, with an error if it is to fail.
     pub fn release(&self, tag: &str, errno: Option<&str>) -> Result<(), ClientError> {
-        let line = format!("{tag} {}\n", errno.unwrap_or_default());
-        self.command(DiskFile::Release, &line)
+        let release = Release::new(tag, errno);
+        let release = release.map_err(|error| ClientError::Wrong(error.to_string()))?;
+        self.command(DiskFile::Release, &format!("{release}\n"))
     }
 
     /// Drops what a rule holds or delays: it fails with EIO and is not done.
@@ -166,14 +165,14 @@ impl DiskControl {
 
     /// The requests that wait for a rule, as `inflight` has them.
     pub fn waiting(&self) -> Result<Vec<Waiting>, ClientError> {
-        let text = self.in_flight()?;
-        Ok(text.lines().filter_map(Waiting::parse).collect())
+        let lines = self.in_flight()?.into_iter();
+        Ok(lines.filter_map(|line| Waiting::of(&line)).collect())
     }
 
     /// Has rules neither act nor count, until they are switched on again.
     pub fn switch_rules(&self, on: bool) -> Result<(), ClientError> {
-        let word = if on { "on\n" } else { "off\n" };
-        self.command(DiskFile::Rules, word)
+        let switch = if on { Switch::On } else { Switch::Off };
+        self.command(DiskFile::Rules, &format!("{switch}\n"))
     }
 
     /// Leaves the image to others until somebody opens the disk again. The server hears of a close
@@ -181,7 +180,7 @@ impl DiskControl {
     pub fn unlock_image(&self) -> Result<(), ClientError> {
         let deadline = Instant::now() + CLOSING;
         loop {
-            match self.command(DiskFile::Image, "unlock\n") {
+            match self.command(DiskFile::Image, UNLOCK) {
                 Err(_) if Instant::now() < deadline => std::thread::sleep(TRY_AGAIN),
                 result => return result,
             }
@@ -204,9 +203,9 @@ impl DiskControl {
         Ok(Stats::parse(&self.read(DiskFile::Stats)?))
     }
 
-    /// The requests that are under way, one a line.
-    pub fn in_flight(&self) -> Result<String, ClientError> {
-        self.read(DiskFile::Inflight)
+    /// The requests that are not answered, longest waiting first.
+    pub fn in_flight(&self) -> Result<Vec<InFlightLine<'static>>, ClientError> {
+        Ok(parsed(&self.read(DiskFile::Inflight)?).collect())
     }
 
     fn write_faults(&self, text: &str, mode: WriteMode) -> Result<(), ClientError> {

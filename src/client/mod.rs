@@ -9,5 +9,5 @@ mod stats;
 pub use data::{DataError, DataFile};
 pub use disk::{DiskControl, Waiting};
 pub use error::ClientError;
-pub use mount::{DiskLine, MountClient};
+pub use mount::MountClient;
 pub use stats::Stats;

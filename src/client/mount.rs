@@ -3,32 +3,18 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::{ClientError, DiskControl};
 use crate::os::mounts;
 use crate::protocol::disk_options::DiskOptions;
-use crate::protocol::names::CTL;
-use crate::protocol::{ControlFile, ControlPath, Rejection};
+use crate::protocol::names::{CTL, is_version};
+use crate::protocol::{Attach, ControlFile, ControlPath, DiskLine, Rejection};
 
 /// A provium mount that answers.
 #[derive(Clone, Debug)]
 pub struct MountClient {
     point: PathBuf,
-}
-
-/// A line of `ctl/disks`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct DiskLine {
-    /// The disk's name.
-    pub id: String,
-    /// In bytes; None when the host could not tell.
-    pub size: Option<u64>,
-    /// Whether it can only be read.
-    pub read_only: bool,
-    /// Its image.
-    pub image: String,
-    /// Whether it never grows.
-    pub fixed: bool,
 }
 
 const VERSION_FILE: ControlPath = ControlPath::Mount(ControlFile::Version);
@@ -50,7 +36,7 @@ impl MountClient {
             point: point.to_owned(),
         };
         match client.version() {
-            Ok(version) if version.starts_with("provium ") => Ok(client),
+            Ok(version) if is_version(&version) => Ok(client),
             Err(error) if is_dead(&error) => Err(ClientError::Stale(point.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Err(ClientError::io(client.path_of(&VERSION_FILE))(error))
@@ -73,7 +59,7 @@ impl MountClient {
     /// The disks that it serves.
     pub fn disks(&self) -> Result<Vec<DiskLine>, ClientError> {
         let text = self.read(&ControlPath::Mount(ControlFile::Disks))?;
-        Ok(text.lines().filter_map(parse_disk_line).collect())
+        Ok(parsed(&text).collect())
     }
 
     /// The names of its disks, in the order in which they were attached. Asks no storage.
@@ -90,13 +76,17 @@ impl MountClient {
 
     /// Serves the image at `image`, an absolute path, as `id`.
     pub fn attach(&self, id: &str, image: &Path, options: DiskOptions) -> Result<(), ClientError> {
-        let quote = |word: &str| {
-            let quoted = shlex::try_quote(word).map(|quoted| quoted.into_owned());
-            quoted.map_err(|_| ClientError::Rejected(format!("{word:?} holds a NUL byte")))
+        let attach = Attach {
+            id: id.to_owned(),
+            image: image.to_string_lossy().into_owned(),
+            options,
         };
-        let image = quote(&image.to_string_lossy())?;
-        let line = format!("{} {image}{}\n", quote(id)?, options.words(' '));
-        self.command(ControlFile::Attach, &line)
+        let mut words = [&attach.id, &attach.image].into_iter();
+        if let Some(word) = words.find(|word| word.contains('\0')) {
+            let reason = format!("{word:?} holds a NUL byte");
+            return Err(ClientError::Rejected(reason));
+        }
+        self.command(ControlFile::Attach, &format!("{attach}\n"))
     }
 
     /// Takes the disk `id` away.
@@ -217,14 +207,7 @@ fn is_dead(error: &io::Error) -> bool {
     )
 }
 
-fn parse_disk_line(line: &str) -> Option<DiskLine> {
-    let mut words = shlex::split(line)?.into_iter();
-    let (id, size, mode) = (words.next()?, words.next()?, words.next()?);
-    Some(DiskLine {
-        id,
-        size: size.parse().ok(),
-        read_only: mode == "ro",
-        image: words.next()?,
-        fixed: words.any(|word| word == "fixed"),
-    })
+/// The lines of `text`, without those that only a newer server knows.
+pub(super) fn parsed<T: FromStr>(text: &str) -> impl Iterator<Item = T> {
+    text.lines().filter_map(|line| line.parse().ok())
 }

@@ -1,38 +1,42 @@
-//! The counters of a disk, as `stats` has them.
+//! The counters of a disk, as of one moment.
 
 use std::collections::BTreeMap;
 
-/// Counters by their names, as of one moment.
+use super::mount::parsed;
+use crate::protocol::{DiskGauge, Op, OpCounter, StatKey, StatLine};
+
+/// Counters by their keys in `stats`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats(BTreeMap<String, u64>);
+pub struct Stats(BTreeMap<StatKey, u64>);
 
 impl Stats {
-    /// Reads `key value` lines.
+    /// Reads the text of `stats`.
     pub(super) fn parse(text: &str) -> Self {
-        let pairs = text.lines().filter_map(|line| line.split_once(' '));
-        Self(
-            pairs
-                .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
-                .collect(),
-        )
+        let lines = parsed(text);
+        Self(lines.map(|line: StatLine| (line.key, line.value)).collect())
     }
 
-    /// The counter called `key`; 0 when there is none.
-    pub fn of(&self, key: &str) -> u64 {
-        self.0.get(key).copied().unwrap_or(0)
+    /// A value of the disk.
+    pub fn gauge(&self, gauge: DiskGauge) -> u64 {
+        self.of(StatKey::Disk(gauge))
     }
 
-    /// The names.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+    /// A counter of one kind of request.
+    pub fn counter(&self, op: Op, counter: OpCounter) -> u64 {
+        self.of(StatKey::Op(op, counter))
     }
-}
 
-impl IntoIterator for Stats {
-    type Item = (String, u64);
-    type IntoIter = std::collections::btree_map::IntoIter<String, u64>;
+    /// A counter, of all kinds of request together.
+    pub fn sum(&self, counter: OpCounter) -> u64 {
+        Op::ALL.map(|op| self.counter(op, counter)).iter().sum()
+    }
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    fn of(&self, key: StatKey) -> u64 {
+        self.0.get(&key).copied().unwrap_or(0)
+    }
+
+    /// Keys and values, as `stats` has them.
+    pub fn texts(&self) -> impl Iterator<Item = (String, u64)> {
+        self.0.iter().map(|(key, value)| (key.to_string(), *value))
     }
 }

@@ -33,7 +33,8 @@ use crate::fault::{
     Action, Armed, Arming, DiskKind, Edit, FaultSet, IoRange, NoSuchTag, Op, Remark, RuleState,
     Then,
 };
-use crate::protocol::Errno;
+use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::{Errno, Switch};
 use crate::storage::{Image, with_buffer};
 use observe::in_flight::Serving;
 use path::delays::Held;
@@ -86,16 +87,6 @@ pub struct Disk {
     long_strain: Strain,
     settling: Settling,
     born: Instant,
-}
-
-/// Whether armed rules act on requests and count them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Switch {
-    /// They do.
-    #[default]
-    On,
-    /// They let everything pass: for who probes a disk before its user has it.
-    Off,
 }
 
 /// The open handles of a disk, each with the number of errors that were injected through it.
@@ -157,9 +148,12 @@ impl Disk {
         Self { fixed, ..self }
     }
 
-    /// Whether it does not grow.
-    pub fn is_fixed(&self) -> bool {
-        self.fixed
+    /// How it is served.
+    pub fn options(&self) -> DiskOptions {
+        DiskOptions {
+            read_only: self.image.read_only(),
+            fixed: self.fixed,
+        }
     }
 
     /// The name under which it is served.

@@ -1,55 +1,8 @@
-//! The kinds of request that a disk serves, and sets of them.
+//! Sets of kinds of request.
 
 use std::fmt;
 
-/// A kind of request, as a block device knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Op {
-    /// Reads a range.
-    Read,
-    /// Writes a range.
-    Write,
-    /// Makes everything written so far durable (fsync, fdatasync).
-    Flush,
-    /// Gives a range back to the host (TRIM, punch hole); it reads as zeros afterwards.
-    Discard,
-    /// Writes zeros without sending them (write zeroes, zero range).
-    Zero,
-}
-
-impl Op {
-    /// Every kind, in the order in which they are counted and shown.
-    pub const ALL: [Self; 5] = [
-        Self::Read,
-        Self::Write,
-        Self::Flush,
-        Self::Discard,
-        Self::Zero,
-    ];
-
-    /// The kind called `name`.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|op| op.name() == name)
-    }
-
-    /// The word for it, in rules and in the control files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Flush => "flush",
-            Self::Discard => "discard",
-            Self::Zero => "zero",
-        }
-    }
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+pub use crate::protocol::Op;
 
 /// A set of kinds of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -156,8 +156,7 @@ impl Tree {
             return Err(Errno(libc::ENOENT));
         };
         let disk = self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
-        let listener = self.control.listen(&disk, file);
-        listener.unwrap_or(Err(Errno(libc::EACCES)))
+        self.control.listen(&disk, file)
     }
 
     /// Up to `size` bytes of a control file. The start of the file is read anew each time; the rest

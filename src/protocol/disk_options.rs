@@ -16,6 +16,11 @@ impl DiskOptions {
         fixed: false,
     };
 
+    /// `ro` or `rw`.
+    pub fn access(self) -> &'static str {
+        if self.read_only { "ro" } else { "rw" }
+    }
+
     /// Takes `word` in; false when it is no option.
     pub fn set(&mut self, word: &str) -> bool {
         match word {

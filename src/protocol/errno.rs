@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::str::FromStr;
 
+use super::line::BadLine;
 use crate::units::nearest;
 
 /// A Linux error number. Prints as its name where it has one, else as its number.
@@ -207,6 +209,18 @@ fn number_of(name: &str) -> Option<i32> {
     let name = alias.map_or(name, |(_, name)| name);
     let found = NAMES.iter().find(|(known, _)| *known == name)?;
     Some(found.1)
+}
+
+impl FromStr for Errno {
+    type Err = BadLine;
+
+    /// Any error number, as it prints. Rules take fewer: see [`Errno::parse`].
+    fn from_str(text: &str) -> Result<Self, BadLine> {
+        let number = number_of(text).or_else(|| text.parse().ok());
+        number
+            .map(Self)
+            .ok_or_else(|| BadLine::new("an error number", text))
+    }
 }
 
 impl From<Errno> for io::Error {

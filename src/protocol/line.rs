@@ -1,6 +1,9 @@
-//! A text that does not have the form that it should have.
+//! What the lines of several control files have in common.
 
-/// The text is not what it is read as.
+/// Stands in the place of rules where there are none.
+pub const NO_RULES: &str = "-";
+
+/// A text that is not what it was read as.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {expected}")]
 pub struct BadLine {

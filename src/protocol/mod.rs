@@ -1,14 +1,34 @@
 //! What both sides of a mount agree on: the names and limits in it, error numbers, the lines of its
 //! control files, and the ioctls.
 
+mod command;
 mod control_files;
+mod damage_line;
+mod disk_line;
 pub mod disk_options;
+mod effect;
 mod errno;
+mod in_flight_line;
 mod line;
 pub mod names;
+mod op;
 mod rejection;
+mod rule_line;
+mod stats;
+mod switch;
+mod trace_line;
 
+pub use command::{Attach, Release, ReleaseError, Released, UNLOCK};
 pub use control_files::{ControlFile, ControlPath, DiskFile, Reads, Writes};
+pub use damage_line::DamageLine;
+pub use disk_line::DiskLine;
+pub use effect::Effect;
 pub use errno::{BadErrno, Errno};
-pub use line::BadLine;
+pub use in_flight_line::InFlightLine;
+pub use line::{BadLine, NO_RULES};
+pub use op::Op;
 pub use rejection::Rejection;
+pub use rule_line::{Counts, Remark, RuleLine, RulesLine};
+pub use stats::{DiskGauge, LatencyFigure, OpCounter, StatKey, StatLine};
+pub use switch::Switch;
+pub use trace_line::{Answer, Answered, TraceLine, Verdict};

@@ -9,6 +9,11 @@ pub const SECTOR: u64 = 512;
 /// The version line of this build, as `ctl/version` has it.
 pub const VERSION: &str = concat!("provium ", env!("CARGO_PKG_VERSION"));
 
+/// Whether `line` is what `ctl/version` reads as, of this build or another one.
+pub fn is_version(line: &str) -> bool {
+    line.starts_with("provium ")
+}
+
 /// The type under which the kernel lists our mounts.
 pub const FS_TYPE: &str = "fuse.provium";
 

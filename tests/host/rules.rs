@@ -68,7 +68,7 @@ fn seed_of_a_disk_is_the_default_for_its_rules() {
     assert!(
         mount
             .read("error")
-            .contains("vda/seed: seed wants a whole number")
+            .contains("vda/seed: seed expects a whole number")
     );
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::fault::{Armed, IoRange, Op};
+use crate::protocol::DamageLine;
 
 /// More is counted, not listed.
 const MOST: usize = 100_000;
 
-/// Ranges of sectors that are not as they were written, in the order in which it happened. Its lines are
-/// `SECTOR COUNT WHAT RULE`.
+/// Ranges of sectors that are not as they were written, in the order in which it happened.
 #[derive(Debug, Default)]
 pub struct DamageList(Mutex<List>);
 
@@ -76,16 +76,15 @@ impl DamageList {
             match list.entries.get(at) {
                 Some(damage) => damage.clone(),
                 None if at > list.entries.len() || list.unlisted == 0 => return None,
-                None => return Some(format!("# {} more are not listed", list.unlisted)),
+                None => return Some(DamageLine::Unlisted(list.unlisted).to_string()),
             }
         };
-        let Damage {
-            sector,
-            count,
-            what,
-            rule,
-        } = damage;
-        let rule = Armed::texts(&[rule]);
-        Some(format!("{sector} {count} {what} {rule}"))
+        let line = DamageLine::Sectors {
+            sector: damage.sector,
+            count: damage.count,
+            what: damage.what.into(),
+            rule: Armed::texts(&[damage.rule]).into(),
+        };
+        Some(line.to_string())
     }
 }

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::fault::{Armed, IoRange, Op};
+use crate::protocol::InFlightLine;
 
 /// More than all loops and workers together; a thread beyond it serves unseen.
 const PLACES: usize = 128;
 
-/// A request that has arrived and is not answered. Prints as `OP SECTOR COUNT AGE RULE`.
+/// A request that has arrived and is not answered. Prints as its [`InFlightLine`].
 #[derive(Clone, Debug)]
 pub struct InFlight {
     /// What it asks for.
@@ -29,11 +30,15 @@ pub struct InFlight {
 
 impl fmt::Display for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ask, age, rules } = self;
-        let (sector, count) = ask.sectors();
-        let age = age.as_secs_f64() * 1000.0;
-        let rules = Armed::texts(rules);
-        write!(f, "{} {sector} {count} {age:.1}ms {rules}", ask.op)
+        let (sector, count) = self.ask.sectors();
+        let line = InFlightLine {
+            op: self.ask.op,
+            sector,
+            count,
+            age: self.age,
+            rules: Armed::texts(&self.rules).into(),
+        };
+        line.fmt(f)
     }
 }
 

@@ -5,6 +5,7 @@ use mlua::{Lua, Table};
 use super::handle::Disk;
 use crate::client::DiskControl;
 use crate::fault::{Remark, RuleState};
+use crate::protocol::InFlightLine;
 use crate::script::bind::{CallResult, Methods};
 use crate::script::context::Context;
 
@@ -26,13 +27,13 @@ fn rules(context: &Context, disk: &Disk, (): ()) -> CallResult<Vec<Table>> {
 
 fn stats(context: &Context, disk: &Disk, (): ()) -> CallResult<Table> {
     let stats = disk.ask(DiskControl::stats)?;
-    Ok(context.lua().create_table_from(stats)?)
+    Ok(context.lua().create_table_from(stats.texts())?)
 }
 
 fn inflight(context: &Context, disk: &Disk, (): ()) -> CallResult<Vec<Table>> {
-    let text = disk.ask(DiskControl::in_flight)?;
+    let lines = disk.ask(DiskControl::in_flight)?;
     let lua = context.lua();
-    let requests = text.lines().map(|line| request_table(&lua, line));
+    let requests = lines.iter().map(|line| request_table(&lua, line));
     Ok(requests.collect::<mlua::Result<_>>()?)
 }
 
@@ -66,18 +67,12 @@ fn rule_table(lua: &Lua, state: &RuleState) -> mlua::Result<Table> {
     Ok(table)
 }
 
-/// `OP SECTOR COUNT AGEms RULE`.
-fn request_table(lua: &Lua, line: &str) -> mlua::Result<Table> {
-    let mut words = line.splitn(5, ' ');
+fn request_table(lua: &Lua, line: &InFlightLine<'_>) -> mlua::Result<Table> {
     let table = lua.create_table()?;
-    table.set("op", words.next())?;
-    for key in ["sector", "count"] {
-        table.set(key, words.next().and_then(|word| word.parse::<u64>().ok()))?;
-    }
-    let age = words
-        .next()
-        .and_then(|word| word.strip_suffix("ms")?.parse::<f64>().ok());
-    table.set("age", age.map(|ms| ms / 1000.0))?;
-    table.set("rule", words.next().filter(|rule| *rule != "-"))?;
+    table.set("op", line.op.name())?;
+    table.set("sector", line.sector)?;
+    table.set("count", line.count)?;
+    table.set("age", line.age.as_secs_f64())?;
+    table.set("rule", line.waits_for())?;
     Ok(table)
 }

@@ -67,7 +67,7 @@ impl Bench {
         assert_eq!(disk.path(), real, "a link was not followed");
         let listed = self.control.read(ControlFile::Disks).unwrap().whole();
         let words = shlex::split(listed.lines().last().unwrap()).unwrap();
-        let said = usize::from(disk.is_fixed());
+        let said = usize::from(disk.options().fixed);
         assert_eq!(words.len(), 4 + said, "{listed}");
         assert_eq!(Some(words[3].as_str()), real.to_str());
         self.disks.detach(disk.id()).unwrap();

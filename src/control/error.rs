@@ -1,0 +1,69 @@
+//! Why a control file rejects a write: a sentence for `ctl/error`, and an error number.
+
+use crate::disk::{AttachError, DetachError};
+use crate::fault::{GrammarError, NoSuchTag};
+use crate::protocol::names::LONGEST_CONTROL_WRITE;
+use crate::protocol::{Errno, ReleaseError};
+
+pub(super) const ATTACH_USAGE: &str = "attach expects one line `ID IMAGE [ro] [fixed]`, quoted as in a shell, as in `vda /srv/a.img ro`";
+pub(super) const DETACH_USAGE: &str = "detach expects one disk ID";
+pub(super) const RELEASE_USAGE: &str = "release expects `all` or a tag, then, if the held requests are to fail, an error or `drop`, as in `all EIO`";
+pub(super) const RULES_USAGE: &str = "rules expects `off`, or `on` to have the rules act again";
+pub(super) const IMAGE_USAGE: &str =
+    "image expects `unlock`, which leaves the image to others until somebody opens the disk";
+pub(super) const SEED_USAGE: &str = "seed expects a whole number, 0 or more";
+
+/// Why a write is rejected. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("{0}")]
+    Usage(&'static str),
+    #[error("a control write has at most {LONGEST_CONTROL_WRITE} bytes, this one has {0}")]
+    TooLong(usize),
+    #[error("`!` removes from the set, but `>` replaces the set: append with `>>`")]
+    RemoveWhileReplacing,
+    #[error("image `{0}` is not an absolute path: the server does not know your working directory")]
+    RelativeImage(String),
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
+    #[error(transparent)]
+    Errno(ReleaseError),
+    #[error(transparent)]
+    NoSuchTag(#[from] NoSuchTag),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error(transparent)]
+    Detach(#[from] DetachError),
+    #[error("the image stays locked: {0} file(s) of the disk are open")]
+    InUse(usize),
+    #[error("the image cannot be unlocked: {0}")]
+    Unlock(Errno),
+}
+
+impl WriteError {
+    /// The error number for the writer.
+    pub(super) fn errno(&self) -> Errno {
+        match self {
+            Self::Attach(error) => Errno(error.errno()),
+            Self::Detach(error) => Errno(error.errno()),
+            Self::InUse(_) => Errno(libc::EBUSY),
+            Self::Unlock(errno) => *errno,
+            Self::Usage(_)
+            | Self::TooLong(_)
+            | Self::RemoveWhileReplacing
+            | Self::RelativeImage(_)
+            | Self::Grammar(_)
+            | Self::Errno(_)
+            | Self::NoSuchTag(_) => Errno(libc::EINVAL),
+        }
+    }
+}
+
+impl From<ReleaseError> for WriteError {
+    fn from(error: ReleaseError) -> Self {
+        match error {
+            ReleaseError::Words(_) => Self::Usage(RELEASE_USAGE),
+            ReleaseError::Errno(..) => Self::Errno(error),
+        }
+    }
+}

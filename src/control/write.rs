@@ -1,0 +1,153 @@
+//! What the control files accept.
+
+use std::path::Path;
+use std::str;
+
+use super::Control;
+use super::error::{
+    ATTACH_USAGE, DETACH_USAGE, IMAGE_USAGE, RELEASE_USAGE, RULES_USAGE, SEED_USAGE, WriteError,
+};
+use crate::disk::Disk;
+use crate::fault::{Edit, NoSuchTag, Then, parse_edits};
+use crate::protocol::names::LONGEST_CONTROL_WRITE;
+use crate::protocol::{
+    Attach, ControlFile, ControlPath, DiskFile, Errno, Rejection, Release, Released, UNLOCK,
+};
+
+/// The error of a write to a file that takes none. The kernel refuses to open it for writing, except for root.
+const READ_ONLY: Errno = Errno(libc::EACCES);
+
+impl Control {
+    /// Carries out a write to `file`. It may wait for storage, and for clients that are just closing.
+    pub fn write(&self, file: ControlFile, data: &[u8]) -> Result<(), Errno> {
+        let done = match file {
+            ControlFile::Attach => self.attach(data),
+            ControlFile::Detach => self.detach(data),
+            ControlFile::Clear => {
+                self.disks.clear();
+                Ok(())
+            }
+            ControlFile::Version | ControlFile::Disks | ControlFile::Error => {
+                return Err(READ_ONLY);
+            }
+        };
+        done.map_err(|error| self.reject(ControlPath::Mount(file), &error))
+    }
+
+    /// Carries out a write to `file` of `disk`: all its lines, or none. With `replace` it starts from an empty
+    /// set of rules.
+    pub fn write_disk(
+        &self,
+        disk: &Disk,
+        file: DiskFile,
+        data: &[u8],
+        replace: bool,
+    ) -> Result<(), Errno> {
+        let done = match file {
+            DiskFile::Faults => edit_faults(disk, data, replace),
+            DiskFile::Rules => switch_rules(disk, data),
+            DiskFile::Release => release(disk, data),
+            DiskFile::Image => unlock_image(disk, data),
+            DiskFile::Seed => set_seed(disk, data),
+            DiskFile::Stats
+            | DiskFile::Inflight
+            | DiskFile::Damage
+            | DiskFile::Trace
+            | DiskFile::Size
+            | DiskFile::Mode => return Err(READ_ONLY),
+        };
+        let path = || ControlPath::Disk(disk.id().to_owned(), file);
+        done.map_err(|error| self.reject(path(), &error))
+    }
+
+    fn attach(&self, data: &[u8]) -> Result<(), WriteError> {
+        let attach: Attach = parsed(data, ATTACH_USAGE)?;
+        let path = Path::new(&attach.image);
+        if !path.is_absolute() {
+            return Err(WriteError::RelativeImage(attach.image));
+        }
+        Ok(self.disks.attach(&attach.id, path, attach.options)?)
+    }
+
+    fn detach(&self, data: &[u8]) -> Result<(), WriteError> {
+        let words = shlex::split(text(data, DETACH_USAGE)?).unwrap_or_default();
+        match words.as_slice() {
+            [id] => Ok(self.disks.detach(id)?),
+            _ => Err(WriteError::Usage(DETACH_USAGE)),
+        }
+    }
+
+    fn reject(&self, file: ControlPath, error: &WriteError) -> Errno {
+        let mut rejected = self.rejected.lock();
+        let number = rejected.as_ref().map_or(1, |last| last.number + 1);
+        *rejected = Some(Rejection::new(number, file, &error.to_string()));
+        error.errno()
+    }
+}
+
+fn edit_faults(disk: &Disk, data: &[u8], replace: bool) -> Result<(), WriteError> {
+    must_be_short(data)?;
+    let edits = parse_edits(data)?;
+    let removes = |edit: &_| matches!(edit, Edit::Remove(_) | Edit::RemoveTag(_));
+    if replace && edits.iter().any(removes) {
+        return Err(WriteError::RemoveWhileReplacing);
+    }
+    Ok(disk.arm(&edits, replace)?)
+}
+
+fn switch_rules(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
+    disk.switch_rules(parsed(data, RULES_USAGE)?);
+    Ok(())
+}
+
+fn release(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
+    let release: Release = text(data, RELEASE_USAGE)?.parse()?;
+    let tag = release.tag.as_deref();
+    let released = match release.then {
+        Released::Served => disk.release(tag, Then::Ok),
+        Released::Failed(errno) => disk.release(tag, Then::Error(errno)),
+        Released::Dropped => disk.drop_waiting(tag),
+    };
+    match released {
+        Some(_) => Ok(()),
+        None => Err(NoSuchTag(tag.unwrap_or_default().to_owned()).into()),
+    }
+}
+
+fn unlock_image(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
+    if text(data, IMAGE_USAGE)? != UNLOCK {
+        return Err(WriteError::Usage(IMAGE_USAGE));
+    }
+    disk.unlock_image().map_err(|errno| match errno.0 {
+        libc::EBUSY => WriteError::InUse(disk.open_count()),
+        _ => WriteError::Unlock(errno),
+    })
+}
+
+fn set_seed(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
+    disk.set_seed(parsed(data, SEED_USAGE)?);
+    Ok(())
+}
+
+/// What `data` says, which is the rejected usage if it cannot be parsed.
+fn parsed<T: str::FromStr>(data: &[u8], usage: &'static str) -> Result<T, WriteError> {
+    let parsed = text(data, usage)?.parse();
+    parsed.map_err(|_| WriteError::Usage(usage))
+}
+
+/// `data` as text, without the spaces and line ends around it.
+fn text<'a>(data: &'a [u8], usage: &'static str) -> Result<&'a str, WriteError> {
+    must_be_short(data)?;
+    let text = str::from_utf8(data).map_err(|_| WriteError::Usage(usage))?;
+    match text.contains('\0') {
+        true => Err(WriteError::Usage(usage)),
+        false => Ok(text.trim()),
+    }
+}
+
+fn must_be_short(data: &[u8]) -> Result<(), WriteError> {
+    match data.len() > LONGEST_CONTROL_WRITE {
+        true => Err(WriteError::TooLong(data.len())),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,103 @@
+//! A line of `ctl/disks`: a disk of a mount.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use super::disk_options::DiskOptions;
+use super::line::BadLine;
+
+/// A disk of a mount. Prints as `ID SIZE rw|ro IMAGE [fixed]`, quoted as for a shell.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct DiskLine {
+    /// The disk's ID.
+    pub id: String,
+    /// In bytes; None when the host could not tell.
+    pub size: Option<u64>,
+    /// Whether it can only be read.
+    pub read_only: bool,
+    /// The path of its image.
+    pub image: String,
+    /// Whether it never grows.
+    pub fixed: bool,
+}
+
+impl DiskLine {
+    /// How the disk is served.
+    pub fn options(&self) -> DiskOptions {
+        DiskOptions {
+            read_only: self.read_only,
+            fixed: self.fixed,
+        }
+    }
+}
+
+impl fmt::Display for DiskLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let access = self.options().access();
+        let image = shlex::try_quote(&self.image).unwrap_or(Cow::Borrowed(&self.image));
+        match self.size {
+            Some(size) => write!(f, "{} {size} {access} {image}", self.id)?,
+            None => write!(f, "{} - {access} {image}", self.id)?,
+        }
+        f.write_str(if self.fixed { " fixed" } else { "" })
+    }
+}
+
+impl FromStr for DiskLine {
+    type Err = BadLine;
+
+    fn from_str(line: &str) -> Result<Self, BadLine> {
+        let parse = || {
+            let mut words = shlex::split(line)?.into_iter();
+            let (id, size, access) = (words.next()?, words.next()?, words.next()?);
+            Some(Self {
+                id,
+                size: size.parse().ok(),
+                read_only: access == DiskOptions::READ_ONLY.access(),
+                image: words.next()?,
+                fixed: words.any(|word| word == "fixed"),
+            })
+        };
+        parse().ok_or_else(|| BadLine::new("a line of `ctl/disks`", line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disk_line_is_parsed_as_it_is_printed() {
+        for (image, size) in [
+            ("/a.img", Some(0)),
+            ("/two words/it's", None),
+            ("/ä\\", Some(u64::MAX)),
+        ] {
+            for (read_only, fixed) in [(false, false), (true, false), (false, true), (true, true)] {
+                let line = DiskLine {
+                    id: "vda".into(),
+                    size,
+                    read_only,
+                    image: image.into(),
+                    fixed,
+                };
+                assert_eq!(line.to_string().parse(), Ok(line));
+            }
+        }
+        assert!("vda 1 rw".parse::<DiskLine>().is_err());
+    }
+
+    #[test]
+    fn disk_line_has_the_columns_of_the_documents() {
+        let line: DiskLine = "vda 512 ro '/two words.img' fixed".parse().unwrap();
+        assert_eq!(line.image, "/two words.img");
+        assert_eq!(line.to_string(), "vda 512 ro '/two words.img' fixed");
+        let line: DiskLine = "vda - rw /a.img".parse().unwrap();
+        assert_eq!(
+            (line.size, line.read_only, line.fixed),
+            (None, false, false)
+        );
+        assert_eq!(line.to_string(), "vda - rw /a.img");
+    }
+}

@@ -1,0 +1,204 @@
+//! A line of `trace`: a request that was answered.
+//!
+//! The rules of a line are text, since rules are above this layer. The server lends them from its own copy.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::effect::Effect;
+use super::errno::Errno;
+use super::line::BadLine;
+use super::op::Op;
+use crate::units::duration::parse_duration;
+
+/// A line of `trace`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TraceLine<'a> {
+    /// A request was answered.
+    Answered(Answered<'a>),
+    /// This many lines are missing here: the reader was too slow. Prints as `# N lines were lost`.
+    Lost(u64),
+}
+
+/// A request that was answered. Prints as `SEQUENCE SECONDS OP SECTOR COUNT VERDICT LATENCY RULES`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered<'a> {
+    /// Counts the answers of the disk while somebody reads the trace.
+    pub sequence: u64,
+    /// When it was answered, by the clock of dmesg; shown in microseconds.
+    pub time: Duration,
+    /// Its kind.
+    pub op: Op,
+    /// Its first sector.
+    pub sector: u64,
+    /// How many sectors it touches.
+    pub count: u64,
+    /// How it was answered.
+    pub verdict: Verdict,
+    /// From arrival to answer; shown in microseconds.
+    pub latency: Duration,
+    /// The rules that acted on it, as shown: [`NO_RULES`](super::NO_RULES) without any.
+    pub rules: Cow<'a, str>,
+}
+
+/// How a request was answered. Prints as the effects of rules and the error, with `+` between them; `ok` when
+/// there is neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What rules did to it, one for each rule.
+    pub effects: Vec<Effect>,
+    /// What its client was told.
+    pub answer: Answer,
+}
+
+/// What the client of a request is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// That it is done.
+    Done,
+    /// An error that a rule asked for.
+    Injected(Errno),
+    /// An error of the host. Prints with `host:` before it.
+    Host(Errno),
+}
+
+const OK: &str = "ok";
+const HOST: &str = "host:";
+const LOST: &str = " lines were lost";
+
+impl fmt::Display for TraceLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(answered) => answered.fmt(f),
+            Self::Lost(number) => write!(f, "# {number}{LOST}"),
+        }
+    }
+}
+
+impl fmt::Display for Answered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            sequence,
+            op,
+            sector,
+            count,
+            verdict,
+            rules,
+            ..
+        } = self;
+        let (seconds, latency) = (self.time.as_secs_f64(), self.latency.as_secs_f64() * 1000.0);
+        write!(
+            f,
+            "{sequence} {seconds:.6} {op} {sector} {count} {verdict} {latency:.3}ms {rules}"
+        )
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        for effect in &self.effects {
+            write!(f, "{between}{}", effect.name())?;
+            between = "+";
+        }
+        match self.answer {
+            Answer::Done if self.effects.is_empty() => f.write_str(OK),
+            Answer::Done => Ok(()),
+            Answer::Injected(errno) => write!(f, "{between}{errno}"),
+            Answer::Host(errno) => write!(f, "{between}{HOST}{errno}"),
+        }
+    }
+}
+
+impl FromStr for TraceLine<'static> {
+    type Err = BadLine;
+
+    fn from_str(line: &str) -> Result<Self, BadLine> {
+        if let Some(rest) = line.strip_prefix("# ") {
+            let number = rest
+                .strip_suffix(LOST)
+                .and_then(|number| number.parse().ok());
+            return number.map(Self::Lost).ok_or_else(|| bad(line));
+        }
+        line.parse().map(Self::Answered)
+    }
+}
+
+impl FromStr for Answered<'static> {
+    type Err = BadLine;
+
+    fn from_str(line: &str) -> Result<Self, BadLine> {
+        let parse = || {
+            let mut words = line.splitn(8, ' ');
+            Some(Self {
+                sequence: words.next()?.parse().ok()?,
+                time: parse_duration(&format!("{}s", words.next()?))?,
+                op: Op::named(words.next()?)?,
+                sector: words.next()?.parse().ok()?,
+                count: words.next()?.parse().ok()?,
+                verdict: words.next()?.parse().ok()?,
+                latency: parse_duration(words.next()?)?,
+                rules: words.next()?.to_owned().into(),
+            })
+        };
+        parse().ok_or_else(|| bad(line))
+    }
+}
+
+impl FromStr for Verdict {
+    type Err = BadLine;
+
+    fn from_str(text: &str) -> Result<Self, BadLine> {
+        let mut verdict = Self {
+            effects: Vec::new(),
+            answer: Answer::Done,
+        };
+        if text == OK {
+            return Ok(verdict);
+        }
+        for word in text.split('+') {
+            let errno = |name: &str| name.parse().map_err(|_| bad(text));
+            match (Effect::named(word), word.strip_prefix(HOST)) {
+                (Some(effect), _) => verdict.effects.push(effect),
+                (None, Some(name)) => verdict.answer = Answer::Host(errno(name)?),
+                (None, None) => verdict.answer = Answer::Injected(errno(word)?),
+            }
+        }
+        Ok(verdict)
+    }
+}
+
+fn bad(text: &str) -> BadLine {
+    BadLine::new("a line of `trace`", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_line_is_parsed_as_it_is_printed() {
+        for text in [
+            "1 12.000345 read 1 8 ok 1.500ms -",
+            "18 99999.999999 write 0 1 delayed+lost 50.123ms slow; lose op=write",
+            "19 0.000000 flush 0 0 EIO 0.000ms error op=flush errno=EIO",
+            "20 1.500000 zero 7 9 held+host:ENOSYS 0.010ms hang",
+            "21 1.500000 write 7 9 torn+400 0.010ms tear",
+            "# 7 lines were lost",
+        ] {
+            let line: TraceLine<'_> = text.parse().unwrap();
+            assert_eq!(line.to_string(), text);
+        }
+        for bad in [
+            "",
+            "# lines were lost",
+            "1 1.0 read 1 8 ok 1.500ms",
+            "1 1.0 read 1 8 fine 1.500ms -",
+            "1 1.0 erase 1 8 ok 1.500ms -",
+        ] {
+            assert!(bad.parse::<TraceLine<'_>>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+"""What `bench` measures: the workloads, and the ratios that say what the mount costs."""
+
+from typing import NamedTuple
+
+MIB = 1 << 20
+
+
+class Workload(NamedTuple):
+    """What a client does: `count` requests of `size` bytes, `depth` at a time. Each takes a fraction of a second."""
+
+    name: str
+    client: str
+    count: int
+    depth: int
+    size: int
+    more: tuple = ()
+
+
+QUICK = [
+    Workload("read-4k-d1", "qemu", 15000, 1, 4096),
+    Workload("read-4k-d16", "qemu", 80000, 16, 4096),
+    Workload("read-1m", "qemu", 500, 4, MIB),
+    Workload("write-1m", "qemu", 500, 4, MIB, ("-w",)),
+    Workload("uring-4k-d1", "uring", 15000, 1, 4096),
+    Workload("uring-4k-d16", "uring", 60000, 16, 4096),
+    Workload("threads-4k-d1", "threads", 10000, 1, 4096),
+    Workload("threads-4k-d16", "threads", 30000, 16, 4096),
+]
+LONG = [
+    Workload("read-4k-d4", "qemu", 20000, 4, 4096),
+    Workload("read-4k-d64", "qemu", 40000, 64, 4096),
+    Workload("write-4k-d1", "qemu", 8000, 1, 4096, ("-w",)),
+    Workload("write-4k-d4", "qemu", 16000, 4, 4096, ("-w",)),
+    Workload("write-4k-d16", "qemu", 32000, 16, 4096, ("-w",)),
+    Workload("write-4k-d64", "qemu", 32000, 64, 4096, ("-w",)),
+    Workload("write-fsync", "qemu", 300, 1, 4096, ("-w", "--flush-interval=1")),
+]
+FIO = [
+    Workload("fio-read-4k-d16", "files", 40000, 16, 4096, ("randread",)),
+    Workload("fio-write-4k-d16", "files", 32000, 16, 4096, ("randwrite",)),
+    Workload("fio-read-1m", "files", 500, 4, MIB, ("read",)),
+    Workload("16-on-1-disk-d1", "crowd", 64000, 1, 4096, (1,)),
+    Workload("16-on-16-disks-d1", "crowd", 64000, 1, 4096, (16,)),
+    Workload("16-on-1-disk-d16", "crowd", 96000, 16, 4096, (1,)),
+    Workload("16-on-16-disks-d16", "crowd", 96000, 16, 4096, (16,)),
+]
+IN_GUEST = [
+    Workload("guest-read-4k", "in_guest", 1000, 1, 4096),
+    Workload("guest-read-1m", "in_guest", 100, 1, MIB),
+]
+
+CLIENTS = {
+    "qemu": "qemu-img",
+    "uring": "qemu-img, io_uring",
+    "threads": "qemu-img, threads",
+    "files": "fio",
+    "crowd": "fio",
+    "in_guest": "dd in a guest",
+}
+
+# The ratios that say what the mount costs: one workload and way, another, what the ratio should be at least, and
+# what --check demands. That has room for a machine whose neighbours are busy: below it something is broken.
+RATIOS = [
+    ("read-4k-d1 provium", "read-4k-d1 nbdkit+error", 1.5, 1.1),
+    ("read-4k-d16 provium", "read-4k-d16 nbdkit+error", 2.3, 1.3),
+    ("read-4k-d16 provium", "read-4k-d16 blkdebug", 1.5, 0.4),
+    ("read-4k-d1 provium", "read-4k-d1 bare", 0.95, 0.7),
+    ("read-4k-d16 provium", "read-4k-d16 bare", 0.95, 0.7),
+    ("uring-4k-d1 provium", "uring-4k-d1 bare", 0.85, 0.7),
+    ("uring-4k-d16 provium", "uring-4k-d16 bare", 0.85, 0.7),
+    ("threads-4k-d1 provium", "threads-4k-d1 bare", 0.9, 0.7),
+    ("threads-4k-d16 provium", "threads-4k-d16 bare", 0.9, 0.7),
+    ("read-4k-d1 rules", "read-4k-d1 provium", 0.95, 0.7),
+    ("read-4k-d16 rules", "read-4k-d16 provium", 0.95, 0.7),
+    ("read-1m provium", "read-1m bare", 0.9, 0.6),
+    ("write-1m provium", "write-1m bare", 0.9, 0.6),
+    ("16-on-16-disks-d1 provium", "16-on-1-disk-d1 provium", 1, 0.7),
+    ("16-on-16-disks-d16 provium", "16-on-1-disk-d16 provium", 1, 0.7),
+    ("guest-read-4k provium", "guest-read-4k raw", 0.8, 0.5),
+]

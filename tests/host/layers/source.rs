@@ -169,6 +169,9 @@ fn read(
             for_tests.push([&source.module[..], &[inner.ident.to_string()]].concat());
         }
         source.defines.extend(defined(item));
+        if let Item::Macro(call) = item {
+            source.defines.extend(defined_inside(&call.mac.tokens));
+        }
     }
     source.visit_file(&syntax);
     source
@@ -188,6 +191,18 @@ fn defined(item: &Item) -> Option<String> {
         _ => return None,
     };
     Some(name.to_string())
+}
+
+/// The names of the types that a macro is called with, as in `listed! { pub enum Op { ... } }`.
+fn defined_inside(tokens: &TokenStream) -> Vec<String> {
+    let words: Vec<_> = tokens
+        .clone()
+        .into_iter()
+        .map(|token| token.to_string())
+        .collect();
+    let pairs = words.windows(2);
+    let types = pairs.filter(|pair| ["enum", "struct"].contains(&pair[0].as_str()));
+    types.map(|pair| pair[1].clone()).collect()
 }
 
 /// `#[cfg(test)]`, and the same with the feature `testing`.

@@ -5,16 +5,16 @@ use mlua::{Lua, Table};
 use super::handle::Disk;
 use crate::client::DiskControl;
 use crate::fault::{Remark, RuleState};
-use crate::protocol::InFlightLine;
+use crate::protocol::{DiskFile, InFlightLine};
 use crate::script::bind::{CallResult, Methods};
 use crate::script::context::Context;
 
-/// Adds the calls that look and change nothing.
+/// Adds the calls that change nothing. Most are named after a control file, whose lines they give.
 pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
-    methods.add("rules", rules)?;
-    methods.add("stats", stats)?;
-    methods.add("inflight", inflight)?;
-    methods.add("damage", damage)?;
+    methods.add(DiskFile::Rules.name(), rules)?;
+    methods.add(DiskFile::Stats.name(), stats)?;
+    methods.add(DiskFile::Inflight.name(), inflight)?;
+    methods.add(DiskFile::Damage.name(), damage)?;
     methods.add("assert_visible", assert_visible)
 }
 

@@ -1,5 +1,5 @@
-//! What happens in a run. A test file's process tells the runner, one JSON object a line; the
-//! runner adds what it does itself. Schema: docs/events.schema.json.
+//! The events of a run. The process of a test file sends them to the runner, one JSON object a line;
+//! the runner adds its own. Schema: docs/events.schema.json.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::units::text::{deserialize_path, serialize_path};
 /// A test, as its file declares it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestInfo {
-    /// Its name, which its file has once.
+    /// Its name, unique in its file.
     pub name: String,
     /// Words to select it by.
     pub tags: Vec<String>,
@@ -41,7 +41,7 @@ pub enum Event {
         /// The ends of its guests' consoles.
         consoles: String,
     },
-    /// The file's process does not end when its time is up; it gets a signal.
+    /// The file's process has not ended although its time is up; it gets a signal.
     Signalled {
         /// `TERM` or `KILL`.
         signal: String,
@@ -68,11 +68,12 @@ pub enum Event {
         outcome: Outcome,
         /// How long it took.
         seconds: f64,
-        /// How often it was tried: one that passed after several tries is flaky, one that never
-        /// started has 0.
+        /// How often it was tried: 0 if it never started. A test that passed after several tries is
+        /// flaky.
         attempts: u32,
     },
-    /// The file itself failed: it does not parse, it raised or its process ended outside of its tests.
+    /// The file itself failed: it does not parse, or it raised an error or its process ended outside of
+    /// its tests.
     FileFailed {
         /// Why.
         message: String,
@@ -102,7 +103,7 @@ pub enum Event {
     },
     /// `t:log`.
     Log {
-        /// What the test said.
+        /// The text.
         text: String,
     },
 }
@@ -111,19 +112,20 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    /// As it should.
+    /// It passed.
     Passed,
-    /// Not at all, because its file says so.
+    /// It did not run, because its file says so.
     Skipped {
         /// Why.
         reason: String,
     },
-    /// Badly.
+    /// It failed.
     Failed {
         /// The Lua error, and the end of the guests' consoles.
         message: String,
     },
-    /// Not at all, because the run was stopped, or its file's process ended in an earlier test.
+    /// It did not run, because the run was stopped, or because its file's process ended in an earlier
+    /// test.
     NotRun {
         /// Why.
         reason: String,

@@ -24,7 +24,7 @@ pub(super) struct FileRunner<'a> {
 }
 
 impl FileRunner<'_> {
-    /// Runs what is waiting, until nothing is left or the run stops.
+    /// Runs the files that wait, until none is left or the run stops.
     pub(super) fn run_all(&self, waiting: &Receiver<Job>) {
         for job in waiting {
             let _running = self.gate.enter(self.stop);
@@ -120,7 +120,7 @@ impl FileRunner<'_> {
         }
     }
 
-    /// What a process is told to do.
+    /// The order for a process.
     fn order(&self, only: Option<Vec<String>>, is_last: bool) -> Order {
         let mut order = self.options.order(only);
         order.keep &= is_last;
@@ -132,7 +132,7 @@ impl FileRunner<'_> {
         order
     }
 
-    /// Passes on what an event of a process means for its file.
+    /// Passes on the event that an event of a process means for its file.
     fn note(&self, job: &Job, order: &Order, event: Event, is_last: bool, tries: &mut Tries) {
         if let Event::FileNotRun { reason } = &event {
             // The tests that are tried again have failed.

@@ -1,4 +1,4 @@
-//! A run for people: a line a test, a progress bar on a terminal, the failures in full.
+//! A run for people: one line for each test, a progress bar on a terminal, the failures in full.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -13,7 +13,7 @@ use super::report::{Report, Reporter, Summary};
 use crate::events::{Event, KeptVm, Outcome};
 use crate::units::text::{self, harmless, printable};
 
-/// Draws to standard output, or to standard error when something else is written there.
+/// Writes to standard output, or to standard error when another report goes to standard output.
 pub struct HumanReporter {
     bar: ProgressBar,
     to_stderr: bool,
@@ -251,7 +251,7 @@ impl Reporter for HumanReporter {
     }
 }
 
-/// A progress bar, hidden where no person looks.
+/// A progress bar; hidden where there is no terminal.
 fn bar(terminal: bool, to_stderr: bool) -> ProgressBar {
     let target = match (terminal, to_stderr) {
         (true, true) => ProgressDrawTarget::stderr(),

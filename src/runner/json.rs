@@ -1,4 +1,4 @@
-//! A run as one JSON object a line. Schema: docs/events.schema.json.
+//! A run as JSON, one object on each line. Schema: docs/events.schema.json.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -27,7 +27,7 @@ struct Line<T> {
     event: T,
 }
 
-/// What is not of one file.
+/// Events of the whole run.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum RunEvent<'a> {
@@ -75,8 +75,8 @@ impl JsonReporter {
     }
 }
 
-/// JSON that a terminal takes for nothing but text: control characters that JSON leaves as they are stand
-/// in strings alone, where they may be escaped.
+/// JSON without control characters, which a terminal could act on. Those that JSON permits occur only in
+/// strings, where they may be escaped.
 fn escape_controls(json: String) -> String {
     if !json.contains(char::is_control) {
         return json;

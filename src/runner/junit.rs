@@ -1,4 +1,4 @@
-//! A run as JUnit XML, which CI engines show: a suite a file, a case a test.
+//! A run as JUnit XML, which CI engines show: one suite for each file, one case for each test.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -14,9 +14,9 @@ use super::report::{Report, Reporter};
 use crate::events::{Event, Outcome};
 use crate::units::text::{self, harmless, printable};
 
-/// Bytes of what a test logs that are kept for the report.
+/// How many bytes of a test's log the report keeps.
 const LOGGED: usize = 1 << 20;
-/// What stands in the place of the rest.
+/// The text in place of the rest.
 const LOST: &str = "... (more was logged)\n";
 
 /// Collects a run and writes it at its end.
@@ -26,7 +26,7 @@ pub struct JunitReporter {
     suites: BTreeMap<(PathBuf, u32), TestSuite>,
     /// The tries that failed, of tests that have no end yet.
     failed_tries: BTreeMap<(PathBuf, u32, String), Vec<TestRerun>>,
-    /// What was logged since the last end of a test.
+    /// The log since the last end of a test.
     logged: BTreeMap<(PathBuf, u32), String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a test file while its process runs, and what becomes of tests without an end.
+//! The state of a test file while its process runs, and the verdict on tests that it leaves without an end.
 
 use std::cmp::Reverse;
 use std::os::unix::process::ExitStatusExt;
@@ -16,19 +16,19 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How many VMs' consoles a warning shows.
 const MOST_CONSOLES: usize = 4;
 
-/// Why no more events come.
+/// Why the events have ended.
 pub(super) enum Verdict {
     /// The process closed the stream.
     Ended,
-    /// It took too long; the text says what did.
+    /// It took too long; the text says which limit passed.
     TimedOut(String),
     /// The run was stopped, for this reason.
     Stopped(String),
-    /// It keeps the VMs of a failed test; the rest of the file needs another one.
+    /// It keeps the VMs of a failed test; the rest of the file needs another process.
     Kept,
 }
 
-/// A file from its first event on.
+/// The state of a file, from its first event on.
 pub(super) struct Story {
     own_timeout: Duration,
     slow_after: Duration,
@@ -118,7 +118,7 @@ impl Story {
             .unwrap_or(self.deadline.0)
     }
 
-    /// Why the process has to end, if it has to.
+    /// Why the process has to end, if a deadline has passed.
     pub(super) fn overdue(&self, now: Instant) -> Option<String> {
         let mut deadlines = self.file_deadline.iter().chain([&self.deadline]);
         let passed = deadlines.find(|(at, _)| *at <= now);
@@ -141,7 +141,7 @@ impl Story {
         })
     }
 
-    /// The ends of the consoles that showed something last.
+    /// The ends of the consoles, of the VMs that printed most recently.
     pub(super) fn console_ends(&self) -> String {
         let shown = |log: &PathBuf| log.metadata().and_then(|log| log.modified()).ok();
         let logs = self.consoles.iter();
@@ -167,12 +167,12 @@ impl Story {
         planned.map(|test| test.name.clone()).collect()
     }
 
-    /// Whether a test runs that has a VM, or its file has.
+    /// Whether a test runs and it, or its file, has a VM.
     pub(super) fn runs_a_guest(&self) -> bool {
         self.running.is_some() && !self.kept_vms().is_empty()
     }
 
-    /// The VMs that there are, as people find them.
+    /// The VMs of the file whose folders exist.
     fn kept_vms(&self) -> Vec<KeptVm> {
         let vm = |(name, console): &(String, PathBuf)| {
             let folder = console.parent().filter(|folder| folder.exists());
@@ -184,7 +184,7 @@ impl Story {
         self.consoles.iter().filter_map(vm).collect()
     }
 
-    /// Fails the test that runs and does not end, whose process stays as it is.
+    /// Fails the test that does not end; its process stays as it is.
     pub(super) fn keep(
         &mut self,
         process: u32,
@@ -242,7 +242,7 @@ impl Story {
                 self.planned.get_or_insert_default();
                 self.leave_out_rest(&reason, emit);
             }
-            // All of its tests may have passed: what was left to do has not been done.
+            // Even if all tests have passed: the rest of the file's work has not been done.
             None if has_crashed => emit(Event::FileFailed {
                 message: format!("the file's process {why} after its last test"),
             }),

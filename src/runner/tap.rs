@@ -1,4 +1,4 @@
-//! A run as the Test Anything Protocol has it, version 13: what `prove` and its kin read.
+//! A run in the Test Anything Protocol, version 13, which `prove` and similar tools read.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,8 +8,8 @@ use super::report::{Report, Reporter};
 use crate::events::{Event, Outcome};
 use crate::units::text::{harmless, printable};
 
-/// Writes a line a test, and the plan at the end. A test that was not run is in the plan and has no
-/// line, since TAP has no word for it.
+/// Writes one line for each test, and the plan at the end. A test that was not run counts in the plan
+/// and has no line, since TAP has no word for it.
 pub struct TapReporter {
     out: Box<dyn Write>,
     names: Names,

@@ -29,7 +29,7 @@ impl Tries {
         names.collect()
     }
 
-    /// What the reporters see of an event.
+    /// The event for the reporters, if there is one.
     pub(super) fn note(&mut self, event: Event, is_last: bool) -> Option<Event> {
         match event {
             Event::Planned { .. } if self.planned => None,
@@ -57,7 +57,7 @@ impl Tries {
         }
     }
 
-    /// What the reporters see of the end of a test, which was tried `attempts` times by now.
+    /// The event for the reporters when a test ends, which was tried `attempts` times by now.
     fn finished(&mut self, end: End, attempts: u32, is_last: bool) -> Option<Event> {
         let is_not_run = matches!(end.outcome, Outcome::NotRun { .. });
         // The failure of an earlier try counts, if no later one reaches the test.

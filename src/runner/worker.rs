@@ -20,20 +20,20 @@ use crate::vm;
 const CLEAN_UP: Duration = Duration::from_secs(5);
 /// How long a process may take to end after TERM.
 const TERM: Duration = Duration::from_secs(5);
-/// Bytes that a report shows of the beginning of what a file printed, and of its end.
+/// Bytes that a report shows of the beginning of a file's output, and of its end.
 const OUTPUT: u64 = 128 << 10;
-/// Tells the process of a test that is stuck that it outlives us.
+/// The signal that tells the process of a stuck test to outlive the run.
 pub const KEEP: i32 = libc::SIGUSR1;
 /// How often to look whether the run was stopped.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Why a file may fail here that works in a run.
-const STAND_INS: &str = "(this file was read only for the names of its tests: `provium` takes every \
-                         call then and starts nothing. What needs a guest belongs into a test.)";
+const STAND_INS: &str = "(this file was read only for the names of its tests: `provium` then takes \
+                         every call and starts nothing. Move code that needs a guest into a test.)";
 
-/// What is left when a file's process is done.
+/// The result of a file's process.
 pub(super) struct Done {
-    /// What the file printed; empty when nothing failed.
+    /// The output of the file; empty when nothing failed.
     pub(super) output: String,
     /// The tests that another process has to run, since this one keeps its VMs.
     pub(super) rest: Option<Vec<String>>,
@@ -121,8 +121,8 @@ impl Worker {
             .stderr(output.try_clone()?);
         sys::inherit(&mut command, write_end.as_fd());
         sys::inherit(&mut command, order_file.as_fd());
-        // A session of its own, so that all that it starts can be ended with it, and a terminal's
-        // Ctrl-C reaches it through us alone.
+        // A session of its own: all that it starts can be ended with it, and Ctrl-C at a terminal
+        // reaches only this process, which ends the other.
         sys::new_session(&mut command);
         sys::die_with_starter(&mut command, libc::SIGTERM);
         let child = command.spawn()?;
@@ -184,8 +184,8 @@ impl Worker {
         })
     }
 
-    /// Ends the process, at first with TERM, and with it all that it has started; waits until
-    /// nothing of it is left.
+    /// Ends the process, first with TERM, and all that it has started; waits until nothing of it is
+    /// left.
     fn end(
         &mut self,
         verdict: &Verdict,
@@ -218,7 +218,7 @@ impl Worker {
         Ok(status)
     }
 
-    /// What the file printed: the beginning and the end where that is much.
+    /// The output of the file: only its beginning and its end, if it is long.
     fn output(&self) -> io::Result<String> {
         let bytes = capped_log::read_parts(self.output.try_clone()?, OUTPUT, OUTPUT)?;
         Ok(text::escaped(&bytes))

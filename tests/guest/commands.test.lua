@@ -39,7 +39,7 @@ end)
 test("what a table of vm:run does not know, or says twice, is an error", function(t)
   local wrong = {
     ["vm:run: unknown option `tiemout` (known: args, env, env_clear, cwd, stdin, timeout, timeout_ms)"] = { "x", tiemout = 1 },
-    ["vm:run: arguments stand in `args` or in the table itself, not in both"] = { "x", args = { "y" } },
+    ["vm:run: give the arguments in `args` or in the table itself, not in both"] = { "x", args = { "y" } },
     ["vm:run: give either `timeout` or `timeout_ms`"] = { timeout = 1, timeout_ms = 1 },
     ["vm:run: `timeout_ms` expects a whole number of milliseconds, 0 or more, not -1"] = { timeout_ms = -1 },
     ["vm:run: `args` expects a list, each a string in UTF-8 without zeros, not a table"] = { args = { "x", key = "y" } },

@@ -55,7 +55,7 @@ fn arguments(items: &[Value], options: &Options) -> CallResult<Option<Vec<String
             Ok(Some(args))
         }
         (Some(_), false) => {
-            Err("arguments stand in `args` or in the table itself, not in both".into())
+            Err("give the arguments in `args` or in the table itself, not in both".into())
         }
     }
 }

@@ -1,5 +1,5 @@
-//! All that is made of what a guest's agent and QEMU answer, on a socket whose other end may be hostile.
-//! No VM needs it: it is for whoever wants to see that such an end gets no further.
+//! All that we do with the answers of a guest's agent and of QEMU, on a socket whose other end may be hostile.
+//! No VM needs this. A fuzzer does, to show that such an end cannot harm us.
 
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use qapi::qga::guest_get_time;
 use qapi::qmp;
 
 use super::guest::agent::Agent;
-use super::guest::files::{read_file, write_file};
+use super::guest::exec;
+use super::guest::file_content::{read_file, write_file};
 use super::qemu::qmp::{Qmp, QmpError};
 use super::{Command, VmError};
 
@@ -21,15 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Asks the agent at the other end of `socket` all that a VM would.
 pub fn of_agent(socket: UnixStream) -> Answers {
     let mut agent = Agent::new(socket);
-    let well = &mut || Ok(());
-    let started = agent.start(&Command::shell("true"), well);
-    let result = agent.result(started.as_ref().copied().unwrap_or(1), well);
+    let check = &mut || Ok(());
+    let started = exec::start(&mut agent, &Command::shell("true"), check);
+    let result = exec::result(&mut agent, started.as_ref().copied().unwrap_or(1), check);
     vec![
         started.map(drop),
         result.map(drop),
-        read_file(&mut agent, well, "/etc/passwd").map(drop),
-        write_file(&mut agent, well, "/tmp/file", b"content"),
-        agent.execute(&guest_get_time {}, well).map(drop),
+        read_file(&mut agent, check, "/etc/passwd").map(drop),
+        write_file(&mut agent, check, "/tmp/file", b"content"),
+        agent.execute(&guest_get_time {}, check).map(drop),
         agent.sync(Instant::now() + PATIENCE),
         agent.shut_down(),
     ]

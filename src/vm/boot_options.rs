@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::config::BootDisk;
 
+/// How long a guest may take to boot, unless a test says otherwise.
+pub(super) const BOOT: Duration = Duration::from_secs(60);
+
 /// What one boot may change about the profile.
 #[derive(Clone, Debug, Default)]
 pub struct BootOptions {

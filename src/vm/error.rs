@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::state::{Expected, State};
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::protocol::names::BadId;
@@ -41,12 +42,11 @@ pub enum VmError {
     TimeIsUp,
     #[error("interrupted")]
     Interrupted,
-    #[error("vm `{vm}` is {state}: {call} wants one that is {wanted}{hint}")]
+    #[error("vm `{vm}` is {}: the call expects one that is {expected}{hint}", state.name())]
     WrongState {
         vm: String,
-        call: &'static str,
-        state: &'static str,
-        wanted: &'static str,
+        state: State,
+        expected: Expected,
         /// What to know, or to do, about that; begins with a space, or with a new line.
         hint: String,
     },
@@ -67,6 +67,10 @@ pub enum VmError {
     DuplicateDisk { id: String, vm: String },
     #[error("vm `{vm}` has {most} disks with an image, and a machine has room for no more")]
     TooManyDisks { vm: String, most: usize },
+    #[error("a running guest takes {0} disks, and has as many")]
+    NoFreePort(u32),
+    #[error("image {} does not exist: Provium does not create images", .0.display())]
+    NoImage(PathBuf),
     #[error("{command}: {text}")]
     Refused { command: String, text: String },
     #[error("the guest has no disk `{id}` within {:.1}s\n{console}", after.as_secs_f64())]
@@ -85,7 +89,7 @@ pub enum VmError {
         "there is no signal `{0}` (a name with or without SIG, as TERM or SIGINT, or a number)"
     )]
     NoSignal(String),
-    #[error("console:expect timed out waiting for `{text}`\n{console}")]
+    #[error("timed out waiting for `{text}`\n{console}")]
     NotExpected { text: String, console: String },
     /// What a tool of the guest said.
     #[error("{0}")]

@@ -1,20 +1,26 @@
 //! A VM: QEMU, its guest, its disks and its saved states. Knows nothing of Lua.
 //!
-//! `qemu` starts the process and talks to it, `guest` is what runs inside, `disks` are the disks with their mount,
-//! `warm` goes on from saved states. The files beside them tie these together: a `Machine` is one run of QEMU, a
-//! `Vm` may have several, one after the other.
+//! `qemu` starts the process and talks to it. `guest` is what runs inside. `disks` are the disks with their mount.
+//! `warm` saves states and goes on from them. The files beside these folders tie them together: a `Machine` is one
+//! run of QEMU, and a [`Vm`] has several, one after the other.
 
 pub mod answers;
 mod boot;
 mod boot_options;
+mod boot_plan;
+mod cold_boot;
 mod disks;
 mod error;
 mod folder;
 mod guest;
+mod handle;
+mod health;
 mod lifecycle;
 mod limit;
 mod machine;
+mod power;
 mod qemu;
+mod state;
 mod warm;
 
 pub use boot_options::{BootFile, BootOptions};
@@ -27,10 +33,11 @@ pub use guest::boot_files::{DEFAULT_GUEST, Guest};
 pub use guest::command::{Command, Exit, RunResult};
 pub use guest::console::end_of as console_end;
 pub use guest::files::{Entry, FileStat};
+pub use guest::process::Process;
 pub use guest::terminal::Terminal;
-pub use lifecycle::{State, Vm};
+pub use handle::Vm;
 pub use limit::Limit;
-pub use machine::Process;
 pub use qemu::accel::{Kvm, kvm};
 pub use qemu::process::PROGRAM;
+pub use state::{Expected, State};
 pub use warm::{SavedState, Store as WarmStore};

@@ -43,7 +43,6 @@ impl From<VmError> for CallError {
             VmError::NotExpected { text, console } => Self::Message(format!(
                 "console:expect timed out waiting for `{text}`\n{console}"
             )),
-            VmError::Refused { command, text } if command == "vm:attach_disk" => Self::Reason(text),
             error => Self::Reason(error.to_string()),
         }
     }

@@ -44,27 +44,27 @@ fn sleep(context: &Context, _: &Clock, duration: LuaDuration) -> CallResult<()> 
 }
 
 fn get(_: &Context, clock: &Clock, (): ()) -> CallResult<f64> {
-    let time = clock.0.borrow_mut().time("clock:get")?;
+    let time = clock.0.borrow_mut().time()?;
     Ok(time as f64 / 1e9)
 }
 
 fn get_ns(_: &Context, clock: &Clock, (): ()) -> CallResult<i64> {
-    Ok(clock.0.borrow_mut().time("clock:get_ns")?)
+    Ok(clock.0.borrow_mut().time()?)
 }
 
 fn set(_: &Context, clock: &Clock, seconds: f64) -> CallResult<()> {
     let time = (seconds * 1e9) as i64;
-    Ok(clock.0.borrow_mut().set_time("clock:set", time)?)
+    Ok(clock.0.borrow_mut().set_time(time)?)
 }
 
 fn set_ns(_: &Context, clock: &Clock, nanoseconds: i64) -> CallResult<()> {
     let mut vm = clock.0.borrow_mut();
-    Ok(vm.set_time("clock:set_ns", nanoseconds)?)
+    Ok(vm.set_time(nanoseconds)?)
 }
 
 fn advance(_: &Context, clock: &Clock, by: LuaDuration) -> CallResult<()> {
     let mut vm = clock.0.borrow_mut();
-    let time = vm.time("clock:advance")?;
+    let time = vm.time()?;
     let time = time.saturating_add(by.0.as_nanos() as i64);
-    Ok(vm.set_time("clock:advance", time)?)
+    Ok(vm.set_time(time)?)
 }

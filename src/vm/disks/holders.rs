@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::visibility::Drive;
+use super::visibility::ErrorHandling;
 use crate::os::proc;
 
 /// A process that has a disk open.
@@ -43,10 +43,10 @@ fn holder(pid: u32, path: &Path) -> Option<Holder> {
         .into_owned();
     let is_qemu = program.starts_with("qemu-system-");
     let works_in = folder.join("cwd").read_link().unwrap_or_default();
-    let drive = is_qemu
-        .then(|| Drive::on_command_line(&args, &works_in, path))
+    let handling = is_qemu
+        .then(|| ErrorHandling::on_command_line(&args, &works_in, path))
         .flatten();
-    let obstacles = drive.as_ref().map(Drive::obstacles);
+    let obstacles = handling.as_ref().map(ErrorHandling::obstacles);
     Some(Holder {
         pid,
         program,
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_a_file_open_is_found_until_it_is_closed() {
+    fn holder_is_found_until_it_closes_the_file() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().canonicalize().unwrap();
         let found = holders(&path);

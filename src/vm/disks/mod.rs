@@ -1,10 +1,12 @@
-//! The disks of a VM: their mount, attaching and detaching, and what the guest sees of their errors.
+//! The disks of a VM: their mount, attaching and detaching, and which of their errors the guest sees.
 
-pub(in crate::vm) mod attach;
-pub(in crate::vm) mod boot_disks;
+mod attach;
+mod boot_disks;
 pub(in crate::vm) mod held;
 pub(in crate::vm) mod holders;
+mod hotplug;
+pub(in crate::vm) mod list;
 pub(in crate::vm) mod mount_server;
 pub(in crate::vm) mod policy;
 pub(in crate::vm) mod record;
-pub(in crate::vm) mod visibility;
+mod visibility;

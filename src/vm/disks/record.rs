@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::client::{ClientError, DataFile, DiskControl};
+use super::policy::Policy;
+use crate::client::{ClientError, DataError, DataFile, DiskControl};
 use crate::fault::{Arming, Edit, FaultSet, Rule, parse_rule};
 use crate::protocol::disk_options::DiskOptions;
-use crate::vm::{Policy, VmError};
+use crate::protocol::names::SECTOR;
+use crate::vm::VmError;
+use crate::vm::qemu::drive::Drive;
 
 /// What a disk without an image says it is: 4 GiB.
 pub const DEFAULT_DISK_SIZE: u64 = 4 << 30;
@@ -26,10 +29,11 @@ pub struct AttachOptions {
 /// The state of a disk. It outlives the disk: handles find out here that it was detached.
 #[derive(Debug)]
 pub struct DiskRecord {
-    pub(in crate::vm) id: String,
-    pub(in crate::vm) size: u64,
-    pub(in crate::vm) detached: bool,
-    pub(in crate::vm) backing: Backing,
+    id: String,
+    /// In bytes; that of the image when the disk was detached.
+    size: u64,
+    detached: bool,
+    backing: Backing,
 }
 
 /// Where a disk's bytes are.
@@ -41,24 +45,45 @@ pub(in crate::vm) enum Backing {
     Mount(Mounted),
 }
 
+/// A disk in a mount.
 #[derive(Debug)]
 pub(in crate::vm) struct Mounted {
     pub(in crate::vm) control: DiskControl,
+    /// As a machine has it, or gets it.
+    pub(in crate::vm) drive: Drive,
     pub(in crate::vm) image: PathBuf,
     /// The image goes with the disk.
     pub(in crate::vm) is_private: bool,
     /// Open from the first sector call to the end.
     pub(in crate::vm) data: Option<DataFile>,
-    /// Tells its block node from others.
-    pub(in crate::vm) number: u32,
-    /// Its slot in the machine that it is plugged into.
-    pub(in crate::vm) port: Option<u32>,
-    pub(in crate::vm) read_only: bool,
     /// The machine has it.
     pub(in crate::vm) plugged: bool,
 }
 
+impl Mounted {
+    pub(in crate::vm) fn new(control: DiskControl, drive: Drive, image: PathBuf) -> Self {
+        Self {
+            control,
+            drive,
+            image,
+            is_private: false,
+            data: None,
+            plugged: false,
+        }
+    }
+}
+
 impl DiskRecord {
+    /// A disk of `size` bytes, unless it has an image.
+    pub(in crate::vm) fn new(id: String, size: u64, backing: Backing) -> Self {
+        Self {
+            id,
+            size,
+            detached: false,
+            backing,
+        }
+    }
+
     /// Its name.
     pub fn id(&self) -> &str {
         &self.id
@@ -91,7 +116,7 @@ impl DiskRecord {
     }
 
     /// The open data file; None without an image.
-    pub fn data(&mut self) -> Result<Option<&DataFile>, crate::client::DataError> {
+    pub fn data(&mut self) -> Result<Option<&DataFile>, DataError> {
         let Backing::Mount(mounted) = &mut self.backing else {
             return Ok(None);
         };
@@ -191,6 +216,35 @@ impl DiskRecord {
             .map(|mounted| &mounted.control)
     }
 
+    /// As a machine would get it now; None without an image.
+    pub(in crate::vm) fn drive(&self) -> Result<Option<Drive>, ClientError> {
+        let Some(mounted) = self.mounted() else {
+            return Ok(None);
+        };
+        Ok(Some(Drive {
+            sectors: self.size()? / SECTOR,
+            ..mounted.drive.clone()
+        }))
+    }
+
+    /// As the machine has it; None when no machine does.
+    pub(in crate::vm) fn plugged_drive(&self) -> Option<&Drive> {
+        let plugged = self.mounted().filter(|mounted| mounted.plugged);
+        plugged.map(|mounted| &mounted.drive)
+    }
+
+    /// Closes our own file on the disk and tells every handle that it is over.
+    pub(in crate::vm) fn close(&mut self) {
+        if let Ok(size) = self.size() {
+            self.size = size;
+        }
+        self.detached = true;
+        if let Some(mounted) = self.mounted_mut() {
+            mounted.data = None;
+            mounted.plugged = false;
+        }
+    }
+
     pub(in crate::vm) fn mounted(&self) -> Option<&Mounted> {
         match &self.backing {
             Backing::Mount(mounted) => Some(mounted),
@@ -206,15 +260,12 @@ impl DiskRecord {
     }
 }
 
-/// Checks an image before anything is started for it.
+/// Checks an image before anything is started for it; returns its absolute path.
 pub(in crate::vm) fn check_image(image: &Path) -> Result<PathBuf, VmError> {
-    let shown = image.display();
-    let absolute = std::path::absolute(image).map_err(VmError::io(format!("image {shown}")))?;
-    if !absolute.exists() {
-        return Err(ClientError::Rejected(format!(
-            "image {shown} does not exist: Provium does not create images"
-        ))
-        .into());
+    let failed = VmError::io(format!("image {}", image.display()));
+    let absolute = std::path::absolute(image).map_err(failed)?;
+    match absolute.exists() {
+        true => Ok(absolute),
+        false => Err(VmError::NoImage(image.to_owned())),
     }
-    Ok(absolute)
 }

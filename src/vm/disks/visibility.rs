@@ -8,99 +8,63 @@ use serde_json::Value;
 
 use crate::vm::VmError;
 use crate::vm::machine::Machine;
-use crate::vm::qemu::arguments::{device_id, node};
+use crate::vm::qemu::drive::Drive;
 
-/// How QEMU has a disk, as far as that decides what its guest sees of errors.
+/// What a QEMU does about the errors of a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::vm) struct Drive {
+pub(in crate::vm) struct ErrorHandling {
     /// What QEMU does when a read fails; its default without.
-    pub(in crate::vm) rerror: Option<String>,
+    rerror: Option<String>,
     /// What it does when a write fails; its default without.
-    pub(in crate::vm) werror: Option<String>,
+    werror: Option<String>,
     /// Flushes of the guest go no further (`cache=unsafe`).
-    pub(in crate::vm) no_flush: bool,
+    no_flush: bool,
 }
 
-impl Drive {
+impl ErrorHandling {
     /// What an injected error would not get past, each with what to change; empty when the guest
     /// sees all of them.
     pub(in crate::vm) fn obstacles(&self) -> Vec<String> {
-        let mut obstacles = Vec::new();
         // QEMU's defaults (-drive, qemu-system(1)): rerror=report, werror=enospc.
-        let policies = [
-            (
-                "rerror",
-                self.rerror.as_deref().unwrap_or("report"),
-                "report",
-            ),
-            (
-                "werror",
-                self.werror.as_deref().unwrap_or("enospc"),
-                "enospc",
-            ),
-        ];
-        for (key, policy, default) in policies {
-            let what = match if policy == "auto" { default } else { policy } {
-                "report" => continue,
-                "ignore" => "the guest is told that all is well",
-                "enospc" => "ENOSPC pauses the VM, and the guest never hears of it",
-                _ => "an error pauses the VM, and the guest never hears of it",
-            };
-            obstacles.push(format!("{what} ({key}={policy}): set {key}=report"));
-        }
-        if self.no_flush {
-            let what =
-                "flushes of the guest never come to the disk (cache.no-flush=on, cache=unsafe)";
-            obstacles.push(format!("{what}: set cache.no-flush=off"));
-        }
-        obstacles
+        let rerror = obstacle("rerror", self.rerror.as_deref(), "report");
+        let werror = obstacle("werror", self.werror.as_deref(), "enospc");
+        let what = "flushes of the guest never come to the disk (cache.no-flush=on, cache=unsafe)";
+        let flushes = self
+            .no_flush
+            .then(|| format!("{what}: set cache.no-flush=off"));
+        [rerror, werror, flushes].into_iter().flatten().collect()
     }
 
-    /// How a QEMU with these arguments, working in `folder`, has the file `path`; None when it was
-    /// not told on its command line.
+    /// How a QEMU with these arguments, working in `folder`, treats errors of the file `path`; None when
+    /// the file is not on its command line.
     pub(in crate::vm) fn on_command_line(
         args: &[String],
         folder: &Path,
         path: &Path,
     ) -> Option<Self> {
-        let options: Vec<_> = args
-            .windows(2)
-            .filter_map(|pair| {
-                let option = pair[0].trim_start_matches('-');
-                let is_known = matches!(option, "drive" | "blockdev" | "device");
-                is_known.then(|| (option, keys(&pair[1])))
-            })
-            .collect();
-        let mut drive = Self::default();
+        let options = options(args);
+        let mut handling = Self::default();
         let mut names = HashSet::new();
         let mut is_found = args.iter().any(|word| folder.join(word) == path);
         // A format's node may stand before the one that it lies on.
         for _ in 0..options.len() {
-            for (option, keys) in options.iter().filter(|(option, _)| *option != "device") {
-                let of = |key: &str| keys.get(key).map(String::as_str);
-                let files = ["file", "filename", "file.filename"].map(of);
-                let is_on_it = files.iter().flatten().any(|file| {
-                    folder.join(file) == path || (*option == "blockdev" && names.contains(*file))
-                });
-                if is_on_it {
+            for option in options.iter().filter(|option| option.kind != "device") {
+                if option.is_on(folder, path, &names) {
                     is_found = true;
-                    names.extend(
-                        ["id", "node-name"]
-                            .map(of)
-                            .into_iter()
-                            .flatten()
-                            .map(str::to_owned),
-                    );
-                    drive.note(keys);
+                    names.extend(option.names());
+                    handling.note(&option.keys);
                 }
             }
         }
-        for (_, keys) in options.iter().filter(|(option, _)| *option == "device") {
-            if keys.get("drive").is_some_and(|drive| names.contains(drive)) {
-                drive.note(keys);
+        for option in options.iter().filter(|option| option.kind == "device") {
+            if option
+                .get("drive")
+                .is_some_and(|drive| names.contains(drive))
+            {
+                handling.note(&option.keys);
             }
         }
-        is_found.then_some(drive)
+        is_found.then_some(handling)
     }
 
     fn note(&mut self, keys: &BTreeMap<String, String>) {
@@ -116,10 +80,25 @@ impl Drive {
     }
 }
 
+/// What the policy of `key` keeps from the guest, with what to change.
+fn obstacle(key: &str, policy: Option<&str>, default: &str) -> Option<String> {
+    let policy = policy.unwrap_or(default);
+    let what = match if policy == "auto" { default } else { policy } {
+        "report" => return None,
+        "ignore" => "the guest is told that all is well",
+        "enospc" => "ENOSPC pauses the VM, and the guest never hears of it",
+        _ => "an error pauses the VM, and the guest never hears of it",
+    };
+    Some(format!("{what} ({key}={policy}): set {key}=report"))
+}
+
 impl Machine {
-    /// How it has the disk `id`, whose block node has this number. Asks QEMU.
-    pub(in crate::vm) fn drive(&mut self, id: &str, number: u32) -> Result<Drive, VmError> {
-        let path = format!("/machine/peripheral/{}", device_id(id));
+    /// How it treats errors of `drive`. Asks QEMU.
+    pub(in crate::vm) fn error_handling(
+        &mut self,
+        drive: &Drive,
+    ) -> Result<ErrorHandling, VmError> {
+        let path = format!("/machine/peripheral/{}", drive.device_id());
         let mut policy = |property: &str| {
             let answer = self.execute(&qmp::qom_get {
                 path: path.clone(),
@@ -129,15 +108,57 @@ impl Machine {
         };
         let (rerror, werror) = (policy("rerror")?, policy("werror")?);
         let nodes = self.execute(&qmp::query_named_block_nodes { flat: Some(true) })?;
-        let named = |info: &&qmp::BlockDeviceInfo| info.node_name.as_ref() == Some(&node(number));
-        Ok(Drive {
+        let node = drive.node();
+        let own = nodes
+            .iter()
+            .find(|info| info.node_name.as_ref() == Some(&node));
+        Ok(ErrorHandling {
             rerror,
             werror,
-            no_flush: nodes
-                .iter()
-                .find(named)
-                .is_some_and(|info| info.cache.no_flush),
+            no_flush: own.is_some_and(|info| info.cache.no_flush),
         })
+    }
+}
+
+/// An option of a command line that may be about a disk.
+struct DiskOption<'a> {
+    /// `drive`, `blockdev` or `device`.
+    kind: &'a str,
+    keys: BTreeMap<String, String>,
+}
+
+/// Those of `args`.
+fn options(args: &[String]) -> Vec<DiskOption<'_>> {
+    let pairs = args
+        .iter()
+        .zip(args.iter().skip(1))
+        .filter_map(|(word, value)| {
+            let kind = word.trim_start_matches('-');
+            let is_known = matches!(kind, "drive" | "blockdev" | "device");
+            is_known.then(|| DiskOption {
+                kind,
+                keys: keys(value),
+            })
+        });
+    pairs.collect()
+}
+
+impl DiskOption<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.keys.get(key).map(String::as_str)
+    }
+
+    /// Whether it lies on the file `path`, or on one of the block nodes `names`.
+    fn is_on(&self, folder: &Path, path: &Path, names: &HashSet<String>) -> bool {
+        let files = ["file", "filename", "file.filename"].map(|key| self.get(key));
+        files.iter().flatten().any(|file| {
+            folder.join(file) == path || (self.kind == "blockdev" && names.contains(*file))
+        })
+    }
+
+    fn names(&self) -> impl Iterator<Item = String> {
+        let names = ["id", "node-name"].map(|key| self.get(key));
+        names.into_iter().flatten().map(str::to_owned)
     }
 }
 
@@ -175,13 +196,13 @@ fn flatten(prefix: &str, value: &Value, keys: &mut BTreeMap<String, String>) {
 mod tests {
     use super::*;
 
-    fn drive(words: &str) -> Option<Drive> {
+    fn handling(words: &str) -> Option<ErrorHandling> {
         let args: Vec<_> = words.split(' ').map(str::to_owned).collect();
-        Drive::on_command_line(&args, Path::new("/work"), Path::new("/work/mnt/vda"))
+        ErrorHandling::on_command_line(&args, Path::new("/work"), Path::new("/work/mnt/vda"))
     }
 
     #[test]
-    fn a_drive_is_found_in_each_way_to_write_it() {
+    fn command_line_is_searched_for_a_drive_in_each_way_to_write_it() {
         let reports = "werror=report,rerror=report";
         for words in [
             &format!("qemu -drive file=mnt/vda,if=virtio,{reports}"),
@@ -196,19 +217,19 @@ mod tests {
                  {{\"driver\":\"file\",\"node-name\":\"f\",\"filename\":\"mnt/vda\"}} -device x,drive=r,{reports}"
             ),
         ] {
-            let drive = drive(words).expect(words);
-            assert_eq!(drive.obstacles(), Vec::<String>::new(), "{words}");
+            let handling = handling(words).expect(words);
+            assert_eq!(handling.obstacles(), Vec::<String>::new(), "{words}");
         }
-        assert_eq!(drive("qemu -drive file=mnt/vdb"), None);
-        assert!(drive("qemu -hda mnt/vda").is_some());
+        assert_eq!(handling("qemu -drive file=mnt/vdb"), None);
+        assert!(handling("qemu -hda mnt/vda").is_some());
     }
 
     #[test]
-    fn what_is_in_the_way_is_named_with_what_to_change() {
-        let drive =
-            drive("qemu -drive file=mnt/vda,cache=unsafe,rerror=ignore,werror=stop").unwrap();
+    fn obstacle_is_named_with_what_to_change() {
+        let handling =
+            handling("qemu -drive file=mnt/vda,cache=unsafe,rerror=ignore,werror=stop").unwrap();
         assert_eq!(
-            drive.obstacles(),
+            handling.obstacles(),
             [
                 "the guest is told that all is well (rerror=ignore): set rerror=report",
                 "an error pauses the VM, and the guest never hears of it (werror=stop): set \
@@ -217,13 +238,13 @@ mod tests {
                  cache.no-flush=off",
             ]
         );
-        let default = Drive::default().obstacles();
+        let default = ErrorHandling::default().obstacles();
         assert_eq!(default.len(), 1);
         assert!(default[0].contains("ENOSPC pauses the VM"), "{default:?}");
     }
 
     #[test]
-    fn a_doubled_comma_stands_for_itself() {
+    fn comma_that_is_doubled_stands_for_itself() {
         assert_eq!(keys("file=/a,,b,if=none")["file"], "/a,b");
     }
 }

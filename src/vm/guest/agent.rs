@@ -1,18 +1,15 @@
-//! The guest agent: commands in the guest.
+//! A session with the guest agent: synchronisation, commands and answers.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use qapi::qga::{GuestShutdownMode, guest_exec, guest_exec_status, guest_shutdown};
+use qapi::qga::{GuestShutdownMode, guest_shutdown};
 use qapi::{ExecuteError, Qga, Stream};
 use serde::Deserialize;
 
-use super::files::read_file;
+use crate::vm::VmError;
 use crate::vm::qemu::channel::{Channel, is_gone};
-use crate::vm::qemu::raw::Raw;
-use crate::vm::{Command, RunResult, VmError};
 
 /// An agent that takes longer for an answer is stuck.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -30,9 +27,9 @@ struct Synced {
     id: u64,
 }
 
-/// Says whether to wait any longer; asked before each command, and now and then while the agent is
-/// silent.
-pub(in crate::vm) type Well<'a> = &'a mut dyn FnMut() -> Result<(), VmError>;
+/// Fails when the guest is over, or the test's time is up. It is asked before each command, and now and then
+/// while the agent is silent.
+pub(in crate::vm) type LivenessCheck<'a> = &'a mut dyn FnMut() -> Result<(), VmError>;
 
 /// A session with the agent.
 pub(in crate::vm) struct Agent {
@@ -40,7 +37,7 @@ pub(in crate::vm) struct Agent {
     protocol: Qga<Stream<BufReader<Channel>, Channel>>,
     /// Tells the answer to this synchronisation from those to earlier ones.
     syncs: u64,
-    /// An answer may still come that nobody waits for any more.
+    /// The answer to an earlier command may still come.
     owes_an_answer: bool,
 }
 
@@ -55,7 +52,7 @@ impl Agent {
         }
     }
 
-    /// Drops whatever is on its way and makes sure that the agent answers, until `deadline`.
+    /// Drops all answers that are on their way, and makes sure that the agent answers by `deadline`.
     pub(in crate::vm) fn sync(&mut self, deadline: Instant) -> Result<(), VmError> {
         loop {
             // What was sent before the agent was ready may be lost: ask again now and then.
@@ -90,78 +87,6 @@ impl Agent {
         }
     }
 
-    /// Starts `command` and returns its process ID in the guest.
-    pub(in crate::vm) fn start(
-        &mut self,
-        command: &Command,
-        well: Well<'_>,
-    ) -> Result<i64, VmError> {
-        let env = self.environment(command, well)?;
-        let direct = command.as_started();
-        let refused = match self.spawn(&direct, env.clone(), well) {
-            Err(VmError::Agent(text)) => text,
-            started => return started,
-        };
-        // The program may be missing: what the shell makes of that is the same for all commands.
-        let error = format!("cannot run `{}`: {refused}", command.program);
-        match self.spawn(&command.through_shell(), env, well) {
-            Err(VmError::Agent(_)) => Err(VmError::Agent(error)),
-            started => started,
-        }
-    }
-
-    fn spawn(
-        &mut self,
-        command: &Command,
-        env: Option<Vec<String>>,
-        well: Well<'_>,
-    ) -> Result<i64, VmError> {
-        let exec = guest_exec {
-            path: command.program.clone(),
-            arg: Some(command.args.clone()),
-            env,
-            input_data: command.stdin.clone(),
-            capture_output: None,
-        };
-        let mut arguments = serde_json::to_value(&exec)
-            .map_err(|error| VmError::Agent(format!("guest-exec: {error}")))?;
-        // The generated type has a form that agents before QEMU 8 do not understand.
-        arguments["capture-output"] = true.into();
-        let started = self.execute(&Raw::<guest_exec>::new(arguments), well)?;
-        Ok(started.pid)
-    }
-
-    /// The environment for `command`; None for the agent's own. One that is given replaces that.
-    fn environment(
-        &mut self,
-        command: &Command,
-        well: Well<'_>,
-    ) -> Result<Option<Vec<String>>, VmError> {
-        if command.env_clear {
-            return Ok(Some(command.env.clone()));
-        }
-        if command.env.is_empty() {
-            return Ok(None);
-        }
-        let own = match read_file(self, well, "/proc/self/environ") {
-            Ok(own) => own,
-            Err(VmError::Agent(_)) => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let own = String::from_utf8_lossy(&own).into_owned();
-        Ok(Some(with_added(&own, &command.env)))
-    }
-
-    /// The result of the process `pid`, once it has ended; the agent forgets it then.
-    pub(in crate::vm) fn result(
-        &mut self,
-        pid: i64,
-        well: Well<'_>,
-    ) -> Result<Option<RunResult>, VmError> {
-        let status = self.execute(&guest_exec_status { pid }, well)?;
-        Ok(status.exited.then(|| RunResult::of(status)))
-    }
-
     /// Asks the guest to power down. There is no answer.
     pub(in crate::vm) fn shut_down(&mut self) -> Result<(), VmError> {
         self.channel.until(Instant::now() + ANSWER);
@@ -170,13 +95,13 @@ impl Agent {
         sent.map_err(|error| no_answer(&error))
     }
 
-    /// Executes `command`, for as long as `well` is content to wait.
+    /// Executes `command`. Waits for the answer until `check` fails, or the agent is stuck.
     pub(in crate::vm) fn execute<C: qapi::Command>(
         &mut self,
         command: &C,
-        well: Well<'_>,
+        check: LivenessCheck<'_>,
     ) -> Result<C::Ok, VmError> {
-        well()?;
+        check()?;
         let deadline = Instant::now() + ANSWER;
         if self.owes_an_answer {
             self.sync(deadline)?;
@@ -191,7 +116,7 @@ impl Agent {
             .map_err(|error| no_answer(&error))?
             && Instant::now() < deadline
         {
-            well()?;
+            check()?;
         }
         let answer = self.protocol.read_response::<C>();
         self.owes_an_answer = matches!(answer, Err(ExecuteError::Io(_)));
@@ -202,16 +127,15 @@ impl Agent {
     }
 }
 
-/// The environment `own`, entries with a zero behind each, with `added` in place of those of the
-/// same name. There is a PATH in any case.
-fn with_added(own: &str, added: &[String]) -> Vec<String> {
-    const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    let mut all: BTreeMap<&str, &str> = PATH.split_once('=').into_iter().collect();
-    let own = own.split('\0').filter_map(|entry| entry.split_once('='));
-    all.extend(own);
-    all.extend(added.iter().filter_map(|entry| entry.split_once('=')));
-    let entries = all.iter().map(|(name, value)| format!("{name}={value}"));
-    entries.collect()
+/// Whether the agent's error `text` says that a path to be opened leads through something that is not a
+/// folder.
+///
+/// The agent gives nothing but a text: the class of the error is `GenericError` for all that can go wrong with
+/// a file. `guest-file-open` makes it by `error_setg_errno` (QEMU, qga/commands-posix.c, `safe_open_or_create`),
+/// which ends the text with what `strerror(errno)` says (util/error.c). No other code looks at such a text.
+pub(in crate::vm) fn is_not_a_folder(text: &str) -> bool {
+    // ENOTDIR in the language of the C locale, in glibc and in musl.
+    text.ends_with(": Not a directory")
 }
 
 fn no_answer(error: &std::io::Error) -> VmError {
@@ -246,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn gigabytes_without_an_end_are_an_error_and_not_our_memory() {
+    fn answer_without_an_end_is_an_error_and_takes_no_memory() {
         let endless = [
             (&b"x"[..], "more than 64 MiB"),
             (b"\"", "more than 64 MiB"),
@@ -260,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_answer_is_no_sign_that_qemu_is_gone() {
+    fn half_an_answer_does_not_mean_that_qemu_is_gone() {
         let error = ping(b"{\"return\":\n".to_vec(), 1).unwrap_err();
         assert!(matches!(error, VmError::NoAnswer(_)), "{error}");
         let error = ping(b"{\"return\":".to_vec(), 1).unwrap_err();
@@ -268,33 +192,33 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_answers_for_ever_is_asked_only_while_it_makes_sense() {
+    fn agent_that_answers_for_ever_is_asked_until_the_check_fails() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs
             .write_all(&b"{\"return\":{}}\n".repeat(1000))
             .unwrap();
         let mut agent = Agent::new(ours);
         let mut asked = 0;
-        let mut well = || {
+        let mut check = || {
             asked += 1;
             (asked < 10).then_some(()).ok_or(VmError::TimeIsUp)
         };
-        let error = std::iter::repeat_with(|| agent.execute(&guest_ping {}, &mut well))
+        let error = std::iter::repeat_with(|| agent.execute(&guest_ping {}, &mut check))
             .find_map(Result::err);
         assert!(matches!(error, Some(VmError::TimeIsUp)), "{error:?}");
     }
 
     #[test]
-    fn an_environment_is_added_to_and_has_a_path() {
-        let added = ["A=new".to_owned(), "C=".to_owned()];
-        let env = with_added("A=old\0B=b=b\0PATH=/mine\0", &added);
-        assert_eq!(env, ["A=new", "B=b=b", "C=", "PATH=/mine"]);
-        assert_eq!(with_added("", &added).len(), 3);
+    fn error_of_opening_tells_what_is_not_a_folder_by_its_errno() {
+        let text =
+            |why| format!("failed to open file '/a/Not a directory/.' (mode: '(null)'): {why}");
+        assert!(is_not_a_folder(&text("Not a directory")));
+        assert!(!is_not_a_folder(&text("No such file or directory")));
     }
 
     proptest! {
         #[test]
-        fn garbage_is_an_error_or_an_answer_and_nothing_worse(bytes: Vec<u8>) {
+        fn garbage_is_an_error_or_an_answer(bytes: Vec<u8>) {
             let _ = ping(bytes, 1);
         }
 

@@ -1,15 +1,11 @@
-//! Files in the guest. Content goes through the agent, the rest through the guest's own tools.
+//! Files in the guest: reading, writing, listing and the like. Content goes through the agent, the rest through the
+//! guest's own tools.
 
-use qapi::qga::{guest_file_close, guest_file_open, guest_file_read, guest_file_write};
-
-use super::agent::{Agent, Well};
+use super::agent::{Agent, LivenessCheck};
+use super::command::{Command, Exit};
+use super::file_content::{read_file, with_file, write_file};
 use crate::vm::machine::Machine;
-use crate::vm::{Command, Exit, Vm, VmError};
-
-/// Bytes that one message to or from the agent carries.
-const PIECE: usize = 256 * 1024;
-/// Most bytes of a file that is read whole. A guest can say for ever that there is more.
-const LONGEST_FILE: usize = 256 << 20;
+use crate::vm::{Vm, VmError};
 
 /// The permissions of a file that is made.
 const NEW_FILE: u32 = 0o644;
@@ -41,17 +37,15 @@ pub struct Entry {
 }
 
 impl Vm {
-    /// The content of the file at `path` in the guest.
+    /// The content of the file at `path` in the guest; up to 256 MiB.
     pub fn read_file(&mut self, path: &str) -> Result<Vec<u8>, VmError> {
-        self.with_machine("vm:read_file", |machine| {
-            machine.agent(|agent, well| read_file(agent, well, path))
-        })
+        self.with_machine(|machine| machine.agent(|agent, check| read_file(agent, check, path)))
     }
 
     /// Makes `data` the content of the file at `path` in the guest. A file that is not there is made,
     /// with mode 0644.
     pub fn write_file(&mut self, path: &str, data: &[u8]) -> Result<(), VmError> {
-        self.with_machine("vm:write_file", |machine| {
+        self.with_machine(|machine| {
             let is_new = !machine.exists(path)?;
             machine.write_file(path, data)?;
             match is_new {
@@ -81,7 +75,7 @@ impl Vm {
     /// What the guest knows of `path`; links are followed.
     pub fn stat(&mut self, path: &str) -> Result<FileStat, VmError> {
         let format = "%s %a %f %Y %u %g %y";
-        let text = self.tool("vm:stat", "stat", &["-L", "-c", format, "--", path])?;
+        let text = self.tool("stat", &["-L", "-c", format, "--", path])?;
         let text = String::from_utf8_lossy(&text).into_owned();
         let words: Vec<_> = text.split_whitespace().collect();
         parse_stat(&words).ok_or_else(|| VmError::Agent(format!("stat printed {text:?}")))
@@ -106,7 +100,7 @@ impl Vm {
                 fi
                 printf '%s/%s\0' "$type" "$name"
             done"#;
-        let list = self.tool("vm:listdir", "/bin/sh", &["-c", LIST, "sh", path])?;
+        let list = self.tool("/bin/sh", &["-c", LIST, "sh", path])?;
         let mut entries: Vec<_> = list.split(|byte| *byte == 0).filter_map(entry).collect();
         entries.sort();
         Ok(entries)
@@ -119,13 +113,13 @@ impl Vm {
         args.extend(parents.then_some("-p"));
         args.extend(perm.iter().flat_map(|perm| ["-m", perm]));
         args.extend(["--", path]);
-        self.tool("vm:mkdir", "mkdir", &args).map(drop)
+        self.tool("mkdir", &args).map(drop)
     }
 
     /// Gives the file at `path` the permissions `mode`.
     pub(in crate::vm) fn chmod(&mut self, path: &str, mode: u32) -> Result<(), VmError> {
         let chmod = chmod(path, mode);
-        self.checked("vm:boot", &chmod).map(drop)
+        self.checked(&chmod).map(drop)
     }
 
     /// Removes the file, or the empty folder, at `path`.
@@ -134,29 +128,24 @@ impl Vm {
             if [ -d "$1" ] && ! [ -L "$1" ]; then exec rmdir -- "$1"; fi
             exec rm -- "$1""#;
         let args = ["-c", REMOVE, "sh", path];
-        self.tool("vm:unlink", "/bin/sh", &args).map(drop)
+        self.tool("/bin/sh", &args).map(drop)
     }
 
     /// Makes `to` the name of `from`. A folder that is there does not take it in.
     pub fn rename(&mut self, from: &str, to: &str) -> Result<(), VmError> {
         let args = ["-T", "--", from, to];
-        self.tool("vm:rename", "mv", &args).map(drop)
+        self.tool("mv", &args).map(drop)
     }
 
     /// Runs a tool of the guest, and returns what it prints.
-    fn tool(
-        &mut self,
-        call: &'static str,
-        program: &str,
-        args: &[&str],
-    ) -> Result<Vec<u8>, VmError> {
+    fn tool(&mut self, program: &str, args: &[&str]) -> Result<Vec<u8>, VmError> {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        self.checked(call, &Command::new(program, args))
+        self.checked(&Command::new(program, args))
     }
 
-    /// Runs `command`, and returns what it prints; what it says when it fails becomes the error.
-    fn checked(&mut self, call: &'static str, command: &Command) -> Result<Vec<u8>, VmError> {
-        let result = self.with_machine(call, |machine| machine.run(command))?;
+    /// Runs `command`, and returns what it prints. When it fails, its standard error is the error.
+    fn checked(&mut self, command: &Command) -> Result<Vec<u8>, VmError> {
+        let result = self.with_machine(|machine| machine.run(command))?;
         match result.exit {
             Exit::Exited(0) => Ok(result.stdout),
             _ => {
@@ -185,8 +174,8 @@ impl Machine {
     /// Whether there is something at `path` that can be written to. Nothing waits for the other end of
     /// a pipe that is opened both ways.
     fn exists(&mut self, path: &str) -> Result<bool, VmError> {
-        let nothing = |_: &mut Agent, _, _: Well<'_>| Ok(());
-        match self.agent(|agent, well| with_file(agent, well, path, "r+", nothing)) {
+        let nothing = |_: &mut Agent, _, _: LivenessCheck<'_>| Ok(());
+        match self.agent(|agent, check| with_file(agent, check, path, "r+", nothing)) {
             Ok(()) => Ok(true),
             Err(VmError::Agent(_)) => Ok(false),
             Err(error) => Err(error),
@@ -195,94 +184,8 @@ impl Machine {
 
     /// Makes `data` the content of the file at `path` in the guest.
     pub(in crate::vm) fn write_file(&mut self, path: &str, data: &[u8]) -> Result<(), VmError> {
-        self.agent(|agent, well| write_file(agent, well, path, data))
+        self.agent(|agent, check| write_file(agent, check, path, data))
     }
-}
-
-/// The content of the file at `path`.
-pub(in crate::vm) fn read_file(
-    agent: &mut Agent,
-    well: Well<'_>,
-    path: &str,
-) -> Result<Vec<u8>, VmError> {
-    let read =
-        |agent: &mut Agent, handle, well: Well<'_>| read_all(agent, handle, well, LONGEST_FILE);
-    with_file(agent, well, path, "r", read)
-}
-
-/// Makes `data` the content of the file at `path`.
-pub(in crate::vm) fn write_file(
-    agent: &mut Agent,
-    well: Well<'_>,
-    path: &str,
-    data: &[u8],
-) -> Result<(), VmError> {
-    let write = |agent: &mut Agent, handle, well: Well<'_>| write_all(agent, handle, well, data);
-    with_file(agent, well, path, "w", write)
-}
-
-fn with_file<T>(
-    agent: &mut Agent,
-    well: Well<'_>,
-    path: &str,
-    mode: &str,
-    action: impl FnOnce(&mut Agent, i64, Well<'_>) -> Result<T, VmError>,
-) -> Result<T, VmError> {
-    let open = guest_file_open {
-        path: path.to_owned(),
-        mode: Some(mode.to_owned()),
-    };
-    let handle = agent.execute(&open, well)?;
-    let result = action(agent, handle, well);
-    let closed = agent.execute(&guest_file_close { handle }, well);
-    let value = result?;
-    closed?;
-    Ok(value)
-}
-
-fn read_all(
-    agent: &mut Agent,
-    handle: i64,
-    well: Well<'_>,
-    most: usize,
-) -> Result<Vec<u8>, VmError> {
-    let mut content = Vec::new();
-    loop {
-        let count = Some(PIECE as i64);
-        let piece = agent.execute(&guest_file_read { handle, count }, well)?;
-        content.extend_from_slice(&piece.buf_b64);
-        if content.len() > most {
-            let mebibytes = most >> 20;
-            let text = format!("the file has more than {mebibytes} MiB, the most that is read");
-            return Err(VmError::Guest(text));
-        }
-        if piece.eof || piece.buf_b64.is_empty() {
-            return Ok(content);
-        }
-    }
-}
-
-fn write_all(agent: &mut Agent, handle: i64, well: Well<'_>, data: &[u8]) -> Result<(), VmError> {
-    let mut rest = data;
-    while !rest.is_empty() {
-        let piece = &rest[..rest.len().min(PIECE)];
-        let write = guest_file_write {
-            handle,
-            count: None,
-            buf_b64: piece.to_vec(),
-        };
-        let written = agent.execute(&write, well)?.count;
-        match usize::try_from(written) {
-            Ok(n) if n > 0 && n <= piece.len() => rest = &rest[n..],
-            _ => {
-                return Err(VmError::Agent(format!(
-                    "wrote {written} of {} bytes",
-                    piece.len()
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Reads `SIZE MODE(octal) RAWMODE(hex) MTIME UID GID DATE TIME.NANOSECONDS ZONE`.
@@ -314,34 +217,10 @@ fn parse_stat(words: &[&str]) -> Option<FileStat> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
-    use std::os::unix::net::UnixStream;
-
     use super::*;
 
     #[test]
-    fn a_file_without_an_end_is_an_error_and_not_our_memory() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let liar = std::thread::spawn(move || {
-            let answer = r#"{"return":{"count":3,"buf-b64":"AAAA","eof":false}}"#;
-            for line in BufReader::new(&theirs).lines() {
-                if line.is_err() || writeln!(&theirs, "{answer}").is_err() {
-                    return;
-                }
-            }
-        });
-        let mut agent = Agent::new(ours);
-        let error = read_all(&mut agent, 1, &mut || Ok(()), 1000).unwrap_err();
-        assert!(
-            error.to_string().contains("the most that is read"),
-            "{error}"
-        );
-        drop(agent);
-        liar.join().unwrap();
-    }
-
-    #[test]
-    fn a_stat_line_is_read_by_its_columns() {
+    fn stat_line_is_read_by_its_columns() {
         let stat = |line: &str| parse_stat(&line.split(' ').collect::<Vec<_>>());
         let gnu = stat("12 1777 43ff 99 0 5 1970-01-01 00:01:39.000000042 +0000").unwrap();
         assert_eq!((gnu.size, gnu.mode), (12, 0o1777));

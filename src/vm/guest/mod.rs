@@ -1,8 +1,13 @@
-//! The guest: what it boots, its agent, its commands and files, and its console.
+//! The guest: what it boots, its agent, its commands and files, its console and clock.
 
 pub(in crate::vm) mod agent;
 pub(in crate::vm) mod boot_files;
+mod clock;
 pub(in crate::vm) mod command;
 pub(in crate::vm) mod console;
+pub(in crate::vm) mod exec;
+mod expect;
+pub(in crate::vm) mod file_content;
 pub(in crate::vm) mod files;
+pub(in crate::vm) mod process;
 pub(in crate::vm) mod terminal;

@@ -1,41 +1,26 @@
-//! QEMU's arguments: pure functions from what a machine is to words and JSON.
+//! QEMU's arguments: pure functions from what a machine is to words.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde_json::{Value, json};
-
+use super::drive::Drive;
+use super::ports::{PORTS, root_port};
 use crate::config::Accel;
 use crate::vm::Guest;
 
 /// The port on which the guest's agent listens, by QEMU's convention.
 const AGENT_PORT: &str = "org.qemu.guest_agent.0";
-/// Bytes of a serial number that virtio-blk passes on (`VIRTIO_BLK_ID_BYTES`).
-const SERIAL_BYTES: usize = 20;
-
-/// A geometry, as QEMU chooses it (`guess_chs_for_size`).
-const HEADS: u64 = 16;
-const SECTORS: u64 = 63;
-const FEWEST_CYLINDERS: u64 = 2;
-const MOST_CYLINDERS: u64 = 16383;
-
-/// Slots that disks can be plugged into while the guest runs: root ports of the PCIe bus. Each makes
-/// the guest boot a little longer.
-pub(in crate::vm) const PORTS: u32 = 24;
-/// How many disks a machine has room for when it boots: beside those in the ports, one in each of the
-/// 32 slots of the bus that neither the chipset (two), the ports (eight to a slot) nor our two other
-/// devices take.
-pub(in crate::vm) const MOST_DISKS: usize = (PORTS + 32 - 2 - PORTS / 8 - 2) as usize;
 
 /// All that makes up a machine.
 #[derive(Debug)]
 pub(in crate::vm) struct MachineSpec<'a> {
     pub(in crate::vm) guest: &'a Guest,
+    /// With a unit, as QEMU takes it.
     pub(in crate::vm) memory: &'a str,
     pub(in crate::vm) cpus: u32,
     /// KVM or TCG; `Auto` is decided by now.
     pub(in crate::vm) accel: Accel,
-    pub(in crate::vm) disks: Vec<DriveSpec<'a>>,
+    pub(in crate::vm) drives: &'a [Drive],
     pub(in crate::vm) sockets: Sockets,
     pub(in crate::vm) start: Start<'a>,
 }
@@ -70,104 +55,17 @@ pub(in crate::vm) struct Sockets {
     pub(in crate::vm) console: i32,
 }
 
-/// A disk, as QEMU sees it.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::vm) struct DriveSpec<'a> {
-    pub(in crate::vm) id: &'a str,
-    /// The file in the mount.
-    pub(in crate::vm) file: &'a Path,
-    pub(in crate::vm) read_only: bool,
-    /// Tells this drive's block node from all others of the machine.
-    pub(in crate::vm) number: u32,
-    /// Its size.
-    pub(in crate::vm) sectors: u64,
-    /// Its slot, from 0; what has none is part of the machine from its start to its end.
-    pub(in crate::vm) port: Option<u32>,
-}
-
 /// The command line, without the program.
 pub(in crate::vm) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
-    let accel = match spec.accel {
-        Accel::Kvm => "kvm",
-        Accel::Tcg | Accel::Auto => "tcg",
-    };
-    let cpu = if accel == "kvm" { "host" } else { "max" };
-    let mut words: Vec<String> = [
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-        "-machine",
-        // To enable a device, the kernel of a `pc` computes a table of interrupts, anew for each
-        // device: under TCG that takes longer than all the rest of a hot-plug. `q35` has it ready.
-        &format!("q35,accel={accel},usb=off,vmport=off,sata=off"),
-        "-cpu",
-        cpu,
-        "-m",
-        spec.memory,
-        "-smp",
-        &spec.cpus.to_string(),
-        "-kernel",
-        &spec.guest.kernel.to_string_lossy(),
-        "-append",
-        &spec.guest.cmdline,
-        // The firmware reads only disks that it might boot: none.
-        "-boot",
-        "strict=on",
-        // The guest's processes must not reach the host's.
-        "-sandbox",
-        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-        "-chardev",
-        // No `logfile`: what QEMU cannot write at once it logs again.
-        &chardev("console", spec.sockets.console),
-        "-serial",
-        "chardev:console",
-        "-chardev",
-        &chardev("qmp", spec.sockets.qmp),
-        "-mon",
-        "chardev=qmp,mode=control",
-        "-device",
-        "virtio-rng-pci",
-        // A guest with a driver for it takes a new random seed when it is resumed.
-        "-device",
-        "vmgenid,guid=auto",
-        "-device",
-        "virtio-serial-pci",
-        // Until QEMU is told that all is ready.
-        "-S",
-        "-chardev",
-        &chardev("agent", spec.sockets.agent),
-        // Without an ID there would be no event when the guest opens the port.
-        "-device",
-        &format!("virtserialport,id=agent-port,chardev=agent,name={AGENT_PORT}"),
-    ]
-    .map(str::to_owned)
-    .into();
-    for port in 0..PORTS {
-        words.extend(["-device".into(), root_port(port)]);
-    }
-    if let Some(initrd) = &spec.guest.initrd {
-        words.extend(["-initrd".into(), initrd.to_string_lossy().into_owned()]);
-    }
-    if let Some(file) = spec.start.memory() {
-        let share = match spec.start {
-            Start::Resume(_) => "off",
-            _ => "on",
-        };
-        let memory = format!(
-            "memory-backend-file,id=ram,size={},share={share},mem-path=/proc/self/fd/{}",
-            spec.memory,
-            file.as_raw_fd()
-        );
-        words.extend(["-object".into(), memory]);
-        words.extend(["-machine", "memory-backend=ram"].map(str::to_owned));
-    }
-    if matches!(spec.start, Start::Resume(_)) {
-        words.extend(["-incoming", "defer"].map(str::to_owned));
-    }
-    for drive in &spec.disks {
-        words.extend(["-blockdev".into(), blockdev(drive).to_string()]);
-        words.extend(["-device".into(), device(drive).to_string()]);
+    let mut words = machine(spec);
+    words.extend(kernel(spec.guest));
+    words.extend(isolation());
+    words.extend(channels(spec.sockets));
+    words.extend(devices());
+    words.extend(memory(spec));
+    for drive in spec.drives {
+        words.extend(option("-blockdev", drive.blockdev().to_string()));
+        words.extend(option("-device", drive.device().to_string()));
     }
     words
 }
@@ -182,7 +80,7 @@ pub(in crate::vm) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
     };
     arguments(&MachineSpec {
         guest: &guest,
-        disks: Vec::new(),
+        drives: &[],
         sockets: Sockets::default(),
         start: Start::Boot,
         ..*spec
@@ -198,77 +96,115 @@ pub(in crate::vm) fn needs_disks(cmdline: &str) -> Option<String> {
     root.map(|word| format!("its kernel is told `{word}`"))
 }
 
-/// A root port: eight share a device of the PCIe bus.
-fn root_port(port: u32) -> String {
-    let (device, function) = (0x10 + port / 8, port % 8);
-    let shared = if function == 0 { "on" } else { "off" };
-    format!(
-        "pcie-root-port,id={},chassis={},slot={port},addr={device:x}.{function},multifunction={shared}",
-        port_id(port),
-        port + 1
-    )
+/// The board, the processors, the memory.
+fn machine(spec: &MachineSpec<'_>) -> Vec<String> {
+    let (accel, cpu) = match spec.accel {
+        Accel::Kvm => ("kvm", "host"),
+        Accel::Tcg | Accel::Auto => ("tcg", "max"),
+    };
+    [
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-machine",
+        // To enable a device, the kernel of a `pc` computes a table of interrupts, anew for each
+        // device: under TCG that takes longer than all the rest of a hot-plug. `q35` has it ready.
+        &format!("q35,accel={accel},usb=off,vmport=off,sata=off"),
+        "-cpu",
+        cpu,
+        "-m",
+        spec.memory,
+        "-smp",
+        &spec.cpus.to_string(),
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
-fn port_id(port: u32) -> String {
-    format!("port{port}")
+fn kernel(guest: &Guest) -> Vec<String> {
+    let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let mut words: Vec<_> = option("-kernel", path(&guest.kernel)).into();
+    words.extend(option("-append", guest.cmdline.clone()));
+    if let Some(initrd) = &guest.initrd {
+        words.extend(option("-initrd", path(initrd)));
+    }
+    words
 }
 
-/// A channel to us: a socket that QEMU inherits.
-fn chardev(id: &str, socket: i32) -> String {
-    format!("socket,id={id},fd={socket}")
+/// What keeps the machine to itself.
+fn isolation() -> Vec<String> {
+    [
+        // The firmware reads only disks that it might boot: none.
+        "-boot",
+        "strict=on",
+        // The guest's processes must not reach the host's.
+        "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        // The processors stand still until QEMU is told that all is ready.
+        "-S",
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
-/// The block nodes of a drive: straight to the file in the mount, past the page cache, so that
-/// each request of the guest is one of the mount. Without `raw` above the file, QEMU (7.2) forgets the
-/// flush after a guest's first FUA write.
-pub(in crate::vm) fn blockdev(drive: &DriveSpec<'_>) -> Value {
-    let cache = json!({ "direct": true, "no-flush": false });
-    json!({
-        "driver": "raw",
-        "node-name": node(drive.number),
-        "read-only": drive.read_only,
-        "cache": cache,
-        "discard": "unmap",
-        "file": {
-            "driver": "file",
-            "filename": drive.file.to_string_lossy(),
-            "read-only": drive.read_only,
-            "aio": "native",
-            "cache": cache,
-            "discard": "unmap",
-        },
-    })
+/// The channels to us: sockets that QEMU inherits.
+fn channels(sockets: Sockets) -> Vec<String> {
+    let chardev = |id: &str, socket: i32| format!("socket,id={id},fd={socket}");
+    [
+        "-chardev",
+        // No `logfile`: what QEMU cannot write at once it logs again.
+        &chardev("console", sockets.console),
+        "-serial",
+        "chardev:console",
+        "-chardev",
+        &chardev("qmp", sockets.qmp),
+        "-mon",
+        "chardev=qmp,mode=control",
+        "-chardev",
+        &chardev("agent", sockets.agent),
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
-/// The device of a drive. Errors are reported to the guest; the default would pause it. The geometry
-/// is what QEMU makes of a disk without a partition table: told it, QEMU does not read the disk for it.
-pub(in crate::vm) fn device(drive: &DriveSpec<'_>) -> Value {
-    let cylinders = drive.sectors / (HEADS * SECTORS);
-    json!({
-        "cyls": cylinders.clamp(FEWEST_CYLINDERS, MOST_CYLINDERS),
-        "heads": HEADS,
-        "secs": SECTORS,
-        "driver": "virtio-blk-pci",
-        "id": device_id(drive.id),
-        "drive": node(drive.number),
-        "bus": drive.port.map_or("pcie.0".into(), port_id),
-        "serial": serial(drive.id),
-        "werror": "report",
-        "rerror": "report",
-    })
+/// All devices but the drives.
+fn devices() -> Vec<String> {
+    let own = [
+        "virtio-rng-pci",
+        // A guest with a driver for it takes a new random seed when it is resumed.
+        "vmgenid,guid=auto",
+        "virtio-serial-pci",
+        // Without an ID there would be no event when the guest opens the port.
+        &format!("virtserialport,id=agent-port,chardev=agent,name={AGENT_PORT}"),
+    ]
+    .map(str::to_owned);
+    let all = own.into_iter().chain((0..PORTS).map(root_port));
+    all.flat_map(|device| option("-device", device)).collect()
 }
 
-/// The serial number of the disk `id`: as much of it as there is room for.
-pub(in crate::vm) fn serial(id: &str) -> String {
-    id.chars().take(SERIAL_BYTES).collect()
+/// Where the guest's memory lies, and that a saved state is to come.
+fn memory(spec: &MachineSpec<'_>) -> Vec<String> {
+    let (file, share) = match spec.start {
+        Start::Boot => return Vec::new(),
+        Start::BootIn(file) => (file, "on"),
+        Start::Resume(file) => (file, "off"),
+    };
+    let backend = format!(
+        "memory-backend-file,id=ram,size={},share={share},mem-path=/proc/self/fd/{}",
+        spec.memory,
+        file.as_raw_fd()
+    );
+    let mut words: Vec<_> = option("-object", backend).into();
+    words.extend(option("-machine", "memory-backend=ram".to_owned()));
+    if matches!(spec.start, Start::Resume(_)) {
+        words.extend(option("-incoming", "defer".to_owned()));
+    }
+    words
 }
 
-pub(in crate::vm) fn node(number: u32) -> String {
-    format!("drive{number}")
-}
-
-pub(in crate::vm) fn device_id(id: &str) -> String {
-    format!("disk-{id}")
+fn option(name: &str, value: String) -> [String; 2] {
+    [name.to_owned(), value]
 }
 
 #[cfg(test)]
@@ -284,10 +220,10 @@ mod tests {
         }
     }
 
-    fn drive() -> DriveSpec<'static> {
-        DriveSpec {
-            id: "vda",
-            file: Path::new("/m/vda"),
+    fn drive() -> Drive {
+        Drive {
+            id: "vda".into(),
+            file: "/m/vda".into(),
             read_only: false,
             number: 3,
             sectors: 2048,
@@ -296,49 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn a_drive_bypasses_the_cache_and_reports_errors_to_the_guest() {
-        let blockdev = blockdev(&drive());
-        assert_eq!(blockdev["cache"]["direct"], true);
-        assert_eq!(blockdev["driver"], "raw");
-        let file = &blockdev["file"];
-        assert_eq!(file["cache"], blockdev["cache"]);
-        assert_eq!(file["aio"], "native");
-        assert_eq!(
-            (&file["discard"], &blockdev["discard"]),
-            (&json!("unmap"), &json!("unmap"))
-        );
-        let device = device(&drive());
-        assert_eq!(device["werror"], "report");
-        assert_eq!(device["rerror"], "report");
-        assert_eq!(device["serial"], "vda");
-        assert_eq!(device["drive"], blockdev["node-name"]);
-        assert_eq!(device["bus"], "port2");
-    }
-
-    #[test]
-    fn a_drive_has_a_geometry_that_fits_its_size() {
-        let cylinders = |sectors| device(&DriveSpec { sectors, ..drive() })["cyls"].clone();
-        assert_eq!(cylinders(1), 2);
-        assert_eq!(cylinders(5 * 1008 + 1007), 5);
-        assert_eq!(cylinders(1 << 40), 16383);
-    }
-
-    #[test]
-    fn a_long_id_is_cut_to_what_a_serial_number_holds() {
-        let id = "a".repeat(63);
-        let device = device(&DriveSpec { id: &id, ..drive() });
-        assert_eq!(device["serial"].as_str().unwrap().len(), SERIAL_BYTES);
-    }
-
-    #[test]
-    fn every_disk_of_the_machine_is_on_the_command_line() {
-        let guest = guest();
+    fn command_line_has_each_drive_of_the_machine() {
         let words = arguments(&MachineSpec {
-            guest: &guest,
+            guest: &guest(),
             memory: "256M",
             cpus: 2,
             accel: Accel::Tcg,
-            disks: vec![drive()],
+            drives: &[drive()],
             sockets: Sockets {
                 qmp: 5,
                 agent: 6,
@@ -351,19 +251,20 @@ mod tests {
         assert!(line.contains("-m 256M -smp 2"));
         assert!(line.contains("-initrd /i"));
         assert!(line.contains("socket,id=console,fd=7"));
-        assert!(words.contains(&blockdev(&drive()).to_string()));
-        assert!(words.contains(&device(&drive()).to_string()));
+        assert!(words.contains(&drive().blockdev().to_string()));
+        assert!(words.contains(&drive().device().to_string()));
     }
 
     #[test]
-    fn what_differs_from_vm_to_vm_is_no_part_of_the_identity() {
+    fn identity_leaves_out_what_differs_from_vm_to_vm() {
         let guest = guest();
+        let drives = [drive()];
         let spec = |start, qmp| MachineSpec {
             guest: &guest,
             memory: "256M",
             cpus: 1,
             accel: Accel::Tcg,
-            disks: vec![drive()],
+            drives: &drives,
             sockets: Sockets {
                 qmp,
                 ..Sockets::default()
@@ -392,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_on_a_disk_has_to_be_there_when_the_guest_boots() {
+    fn root_on_a_disk_has_to_be_there_when_the_guest_boots() {
         assert!(needs_disks("console=ttyS0 root=/dev/vda1 ro").is_some());
         assert_eq!(needs_disks("root=/dev/ram0 xroot=/dev/vda"), None);
     }

@@ -35,7 +35,7 @@ impl Machine {
         self.stop()?;
         let output = output().map_err(VmError::io("the saved state"));
         let saved = output.and_then(|file| self.save_stopped(&file));
-        let console = self.console().news();
+        let console = self.health.console.news();
         self.resume()?;
         saved.map(|()| console)
     }

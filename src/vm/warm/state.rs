@@ -17,7 +17,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digests;
-use super::{Key, Part, pages};
+use super::key::{Key, Part};
+use super::pages;
 
 /// Tells the format, and a file that was finished.
 const MAGIC: &[u8; 8] = b"PROVWRM2";

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::digest::Digests;
+use super::key::{Key, Part};
 use super::pages;
 use super::state::{self, About, Saved};
-use super::{Key, Part};
 use crate::os::folders;
 
 /// Bytes that all states together may take: the one that was not used for the longest time goes

@@ -1,0 +1,76 @@
+//! Cold boots: the guest's kernel boots, and finds its disks.
+
+use std::time::Instant;
+
+use super::boot_plan::BootPlan;
+use super::disks::held::{Held, Quiet};
+use super::guest::console::Console;
+use super::machine::Machine;
+use super::qemu::arguments::Start;
+use super::qemu::drive::Drive;
+use super::{Vm, VmError};
+
+impl Vm {
+    /// A machine whose kernel has booted, with all disks.
+    pub(super) fn boot_cold(&mut self, plan: &BootPlan) -> Result<Machine, VmError> {
+        let drives = self.disks.drives()?;
+        let mut machine = self.boot_with(plan, Start::Boot, &drives, plan.deadline)?;
+        self.await_disks(&mut machine, plan.deadline)?;
+        Ok(machine)
+    }
+
+    /// The kernel boots, and finds `drives`; its agent answers by `deadline`. QEMU's own probes of
+    /// the disks meet no rule.
+    pub(super) fn boot_with(
+        &self,
+        plan: &BootPlan,
+        start: Start<'_>,
+        drives: &[Drive],
+        deadline: Instant,
+    ) -> Result<Machine, VmError> {
+        let console = Console::new(&self.folder.console());
+        let quiet = Quiet::all(&self.mount()?);
+        let mut machine = self.launch(plan, start, drives, console)?;
+        drop(quiet);
+        machine.resume()?;
+        machine.wait_for_agent(deadline, self.patience)?;
+        Ok(machine)
+    }
+
+    /// Starts QEMU; the guest stands still.
+    pub(super) fn launch(
+        &self,
+        plan: &BootPlan,
+        start: Start<'_>,
+        drives: &[Drive],
+        console: Console,
+    ) -> Result<Machine, VmError> {
+        Machine::launch(
+            |sockets| plan.spec(start, sockets, drives),
+            &self.folder,
+            &self.mount()?,
+            console,
+            &self.limit,
+            plan.deadline,
+        )
+    }
+
+    /// Waits until the guest of `machine`, which boots, has all disks, or a rule keeps one from it.
+    pub(super) fn await_disks(
+        &mut self,
+        machine: &mut Machine,
+        deadline: Instant,
+    ) -> Result<(), VmError> {
+        for drive in self.disks.drives()? {
+            if let Some(held) = machine.wait_for_disk(&drive.id, deadline, self.patience)? {
+                self.note_held(&drive.id, &held);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_held(&mut self, id: &str, held: &Held) {
+        self.note(format!("it does not wait for disk `{id}`: {held}"));
+    }
+}

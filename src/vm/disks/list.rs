@@ -1,0 +1,136 @@
+//! The disks of a VM, in the order in which they were attached: their slots, and the locks on their images.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::record::DiskRecord;
+use crate::client::{ClientError, DataError};
+use crate::vm::VmError;
+use crate::vm::qemu::drive::Drive;
+use crate::vm::qemu::ports::PORTS;
+
+/// A disk that several handles share.
+pub(in crate::vm) type SharedDisk = Rc<RefCell<DiskRecord>>;
+
+/// The disks of a VM.
+#[derive(Debug, Default)]
+pub(in crate::vm) struct Disks {
+    all: Vec<SharedDisk>,
+    /// The number of the newest drive.
+    last_number: u32,
+}
+
+impl Disks {
+    /// The disk called `id`.
+    pub(in crate::vm) fn find(&self, id: &str) -> Option<SharedDisk> {
+        let mut disks = self.all.iter();
+        disks.find(|disk| disk.borrow().id() == id).cloned()
+    }
+
+    pub(in crate::vm) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The disk at this place of the list.
+    pub(in crate::vm) fn at(&self, place: usize) -> Option<SharedDisk> {
+        self.all.get(place).cloned()
+    }
+
+    pub(in crate::vm) fn add(&mut self, record: DiskRecord) -> SharedDisk {
+        let disk = Rc::new(RefCell::new(record));
+        self.all.push(Rc::clone(&disk));
+        disk
+    }
+
+    /// Removes `disk`; returns false when it is not in the list.
+    pub(in crate::vm) fn remove(&mut self, disk: &SharedDisk) -> bool {
+        let place = self.all.iter().position(|other| Rc::ptr_eq(other, disk));
+        place.map(|place| self.all.remove(place)).is_some()
+    }
+
+    /// Closes all disks, and removes them.
+    pub(in crate::vm) fn close(&mut self) {
+        for disk in self.all.drain(..) {
+            disk.borrow_mut().close();
+        }
+    }
+
+    /// How many disks have an image.
+    pub(in crate::vm) fn with_image(&self) -> usize {
+        let disks = self.all.iter();
+        disks.filter(|disk| disk.borrow().has_image()).count()
+    }
+
+    /// What the machine gets: the disks with an image.
+    pub(in crate::vm) fn drives(&self) -> Result<Vec<Drive>, ClientError> {
+        let drives = self.all.iter().map(|disk| disk.borrow().drive());
+        drives.filter_map(Result::transpose).collect()
+    }
+
+    /// A number for the block node of a new drive.
+    pub(in crate::vm) fn new_number(&mut self) -> u32 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// The lowest slot of the machine without a disk.
+    pub(in crate::vm) fn free_port(&self) -> Option<u32> {
+        let port = |disk: &SharedDisk| disk.borrow().mounted()?.drive.port;
+        let taken: Vec<_> = self.all.iter().filter_map(port).collect();
+        (0..PORTS).find(|port| !taken.contains(port))
+    }
+
+    /// Gives the disks their slots in the order in which they were attached: the guest names them in
+    /// the order of the slots.
+    pub(in crate::vm) fn assign_ports(&self) {
+        let mut ports = 0..PORTS;
+        for disk in &self.all {
+            if let Some(mounted) = disk.borrow_mut().mounted_mut() {
+                mounted.drive.port = ports.next();
+            }
+        }
+    }
+
+    /// Notes whether the machine has the disks.
+    pub(in crate::vm) fn set_plugged(&self, plugged: bool) {
+        for disk in &self.all {
+            if let Some(mounted) = disk.borrow_mut().mounted_mut() {
+                mounted.plugged = plugged;
+            }
+        }
+    }
+
+    /// Has the mount lock the images that were left to others since the last shutdown of `vm`.
+    pub(in crate::vm) fn claim_images(&self, vm: &str) -> Result<(), VmError> {
+        for disk in &self.all {
+            let disk = disk.borrow();
+            let Some(mounted) = disk.mounted() else {
+                continue;
+            };
+            if let Err(DataError::Host { cause, .. }) = mounted.control.open()
+                && cause.raw_os_error() == Some(libc::EBUSY)
+            {
+                return Err(VmError::ImageTaken {
+                    id: disk.id().to_owned(),
+                    image: mounted.image.clone(),
+                    vm: vm.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the images to others, until a boot, or until somebody opens a disk. Returns a sentence for
+    /// each image that stays locked.
+    pub(in crate::vm) fn leave_images(&self) -> Vec<String> {
+        let unlock = |disk: &SharedDisk| {
+            let mut disk = disk.borrow_mut();
+            let id = disk.id().to_owned();
+            let mounted = disk.mounted_mut()?;
+            mounted.data = None;
+            let error = mounted.control.unlock_image().err()?;
+            Some(format!("the image of disk `{id}` stays locked: {error}"))
+        };
+        self.all.iter().filter_map(unlock).collect()
+    }
+}

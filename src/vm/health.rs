@@ -1,0 +1,77 @@
+//! Whether to wait for a guest any longer: its QEMU runs, its kernel has not panicked, its test has time left.
+
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use super::guest::console::Console;
+use super::qemu::process::Qemu;
+use super::{Limit, VmError};
+
+/// What the life of a guest depends on.
+pub(super) struct Health {
+    qemu: Qemu,
+    pub(super) console: Console,
+    pub(super) limit: Limit,
+}
+
+impl Health {
+    pub(super) fn new(qemu: Qemu, console: Console, limit: Limit) -> Self {
+        Self {
+            qemu,
+            console,
+            limit,
+        }
+    }
+
+    /// Fails when QEMU is gone, the kernel has panicked, or the test's time is up.
+    pub(super) fn check(&mut self) -> Result<(), VmError> {
+        if self.qemu.exited().is_some() {
+            return Err(self.exit_error());
+        }
+        if let Some(line) = self.console.new_panic() {
+            return Err(VmError::Panicked {
+                line,
+                console: self.console.end(),
+            });
+        }
+        self.limit.check()
+    }
+
+    /// The same, and fails at the deadline: `what` has not come to pass within `patience`.
+    pub(super) fn check_until(
+        &mut self,
+        what: &str,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<(), VmError> {
+        self.check()?;
+        if Instant::now() < deadline {
+            return Ok(());
+        }
+        Err(VmError::Deadline {
+            what: what.to_owned(),
+            after: patience,
+            console: self.console.end(),
+        })
+    }
+
+    /// Sleeps, but no longer than until the test's time is up.
+    pub(super) fn pause(&self, duration: Duration) {
+        std::thread::sleep(self.limit.cut(duration));
+    }
+
+    /// How QEMU ended, if it did.
+    pub(super) fn exited(&mut self) -> Option<ExitStatus> {
+        self.qemu.exited()
+    }
+
+    /// Waits for QEMU's end.
+    pub(super) fn wait_for_exit(&mut self, limit: Duration) -> Option<ExitStatus> {
+        self.qemu.wait(limit)
+    }
+
+    /// The error that says how QEMU ended.
+    pub(super) fn exit_error(&mut self) -> VmError {
+        self.qemu.exit_error("while the guest ran")
+    }
+}

@@ -1,0 +1,106 @@
+//! What a machine's buttons do: reset, power, and stopping its processors.
+
+use std::time::{Duration, Instant};
+
+use qapi::qmp::{self, Event};
+
+use super::VmError;
+use super::disks::held::{Quiet, drop_held, dropping_held, held};
+use super::machine::Machine;
+
+/// How long a guest may take to power down before it is switched off.
+const POWER_DOWN: Duration = Duration::from_secs(20);
+/// How long it may take while rules have its requests wait.
+const POWER_DOWN_HELD: Duration = Duration::from_secs(3);
+/// How long one of these requests may have waited.
+const LONGEST_HELD: Duration = Duration::from_secs(1);
+/// How long a pause waits for requests that a rule delays.
+const DELAYED: Duration = Duration::from_millis(200);
+/// Between two looks at these.
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
+/// Between two looks at a guest from which nothing comes by itself.
+const TICK: Duration = Duration::from_millis(20);
+
+impl Machine {
+    /// Waits until the agent of a booting guest answers.
+    pub(super) fn wait_for_agent(
+        &mut self,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<(), VmError> {
+        let mut opened = false;
+        while !opened {
+            let what = "the guest did not boot: its agent did not answer";
+            self.health.check_until(what, deadline, patience)?;
+            let events = self.events(TICK)?;
+            opened = events.iter().any(is_agent_opening);
+        }
+        self.agent(|agent, _| agent.sync(deadline))
+    }
+
+    /// Presses the reset button and waits until the agent answers again. What rules hold is dropped:
+    /// QEMU resets a disk when all of its requests are answered, while the guest stands still.
+    pub(super) fn reset(&mut self, deadline: Instant, patience: Duration) -> Result<(), VmError> {
+        self.events(Duration::ZERO)?; // Events of before are old news.
+        // It may answer only when it is done.
+        dropping_held(&self.mount.clone(), || self.execute(&qmp::system_reset {}))?;
+        let is_reset = |event: &Event| matches!(event, Event::RESET { .. });
+        while !self.events(TICK)?.iter().any(is_reset) {
+            let what = "the machine was not reset";
+            self.health.check_until(what, deadline, patience)?;
+            drop_held(&self.mount);
+        }
+        self.wait_for_agent(deadline, patience)
+    }
+
+    /// Stops the guest's processors, once all of its requests are answered: not while a rule holds
+    /// one. The flush that QEMU adds meets no rule.
+    pub(super) fn pause(&mut self) -> Result<(), VmError> {
+        let _quiet = Quiet::all(&self.mount);
+        let patience = Instant::now() + DELAYED;
+        while let Some(held) = held(&self.mount).first() {
+            if held.request.is_hang() || Instant::now() >= patience {
+                return Err(VmError::Held(held.to_string()));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        self.stop()
+    }
+
+    /// Stops the guest's processors.
+    pub(super) fn stop(&mut self) -> Result<(), VmError> {
+        self.execute(&qmp::stop {}).map(drop)
+    }
+
+    /// Lets them go on.
+    pub(super) fn resume(&mut self) -> Result<(), VmError> {
+        self.execute(&qmp::cont {}).map(drop)
+    }
+
+    /// Presses the power button, and does not wait for what the guest does about it.
+    pub(super) fn power_button(&mut self) -> Result<(), VmError> {
+        self.execute(&qmp::system_powerdown {}).map(drop)
+    }
+
+    /// Powers the guest down. It is switched off when it takes too long, or waits for a request that a
+    /// rule holds.
+    pub(super) fn shut_down(mut self) {
+        if self.agent(|agent, _| agent.shut_down()).is_err() {
+            return;
+        }
+        let start = Instant::now();
+        let patience = self.health.limit.cut(POWER_DOWN);
+        while self.health.wait_for_exit(TICK).is_none() && start.elapsed() < patience {
+            let held = held(&self.mount);
+            let is_old = held.iter().any(|held| held.request.age >= LONGEST_HELD);
+            if is_old || (!held.is_empty() && start.elapsed() >= POWER_DOWN_HELD) {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether the agent has opened its end of the only port that we watch.
+fn is_agent_opening(event: &Event) -> bool {
+    matches!(event, Event::VSERPORT_CHANGE { data, .. } if data.open)
+}

@@ -109,7 +109,7 @@ fn guest_panic_fails_its_test_at_once_and_later_tests_as_their_scope_says() {
         "vm:run: the guest's kernel panicked: ",
         "Kernel panic - not syncing: sysrq triggered crash",
         "FAIL  a.test.lua: the same vm",
-        "vm:run: vm `v` is dead: vm:run wants one that is booted",
+        "vm:run: vm `v` is dead: the call expects one that is booted",
         "PASS  a.test.lua: a fresh vm",
     ];
     assert_report(&output, 1, &texts);

@@ -40,13 +40,13 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             LUA,
             "| `agent_timeout` | 60 seconds |",
-            "src/vm/lifecycle.rs",
+            "src/vm/boot_options.rs",
             "BOOT: Duration = Duration::from_secs(60)",
         ),
         (
             LUA,
             "takes more than 20 seconds",
-            "src/vm/machine.rs",
+            "src/vm/power.rs",
             "POWER_DOWN: Duration = Duration::from_secs(20)",
         ),
         (
@@ -70,13 +70,13 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             LUA,
             "the content, as a string; up to 256 MiB",
-            "src/vm/guest/files.rs",
+            "src/vm/guest/file_content.rs",
             "LONGEST_FILE: usize = 256 << 20",
         ),
         (
             SECURITY,
             "a file that is read whole 256 MiB",
-            "src/vm/guest/files.rs",
+            "src/vm/guest/file_content.rs",
             "LONGEST_FILE: usize = 256 << 20",
         ),
         (
@@ -118,7 +118,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             TESTING,
             "of a longer ID virtio-blk passes on the first 20 characters",
-            "src/vm/qemu/arguments.rs",
+            "src/vm/qemu/drive.rs",
             "SERIAL_BYTES: usize = 20",
         ),
         (
@@ -136,13 +136,13 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             TESTING,
             "a VM with more than 24 disks",
-            "src/vm/boot.rs",
-            "it boots cold: it has more than {PORTS} disks",
+            "src/vm/warm/boot.rs",
+            "it has more than {PORTS} disks",
         ),
         (
             TESTING,
             "a VM with more than 24 disks",
-            "src/vm/qemu/arguments.rs",
+            "src/vm/qemu/ports.rs",
             "PORTS: u32 = 24",
         ),
         (
@@ -154,14 +154,14 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             LUA,
             "of a longer ID, virtio-blk passes on the first 20 characters",
-            "src/vm/qemu/arguments.rs",
+            "src/vm/qemu/drive.rs",
             "SERIAL_BYTES: usize = 20",
         ),
         (
             TESTING,
             "(within half of `agent_timeout`)",
-            "src/vm/boot.rs",
-            "self.deadline.saturating_duration_since(now) / 2",
+            "src/vm/warm/boot.rs",
+            "plan.deadline.saturating_duration_since(now) / 2",
         ),
     ] {
         page_says(page, text);

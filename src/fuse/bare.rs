@@ -1,5 +1,5 @@
-//! A bare passthrough by the same loops as the mount: what the bench compares with, to know what faults,
-//! counters and control files cost. Serves one image as `MNT/vda` and nothing else.
+//! A bare passthrough with the loop threads of a mount. The bench compares the mount with it: the difference
+//! is the cost of faults, counters and control files. It serves one image as `MNT/vda` and nothing else.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,16 +9,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen,
-    ReplyWrite, Session, WriteFlags,
+    BackgroundSession, Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry,
+    ReplyOpen, ReplyWrite, Session, WriteFlags,
 };
 
 use super::adapter::DATA_FILE;
 use super::loops::Loops;
 use super::reply::kernel;
-use super::session::{config, own_source};
+use super::session::config;
 use crate::disk::LARGEST_REQUEST;
+use crate::os::mounts::Mount;
+use crate::os::sys;
 use crate::protocol::Errno as DiskErrno;
 use crate::storage::{FileImage, Image, OpenError, with_buffer};
 
@@ -29,21 +31,30 @@ struct Bare {
     loops: Arc<Loops>,
 }
 
-/// Serves the image at `image` until it is unmounted.
-pub fn serve_bare(mount_point: &Path, image: &Path) -> io::Result<()> {
+/// A mount of the bare passthrough.
+pub struct BareSession(BackgroundSession);
+
+impl BareSession {
+    /// Returns once it is unmounted.
+    pub fn join(self) -> io::Result<()> {
+        self.0.join()
+    }
+}
+
+/// Mounts at `mount_point`, and starts to serve the image at `image`.
+pub fn mount(mount_point: &Path, image: &Path) -> io::Result<BareSession> {
     let image = FileImage::open(image, false)
         .map_err(|error: OpenError| io::Error::other(error.to_string()))?;
     let loops = Loops::start()?;
-    let config = config(false, loops.threads(), &own_source());
+    let source = Mount::source(&std::process::id().to_string());
+    let config = config(false, loops.threads(), &source);
     let bare = Bare {
         image,
         loops: Arc::clone(&loops),
     };
     let session = Session::new(bare, mount_point, &config)?;
-    loops.look_out_at(session.as_fd().try_clone_to_owned()?);
-    let session = session.spawn()?;
-    crate::server::sandbox::enter().map_err(io::Error::other)?;
-    session.join()
+    loops.poll_at(session.as_fd().try_clone_to_owned()?);
+    Ok(BareSession(session.spawn()?))
 }
 
 impl Bare {
@@ -63,8 +74,8 @@ impl Bare {
             kind,
             perm: 0o700,
             nlink: 1,
-            uid: crate::os::sys::uid(),
-            gid: crate::os::sys::gid(),
+            uid: sys::uid(),
+            gid: sys::gid(),
             rdev: 0,
             blksize: 4096,
             flags: 0,

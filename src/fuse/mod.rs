@@ -2,16 +2,15 @@
 
 mod adapter;
 mod attr;
-mod bare;
+#[cfg(feature = "testing")]
+pub mod bare;
 mod cache;
 mod handles;
 mod inode;
-mod lookout;
 mod loops;
 mod reply;
 mod session;
 mod stream;
 mod tree;
 
-pub use bare::serve_bare;
-pub use session::{MountError, Options, Server, check_mount_point};
+pub use session::{FrontEnd, Session};

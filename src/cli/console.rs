@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Exit;
 use crate::config::Config;
-use crate::os::sys::RawTerminal;
+use crate::os::terminal::RawTerminal;
 use crate::vm::{BootOptions, Limit, State, Vm};
 
 /// Ctrl-], as telnet and virsh have it.

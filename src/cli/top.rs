@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::exit::UsageError;
 use super::{Exit, table};
 use crate::client::{MountClient, Stats};
-use crate::os::sys;
+use crate::os::poll;
+use crate::os::terminal::RawTerminal;
 use crate::protocol::{DiskGauge, LatencyFigure, Op, OpCounter};
 use crate::units::duration::parse_duration;
 use crate::units::text::shown;
@@ -147,7 +148,7 @@ fn show_latency(time: Duration) -> String {
 }
 
 /// Where the picture is drawn: a terminal that is given back as it was, or a stream of tables.
-struct Screen(Option<sys::RawTerminal>);
+struct Screen(Option<RawTerminal>);
 
 const OPEN: &str = "\x1b[?1049h\x1b[?25l";
 const CLOSE: &str = "\x1b[?25h\x1b[?1049l";
@@ -158,7 +159,7 @@ const CLEAR_BELOW: &str = "\x1b[J";
 impl Screen {
     fn enter() -> Self {
         let on_terminal = std::io::stdout().is_terminal();
-        let terminal = on_terminal.then(sys::RawTerminal::enter).flatten();
+        let terminal = on_terminal.then(RawTerminal::enter).flatten();
         if terminal.is_some() {
             print!("{OPEN}{HOME}{CLEAR_BELOW}");
         }
@@ -174,7 +175,7 @@ impl Screen {
             return false;
         }
         let mut stdin = std::io::stdin();
-        while sys::wait_readable(&stdin, left()).unwrap_or(false) {
+        while poll::wait_readable(&stdin, left()).unwrap_or(false) {
             let mut keys = [0; 64];
             let keys = match stdin.read(&mut keys) {
                 Ok(typed) => &keys[..typed],

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use super::Exit;
 use crate::os::mount_users;
 use crate::os::mounts::{self, Mount};
+use crate::os::process::Process;
 use crate::os::server_lock::Watch;
-use crate::os::sys::{self, Process};
 use crate::units::text::shown;
 
 /// How long a busy mount is tried.
@@ -161,7 +161,7 @@ impl Server {
         if self.signal(libc::SIGTERM) {
             self.signal(libc::SIGCONT);
         } else {
-            let _ = sys::abort_mount(point);
+            let _ = mounts::abort(point);
         }
         let has_ended = self.wait()?;
         for place in mount_users::other_places(mount) {

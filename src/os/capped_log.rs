@@ -1,5 +1,5 @@
-//! Logs that others write without an end: the beginning and the end stay, what lies between is given
-//! back to the file system as a hole. Offsets stay as they are.
+//! Logs of other programs, which may write without end: the beginning and the end stay, and the middle
+//! becomes a hole. Offsets do not change.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,7 +11,7 @@ use crate::os::sys;
 pub const FIRST: u64 = 1 << 20;
 /// Bytes that stay of the end.
 pub const LAST: u64 = 16 << 20;
-/// So often, in bytes written, a log is trimmed.
+/// A log is trimmed each time it has grown by this many bytes.
 const STEP: u64 = 4 << 20;
 
 /// Keeps a growing log small.
@@ -21,7 +21,7 @@ pub struct Trimmer {
 }
 
 impl Trimmer {
-    /// To be called now and then while `log` grows.
+    /// Call it now and then while `log` grows.
     pub fn look(&mut self, log: &File) -> io::Result<()> {
         let len = log.metadata()?.len();
         if len <= FIRST + LAST || len - self.trimmed_at < STEP {
@@ -33,7 +33,7 @@ impl Trimmer {
     }
 }
 
-/// All that stays of the log at `path`, and a line in the place of what does not; nothing of one that
+/// The beginning and the end of the log at `path`, with a line in place of the middle; empty for a log that
 /// cannot be read.
 pub fn read(path: &Path) -> Vec<u8> {
     File::open(path)
@@ -41,7 +41,7 @@ pub fn read(path: &Path) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-/// The `first` bytes of `log` and the `last` ones, and a line in the place of what lies between.
+/// The `first` bytes of `log` and the `last` ones, with a line in place of the bytes between.
 pub fn read_parts(mut log: File, first: u64, last: u64) -> io::Result<Vec<u8>> {
     let len = log.metadata()?.len();
     let mut text = Vec::new();
@@ -56,8 +56,8 @@ pub fn read_parts(mut log: File, first: u64, last: u64) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// What stands in the log at `path` from `offset` on, and where that begins: of more than [`LAST`] bytes
-/// these.
+/// The text of the log at `path` from `offset` on, and the offset where that text begins. Of more than
+/// [`LAST`] bytes, the last ones.
 pub fn read_from(path: &Path, offset: u64) -> io::Result<(u64, Vec<u8>)> {
     let mut log = File::open(path)?;
     let start = log.metadata()?.len().saturating_sub(LAST).max(offset);
@@ -67,7 +67,7 @@ pub fn read_from(path: &Path, offset: u64) -> io::Result<(u64, Vec<u8>)> {
     Ok((start, text))
 }
 
-/// The last `most` bytes of the log at `path`; nothing of one that cannot be read.
+/// The last `most` bytes of the log at `path`; empty for a log that cannot be read.
 pub fn end(path: &Path, most: u64) -> Vec<u8> {
     let read = || {
         let mut log = File::open(path)?;
@@ -87,7 +87,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     #[test]
-    fn of_a_flood_the_beginning_and_the_end_stay_and_take_a_bounded_space() {
+    fn flood_keeps_its_beginning_and_end_in_bounded_space() {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         let mut trimmer = Trimmer::default();
         log.write_all(b"first").unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_no_flood_is_read_whole() {
+    fn short_log_is_read_whole() {
         let log = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(log.path(), "all of it").unwrap();
         Trimmer::default().look(log.as_file()).unwrap();

@@ -1,4 +1,4 @@
-//! Where run-time files and cached files go.
+//! The folders for run-time files and for cached files.
 
 use std::fs::{DirBuilder, Metadata};
 use std::io;
@@ -9,8 +9,8 @@ use crate::os::sys;
 
 /// The folder for sockets, mounts and logs: `$XDG_RUNTIME_DIR/provium`, else `/tmp/provium-UID`.
 ///
-/// Made with mode 0700. One that somebody else owns, that others may enter or that is a link is
-/// refused: who else can write there could put their own files under our feet.
+/// Creates it with mode 0700. Refuses a folder that belongs to another user, that others may enter, or that is
+/// a link: another user who can write there could replace our files.
 pub fn runtime() -> io::Result<PathBuf> {
     let path = from_environment().unwrap_or_else(|| temporary(sys::uid()));
     match DirBuilder::new().mode(0o700).create(&path) {
@@ -27,7 +27,7 @@ pub fn runtime() -> io::Result<PathBuf> {
     }
     let found = path.symlink_metadata()?;
     match unsafe_because(&found) {
-        // The kernel lists mounts without links: only then are they found below it.
+        // Without links, as the kernel's table has the mounts below it.
         None => path.canonicalize(),
         Some(why) => Err(io::Error::other(format!(
             "the run-time folder {} {why}: remove it and try again",
@@ -36,7 +36,7 @@ pub fn runtime() -> io::Result<PathBuf> {
     }
 }
 
-/// Where the run-time folder of `user` may be. Nothing is made.
+/// All places where the run-time folder of `user` may be. Creates nothing.
 pub fn runtimes_of(user: u32) -> Vec<PathBuf> {
     let ours = from_environment().filter(|_| user == sys::uid());
     let session = PathBuf::from(format!("/run/user/{user}/provium"));
@@ -63,15 +63,15 @@ fn unsafe_because(found: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// The folder for what can be made again: `$XDG_CACHE_HOME/provium`, else `~/.cache/provium`.
+/// The folder for files that provium can make again: `$XDG_CACHE_HOME/provium`, else `~/.cache/provium`.
 pub fn cache() -> io::Result<PathBuf> {
     let base = var_path("XDG_CACHE_HOME").or_else(|| Some(var_path("HOME")?.join(".cache")));
     let missing = || io::Error::other("neither XDG_CACHE_HOME nor HOME is set");
     Ok(base.ok_or_else(missing)?.join("provium"))
 }
 
-/// An environment variable that holds an absolute path; a relative or empty one counts as unset,
-/// as the XDG specification wants it.
+/// An environment variable that holds an absolute path. A relative or empty one counts as unset, as the XDG
+/// specification demands.
 fn var_path(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os(name)?);
     path.is_absolute().then_some(path)

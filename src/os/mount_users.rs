@@ -1,5 +1,5 @@
-//! What uses a mount: processes that have a file of it open or work in it, loop devices, mounts on
-//! top of it. Found in /proc and /sys alone: the mount itself is not asked.
+//! The users of a mount: processes that have a file of it open or work in it, loop devices, mounts on
+//! top of it. This reads /proc and /sys alone: the mount itself does not have to answer.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -11,19 +11,19 @@ use crate::os::mounts::{self, Mount};
 use crate::os::proc;
 use crate::units::text::shown;
 
-/// What uses a mount, each a phrase such as `dd (process 12) has /mnt/vda open`.
+/// The users of a mount, each as a phrase such as `dd (process 12) has /mnt/vda open`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Users {
-    /// In this mount namespace: they keep it from being unmounted.
+    /// Users in this mount namespace: they prevent unmounting.
     pub here: Vec<String>,
-    /// In others, which have a copy of the mount.
+    /// Users in other namespaces, which have a copy of the mount.
     pub elsewhere: Vec<String>,
 }
 
 /// The mounts of one file system in a mount namespace.
 type Copies = Vec<Mount>;
 
-/// What uses `mount`, as far as this user may know.
+/// The users of `mount`, as far as this user may see them.
 pub fn users(mount: &Mount) -> Users {
     let mut users = Users::default();
     let mut known: HashMap<PathBuf, Copies> = HashMap::new();
@@ -55,7 +55,7 @@ pub fn users(mount: &Mount) -> Users {
     users
 }
 
-/// The other places of this mount namespace where the file system of `mount` is to be seen.
+/// The other places of this mount namespace where the file system of `mount` is mounted.
 pub fn other_places(mount: &Mount) -> Vec<PathBuf> {
     let all = mounts::list().unwrap_or_default().into_iter();
     let others = all.filter(|other| other.device == mount.device && other.number != mount.number);
@@ -68,7 +68,7 @@ fn copies(pid: u32, mount: &Mount) -> Copies {
     all
 }
 
-/// The name of its program; of a thread of the kernel the one that it has there.
+/// The name of the program of a process; for a thread of the kernel, the name of the thread.
 fn name(pid: u32) -> String {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -82,7 +82,7 @@ fn name(pid: u32) -> String {
     }
 }
 
-/// How the process uses one of these mounts.
+/// The way in which the process uses one of these mounts.
 fn use_by(pid: u32, copies: &Copies) -> Option<String> {
     let is_inside = |path: &Path| copies.iter().any(|copy| path.starts_with(&copy.point));
     let open = open_file(pid, copies).map(|path| format!("has {} open", shown(path)));
@@ -108,7 +108,7 @@ fn open_file(pid: u32, copies: &Copies) -> Option<PathBuf> {
     })
 }
 
-/// A file of one of these mounts that the process has mapped, and perhaps closed.
+/// A file of one of these mounts that the process has mapped, even if it has closed it.
 fn mapped_file(pid: u32, copies: &Copies) -> Option<String> {
     let (major, minor) = copies.first()?.device.split_once(':')?;
     let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
@@ -137,7 +137,7 @@ fn loop_devices(copies: &Copies) -> Vec<String> {
     on_it.collect()
 }
 
-/// What is mounted on a file or folder of it.
+/// The mounts on its files and folders.
 fn mounts_on(mount: &Mount) -> Vec<String> {
     let number = mount.number.to_string();
     let list = std::fs::read("/proc/self/mountinfo").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The mounts of this machine, as the kernel lists them, and taking ours away.
+//! The kernel's table of mounts, and how to unmount those of provium.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -10,46 +10,48 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded, never};
+use crossbeam_channel::bounded;
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
 
 use crate::os::folders;
-use crate::os::proc;
-use crate::os::server_lock::{self, Liveness, ServerLock, Watch};
-use crate::os::sys;
+use crate::os::server_lock::{self, Liveness, Watch};
+use crate::os::{poll, proc, sys};
 use crate::protocol::names::FS_TYPE;
 
-/// What a mount's source begins with; the key of its server's lock follows.
+/// The start of a mount's source. The key of its server's lock follows.
 const SOURCE: &str = "provium:";
 
-/// How long a mount is given that is asked whether its server is gone; one that is gone is known at once.
+/// How long to wait for a mount's answer to the question whether its server is gone. The kernel itself
+/// answers at once for a server that is gone.
 const ASKING: Duration = Duration::from_millis(500);
 
 /// A provium mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// The kernel's number of it, in this mount namespace.
+    /// The kernel's number of the mount, in this mount namespace.
     pub number: u64,
-    /// That of the mount that it lies on.
+    /// The number of the mount that it lies on.
     pub parent: u64,
-    /// The kernel's number of its file system, as `0:50`: the same wherever it is mounted.
+    /// The kernel's number of its file system, such as `0:50`: the same wherever that is mounted.
     pub device: String,
-    /// Where it is.
+    /// Where it is mounted.
     pub point: PathBuf,
-    /// The folder of the file system that is to be seen there, `/` but for some bind mounts.
+    /// The folder of the file system that is visible there: `/`, except for some bind mounts.
     pub root: PathBuf,
-    /// The user who mounted it.
+    /// The number of the user who mounted it.
     pub owner: u32,
     /// The key of its server's lock.
     key: String,
 }
 
 impl Mount {
-    /// The source that a server gives the kernel, so that others find its lock by `key`.
+    /// The source that a server tells the kernel. Others find the server's lock by the `key` in it.
     pub fn source(key: &str) -> String {
         format!("{SOURCE}{key}")
     }
 
-    /// The process that serves it, by its number in this PID namespace, where it has one.
+    /// The process that serves it, by its number in this PID namespace, if it has one here.
     pub fn server(&self) -> Option<u32> {
         match self.liveness() {
             Liveness::Runs(pid) => pid,
@@ -62,13 +64,13 @@ impl Mount {
         server_lock::liveness(&self.key, self.owner)
     }
 
-    /// Its server, to see it end; None where its lock cannot be looked at.
+    /// Watches its server for its end; None if the server's lock cannot be read.
     pub fn watch(&self) -> Option<Watch> {
         Watch::on(&self.key, self.owner)
     }
 
-    /// Whether the server is gone. Asks the mount, which might not answer, only where its server's lock
-    /// cannot be looked at.
+    /// Whether the server is gone. Asks the mount itself, which may not answer, only if the server's lock
+    /// cannot be read.
     pub fn is_stale(&self) -> bool {
         match self.liveness() {
             Liveness::Runs(_) => false,
@@ -82,17 +84,17 @@ impl Mount {
         server_lock::own_key() == Some(&self.key)
     }
 
-    /// Whether this user may take it away.
+    /// Whether this user may unmount it.
     pub fn is_ours(&self) -> bool {
         [0, self.owner].contains(&sys::uid())
     }
 
-    /// The server, where it is suspended: whoever asks the mount would wait until it goes on.
+    /// The server, if it is suspended: clients of the mount wait until it continues.
     pub fn stopped_server(&self) -> Option<u32> {
         self.server().filter(|pid| proc::is_stopped(*pid))
     }
 
-    /// Takes it away, and what its server, which is gone, has left.
+    /// Unmounts it lazily, and removes the lock file that its dead server has left.
     pub fn clean_up(&self) -> io::Result<()> {
         unmount(&self.point, true)?;
         server_lock::forget(&self.key, self.owner);
@@ -100,21 +102,15 @@ impl Mount {
     }
 }
 
-/// Whether the kernel says of the mount at `point` that its server is gone. A mount that lets us wait
-/// is taken for alive, and so is one that does not let us in.
+/// Whether the kernel reports that the server of the mount at `point` is gone. A mount that does not answer
+/// in time counts as alive, and so does one that denies us access.
 fn is_disconnected(point: &Path) -> bool {
-    let (tx, answer) = bounded(1);
+    let (tx, rx) = bounded(1);
     let point = point.to_owned();
     let ask = move || drop(tx.send(point.metadata().err()));
     let asking = std::thread::Builder::new().spawn(ask);
-    let error = asking.ok().and_then(|_| answer.recv_timeout(ASKING).ok());
+    let error = asking.ok().and_then(|_| rx.recv_timeout(ASKING).ok());
     error.flatten().and_then(|error| error.raw_os_error()) == Some(libc::ENOTCONN)
-}
-
-/// Takes the lock of this process, which is about to serve a mount.
-pub fn take_server_lock() -> io::Result<ServerLock> {
-    let _ = remove_leftover_locks();
-    ServerLock::take()
 }
 
 /// Removes the lock files of servers that were killed and whose mounts are gone.
@@ -129,13 +125,13 @@ pub fn list() -> io::Result<Vec<Mount>> {
     list_of("self")
 }
 
-/// Those that the process `pid` sees, or `self`.
+/// All provium mounts that the process `pid` sees; `self` is this process.
 pub fn list_of(pid: impl Display) -> io::Result<Vec<Mount>> {
     Ok(parse(&std::fs::read(format!("/proc/{pid}/mountinfo"))?))
 }
 
-/// The provium mount at `point`, which must be an absolute path without links; the newest one
-/// where several lie on top of each other.
+/// The provium mount at `point`, an absolute path without links. Of several on top of each other, the
+/// newest.
 pub fn find(point: &Path) -> io::Result<Option<Mount>> {
     let mut mounts = list()?.into_iter();
     Ok(mounts.rfind(|mount| mount.point == point))
@@ -154,47 +150,47 @@ pub fn own_device() -> Option<(u32, u32)> {
     })
 }
 
-/// Disconnects once the mount that this process serves is in no list of this mount namespace any more,
-/// though it may live on: `umount -l` takes it out of sight while files in it are open. The server is
-/// not told of that.
-pub fn await_detached() -> Receiver<()> {
-    let (tx, detached) = bounded(0);
-    let watch = move || {
-        match wait_until_detached() {
-            Ok(()) => drop(tx),
-            // Nobody will know, and nothing may be let go for that.
-            Err(_) => std::mem::forget(tx),
-        }
-    };
-    let thread = std::thread::Builder::new().name("mounts".into());
-    match thread.spawn(watch) {
-        Ok(_) => detached,
-        Err(_) => never(),
-    }
-}
+/// The table of this mount namespace, kept open: a server's disks may use up all other descriptors.
+#[derive(Debug)]
+pub struct Table(File);
 
-fn wait_until_detached() -> io::Result<()> {
-    // Kept open: the disks may use up all descriptors.
-    let mut table = File::open("/proc/self/mountinfo")?;
-    loop {
+impl Table {
+    /// Opens the table.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self(File::open("/proc/self/mountinfo")?))
+    }
+
+    /// All provium mounts that it lists now, oldest first.
+    pub fn list(&mut self) -> io::Result<Vec<Mount>> {
         let mut text = Vec::new();
-        table.rewind()?;
-        table.read_to_end(&mut text)?;
-        if !parse(&text).iter().any(Mount::is_own) {
-            return Ok(());
-        }
-        sys::wait_changed(&table)?;
+        self.0.rewind()?;
+        self.0.read_to_end(&mut text)?;
+        Ok(parse(&text))
+    }
+
+    /// Waits until the table differs from what it was when it was opened or last waited for.
+    pub fn wait_changed(&self) -> io::Result<()> {
+        poll::wait_changed(&self.0)
     }
 }
 
-/// Unmounts `point`, with the help of fusermount3 where this user may not do it alone.
+/// Unmounts `point`, through fusermount3 if this user may not unmount it directly.
 ///
-/// `lazy` makes it disappear at once even while files in it are open; otherwise that is EBUSY.
+/// A `lazy` unmount detaches it at once even while files in it are open; otherwise those are EBUSY.
 pub fn unmount(point: &Path, lazy: bool) -> io::Result<()> {
-    match sys::unmount(point, lazy) {
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => fusermount(point, lazy),
-        result => result,
+    let mut flags = UnmountFlags::NOFOLLOW;
+    flags.set(UnmountFlags::DETACH, lazy);
+    match rustix::mount::unmount(point, flags) {
+        Err(Errno::PERM) => fusermount(point, lazy),
+        result => Ok(result?),
     }
+}
+
+/// Ends the connection between the file system at `point` and its server: all clients that wait for it get
+/// an error. Needs root.
+pub fn abort(point: &Path) -> io::Result<()> {
+    let flags = UnmountFlags::FORCE | UnmountFlags::NOFOLLOW;
+    Ok(rustix::mount::unmount(point, flags)?)
 }
 
 fn fusermount(point: &Path, lazy: bool) -> io::Result<()> {
@@ -208,6 +204,7 @@ fn fusermount(point: &Path, lazy: bool) -> io::Result<()> {
     if output.status.success() {
         return Ok(());
     }
+    // It gives its reason in its text alone.
     let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if text.to_ascii_lowercase().contains("busy") {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
@@ -267,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_mounts_are_told_from_others_by_their_type() {
+    fn mounts_of_other_types_are_left_out() {
         let text = b"24 1 0:22 / /proc rw - proc proc rw\n\
             90 24 0:50 / /tmp/a\\040b rw,nosuid shared:5 - fuse.provium provium:47-1a rw,user_id=7,x\n";
         let expected = Mount {
@@ -283,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_answers_or_is_not_there_is_not_disconnected() {
+    fn place_that_answers_or_is_missing_is_not_disconnected() {
         assert!(!is_disconnected("/".as_ref()));
         assert!(!is_disconnected("/none".as_ref()));
     }

@@ -1,5 +1,5 @@
-//! What /proc tells of other processes. Only text and links are read: no file is opened or touched
-//! that a process has open, and so no mount is asked for anything.
+//! Facts about other processes, from /proc. This reads only text and links there. It opens no file that a
+//! process has open, so that no mount has to answer.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ pub fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// A file, by whichever path: its device and its inode.
+/// The device and the inode of a file: the same by every path.
 pub type Identity = ((u32, u32), u64);
 
-/// Which file there is at `path`. The server of a file system is asked for no more than the way there.
+/// The identity of the file at `path`. The server of its file system has to answer for the path only.
 pub fn identity(path: &Path) -> Option<Identity> {
     let found = statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO).ok()?;
     Some(((found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
@@ -24,12 +24,12 @@ pub fn identity(path: &Path) -> Option<Identity> {
 pub fn opened(pid: u32, file: Identity) -> Option<PathBuf> {
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let mut links = descriptors.flatten().map(|entry| entry.path());
-    // Such a link leads to what is open without a way there: nobody is asked.
+    // The kernel follows such a link straight to the open file: no server has to answer.
     let link = links.find(|link| identity(link) == Some(file))?;
     std::fs::read_link(link).ok()
 }
 
-/// The devices on which the files lie that a process has open.
+/// The devices of the files that a process has open.
 pub fn devices(pid: u32) -> Vec<(u32, u32)> {
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
     let links = descriptors.into_iter().flatten().flatten();
@@ -40,13 +40,13 @@ pub fn devices(pid: u32) -> Vec<(u32, u32)> {
 /// Whether the process `pid` is suspended, by SIGSTOP or a debugger.
 pub fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // After the name, which may itself have anything in it.
+    // After the name, which may contain any character.
     let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
     state.starts_with(['T', 't'])
 }
 
-/// Whether a signal waits to be delivered to the thread `pid`; None when that cannot be seen, as of a
-/// thread outside of our PID namespace.
+/// Whether a signal waits to be delivered to the thread `pid`; None if that is unknown, for example for a
+/// thread outside our PID namespace.
 pub fn is_signalled(pid: u32) -> Option<bool> {
     if pid == 0 || !is_of_our_namespace() {
         return None;
@@ -60,7 +60,7 @@ pub fn is_signalled(pid: u32) -> Option<bool> {
     Some((set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0)
 }
 
-/// Whether /proc counts processes as we do: after `unshare --pid` it may be that of another namespace.
+/// Whether /proc shows our PID namespace: after `unshare --pid` it may show another one.
 fn is_of_our_namespace() -> bool {
     let me = std::process::id().to_string();
     std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == me.as_str())
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_listed_with_what_it_has_open() {
+    fn process_is_listed_with_the_files_that_it_has_open() {
         let me = std::process::id();
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().canonicalize().unwrap();
@@ -84,12 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_process_is_told_from_one_that_runs() {
+    fn stopped_process_differs_from_a_running_one() {
         let mut child = std::process::Command::new("sleep")
             .arg("9")
             .spawn()
             .unwrap();
-        let process = crate::os::sys::Process::open(child.id()).unwrap();
+        let process = crate::os::process::Process::open(child.id()).unwrap();
         assert!(!is_stopped(child.id()));
         process.signal(libc::SIGSTOP).unwrap();
         while !is_stopped(child.id()) {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_without_a_pending_signal_is_told_from_one_that_cannot_be_seen() {
+    fn thread_without_a_pending_signal_differs_from_an_invisible_one() {
         assert_eq!(is_signalled(std::process::id()), Some(false));
         assert_eq!(is_signalled(u32::MAX), None);
         assert_eq!(is_signalled(0), None, "it is in another namespace");

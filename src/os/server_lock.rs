@@ -1,8 +1,8 @@
-//! A lock that a mount's server holds for as long as it lives, on a file in its run-time folder.
+//! A lock that a mount's server holds as long as it lives, on a file in its run-time folder.
 //!
 //! A process number means another process in another PID namespace, and after a while here too. A
-//! lock ends with its holder, and whoever asks the kernel for the holder gets the number that is
-//! valid where it asks.
+//! lock ends with its holder, and the kernel tells each process the holder's number in that process's
+//! namespace.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,33 +10,35 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
 use crate::os::folders;
-use crate::os::sys;
 
 const PREFIX: &str = "server-";
 /// The name of a lock file until it is locked.
 const UNLOCKED: &str = "new-";
 
-/// The key of this process's lock, whether or not it could be taken.
+/// The key of this process's lock, even if the lock could not be taken.
 static OWN: OnceLock<String> = OnceLock::new();
 
 /// The lock of this process.
 ///
-/// Nobody in this process may open the file again: closing it would end the lock (fcntl(2)).
+/// This process must not open the file again: closing it would end the lock (fcntl(2)).
 #[derive(Debug)]
 pub struct ServerLock {
     path: PathBuf,
     file: Option<File>,
 }
 
-/// What is known of a server.
+/// Whether a server lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
-    /// It runs; with its number, where it can be seen from here.
+    /// It runs; with its number, if this PID namespace has one for it.
     Runs(Option<u32>),
     /// It has ended.
     Ended,
-    /// Its lock cannot be looked at.
+    /// Its lock cannot be read.
     Unknown,
 }
 
@@ -54,8 +56,8 @@ impl ServerLock {
             .mode(0o600)
             .open(&unlocked)?;
         let path = file_in(&folder, key);
-        // Under its name it is locked from the first moment.
-        sys::lock_for_life(&file)
+        // It gets its name once it is locked: no process sees it unlocked under that name.
+        lock_for_life(&file)
             .and_then(|()| std::fs::rename(&unlocked, &path))
             .inspect_err(|_| drop(std::fs::remove_file(&unlocked)))?;
         Ok(Self {
@@ -66,20 +68,20 @@ impl ServerLock {
 }
 
 impl Drop for ServerLock {
-    /// Removes its file, and leaves it locked: whoever has it open learns from that when this process
-    /// has ended.
+    /// Removes the file, and leaves it locked: processes that have it open learn from the lock when this
+    /// process has ended.
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
         std::mem::forget(self.file.take());
     }
 }
 
-/// A look at a server's lock that stays possible while the server ends.
+/// An open lock file of a server, which can be read until the server has ended.
 #[derive(Debug)]
 pub struct Watch(File);
 
 impl Watch {
-    /// None where its lock cannot be looked at.
+    /// None if the lock cannot be read.
     pub fn on(key: &str, owner: u32) -> Option<Self> {
         find(key, owner).map(|(_, file)| Self(file))
     }
@@ -95,19 +97,19 @@ pub fn own_key() -> Option<&'static str> {
     OWN.get().map(String::as_str)
 }
 
-/// Whether the server of `owner` runs whose lock has this key.
+/// Whether the server of the user `owner` with the lock `key` lives.
 pub fn liveness(key: &str, owner: u32) -> Liveness {
     if own_key() == Some(key) {
         return Liveness::Runs(Some(std::process::id()));
     }
-    match find(key, owner).map(|(_, file)| sys::lock_holder(&file)) {
+    match find(key, owner).map(|(_, file)| lock_holder(&file)) {
         Some(Ok(Some(pid))) => Liveness::Runs((pid > 0).then_some(pid)),
         Some(Ok(None)) => Liveness::Ended,
         _ => Liveness::Unknown,
     }
 }
 
-/// Removes what a server has left that ended without doing so.
+/// Removes the lock file of a server that has ended without removing it.
 pub fn forget(key: &str, owner: u32) {
     if let Some((path, _)) = find(key, owner) {
         let _ = std::fs::remove_file(path);
@@ -119,7 +121,7 @@ fn file_in(folder: &Path, key: &str) -> PathBuf {
 }
 
 fn find(key: &str, owner: u32) -> Option<(PathBuf, File)> {
-    // It comes from the list of mounts, where others may write.
+    // It comes from the table of mounts, which other users can write to.
     if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         return None;
     }
@@ -129,8 +131,7 @@ fn find(key: &str, owner: u32) -> Option<(PathBuf, File)> {
         .find_map(|path| Some((path.clone(), open(&path)?)))
 }
 
-/// Opens a lock file to look at it. The folder may be another user's: neither a link nor a pipe in it
-/// may lead us on.
+/// Opens a lock file for reading. The folder may be another user's: links and pipes in it are refused.
 fn open(path: &Path) -> Option<File> {
     let mut options = OpenOptions::new();
     let options = options.read(true);
@@ -139,7 +140,7 @@ fn open(path: &Path) -> Option<File> {
     file.metadata().ok()?.is_file().then_some(file)
 }
 
-/// Removes the files in `folder` of servers that are no more, except for those with a `mounted` key.
+/// Removes the lock files in `folder` whose servers have ended, except those with a `mounted` key.
 pub fn remove_leftovers(folder: &Path, mounted: &[String]) {
     for entry in folder.read_dir().into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -154,22 +155,37 @@ pub fn remove_leftovers(folder: &Path, mounted: &[String]) {
 }
 
 fn is_free(file: &File) -> bool {
-    matches!(sys::lock_holder(file), Ok(None))
+    matches!(lock_holder(file), Ok(None))
+}
+
+/// Locks all of `file` until this process ends or closes a descriptor of it (`fcntl(2)`). Children do not
+/// inherit the lock. EAGAIN or EACCES if another process holds it.
+fn lock_for_life(file: &File) -> io::Result<()> {
+    Ok(fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)?)
+}
+
+/// The process that holds the lock on `file`, by its number in this PID namespace; 0 if it has none
+/// here.
+fn lock_holder(file: &File) -> io::Result<Option<u32>> {
+    let lock = fcntl_getlk(file, &Flock::from(FlockType::WriteLock))?;
+    let number = |lock: Flock| lock.pid.map_or(0, |pid| pid.as_raw_pid());
+    Ok(lock.map(|lock| u32::try_from(number(lock)).unwrap_or(0)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::sys;
 
     #[test]
-    fn a_key_that_would_leave_the_folder_finds_nothing() {
+    fn key_that_would_leave_the_folder_finds_nothing() {
         for key in ["../../etc/passwd", "a/b", ".", ""] {
             assert_eq!(liveness(key, sys::uid()), Liveness::Unknown, "{key}");
         }
     }
 
     #[test]
-    fn what_is_no_lock_is_neither_followed_nor_waited_for() {
+    fn open_refuses_links_pipes_and_folders() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         File::create(&file).unwrap();
@@ -185,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_of_a_process_that_lives_is_held_and_that_of_nobody_is_left_over() {
+    fn leftover_lock_files_are_removed_unless_they_are_mounted() {
         let folder = tempfile::tempdir().unwrap();
         for key in ["1-mounted", "1-left"] {
             File::create(file_in(folder.path(), key)).unwrap();

@@ -12,7 +12,8 @@ use super::stop::Stop;
 use super::story::{Story, Verdict};
 use crate::events::{Event, Order, TestInfo};
 use crate::os::capped_log::{self, Trimmer};
-use crate::os::sys;
+use crate::os::process::{self, Process};
+use crate::os::{poll, sys};
 use crate::units::text;
 use crate::vm;
 
@@ -157,7 +158,7 @@ impl Worker {
                 emit(warning);
             }
             let left = story.next_look().saturating_duration_since(now);
-            if !sys::wait_readable(&self.events, left.min(TICK))? {
+            if !poll::wait_readable(&self.events, left.min(TICK))? {
                 continue;
             }
             let n = self.events.read(&mut buffer)?;
@@ -192,7 +193,7 @@ impl Worker {
         consoles: &str,
         emit: &mut dyn FnMut(Event),
     ) -> io::Result<ExitStatus> {
-        let process = sys::Process::open(self.child.id())?;
+        let process = Process::open(self.child.id())?;
         if !matches!(verdict, Verdict::Ended) {
             let mut signal = |name: &str| {
                 if matches!(verdict, Verdict::TimedOut(_)) {
@@ -210,7 +211,7 @@ impl Worker {
             }
         }
         while !process.wait(TERM)? {}
-        sys::kill_group(self.child.id());
+        process::kill_group(self.child.id());
         let status = self.child.wait()?;
         if !status.success() {
             vm::await_clean_up(CLEAN_UP);

@@ -205,11 +205,10 @@ impl Image for FileImage {
     }
 
     fn seek(&self, extent: Extent, offset: u64) -> io::Result<u64> {
-        let whence = match extent {
-            Extent::Data => libc::SEEK_DATA,
-            Extent::Hole => libc::SEEK_HOLE,
-        };
-        sys::seek_extent(&self.file, offset, whence)
+        match extent {
+            Extent::Data => sys::seek_data(&self.file, offset),
+            Extent::Hole => sys::seek_hole(&self.file, offset),
+        }
     }
 
     fn blocks(&self) -> io::Result<u64> {

@@ -3,12 +3,14 @@
 mod buffer;
 mod file;
 mod format;
+#[cfg(any(test, feature = "testing"))]
 mod memory;
 mod place;
 
 pub use buffer::with_buffer;
 pub use file::{FileImage, OpenError};
 pub use format::format_warning;
+#[cfg(any(test, feature = "testing"))]
 pub use memory::MemoryImage;
 
 use std::io;

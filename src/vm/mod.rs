@@ -4,6 +4,7 @@
 //! `warm` saves states and goes on from them. The files beside these folders tie them together: a `Machine` is one
 //! run of QEMU, and a [`Vm`] has several, one after the other.
 
+#[cfg(feature = "testing")]
 pub mod answers;
 mod boot;
 mod boot_options;

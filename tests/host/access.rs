@@ -255,11 +255,13 @@ fn root_server_drops_the_capabilities_that_serving_does_not_need() {
 fn root_server_is_sandboxed() {
     page_says(SECURITY, "(seccomp, with `no_new_privs`)");
     if provium::os::sys::uid() != 0 {
-        eprintln!("skipped: an ordinary user's server is not caged");
+        eprintln!("skipped: an ordinary user's server has no sandbox");
         return;
     }
     let mount = Mount::new();
     // SECCOMP_MODE_FILTER; proc(5).
-    eventually("it is caged", || mount.server_status("Seccomp") == 2);
+    eventually("it is in its sandbox", || {
+        mount.server_status("Seccomp") == 2
+    });
     assert_eq!(mount.server_status("NoNewPrivs"), 1);
 }

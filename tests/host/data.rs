@@ -1,9 +1,10 @@
 //! The data path without faults: what is written is there, whoever looks.
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Command;
+
+use provium::os::sys::{seek_data, seek_hole};
 
 use crate::docs::page_says;
 use crate::harness::*;
@@ -277,18 +278,9 @@ fn holes_and_data_are_where_the_image_has_them() {
         .open(mount.vda())
         .unwrap();
     file.write_all_at(&[1; 65536], MIB).unwrap();
-    let seek = |offset: u64, whence| provium_seek(&file, offset, whence);
-    assert_eq!(seek(0, libc::SEEK_DATA), MIB as i64);
-    assert_eq!(seek(MIB, libc::SEEK_HOLE), (MIB + 65536) as i64);
-    assert_eq!(seek(2 * MIB, libc::SEEK_DATA), -i64::from(libc::ENXIO));
-}
-
-fn provium_seek(file: &File, offset: u64, whence: i32) -> i64 {
-    let _ = file.as_raw_fd();
-    match provium::os::sys::seek_extent(file, offset, whence) {
-        Ok(found) => found as i64,
-        Err(error) => -i64::from(error.raw_os_error().unwrap()),
-    }
+    assert_eq!(seek_data(&file, 0).unwrap(), MIB);
+    assert_eq!(seek_hole(&file, MIB).unwrap(), MIB + 65536);
+    assert_eq!(errno(seek_data(&file, 2 * MIB)), libc::ENXIO);
 }
 
 #[test]

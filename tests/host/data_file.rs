@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use provium::os::sys::seek_extent;
+use provium::os::sys::{seek_data, seek_hole};
 use rustix::io::{ReadWriteFlags, pwritev2};
 
 use crate::docs::{help_says, page_says};
@@ -318,8 +318,8 @@ fn sectors_under_a_rule_for_reads_are_data_and_not_a_hole() {
     let end = MIB;
     let map = || {
         let (mut at, mut found) = (0, Vec::new());
-        while let Ok(data) = seek_extent(&file, at, libc::SEEK_DATA) {
-            at = seek_extent(&file, data, libc::SEEK_HOLE).unwrap();
+        while let Ok(data) = seek_data(&file, at) {
+            at = seek_hole(&file, data).unwrap();
             found.push((data, at));
         }
         found

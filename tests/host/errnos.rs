@@ -233,10 +233,10 @@ fn host_without_a_system_call_loses_no_request() {
     for (op, name) in OPS.iter().enumerate() {
         assert_eq!(disks.fail(op), libc::EOPNOTSUPP, "{name}");
     }
-    let sought = sys::seek_extent(&disks.files[0], 0, libc::SEEK_DATA);
+    let sought = sys::seek_data(&disks.files[0], 0);
     assert_eq!(errno(sought), libc::EOPNOTSUPP);
     drop(host);
     disks.check("the host had none of these calls");
-    let sought = sys::seek_extent(&disks.files[0], MIB / 2, libc::SEEK_DATA);
+    let sought = sys::seek_data(&disks.files[0], MIB / 2);
     assert_eq!(errno(sought), libc::ENXIO, "the host is asked again");
 }

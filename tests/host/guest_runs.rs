@@ -275,7 +275,7 @@ fn stuck_test_is_kept_as_it_is_and_the_others_go_on() {
     let report = stdout(&output);
     let pid = report.split("end it   kill ").nth(1).unwrap();
     let pid = pid.split('\n').next().unwrap().parse().unwrap();
-    assert!(provium::os::sys::Process::is_running(pid));
+    assert!(provium::os::process::Process::is_running(pid));
     send(pid, libc::SIGTERM);
     folder.assert_nothing_left_within(Duration::from_secs(10));
 }

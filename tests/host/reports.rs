@@ -213,7 +213,7 @@ fn report_reader_that_leaves_stops_the_run_and_leaves_nothing() {
         assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
         if let Ok(pid) = std::fs::read_to_string(suite.path().join("pid")) {
             eventually("it is gone", || {
-                !provium::os::sys::Process::is_running(pid.trim().parse().unwrap())
+                !provium::os::process::Process::is_running(pid.trim().parse().unwrap())
             });
         }
     }

@@ -71,7 +71,7 @@ fn assert_gone(pids: &[u32]) {
     eventually("they are gone", || {
         !pids
             .iter()
-            .any(|pid| provium::os::sys::Process::is_running(*pid))
+            .any(|pid| provium::os::process::Process::is_running(*pid))
     });
 }
 

@@ -144,7 +144,7 @@ fn poll_reports_every_file_as_ready_without_asking_the_server() {
     let mount = Mount::new();
     for file in [mount.ctl("vda/trace"), mount.ctl("vda/stats"), mount.vda()] {
         let file = std::fs::File::open(file).unwrap();
-        let ready = || provium::os::sys::wait_readable(&file, Duration::from_secs(5)).unwrap();
+        let ready = || provium::os::poll::wait_readable(&file, Duration::from_secs(5)).unwrap();
         assert!(ready() && ready());
     }
 }

@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::events::{Event, KeptVm};
-use crate::os::sys;
+use crate::os::{process, sys};
 use crate::script::context::Context;
 use crate::vm::Terminal;
 
@@ -42,7 +42,7 @@ pub(super) fn keep_vms(context: &Context) {
     context.hang_up();
     signals.forever().next();
     context.close_vms_since(0);
-    sys::kill_group(std::process::id());
+    process::kill_group(std::process::id());
     std::process::exit(0);
 }
 

@@ -5,7 +5,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use crate::client::MountClient;
-use crate::os::sys;
+use crate::os::process::Process;
 use crate::server::launch::{self, Lifetime};
 use crate::vm::VmError;
 
@@ -30,7 +30,7 @@ impl MountServer {
 
 impl Drop for MountServer {
     fn drop(&mut self) {
-        if let Ok(server) = sys::Process::open(self.process.id()) {
+        if let Ok(server) = Process::open(self.process.id()) {
             let _ = server.signal(libc::SIGTERM);
             if !server.wait(SERVER_END).unwrap_or(false) {
                 let _ = self.process.kill();

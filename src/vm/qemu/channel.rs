@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use crate::os::sys;
+use crate::os::poll;
 
 /// One end of a socket pair. Clones share all of it.
 ///
@@ -73,7 +73,7 @@ impl Channel {
 
     /// Whether a read would find something, waiting up to `timeout` for it.
     pub(in crate::vm) fn has_data(&self, timeout: Duration) -> io::Result<bool> {
-        sys::wait_readable(&self.0.socket, timeout)
+        poll::wait_readable(&self.0.socket, timeout)
     }
 
     /// How long until the deadline, if it has not come.

@@ -56,12 +56,12 @@ fn each_run(
 
 /// The first whole pages at or behind `at`, which begins one, that are no hole.
 fn next_data(file: &File, at: u64, len: u64) -> io::Result<Option<Range<u64>>> {
-    let start = match sys::seek_extent(file, at, libc::SEEK_DATA) {
+    let start = match sys::seek_data(file, at) {
         Ok(start) if start < len => start,
         Err(error) if error.raw_os_error() != Some(libc::ENXIO) => return Err(error),
         _ => return Ok(None),
     };
-    let end = sys::seek_extent(file, start, libc::SEEK_HOLE)?;
+    let end = sys::seek_hole(file, start)?;
     let page = PAGE as u64;
     Ok(Some(
         start / page * page..end.next_multiple_of(page).min(len),

@@ -295,7 +295,7 @@ fn private_folders_have_mode_0700() {
     }
 }
 
-/// That a caged server is refused what stands in this list, src/server/sandbox.rs tests.
+/// src/server/sandbox.rs tests that the sandbox denies the calls in this list.
 #[test]
 fn system_calls_that_the_security_page_names_are_forbidden() {
     let calls = ["ptrace", "process_vm_writev", "pidfd_getfd", "kill"];

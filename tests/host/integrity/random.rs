@@ -138,11 +138,11 @@ impl Fsx {
     fn seek(&mut self) {
         let from = self.random.below(self.size());
         self.note(format!("seek from {from}"));
-        let data = sys::seek_extent(&self.buffered, from, libc::SEEK_DATA);
+        let data = sys::seek_data(&self.buffered, from);
         let data = data.unwrap_or(self.size());
         let skipped = &self.model[from as usize..data as usize];
         assert!(skipped.iter().all(|byte| *byte == 0), "data in a hole");
-        let hole = sys::seek_extent(&self.buffered, from, libc::SEEK_HOLE).unwrap();
+        let hole = sys::seek_hole(&self.buffered, from).unwrap();
         assert!((from..=self.size()).contains(&hole));
     }
 

@@ -95,8 +95,6 @@ fn modules_use_only_what_their_row_names() {
         let Place::Ours(path) = place else { return };
         let row = table.row(module).unwrap();
         let used = path.first().filter(|used| table.row(used).is_some());
-        // The bare passthrough is about to leave the released binary.
-        let used = used.filter(|_| !source.file.ends_with("fuse/bare.rs"));
         if used.is_some_and(|used| used != module && !row.may_use.contains(used)) {
             let place = at(source, one.line);
             wrong.insert(format!("{place}: {module} uses {}", path.join("::")));
@@ -281,13 +279,13 @@ fn functions_are_short() {
 }
 
 #[test]
-fn unsafe_code_is_in_two_files_and_each_use_says_why() {
+fn unsafe_code_is_in_one_file_and_each_use_says_why() {
     page_says(
         "docs/security.md",
-        "`unsafe` code is in `src/os/sys.rs` and one line of `src/script/state.rs`",
+        "All `unsafe` code is in `src/os/sys.rs`",
     );
     for (file, text) in files() {
-        let allowed = ["src/os/sys.rs", "src/script/state.rs"].contains(&file.as_str());
+        let allowed = file == "src/os/sys.rs";
         let uses = text.matches("unsafe {").count();
         assert!(allowed || uses == 0, "{file}");
         assert!(text.matches("// SAFETY:").count() >= uses, "{file}");

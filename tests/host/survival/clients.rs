@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use provium::fault::Random;
-use provium::os::sys::Process;
+use provium::os::process::Process;
 
 use super::scene::Scene;
 use crate::harness::*;

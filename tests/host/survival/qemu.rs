@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use provium::os::sys::Process;
+use provium::os::process::Process;
 
 use super::scene::Scene;
 use crate::harness::*;

@@ -84,7 +84,7 @@ fn killed_servers_mount_point_serves_again() {
             ));
             send(server, libc::SIGKILL);
             eventually("it is gone", || {
-                !provium::os::sys::Process::is_running(server)
+                !provium::os::process::Process::is_running(server)
             });
         }
         assert_ok(&scene.provium(&["umount", "--stale", &point]));

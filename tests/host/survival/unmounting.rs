@@ -185,7 +185,7 @@ fn underlying_mount_survives_the_end_of_ours() {
         }
         scene.did(&format!("ended server {server} over a tmpfs by {how}"));
         eventually("the server ends", || {
-            !provium::os::sys::Process::is_running(server)
+            !provium::os::process::Process::is_running(server)
         });
         assert!(still_there(), "{how} took the tmpfs away too");
         scene.found("the tmpfs is still there");

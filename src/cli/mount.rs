@@ -1,27 +1,18 @@
 //! `provium mount`: the server, in the background or in the foreground.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::RawFd;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use anyhow::Context;
-use crossbeam_channel::{Receiver, bounded, never, select};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use std::path::PathBuf;
 
 use super::Exit;
 use super::disks::warn_of_format;
 use super::exit::UsageError;
 
-use crate::disk::Disks;
-use crate::fuse::{Options, Server, check_mount_point};
-use crate::os::mounts;
 use crate::os::sys;
-use crate::server::launch::{self, DiskSpec, Lifetime, READY};
+use crate::server::launch::{self, DiskSpec, Lifetime};
+use crate::server::mount_point::check_mount_point;
 use crate::server::options::{MountOptions, parse_disk, parse_options};
-use crate::server::sandbox;
+use crate::server::serve::{self, Serving};
 
 /// Serve disk images as files in a folder
 ///
@@ -58,13 +49,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    let options = parse_options(&args.options).map_err(UsageError)?;
+    let options = parse_options(&args.options).map_err(|error| UsageError(error.to_string()))?;
     let disks = all_disks(&args, &options)?;
     if args.ready_fd.is_none() {
         disks.iter().for_each(|disk| warn_of_format(&disk.image));
     }
     if args.foreground {
-        return serve_and_report(&args, &options, &disks);
+        return serve(args, &options, &disks);
     }
     let mount_point = check_mount_point(&args.mount_point)?;
     let allow_other = options.allow_other.then(|| "allow_other".to_owned());
@@ -84,96 +75,15 @@ fn all_disks(args: &Args, options: &MountOptions) -> anyhow::Result<Vec<DiskSpec
     Ok(disks)
 }
 
-/// Serves to the end. Who waits at the ready pipe is told how the start went.
-fn serve_and_report(
-    args: &Args,
-    options: &MountOptions,
-    disks: &[DiskSpec],
-) -> anyhow::Result<Exit> {
-    // A write beyond `ulimit -f` is an error of that write, and not the end of the server.
-    sys::ignore(libc::SIGXFSZ);
-    if let Err(error) = sandbox::drop_capabilities() {
-        eprintln!("provium: {error}");
-    }
+fn serve(args: Args, options: &MountOptions, disks: &[DiskSpec]) -> anyhow::Result<Exit> {
     let ready = args.ready_fd.map(sys::inherited).transpose()?;
-    let mut ready = ready.map(File::from);
-    let started = start(&args.mount_point, options, disks);
-    let (server, stop) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            if let Some(ready) = &mut ready {
-                let _ = ready.write_all(format!("{error:#}").as_bytes());
-            }
-            return Err(error);
-        }
-    };
-    if let Err(error) = sandbox::enter() {
-        eprintln!("provium: {error}");
-    }
-    if let Some(mut ready) = ready.take() {
-        let _ = ready.write_all(READY.as_bytes());
-    }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let mut detached = mounts::await_detached();
-    loop {
-        select! {
-            recv(stop) -> _ => break,
-            recv(server.unmounted()) -> _ => break,
-            recv(detached) -> _ => {
-                server.release();
-                detached = never();
-            }
-        }
-    }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    server.end();
-    if let Some(scratch) = &args.scratch {
-        remove_scratch(scratch, &args.mount_point);
-    }
-    Ok(Exit::Done)
-}
-
-fn start(
-    mount_point: &Path,
-    options: &MountOptions,
-    specs: &[DiskSpec],
-) -> anyhow::Result<(Server, Receiver<()>)> {
-    let mount_point = check_mount_point(mount_point)?;
-    // Before the mount, so that no signal finds a mount that nobody takes away.
-    let stop = stop_signals().context("cannot listen to signals")?;
-    let disks = Arc::new(Disks::start().context("cannot start the server's threads")?);
-    for spec in specs {
-        let image = spec
-            .image
-            .canonicalize()
-            .unwrap_or_else(|_| spec.image.clone());
-        disks.attach(&spec.id, &image, spec.options)?;
-    }
-    let options = Options {
-        mount_point,
+    let serving = Serving {
+        mount_point: &args.mount_point,
+        disks,
         allow_other: options.allow_other,
+        ready: ready.map(File::from),
+        scratch: args.scratch,
     };
-    let server = Server::start(&options, disks)?;
-    Ok((server, stop))
-}
-
-/// Gets a message, or disconnects, at the first signal that asks us to end.
-fn stop_signals() -> std::io::Result<Receiver<()>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let (tell, stop) = bounded(1);
-    let listen = move || {
-        signals.forever().next();
-        let _ = tell.send(());
-    };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(listen)?;
-    Ok(stop)
-}
-
-/// Removes the folder of a test run, but never through a mount that is still there.
-fn remove_scratch(scratch: &Path, mount_point: &Path) {
-    if mount_point.starts_with(scratch) && matches!(mounts::find(mount_point), Ok(None)) {
-        let _ = std::fs::remove_dir_all(scratch);
-    }
+    serve::serve(serving, |error| eprintln!("provium: {error}"))?;
+    Ok(Exit::Done)
 }

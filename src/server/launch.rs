@@ -1,8 +1,8 @@
-//! Starting a server in a process of its own, and knowing when it answers.
+//! Starting a server in a process of its own, and waiting until it answers.
 
 use std::ffi::OsString;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use crate::os::sys;
 use crate::protocol::disk_options::DiskOptions;
 
-/// What the server writes to the ready pipe once it answers; anything else there is an error text.
+/// The word that the server writes to the ready pipe once it answers. Any other text is an error message.
 pub const READY: &str = "ready\n";
 
 /// An image to serve from the start.
@@ -18,7 +18,7 @@ pub const READY: &str = "ready\n";
 pub struct DiskSpec {
     /// The disk's name in the mount.
     pub id: String,
-    /// Its image.
+    /// The path of its image.
     pub image: PathBuf,
     /// How it is served.
     pub options: DiskOptions,
@@ -27,33 +27,27 @@ pub struct DiskSpec {
 /// How long a server lives.
 #[derive(Clone, Debug)]
 pub enum Lifetime {
-    /// Until it is unmounted; it is in a session of its own.
+    /// Until it is unmounted. It leads a session of its own.
     UntilUnmounted,
-    /// Until the calling thread ends; then it also removes this folder.
+    /// Until the calling thread ends. Then it also removes this folder.
     WithCaller {
         /// Holds the mount point.
         scratch: PathBuf,
     },
 }
 
-/// Why there is no server.
+/// Why no server runs.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// It said so itself.
+    /// The server reported an error.
     #[error("{0}")]
     Refused(String),
-    /// It ended without a word.
+    /// The server ended without a report.
     #[error("the server ended while it started")]
     Died,
-    /// It could not be started.
+    /// Its process could not be started.
     #[error("cannot start the server: {0}")]
-    Io(io::Error),
-}
-
-impl From<io::Error> for LaunchError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
+    Io(#[from] io::Error),
 }
 
 /// Starts a server at `mount_point` and returns once the mount answers.
@@ -63,45 +57,34 @@ pub fn start(
     options: &[String],
     lifetime: &Lifetime,
 ) -> Result<Child, LaunchError> {
-    let (mut ready, write_end) = io::pipe()?;
+    let (ready, write_end) = io::pipe()?;
+    let mut command = command(disks, options, write_end.as_fd())?;
+    bind(&mut command, lifetime);
+    // After the options, so that a mount point may begin with a dash.
+    command.arg("--").arg(mount_point);
+    let child = command.spawn()?;
+    drop(write_end);
+    await_ready(child, ready)
+}
+
+/// `provium mount` with its options, and nothing of the caller's open: the server may outlive it.
+fn command(disks: &[DiskSpec], options: &[String], ready: BorrowedFd<'_>) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["mount", "--foreground", "--ready-fd"]);
-    command.arg(write_end.as_raw_fd().to_string());
-    sys::inherit(&mut command, write_end.as_fd());
+    command.arg(ready.as_raw_fd().to_string());
+    sys::inherit(&mut command, ready);
     for disk in disks {
         command.arg("--disk").arg(disk_argument(disk));
     }
     for option in options {
         command.arg("-o").arg(option);
     }
-    match lifetime {
-        Lifetime::UntilUnmounted => sys::new_session(&mut command),
-        Lifetime::WithCaller { scratch } => {
-            // Out of reach of what is sent to the caller's group: it has an end of its own.
-            command.process_group(0);
-            sys::die_with_starter(&mut command, libc::SIGTERM);
-            command.arg("--scratch").arg(scratch);
-        }
-    }
-    command.arg("--").arg(mount_point);
-    // Nothing of the caller may be kept open by a server that outlives it.
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .current_dir("/");
-    let mut child = command.spawn()?;
-    drop(write_end);
-    let mut said = String::new();
-    ready.read_to_string(&mut said)?;
-    if said == READY {
-        return Ok(child);
-    }
-    child.wait()?;
-    match said.is_empty() {
-        true => Err(LaunchError::Died),
-        false => Err(LaunchError::Refused(said.trim_end().to_owned())),
-    }
+    Ok(command)
 }
 
 /// `ID=IMAGE[,ro][,fixed]`, as `provium mount --disk` takes it.
@@ -110,4 +93,31 @@ fn disk_argument(disk: &DiskSpec) -> OsString {
     argument.push(&disk.image);
     argument.push(disk.options.words(','));
     argument
+}
+
+/// Has the server that `command` starts end with `lifetime`.
+fn bind(command: &mut Command, lifetime: &Lifetime) {
+    match lifetime {
+        Lifetime::UntilUnmounted => sys::new_session(command),
+        Lifetime::WithCaller { scratch } => {
+            // Signals to the caller's group do not reach it: it ends by itself, in order.
+            command.process_group(0);
+            sys::die_with_starter(command, libc::SIGTERM);
+            command.arg("--scratch").arg(scratch);
+        }
+    }
+}
+
+/// Waits until the server says that it is ready, or why it is not.
+fn await_ready(mut server: Child, mut ready: PipeReader) -> Result<Child, LaunchError> {
+    let mut said = String::new();
+    ready.read_to_string(&mut said)?;
+    if said == READY {
+        return Ok(server);
+    }
+    server.wait()?;
+    match said.is_empty() {
+        true => Err(LaunchError::Died),
+        false => Err(LaunchError::Refused(said.trim_end().to_owned())),
+    }
 }

@@ -1,5 +1,10 @@
-//! A mount server from start to end: launching it, its options and its sandbox.
+//! A mount server from start to end: launching it, its options, its mount, its sandbox and its end.
 
+mod detached;
+mod end;
 pub mod launch;
+pub mod mount_point;
 pub mod options;
 pub mod sandbox;
+pub mod serve;
+mod start;

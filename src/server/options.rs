@@ -6,7 +6,7 @@ use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, valid_id};
 use crate::server::launch::DiskSpec;
 
-/// What `-o` can say.
+/// The values of `-o`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountOptions {
     /// Other users may open the data files.
@@ -15,19 +15,33 @@ pub struct MountOptions {
     pub read_only: bool,
     /// No disk grows.
     pub fixed: bool,
-    /// Disks, for fstab, where there is no `--disk`.
+    /// Disks, for fstab, which has no `--disk`.
     pub disks: Vec<DiskSpec>,
 }
 
 const KNOWN: &str = "allow_other, ro, rw, fixed, disk=ID=IMAGE, rodisk=ID=IMAGE";
-/// What fstab and mount(8) pass along and what says nothing to us.
+/// Options that fstab and mount(8) pass along and that do not concern us.
 const FSTAB: [&str; 15] = [
     "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail",
     "nosuid", "nodev", "noexec", "noatime", "relatime",
 ];
 
-/// Parses the `-o` texts, each a list with commas.
-pub fn parse_options(texts: &[String]) -> Result<MountOptions, String> {
+/// A value of `-o` or `--disk` that provium cannot read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    /// A word of `-o` that it does not know.
+    #[error("unknown mount option `{0}` (known: {KNOWN})")]
+    Unknown(String),
+    /// A disk that does not have the form ID=IMAGE.
+    #[error("`{0}` is not ID=IMAGE[,ro][,fixed], as in `vda=disk.img`")]
+    NotADisk(String),
+    /// An ID that no disk can have.
+    #[error(transparent)]
+    Id(#[from] BadId),
+}
+
+/// Parses the texts of `-o`, each a list of words with commas between them.
+pub fn parse_options(texts: &[String]) -> Result<MountOptions, OptionError> {
     let mut options = MountOptions::default();
     let words = texts.iter().flat_map(|text| text.split(','));
     for word in words.filter(|word| !word.is_empty()) {
@@ -44,22 +58,22 @@ pub fn parse_options(texts: &[String]) -> Result<MountOptions, String> {
                 disk.options.read_only = true;
                 options.disks.push(disk);
             }
-            _ => return Err(format!("unknown mount option `{word}` (known: {KNOWN})")),
+            _ => return Err(OptionError::Unknown(word.to_owned())),
         }
     }
     Ok(options)
 }
 
 /// Parses `ID=IMAGE[,ro][,fixed]`.
-pub fn parse_disk(text: &str) -> Result<DiskSpec, String> {
-    let wrong = || format!("`{text}` is not ID=IMAGE[,ro][,fixed], as in `vda=disk.img`");
+pub fn parse_disk(text: &str) -> Result<DiskSpec, OptionError> {
+    let wrong = || OptionError::NotADisk(text.to_owned());
     let (id, image) = text.split_once('=').ok_or_else(wrong)?;
     let (image, options) = DiskOptions::split_from(image);
     if image.is_empty() {
         return Err(wrong());
     }
     if !valid_id(id) {
-        return Err(BadId(id.to_owned()).to_string());
+        return Err(BadId(id.to_owned()).into());
     }
     Ok(DiskSpec {
         id: id.to_owned(),
@@ -84,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_an_id_and_an_image_that_may_hold_commas() {
+    fn disk_is_an_id_and_an_image_that_may_contain_commas() {
         assert_eq!(
             parse_disk("vda=a,b=c.img"),
             Ok(disk("vda", "a,b=c.img", false))
@@ -96,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn fstab_can_say_everything_in_options() {
+    fn options_can_express_everything_for_fstab() {
         let texts = [
             "rw,allow_other,disk=vda=/a".into(),
             "rodisk=vdb=/b,nofail,x-y=1,fixed".into(),
@@ -110,8 +124,10 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_option_is_named_with_the_known_ones() {
-        let error = parse_options(&["allow_others".into()]).unwrap_err();
+    fn unknown_option_is_named_with_the_known_ones() {
+        let error = parse_options(&["allow_others".into()])
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("`allow_others`") && error.contains("allow_other,"),
             "{error}"

@@ -1,8 +1,8 @@
-//! What a server that is up and running never needs, and so may not do any more.
+//! The sandbox of a running server: it gives up what serving does not need.
 //!
-//! An image or a client that found a hole in it could not start programs, look into other processes,
-//! load code into the kernel or talk to a network. A filter of system calls (seccomp) sees to that,
-//! for all threads and for good; and root's rights that serving does not need are given up.
+//! A client that takes over the server through a hole can then not start programs, look into other processes,
+//! load code into the kernel or talk to a network. A filter of system calls (seccomp) denies that to
+//! all threads for good. Before, the server drops the capabilities of root that serving does not need.
 
 use std::collections::BTreeMap;
 use std::convert::TryInto;
@@ -15,7 +15,7 @@ use seccompiler::{
 
 use crate::os::sys;
 
-/// Refused with EPERM. `execve` is among them: who unmounts without help starts no program.
+/// System calls that end with EPERM. `execve` is among them: root unmounts without fusermount3.
 const REFUSED: &[i64] = &[
     // Programs, and other processes.
     libc::SYS_execve,
@@ -66,7 +66,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_setdomainname,
     libc::SYS_syslog,
     libc::SYS_vhangup,
-    // Mounts, but for taking one away, and namespaces.
+    // Namespaces, and mounts except for unmounting.
     libc::SYS_mount,
     libc::SYS_mount_setattr,
     libc::SYS_move_mount,
@@ -79,7 +79,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_chroot,
     libc::SYS_unshare,
     libc::SYS_setns,
-    // Devices, and what a file may do for others.
+    // Devices and links; owners, permissions and attributes of files.
     libc::SYS_mknodat,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -93,7 +93,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_symlinkat,
 ];
 
-/// The older calls for the same, where there are any.
+/// Older calls that do the same, on architectures that have them.
 #[cfg(target_arch = "x86_64")]
 const REFUSED_HERE: &[i64] = &[
     libc::SYS_mknod,
@@ -110,43 +110,49 @@ const REFUSED_HERE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[i64] = &[];
 
-/// What serving needs of root's rights: to open any image and to write to it, to mount and unmount.
+/// The capabilities that serving needs: to open any image and write to it, to mount and unmount.
 const NEEDED: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::SYS_ADMIN)
     .union(CapabilitySet::SYS_RESOURCE);
 
-/// Why a server is not caged.
+/// Why a server is not in its sandbox.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot cage the server: {0}")]
-pub struct CageError(String);
+pub enum SandboxError {
+    /// The capabilities cannot be dropped.
+    #[error("cannot drop capabilities: {0}")]
+    Capabilities(#[from] rustix::io::Errno),
+    /// No filter of system calls can be made for this machine.
+    #[error("cannot make the sandbox of the server: {0}")]
+    Filter(#[from] seccompiler::BackendError),
+    /// The kernel does not accept the filter.
+    #[error("cannot enter the sandbox of the server: {0}")]
+    Enter(#[from] seccompiler::Error),
+}
 
-/// Gives up the rights of root's that serving does not need, for good. To be called before there is a
-/// second thread: each has rights of its own.
-pub fn drop_capabilities() -> Result<(), CageError> {
+/// Drops the capabilities of root that serving does not need, for good. Call it while the process has one
+/// thread: each thread has capabilities of its own.
+pub fn drop_capabilities() -> Result<(), SandboxError> {
     if sys::uid() != 0 {
         return Ok(());
     }
-    let failed = |error: rustix::io::Errno| CageError(error.to_string());
-    let mut rights = capabilities(None).map_err(failed)?;
-    rights.effective &= NEEDED;
-    rights.permitted &= NEEDED;
-    rights.inheritable = CapabilitySet::empty();
-    set_capabilities(None, rights).map_err(failed)
+    let mut sets = capabilities(None)?;
+    sets.effective &= NEEDED;
+    sets.permitted &= NEEDED;
+    sets.inheritable = CapabilitySet::empty();
+    Ok(set_capabilities(None, sets)?)
 }
 
-/// Cages this process, where it can do without help: an ordinary user's server has to start
-/// `fusermount3` at its end, which a cage would not let have the rights that it needs.
+/// Puts this process into the sandbox if it is root's. An ordinary user's server has to start `fusermount3` at
+/// its end, and the sandbox would deny that program the rights it needs.
 ///
-/// Returns whether it is caged.
-pub fn enter() -> Result<bool, CageError> {
+/// Returns whether the process is in the sandbox.
+pub fn enter() -> Result<bool, SandboxError> {
     if sys::uid() != 0 {
         return Ok(false);
     }
-    let failed = |error: &dyn std::fmt::Display| CageError(error.to_string());
-    let program = program().map_err(|error| failed(&error))?;
     // Sets no_new_privs too.
-    apply_filter_all_threads(&program).map_err(|error| failed(&error))?;
+    apply_filter_all_threads(&program()?)?;
     Ok(true)
 }
 
@@ -154,14 +160,14 @@ fn program() -> Result<BpfProgram, seccompiler::BackendError> {
     let refused = REFUSED.iter().chain(REFUSED_HERE);
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         refused.map(|call| (*call, Vec::new())).collect();
-    // Sockets of this machine alone: sd_notify has one.
-    let no_unix = SeccompCondition::new(
+    // Local sockets only: sd_notify uses one.
+    let not_local = SeccompCondition::new(
         0,
         SeccompCmpArgLen::Dword,
         SeccompCmpOp::Ne,
         libc::AF_UNIX as u64,
     )?;
-    rules.insert(libc::SYS_socket, vec![SeccompRule::new(vec![no_unix])?]);
+    rules.insert(libc::SYS_socket, vec![SeccompRule::new(vec![not_local])?]);
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,
@@ -174,10 +180,11 @@ fn program() -> Result<BpfProgram, seccompiler::BackendError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::process::Process;
     use std::os::unix::fs::PermissionsExt;
 
-    /// What `work` gives in a thread with the filter.
-    fn caged<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    /// Runs `work` in a thread with the filter.
+    fn in_sandbox<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         let thread = std::thread::spawn(|| {
             seccompiler::apply_filter(&program().unwrap()).unwrap();
             work()
@@ -186,11 +193,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_not_permitted_and_serving_files_is() {
+    fn sandbox_denies_refused_calls_and_permits_serving_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let (file, node, link) = (path("file"), path("node"), path("link"));
-        let errors = caged(move || {
+        let errors = in_sandbox(move || {
             std::fs::write(&file, "served").unwrap();
             assert_eq!(std::fs::read(&file).unwrap(), b"served");
             let mode = rustix::fs::Mode::RWXU;
@@ -200,7 +207,7 @@ mod tests {
             let linked = std::os::unix::fs::symlink(&file, link);
             let started = std::process::Command::new("true").spawn();
             let socket = std::net::UdpSocket::bind("127.0.0.1:0");
-            let killed = sys::Process::open(std::process::id()).and_then(|us| us.signal(0));
+            let killed = Process::open(std::process::id()).and_then(|us| us.signal(libc::SIGCONT));
             std::fs::remove_file(&file).unwrap();
             [
                 made.map_err(std::io::Error::from).err(),
@@ -217,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_calls_that_reach_into_others_are_refused() {
+    fn filter_refuses_the_calls_that_reach_into_other_processes() {
         for call in [
             libc::SYS_pidfd_getfd,
             libc::SYS_process_vm_writev,
@@ -231,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_is_one_that_the_kernel_takes() {
+    fn filter_compiles_to_a_program_of_the_kernel() {
         assert!(program().unwrap().len() > REFUSED.len());
     }
 }

@@ -1,5 +1,8 @@
 //! `provium completions`: for the shell's tab key.
 
+use std::io::Write;
+
+use clap::Command;
 use clap_complete::Shell;
 
 /// Print completions for a shell
@@ -12,6 +15,79 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args, command: &mut clap::Command) {
-    clap_complete::generate(args.shell, command, "provium", &mut std::io::stdout());
+pub(super) fn run(args: &Args, command: &Command) {
+    write(args.shell, command, &mut std::io::stdout());
+}
+
+fn write(shell: Shell, command: &Command, out: &mut dyn Write) {
+    clap_complete::generate(shell, &mut visible(command), command.get_name(), out);
+}
+
+/// The same command without its hidden subcommands and arguments: clap_complete would offer them.
+fn visible(command: &Command) -> Command {
+    let arguments = command.get_arguments().filter(|one| !one.is_hide_set());
+    let commands = command.get_subcommands().filter(|one| !one.is_hide_set());
+    let visible = Command::new(command.get_name().to_owned())
+        .args(arguments)
+        .subcommands(commands.map(visible));
+    let visible = match command.get_about() {
+        Some(about) => visible.about(about.clone()),
+        None => visible,
+    };
+    match command.get_version() {
+        Some(version) => visible.version(version.to_owned()),
+        None => visible,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::{CommandFactory, ValueEnum};
+
+    /// All that a shell, or a reader of the man pages, is offered.
+    fn offers() -> Vec<String> {
+        let command = Cli::command();
+        let mut offers: Vec<_> = Shell::value_variants()
+            .iter()
+            .map(|shell| {
+                let mut script = Vec::new();
+                write(*shell, &command, &mut script);
+                String::from_utf8(script).unwrap()
+            })
+            .collect();
+        let folder = tempfile::tempdir().unwrap();
+        clap_mangen::generate_to(command, folder.path()).unwrap();
+        let pages = folder.path().read_dir().unwrap().map(|page| page.unwrap());
+        let text = |page: std::fs::DirEntry| {
+            let name = page.file_name().into_string().unwrap();
+            name + &std::fs::read_to_string(page.path()).unwrap()
+        };
+        offers.push(pages.map(text).collect());
+        offers
+    }
+
+    #[test]
+    fn completions_and_man_pages_offer_all_that_is_visible_and_nothing_hidden() {
+        let hidden = |command: &Command| {
+            let commands = command.get_subcommands().filter(|one| one.is_hide_set());
+            let arguments = command.get_subcommands().flat_map(Command::get_arguments);
+            let arguments = arguments.filter(|one| one.is_hide_set());
+            let names = commands.map(|one| one.get_name().to_owned());
+            let flags = arguments.filter_map(|one| one.get_long().map(str::to_owned));
+            names.chain(flags).collect::<Vec<_>>()
+        };
+        let hidden = hidden(&Cli::command());
+        assert!(hidden.contains(&"test-file".to_owned()), "{hidden:?}");
+        assert!(hidden.contains(&"ready-fd".to_owned()), "{hidden:?}");
+        for offer in offers() {
+            for name in &hidden {
+                assert!(!offer.contains(name.as_str()), "{name} is offered");
+            }
+            for name in ["mount", "umount", "foreground", "completions", "detach"] {
+                assert!(offer.contains(name), "{name} is not offered");
+            }
+        }
+    }
 }

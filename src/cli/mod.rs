@@ -1,6 +1,5 @@
 //! The command line: clap types to plain calls, results to exit codes.
 
-mod bare;
 mod completions;
 mod console;
 mod disks;
@@ -63,8 +62,6 @@ enum Command {
     Test(Box<test_options::Args>),
     #[command(hide = true)]
     TestFile(test::FileArgs),
-    #[command(hide = true)]
-    Bare(bare::Args),
     Init(init::Args),
     Repl(repl::Args),
     Console(console::Args),
@@ -131,7 +128,6 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Test(args) => test::run(&args),
-        Command::Bare(args) => bare::run(&args),
         Command::TestFile(args) => test::run_file(&args),
         Command::Init(args) => init::run(&args),
         Command::Repl(args) => repl::run(&args),
@@ -139,7 +135,7 @@ pub fn main() -> ExitCode {
         Command::Guest(args) => guest::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => {
-            completions::run(&args, &mut Cli::command());
+            completions::run(&args, &Cli::command());
             Ok(Exit::Done)
         }
         Command::Man(args) => man::run(&args, Cli::command()),

@@ -11,7 +11,8 @@ fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = std::fs::read_dir(root.join("docs")).unwrap();
     let mut pages: Vec<_> = docs.map(|entry| entry.unwrap().path()).collect();
-    pages.push(root.join("README.md"));
+    let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+    pages.extend(top.map(|page| root.join(page)));
     pages
 }
 

@@ -22,7 +22,7 @@ pub struct Wait {
     pub rules: Vec<Arc<Armed>>,
 }
 
-/// What happens to a request that waits no more.
+/// What happens to a request that does not have to wait any more.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// What becomes of it instead of what was asked for.
@@ -139,8 +139,8 @@ impl FaultSet {
         Some((*decision, Arc::clone(armed)))
     }
 
-    /// How a request fails at `now` that has been served, if a rule says so that was armed, or
-    /// began to act, meanwhile.
+    /// How a request that has been served fails at `now`: by a rule that was armed, or began to act,
+    /// meanwhile.
     pub fn late_error(
         &self,
         range: IoRange,

@@ -1,4 +1,4 @@
-//! Edits to a set, as many at once as one likes: each costs the same however many rules there are.
+//! Edits to a set. The cost of an edit does not depend on the number of rules.
 
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
@@ -33,7 +33,7 @@ struct Editing {
     armed: Vec<Option<Arc<Armed>>>,
     /// Places by rule.
     places: HashMap<ByRule, usize>,
-    /// Places by tag, with those of rules that are no more.
+    /// Places by tag, those of removed rules included.
     tagged: HashMap<String, Vec<usize>>,
     removed: Vec<Arc<Armed>>,
 }
@@ -96,7 +96,7 @@ impl Editing {
 
     fn done(self) -> FaultSet {
         let set = FaultSet::of(self.armed.into_iter().flatten().collect());
-        // A rule that waited for another has waited enough once that one has fired.
+        // The wait of `when=` is over, even if the rule that fired is removed.
         let gone = self.removed.iter().filter(|armed| armed.fired() > 0);
         let gone: HashSet<_> = gone.filter_map(|armed| armed.rule.tag.as_deref()).collect();
         if !gone.is_empty() {
@@ -114,8 +114,8 @@ impl Editing {
 }
 
 impl FaultSet {
-    /// The set after `edits`, in order. Arming what is armed already keeps its place; its time and
-    /// its counters begin anew.
+    /// The set after `edits`, in order. A rule that is armed already keeps its place; its time and its
+    /// counters start again.
     pub fn edited(&self, edits: &[Edit], arming: Arming) -> Result<Self, NoSuchTag> {
         let mut editing = Editing::of(self);
         for (edit, id) in edits.iter().zip(arming.first_id..) {

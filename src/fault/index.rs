@@ -1,4 +1,4 @@
-//! Which rules may match a request: found without looking at those of other sectors.
+//! An index of rules by operation and sector: it finds those that may match a request.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(super) struct Index([OfOp; Op::ALL.len()]);
 struct OfOp {
     /// Places in the list of rules.
     anywhere: Vec<u32>,
-    /// Sorted by where they start.
+    /// Sorted by their start.
     ranges: Vec<Range>,
 }
 
@@ -65,8 +65,7 @@ impl Index {
     pub(super) fn of(armed: &[Arc<Armed>]) -> Self {
         let mut index = Self::default();
         for (armed, place) in armed.iter().zip(0..) {
-            let ops = Op::ALL.into_iter();
-            for op in ops.filter(|op| armed.rule.ops.contains(*op)) {
+            for op in armed.rule.ops.iter() {
                 index.0[op as usize].add(armed, place);
             }
         }
@@ -74,7 +73,7 @@ impl Index {
         index
     }
 
-    /// Whether there is a rule that may match.
+    /// Whether any rule may match.
     pub(super) fn has(&self, range: IoRange) -> bool {
         let of_op = &self.0[range.op as usize];
         !of_op.anywhere.is_empty() || of_op.hits(range).next().is_some()

@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use super::{Action, Op, Ops, Rule, Spelling};
 use crate::protocol::Errno;
+use crate::units::listed;
 
 /// How long `slow` waits before the I/O, in milliseconds.
 pub const SLOW_FAULT_MS: u64 = 50;
 
-/// A documented mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Reads fail with EIO before any I/O.
-    EioRead,
-    /// Writes, and write zeroes, fail with EIO before any I/O.
-    EioWrite,
-    /// Reads and writes wait [`SLOW_FAULT_MS`] before the I/O.
-    Slow,
+listed! {
+    /// A documented mode. In the order of the documents.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Mode {
+        /// Reads fail with EIO before any I/O.
+        EioRead,
+        /// Writes, and write zeroes, fail with EIO before any I/O.
+        EioWrite,
+        /// Reads, writes and write zeroes wait [`SLOW_FAULT_MS`] before the I/O.
+        Slow,
+    }
 }
 
 impl Mode {
-    /// Every mode, in the order in which the documents list them.
-    pub const ALL: [Self; 3] = [Self::EioRead, Self::EioWrite, Self::Slow];
-
     /// The word that arms it.
     pub fn name(self) -> &'static str {
         match self {

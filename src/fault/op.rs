@@ -1,15 +1,15 @@
-//! Sets of kinds of request.
+//! Sets of operations.
 
 use std::fmt;
 
 pub use crate::protocol::Op;
 
-/// A set of kinds of request.
+/// A set of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ops(u8);
 
 impl Ops {
-    /// The set of the given kinds.
+    /// The set of these operations.
     pub const fn of(ops: &[Op]) -> Self {
         let mut bits = 0;
         let mut i = 0;
@@ -20,22 +20,21 @@ impl Ops {
         Self(bits)
     }
 
-    /// Every kind.
+    /// All operations.
     pub const ALL: Self = Self::of(&Op::ALL);
 
-    /// What is in both.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    /// What is here and not in `other`.
+    /// The operations that are in this set and not in `other`.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// Whether there is none.
+    /// The operations of the set.
+    pub fn iter(self) -> impl Iterator<Item = Op> {
+        Op::ALL.into_iter().filter(move |op| self.contains(*op))
+    }
+
+    /// Whether the set has no operation.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -51,8 +50,7 @@ impl fmt::Display for Ops {
         if *self == Self::ALL {
             return f.write_str("all");
         }
-        let names = Op::ALL.iter().filter(|op| self.contains(**op));
-        let names: Vec<_> = names.map(|op| op.name()).collect();
+        let names: Vec<_> = self.iter().map(Op::name).collect();
         f.write_str(&names.join(","))
     }
 }

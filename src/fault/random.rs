@@ -1,12 +1,12 @@
-//! Random numbers that depend on a seed and a position, and on nothing that happened before: the
-//! tenth request that matches a rule draws the same whoever asks, on whichever thread.
+//! Random numbers that depend on a seed and a position alone: the tenth request that matches a rule draws
+//! the same numbers on any thread, whatever was drawn before.
 
-/// A source of numbers that begins at a seed and a position.
+/// A source of random numbers.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of `seed` at `position`.
+    /// The source for `seed` at `position`.
     pub fn at(seed: u64, position: u64) -> Self {
         Self(mix(seed ^ mix(position)))
     }
@@ -17,13 +17,13 @@ impl Random {
         mix(self.0)
     }
 
-    /// The next number from 0 up to and without `end`, which is above 0.
+    /// The next number below `end`, which is above 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        // The high half of the product: no bias that anybody could see.
+        // The high half of the product. Its bias is at most `end` in 2^64.
         ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
-    /// The next number from 0 up to and without 1.
+    /// The next number: at least 0, and below 1.
     pub fn unit(&mut self) -> f64 {
         (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -41,13 +41,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_are_those_of_splitmix64() {
+    fn numbers_are_those_of_splitmix64() {
         // The first of its published sequence for the seed 0.
         assert_eq!(Random(0).draw(), 0xe220_a839_7b1d_cdaf);
     }
 
     #[test]
-    fn a_position_has_its_numbers_whatever_was_drawn_before() {
+    fn position_has_its_numbers_whatever_was_drawn_before() {
         let of = |position| Random::at(42, position).draw();
         assert_eq!(of(7), of(7));
         assert_ne!(of(7), of(8));

@@ -1,13 +1,13 @@
-//! The bytes that a rule is for: ranges that are sorted and do not touch each other.
+//! The bytes that a rule is for: sorted ranges that do not touch each other.
 
 use super::Sectors;
 
-/// Ranges of bytes, each as its first byte and the first behind it.
+/// Ranges of bytes, each as its first byte and the first after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
-    /// What `at` covers, each byte once; everything when it is empty.
+    /// The bytes of all `at`, each once; all bytes when `at` is empty.
     pub fn of(at: &[Sectors]) -> Self {
         match at {
             [] => Self(vec![(0, u64::MAX)]),
@@ -15,7 +15,7 @@ impl Ranges {
         }
     }
 
-    /// What any of `ranges` covers.
+    /// The bytes of all `ranges`.
     fn joined(mut ranges: Vec<(u64, u64)>) -> Self {
         ranges.sort_unstable();
         let mut joined: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
@@ -28,7 +28,7 @@ impl Ranges {
         Self(joined)
     }
 
-    /// What these and `other` cover, moved by so many bytes.
+    /// These bytes, and also the same moved by `by` bytes.
     #[must_use]
     pub fn with_moved(&self, by: i64) -> Self {
         let move_to = |at: u64| at.saturating_add_signed(by);
@@ -45,7 +45,7 @@ impl Ranges {
         self.0.iter().copied()
     }
 
-    /// The parts of them that lie from `start` up to `end`.
+    /// The parts of them from `start` up to `end`.
     pub fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
         let first = self.0.partition_point(|range| range.1 <= start);
         let near = self.0[first..]
@@ -55,7 +55,7 @@ impl Ranges {
         parts.filter(|(from, to)| from < to)
     }
 
-    /// Whether any of them has a byte from `start` up to `end`.
+    /// Whether a byte from `start` up to `end` is in one of them.
     pub fn overlap(&self, start: u64, end: u64) -> bool {
         self.within(start, end).next().is_some()
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_ends_with_what_was_asked_for_and_with_its_range() {
+    fn part_ends_with_the_request_and_with_its_range() {
         let ranges = ranges(&[(1, 1), (4, 4)]);
         let within = |start, end| ranges.within(start, end).collect::<Vec<_>>();
         assert_eq!(within(0, 3000), [(512, 1024), (2048, 3000)]);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Armed, Decision, FaultSet, Op, Ops, Phase, Rule};
+use super::{Armed, Decision, FaultSet, Op, Phase, Rule};
 use crate::protocol::names::SECTOR;
 use crate::units::counted;
 
@@ -25,13 +25,6 @@ pub enum Remark {
     /// It acts, and this may be a surprise.
     Note(String),
 }
-
-/// Requests that change the disk.
-const CHANGES: Ops = Ops::of(&[Op::Write, Op::Discard, Op::Zero]);
-/// Requests that have a largest length.
-const LIMITED: Ops = Ops::of(&[Op::Read, Op::Write]);
-/// Requests without sectors and without bytes.
-const PLACELESS: Ops = Ops::of(&[Op::Flush]);
 
 impl FaultSet {
     /// The remark on each rule, if there is one, on a disk of this `kind`; in the order armed.
@@ -117,7 +110,7 @@ impl Rule {
 
     /// Why a read-only disk gets none of its requests.
     fn never_done(&self) -> Option<String> {
-        let only_changes = self.ops.without(CHANGES).is_empty();
+        let only_changes = self.ops.iter().all(Op::is_change);
         only_changes.then(|| format!("the disk is read-only and sees no {} requests", self.ops))
     }
 
@@ -138,22 +131,22 @@ impl Rule {
 
     /// Why its sectors and sizes are those of no request.
     fn never_placed(&self) -> Option<&'static str> {
-        let only_placeless = self.ops.without(PLACELESS).is_empty();
-        if only_placeless && !self.at.is_empty() {
+        let no_ranges = !self.ops.iter().any(Op::has_range);
+        if no_ranges && !self.at.is_empty() {
             return Some("a flush has no sectors");
         }
         let size = self.size?;
-        if only_placeless && size.min > 0 {
+        if no_ranges && size.min > 0 {
             return Some("a flush has no bytes");
         }
-        let has_placeless = !self.ops.and(PLACELESS).is_empty();
-        (size.max == 0 && !has_placeless).then_some("no request has 0 bytes")
+        let all_ranges = self.ops.iter().all(Op::has_range);
+        (size.max == 0 && all_ranges).then_some("no request has 0 bytes")
     }
 
     /// Why its sizes are larger than those of requests with at most `longest` bytes.
     fn never_so_long(&self, longest: u64) -> Option<String> {
         let is_longer = self.size.is_some_and(|size| size.min > longest);
-        let only_limited = self.ops.without(LIMITED).is_empty();
+        let only_limited = self.ops.iter().all(Op::is_limited);
         (is_longer && only_limited)
             .then(|| format!("no request has more than {}", counted(longest, "byte")))
     }

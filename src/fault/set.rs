@@ -83,7 +83,7 @@ impl FaultSet {
         self.tells_guests_apart
     }
 
-    /// Whether a rule may match such a request. Without one nobody needs to look at the clock.
+    /// Whether a rule may match such a request. Most requests have none, and need no clock.
     pub fn concerns(&self, range: IoRange) -> bool {
         self.index.has(range)
     }

@@ -1,13 +1,13 @@
-//! Rules as they are shown beside each of many requests: short.
+//! Rules as they are shown beside requests: short.
 
 use std::sync::Arc;
 
 use super::Armed;
 
-/// Most bytes that are shown; what is longer ends with `...`.
+/// Bytes that are shown at most. A longer text ends with `...`.
 const LONGEST: usize = 200;
 
-/// As much of `text` as is shown.
+/// The part of `text` that is shown.
 fn short(text: &str) -> String {
     if text.len() <= LONGEST {
         return text.to_owned();
@@ -18,7 +18,7 @@ fn short(text: &str) -> String {
 }
 
 impl Armed {
-    /// The texts of `rules`, as one line has them; `-` without any. Made once a rule, not once a line.
+    /// The texts of `rules`, as one line shows them; `-` if there is none. Each text is made once.
     pub fn texts(rules: &[Arc<Self>]) -> String {
         let mut text = String::new();
         for armed in rules {
@@ -58,14 +58,14 @@ mod tests {
     }
 
     #[test]
-    fn rules_stand_side_by_side_and_none_is_a_dash() {
+    fn texts_stand_side_by_side_and_none_is_a_dash() {
         assert_eq!(texts_of(&[]), "-");
         let two = ["slow", "error op=read errno=ENOSPC at=8+1"];
         assert_eq!(texts_of(&two), two.join("; "));
     }
 
     #[test]
-    fn what_is_long_is_cut_and_what_is_just_not_too_long_is_not() {
+    fn texts_are_cut_only_past_the_limit() {
         let (just, long) = (of_length(LONGEST), of_length(LONGEST + 1));
         assert_eq!(texts_of(&[&just]), just);
         let cut = format!("{}...", &long[..LONGEST]);

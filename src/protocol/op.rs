@@ -40,6 +40,30 @@ impl Op {
             Self::Zero => "zero",
         }
     }
+
+    /// Whether it changes the disk.
+    pub fn is_change(self) -> bool {
+        match self {
+            Self::Write | Self::Discard | Self::Zero => true,
+            Self::Read | Self::Flush => false,
+        }
+    }
+
+    /// Whether its requests have a largest length: the kernel cuts longer ones.
+    pub fn is_limited(self) -> bool {
+        match self {
+            Self::Read | Self::Write => true,
+            Self::Flush | Self::Discard | Self::Zero => false,
+        }
+    }
+
+    /// Whether its requests have a range of bytes.
+    pub fn has_range(self) -> bool {
+        match self {
+            Self::Read | Self::Write | Self::Discard | Self::Zero => true,
+            Self::Flush => false,
+        }
+    }
 }
 
 impl fmt::Display for Op {

@@ -70,8 +70,8 @@ impl Line<'_> {
             return Ok(possible);
         }
         let ops: Option<Vec<Op>> = pair.value.split(',').map(Op::named).collect();
-        let expected = "a list of read, write, flush, discard, zero, or all";
-        let ops = Ops::of(&ops.ok_or_else(|| self.bad(pair, expected))?);
+        let expected = || format!("a list of {}, or all", Op::ALL.map(Op::name).join(", "));
+        let ops = Ops::of(&ops.ok_or_else(|| self.bad(pair, &expected()))?);
         let impossible = ops.without(possible);
         match impossible.is_empty() {
             true => Ok(ops),

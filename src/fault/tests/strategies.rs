@@ -76,8 +76,9 @@ prop_compose! {
         when in proptest::option::of("[a-z][a-z0-9._-]{0,20}"),
         tag in proptest::option::of("[A-Z][A-Z0-9._-]{0,20}"),
     ) -> Rule {
-        let chosen: Vec<_> = Op::ALL.into_iter().filter(|op| bits & (1 << *op as u8) != 0).collect();
-        let ops = Ops::of(&chosen).and(action.kind().ops());
+        let possible = action.kind().ops().iter();
+        let chosen: Vec<_> = possible.filter(|op| bits & (1 << *op as u8) != 0).collect();
+        let ops = Ops::of(&chosen);
         let reserved = |tag: &String| tag == "all" || Mode::named(tag).is_some();
         Rule {
             ops: if ops.is_empty() { action.kind().ops() } else { ops },

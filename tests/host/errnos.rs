@@ -113,12 +113,13 @@ fn storage_error_is_passed_on_every_time() {
 
 #[test]
 fn armed_errno_reaches_its_client_and_loses_no_request() {
-    page_says(FAULTS, "a number from 1 to 511; EIO without it");
-    page_says(FAULTS, "| ENOSYS | is refused");
-    page_says(FAULTS, "| 512 and above | is refused");
+    page_says(FAULTS, "`errno=` is a name or a number from 1 to 511");
+    page_says(FAULTS, "| the request fails | `errno=` (EIO) | any |");
+    page_says(FAULTS, "| ENOSYS | rejected when the rule is armed");
+    page_says(FAULTS, "| 512 and above | rejected when the rule is armed");
     page_says(
         FAULTS,
-        "ESTALE and ECHILD of an `open` or a `stat` become EIO",
+        "| ESTALE and ECHILD of an `open` or a `stat` | EIO, because the kernel would try again |",
     );
     let mut disks = Disks::new();
     for number in 1..=600 {
@@ -223,7 +224,7 @@ fn host_without_a_system_call_loses_no_request() {
     }
     page_says(
         FAULTS,
-        "ENOSYS, and 524, which some file systems let out, become EOPNOTSUPP",
+        "| ENOSYS, and 524, which some file systems return | EOPNOTSUPP |",
     );
     let mut disks = Disks::new();
     disks.check("the start");

@@ -26,10 +26,13 @@ fn failing(mount: &Mount, reads: u64) -> Vec<u64> {
 
 #[test]
 fn skip_every_and_times_fail_exactly_the_reads_that_they_say() {
-    page_says(
-        "docs/faults.md",
-        "of the matching requests: not the first N; of the rest the Nth, 2Nth, ...; N in all",
-    );
+    for row in [
+        "| `skip=` | matching requests after the first N |",
+        "| `every=` | of the remaining requests, the Nth, 2Nth, 3Nth and so on |",
+        "| `times=` | at most N requests in all",
+    ] {
+        page_says("docs/faults.md", row);
+    }
     let mount = Mount::new();
     mount.arm("error op=read errno=EIO skip=100 every=7 times=50 tag=exact");
     let expected: Vec<u64> = (1..=50).map(|n| 100 + 7 * n).collect();

@@ -22,9 +22,9 @@ fn shown(mount: &Mount, rule: &str) -> String {
 
 #[test]
 fn mode_is_short_for_its_rule() {
-    page_says(FAULTS, "`eio_read` is `error op=read errno=EIO`");
-    page_says(FAULTS, "`eio_write` is `error op=write,zero errno=EIO`");
-    page_says(FAULTS, "`slow` is `delay op=read,write,zero by=50ms`");
+    page_says(FAULTS, "| `eio_read` | `error op=read errno=EIO` |");
+    page_says(FAULTS, "| `eio_write` | `error op=write,zero errno=EIO` |");
+    page_says(FAULTS, "| `slow` | `delay op=read,write,zero by=50ms` |");
     let mount = Mount::new();
     for (mode, rule) in [
         ("eio_read", "error op=read errno=EIO"),
@@ -46,7 +46,7 @@ fn rule_has_the_defaults_of_the_page() {
     page_says(FAULTS, "until `max=` (60 s) has passed");
     page_says(FAULTS, "fails with `then=ERRNO` (EIO)");
     page_says(FAULTS, "flips `bits=` (1)");
-    page_says(FAULTS, "it ends with `then=ok` (the default)");
+    page_says(FAULTS, "succeeds with `then=ok` (the default)");
     let mount = Mount::new();
     for (rule, expected) in [
         ("hang", "hang op=all max=1m then=EIO"),
@@ -59,12 +59,23 @@ fn rule_has_the_defaults_of_the_page() {
 
 #[test]
 fn action_has_the_operations_of_the_page() {
-    page_says(FAULTS, "Writes, flushes, discards, write zeroes.");
+    for row in [
+        "| the request fails | `errno=` (EIO) | any |",
+        "| the request waits first | `by=` | any |",
+        "| `max=` (60 s), `then=` (EIO) | any |",
+        "| `how=`, `bits=` (1), `byte=` | `read`, `write` |",
+        "but not done | | `write`, `flush`, `discard`, `zero` |",
+        "| `keep=`, `then=` (ok) | `write` |",
+        "| the request goes to other sectors | `by=` | `read`, `write` |",
+        "| reads return old data | | `read` |",
+    ] {
+        page_says(FAULTS, row);
+    }
     page_says(
         FAULTS,
-        "Reads and writes; what would land outside of the disk fails with EIO",
+        "A request that would land outside the disk fails with EIO",
     );
-    page_says(FAULTS, "Without it: all that the action can act on");
+    page_says(FAULTS, "Default: all operations of the action");
     let mount = Mount::new();
     for (rule, ops) in [
         ("error errno=EIO", "all"),
@@ -110,8 +121,9 @@ fn durations_have_a_unit() {
 
 #[test]
 fn counts_sectors_and_durations_have_limits() {
-    page_says(FAULTS, "N in all. Up to 10^15");
-    page_says(FAULTS, "a year is the longest. Sectors are below 2^54");
+    page_says(FAULTS, "N of these three keys is at most 10^15");
+    page_says(FAULTS, "The longest time is a year");
+    page_says(FAULTS, "Sector numbers are below 2^54");
     let mount = Mount::new();
     for (most, more) in [
         ("times=1000000000000000", "times=1000000000000001"),

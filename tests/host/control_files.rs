@@ -289,7 +289,7 @@ fn reader_that_begins_in_the_middle_finds_the_rest() {
 fn control_file_reads_as_its_text_by_every_system_call() {
     page_says(
         "docs/control-files.md",
-        "Their size is the length of that text",
+        "The size of a control file is the length of its text",
     );
     if !has("python3") {
         return;

@@ -103,7 +103,7 @@ fn fio_verifies_blocks_of_any_size_and_offset() {
 fn direct_io_takes_whole_sectors_only() {
     page_says(
         "docs/control-files.md",
-        "takes only offsets and lengths that are multiples of 512 (EINVAL otherwise)",
+        "offsets and lengths must be multiples of 512 (EINVAL otherwise)",
     );
     let mount = Mount::new();
     let file = open_direct(&mount.vda());
@@ -287,7 +287,7 @@ fn holes_and_data_are_where_the_image_has_them() {
 fn read_only_disk_can_be_read_and_not_opened_for_writing() {
     page_says(
         "docs/control-files.md",
-        "cannot be opened for writing (EROFS; an ordinary user finds its permissions first: EACCES)",
+        "cannot be opened for writing: EROFS for root, EACCES for an ordinary user",
     );
     let folder = TempDir::new().unwrap();
     let image = new_image(&folder.path().join("vda.img"), MIB);

@@ -47,7 +47,7 @@ fn image(mount: &Mount) -> Vec<u8> {
 fn synchronous_write_is_flushed_before_its_answer_and_others_are_not() {
     page_says(
         PAGE,
-        "A write with `O_SYNC`, `O_DSYNC` or `RWF_DSYNC` is a write, then a flush of its own",
+        "A write with `O_SYNC`, `O_DSYNC` or `RWF_DSYNC` is a write followed by a flush",
     );
     let mount = Mount::new();
     let mut trace = trace(&mount);
@@ -96,7 +96,7 @@ fn synchronous_write_fails_and_waits_as_its_flush_does() {
 
 #[test]
 fn append_writes_at_the_end_of_the_image_whatever_the_kernel_believes() {
-    page_says(PAGE, "`O_APPEND` writes where the image ends now");
+    page_says(PAGE, "`O_APPEND` writes at the present end of the image");
     let mount = Mount::of_size(4096);
     let file = OpenOptions::new().append(true).open(mount.vda()).unwrap();
     for (size, byte) in [(8192, 7), (1024, 8)] {
@@ -141,7 +141,7 @@ fn mount_option_fixes_the_size_of_all_disks() {
 fn fixed_disk_ends_as_a_block_device_does() {
     page_says(
         PAGE,
-        "a write across it is short; at it and behind it there is ENOSPC",
+        "A write across the end is short; a write at or past the end fails with ENOSPC",
     );
     let mount = fixed();
     let file = open_direct(&mount.vda());
@@ -170,7 +170,7 @@ struct AlignedPage([u8; 4096]);
 
 #[test]
 fn disk_that_is_not_fixed_grows_as_a_file_does() {
-    page_says(PAGE, "A write behind the end makes the image grow");
+    page_says(PAGE, "A write past the end makes the image grow");
     let mount = Mount::of_size(4096);
     let file = open(&mount, 0);
     file.write_all_at(&[7; 4096], 2048).unwrap();
@@ -206,7 +206,7 @@ fn fixed_disk_is_marked_after_its_image_everywhere() {
 
 #[test]
 fn truncation_zeroes_the_end_and_never_shrinks_the_disk() {
-    page_says(PAGE, "A client does not shrink it");
+    page_says(PAGE, "A client cannot shrink the disk");
     let mount = Mount::of_size(MIB);
     let fill = || std::fs::write(mount.image(), vec![5; MIB as usize]).unwrap();
     let mut trace = trace(&mount);
@@ -260,7 +260,7 @@ fn read_only_disk_is_not_truncated_by_its_path_either() {
 fn truncation_that_a_rule_fails_is_counted_and_traced_as_a_zero_request() {
     page_says(
         PAGE,
-        "To rules, counters and the trace that is a `zero` request",
+        "Such a cut is a `zero` request for rules, counters and the trace",
     );
     let mount = Mount::of_size(MIB);
     std::fs::write(mount.image(), vec![5; MIB as usize]).unwrap();
@@ -310,7 +310,7 @@ fn image_that_qemu_img_recreates_in_a_disk_has_nothing_of_the_old_one() {
 fn sectors_under_a_rule_for_reads_are_data_and_not_a_hole() {
     page_says(
         PAGE,
-        "sectors that an armed rule for reads concerns count as data",
+        "Sectors of an armed rule for reads count as data",
     );
     let mount = Mount::of_size(MIB);
     let file = open(&mount, 0);
@@ -361,9 +361,9 @@ fn sectors_under_a_rule_for_reads_are_data_and_not_a_hole() {
 fn large_call_is_cut_short_by_an_error_in_a_later_piece_and_fails_when_asynchronous() {
     page_says(
         PAGE,
-        "An error in a later one cuts a synchronous call short",
+        "An error in a later request cuts a synchronous call short",
     );
-    page_says(PAGE, "Of an asynchronous call (AIO, io_uring) all fails");
+    page_says(PAGE, "An asynchronous call (AIO, io_uring) fails as a whole");
     let mount = Mount::of_size(8 * MIB);
     let file = open(&mount, 0);
     mount.arm("eio_read at=5000+1 times=2");
@@ -381,7 +381,7 @@ fn large_call_is_cut_short_by_an_error_in_a_later_piece_and_fails_when_asynchron
 fn asynchronous_read_uses_the_size_that_the_kernel_heard_last() {
     page_says(
         PAGE,
-        "behind the old end of an image that the host has grown",
+        "Past the old end of an image that the host has grown",
     );
     let mount = Mount::of_size(MIB);
     let grow = format!("truncate -s {} {}", 2 * MIB, mount.image().display());

@@ -21,7 +21,7 @@ fn assert_own(mount: &Mount, path: &Path) {
 fn file_of_the_mount_itself_is_refused_as_an_image_by_every_path() {
     page_says(
         "docs/control-files.md",
-        "by a bind mount or below a loop device, too",
+        "also by a bind mount or below a loop device",
     );
     let mount = Mount::new();
     let place = |name: &str| mount.folder().join(name);
@@ -85,7 +85,7 @@ fn loop_device_on_a_disk_of_the_mount_is_refused_as_an_image() {
 
 #[test]
 fn servers_may_serve_from_one_another_in_a_row_and_not_in_a_circle() {
-    page_says("docs/control-files.md", "or in one that is served from it");
+    page_says("docs/control-files.md", "an image that lies in another mount which is served from this one");
     let serve = |image: &Path| {
         let disk = format!("vda={}", image.display());
         Mount::serve(TempDir::new().unwrap(), &["--disk", &disk])
@@ -111,7 +111,7 @@ fn kernel_file_systems_are_refused_as_images() {
         "docs/security.md",
         "Refused are files of the kernel's own (of /proc, /sys and their like",
     );
-    page_says("docs/control-files.md", "the kernel's own, as in /proc");
+    page_says("docs/control-files.md", "a file of the kernel itself, as in /proc");
     let mount = Mount::new();
     let memory = format!("/proc/{}/mem", mount.server());
     for path in [

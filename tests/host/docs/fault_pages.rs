@@ -174,7 +174,7 @@ fn control_write_has_at_most_65536_bytes() {
 
 #[test]
 fn remove_within_a_replacement_is_refused_and_changes_nothing() {
-    page_says(FILES, "`!` together with `>` is refused");
+    page_says(FILES, "`!` together with `>` is rejected");
     let mount = Mount::new();
     mount.arm("slow");
     let replaced = std::fs::write(mount.ctl("vda/faults"), "!slow\n");
@@ -185,7 +185,7 @@ fn remove_within_a_replacement_is_refused_and_changes_nothing() {
 
 #[test]
 fn trace_has_at_most_16_readers() {
-    page_says(FILES, "16 may read at a time (EMFILE)");
+    page_says(FILES, "At most 16 readers may have it open at a time (EMFILE)");
     let mount = Mount::new();
     let open = || File::open(mount.ctl("vda/trace"));
     let mut readers: Vec<_> = (0..16).map(|_| open().unwrap()).collect();
@@ -221,12 +221,12 @@ fn stats_have_each_key_that_the_page_names() {
     }
     page_says(
         FILES,
-        "`_p90`, `_p99`, `_p999` (right to a sixteenth), `_max` and `_sum`",
+        "`_p90`, `_p99`, `_p999` (accurate to 1/16), `_max` and `_sum`",
     );
     for end in ["p90", "p99", "p999", "max", "sum"] {
         assert_eq!(stat_in(&stats, &format!("read_latency_ns_{end}")), 0);
     }
-    page_says(FILES, "at most 1 GiB (`held_bytes_limit`)");
+    page_says(FILES, "| `held_bytes_limit` | 1 GiB.");
     assert_eq!(stat_in(&stats, "held_bytes_limit"), 1 << 30);
     assert_eq!(stat_in(&stats, "in_flight"), 0);
     assert_eq!(stat_in(&stats, "open_files"), 0);
@@ -250,7 +250,8 @@ fn kernel_cuts_calls_into_requests_of_at_most_a_mebibyte() {
 #[test]
 fn attach_and_detach_fail_with_the_errno_of_the_table() {
     for row in [
-        "| EINVAL | a bad line or ID, a relative path, an image that lies in this mount itself",
+        "| EINVAL | a bad line or ID; a relative path |",
+        "| EINVAL | an image that lies in this mount itself",
         "| EEXIST | the ID is taken |",
         "| ENOENT | no such image, no such disk |",
         "| EISDIR, EACCES, EROFS | the image cannot be opened |",

@@ -98,7 +98,7 @@ fn held_writes_beyond_the_limit_are_enomem_and_the_others_are_done_after_release
     );
     page_says(
         "docs/control-files.md",
-        "what would be more is ENOMEM, counted as an error of the host",
+        "A request beyond it fails with ENOMEM, counted as an error of the host",
     );
     let scene = Scene::begin();
     let image = scene.image("vda.img", 1200 * MIB);

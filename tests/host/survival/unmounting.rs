@@ -222,7 +222,7 @@ fn loop_device_is_named_as_what_keeps_the_mount_busy() {
 fn forced_unmount_releases_held_requests_and_cuts_clients_off() {
     page_says(
         "docs/control-files.md",
-        "`provium umount --force MNT` | is taken away, its clients get ENOTCONN | goes on at once, well",
+        "`provium umount --force MNT` | ends, and its clients get ENOTCONN | are served at once",
     );
     let scene = Scene::begin();
     let mut mount = scene.mount();
@@ -247,7 +247,7 @@ fn forced_unmount_releases_held_requests_and_cuts_clients_off() {
 fn lazy_unmount_releases_held_requests_and_leaves_no_faults() {
     page_says(
         "docs/control-files.md",
-        "files that are open are served on, without faults | goes on at once, well",
+        "open files are served on, without faults | are served at once",
     );
     let scene = Scene::begin();
     let mut mount = scene.mount();

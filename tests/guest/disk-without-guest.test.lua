@@ -122,7 +122,7 @@ test("an unknown mode is an error with the valid list and changes nothing", func
 end)
 
 test("slow takes 50 ms a call, however large the call", function(t)
-  page_says("`slow` costs 50 ms a *call*", "docs/testing.md")
+  page_says("`slow` costs 50 ms per *call*", "docs/testing.md")
   page_says([[`slow` costs 50 ms a call]])
   local path = image.new(8 * 2048)
   local d = disk({ id = "vda", image = path })

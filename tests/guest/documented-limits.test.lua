@@ -157,7 +157,7 @@ test("what is armed again begins anew", function(t)
 end)
 
 test("the host's own errors have the path, and never say that they were injected", function(t)
-  page_says("Only an error that was injected says `(fault_inject)`. One of the host never does", "docs/testing.md")
+  page_says("Only an injected error says `(fault_inject)`. An error of the host never does", "docs/testing.md")
   page_says("| anything else | the host's own error, with the path |")
   page_says("An error that was injected says `(fault_inject)`, and one of the host never does")
   local path = image.new(8)

@@ -14,7 +14,7 @@ local function draw(vm)
 end
 
 test("two guests from one state draw different random numbers", function(t)
-  page_says("random numbers are like no other's", "docs/testing.md")
+  page_says("its random numbers differ from those of every other guest", "docs/testing.md")
   local one, other = draw(boot("one")), draw(boot("other"))
   t:assert_eq(#one, 4 * 37)
   for uuid in one:gmatch("%S+") do
@@ -69,7 +69,7 @@ test("the console has the messages of the boot, is expected and typed into", fun
 end)
 
 test("a guest is reset, and boots for real", function(t)
-  page_says("`vm:reset()` always does", "docs/testing.md")
+  page_says("`vm:reset()`, which never resumes a state", "docs/testing.md")
   local vm = boot("v")
   vm:write_file("/tmp/before", "x")
   vm:reset()
@@ -102,7 +102,7 @@ test("a panic is told at once", function(t)
 end)
 
 test("a cold boot has nothing of the saved one", function(t)
-  page_says("`vm:boot({cold = true})` boots the kernel", "docs/testing.md")
+  page_says("| of one guest | `vm:boot({cold = true})`", "docs/testing.md")
   local vm = boot("v", { cold = true })
   t:assert(not vm:run("test -e /run/provium-wake"):ok())
   t:assert(boot("w"):run("test -e /run/provium-wake"):ok())

@@ -84,11 +84,11 @@ impl Cache {
 fn second_boot_resumes_the_saved_state_of_the_first() {
     page_says(
         "docs/testing.md",
-        "`provium test --cold`, or `PROVIUM_COLD=1`, for everything",
+        "| of all guests | `provium test --cold`, or `PROVIUM_COLD=1` |",
     );
     page_says(
         "docs/testing.md",
-        "`provium guest list` shows them, `provium guest clean` removes them",
+        "`provium guest list` shows the states, and `provium guest clean` removes them",
     );
     let Some(cache) = Cache::new() else { return };
     let test = ["test", "one.test.lua"];
@@ -133,7 +133,7 @@ fn second_boot_resumes_the_saved_state_of_the_first() {
 fn damaged_state_is_dropped_and_made_again() {
     page_says(
         "docs/testing.md",
-        "A saved state that is damaged, or that QEMU does not take, is dropped and made again; the log says so",
+        "A damaged state, or one that QEMU does not accept, is dropped and saved again; the log says so",
     );
     let Some(cache) = Cache::new() else { return };
     let test = ["test", "one.test.lua"];
@@ -210,7 +210,7 @@ fn runner_killed_while_it_saves_a_state_leaves_nothing() {
 fn state_that_cannot_be_resumed_is_replaced_by_a_boot_that_the_log_explains() {
     page_says(
         "docs/testing.md",
-        "What cannot be resumed boots cold, and the log says why: a guest whose kernel gets `root=`",
+        "They boot cold, and the log says why: - the kernel command line has `root=`",
     );
     let Some(cache) = Cache::new() else { return };
     let lua = format!(

@@ -63,7 +63,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         ),
         (
             TESTING,
-            "also of a call that the kernel cuts into many requests (up to 1 GiB)",
+            "also for a call that the kernel cuts into many requests (up to 1 GiB)",
             "src/client/data.rs",
             "PIECES_AT_ONCE: usize = 1024",
         ),
@@ -111,13 +111,13 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         ),
         (
             TESTING,
-            "may have a program `/sbin/provium-settle`: it runs before the state is saved",
+            "may have a program `/sbin/provium-settle`. It runs before the state is saved",
             "src/vm/warm/migration.rs",
             "if [ -x /sbin/provium-settle ]; then /sbin/provium-settle; fi",
         ),
         (
             TESTING,
-            "of a longer ID virtio-blk passes on the first 20 characters",
+            "virtio-blk passes on only the first 20 characters of an ID",
             "src/vm/qemu/drive.rs",
             "SERIAL_BYTES: usize = 20",
         ),
@@ -135,13 +135,13 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         ),
         (
             TESTING,
-            "a VM with more than 24 disks",
+            "the VM has more than 24 disks",
             "src/vm/warm/boot.rs",
             "it has more than {PORTS} disks",
         ),
         (
             TESTING,
-            "a VM with more than 24 disks",
+            "the VM has more than 24 disks",
             "src/vm/qemu/ports.rs",
             "PORTS: u32 = 24",
         ),
@@ -182,7 +182,7 @@ fn example() -> String {
 fn example_provium_toml_shows_the_defaults() {
     page_says(
         TESTING,
-        "The values are the defaults, but for `cmdline` and `disks`",
+        "The values shown are the defaults, except `cmdline` and `disks`",
     );
     let path = Path::new("/p/provium.toml");
     let shown = Config::parse(&example(), path).unwrap();
@@ -230,7 +230,7 @@ fn default_profile_exists_without_a_configuration() {
 fn configuration_is_found_upwards_from_the_working_folder_or_first_path_or_named() {
     page_says(
         TESTING,
-        "Searched from the working folder upwards, then from the first PATH upwards, or given with `--config`",
+        "provium searches the working folder and its parents, then the first PATH and its parents. `--config FILE` names the file instead",
     );
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);

@@ -286,7 +286,7 @@ fn help_has_examples_and_completions_name_the_commands() {
 fn exit_code_is_2_for_wrong_usage_and_1_for_a_failure() {
     page_says(
         "docs/running-tests.md",
-        "| 2 | the command line, the configuration, a rule, an ID or a line for a control file is wrong in itself",
+        "| 2 | the command line, the configuration, a rule, an ID or a line for a control file is invalid",
     );
     help_says("", "2 wrong usage, configuration, rule or ID");
     let place = Place::new();

@@ -29,7 +29,7 @@ fn has(report: &str, text: &str) -> bool {
 
 #[test]
 fn invalid_utf8_is_escaped_with_file_and_line_in_every_report() {
-    page_says(RUNNING, "bytes that are not UTF-8 as `\\xff`");
+    page_says(RUNNING, "Bytes that are not UTF-8 appear as `\\xff`");
     let lua = r#"test("equal \xff", function(t) t:assert_eq("\xff\0", "\xfe") end)
         test("fails", function(t) t:fail("f\xff") end)
         test("raises", function(t) error("e\xff") end)
@@ -150,7 +150,7 @@ fn reports_have_no_escape_sequence_of_a_test() {
 #[test]
 fn long_texts_are_cut_quickly_and_visibly() {
     page_says(LUA, "with tabs between them, up to 64 KiB");
-    page_says(RUNNING, "64 KiB: 48 of the beginning, 16 of the end");
+    page_says(RUNNING, "64 KiB: the first 48 and the last 16");
     page_says(RUNNING, "a value in an assertion's error | 16 KiB");
     let lua = r#"local long = ("x"):rep(16 << 20)
         test("raises", function(t) error(long) end)
@@ -178,7 +178,7 @@ fn long_texts_are_cut_quickly_and_visibly() {
 fn endless_output_is_shown_with_its_beginning_and_end() {
     page_says(
         RUNNING,
-        "what a file prints | the first 128 KiB and the last",
+        "output of a file | the first 128 KiB and the last 128 KiB",
     );
     let lua = r#"test("prints", function(t)
           local line = ("x"):rep(1 << 20)
@@ -198,7 +198,7 @@ fn endless_output_is_shown_with_its_beginning_and_end() {
 #[test]
 fn test_that_never_started_is_neither_failed_nor_skipped_and_has_0_tries() {
     page_says(RUNNING, "neither failed nor skipped, and tried 0 times");
-    page_says(RUNNING, "JUnit lists it as a property `not run`");
+    page_says(RUNNING, "JUnit lists the test in a property `not run`");
     let lua = "test('dies', function(t) os.execute('kill -9 $PPID') end)
                test('last', function(t) end)
                test('out', {skip = true}, function(t) end)";
@@ -257,7 +257,7 @@ fn stopped_run_names_its_round_and_no_later_one() {
     page_says(RUNNING, "ends with `Bail out!` when the run was stopped");
     page_says(
         RUNNING,
-        "With `--repeat` nothing is said of rounds that had not begun",
+        "With `--repeat`, the report does not mention rounds that have not begun",
     );
     let lua = "test('x', function(t) t:fail() end) test('y', print)";
     let (output, reports) = reported(lua, &["--repeat", "1000000", "--fail-fast"]);
@@ -274,7 +274,7 @@ fn stopped_run_names_its_round_and_no_later_one() {
 fn numeric_options_out_of_range_are_refused_with_a_sentence() {
     page_says(RUNNING, "up to N times (1,000 at most)");
     page_says(RUNNING, "up to 1,000,000");
-    page_says(RUNNING, "after this long, 0.1 at least");
+    page_says(RUNNING, "a SLOW line appears after this time, 0.1 at least");
     page_says(RUNNING, "files at a time, 1,000 at most");
     let cases = [
         (&["--retries", "4294967295"][..], "is not in 0..=1000"),
@@ -340,7 +340,7 @@ fn test_name_has_a_limit() {
 
 #[test]
 fn junit_report_has_at_most_a_mebibyte_of_a_tests_log() {
-    page_says(RUNNING, "what one test logs, in JUnit | 1 MiB");
+    page_says(RUNNING, "the log of one test, in JUnit | 1 MiB");
     let lua = "test('x', function(t) for _ = 1, 20 do t:log(('x'):rep(60 << 10)) end end)";
     let (_, reports) = reported(lua, &[]);
     let xml = &reports[1];

@@ -12,7 +12,7 @@ local function sizes(vm, ...)
 end
 
 test("a disk has exactly one source", function(t)
-  page_says([[A disk has exactly one of the first three. `mediated` is known, and refused when true]])
+  page_says([[A disk has exactly one of `path`, `scratch` and `template`. - `mediated = true` is an error]])
   local vm = provium:vm("v", "peios")
   local function message(disk)
     return raised(t, function() vm:boot({ disks = { { scratch = "1M" }, disk } }) end)
@@ -29,7 +29,7 @@ end)
 
 test("disks of the profile, disks attached before and disks of the boot are all there", function(t)
   page_says([[Disks of the profile come first in the list]])
-  page_says([[| `id` | `boot0`, `boot1` and so on | as above; without one, the place in the list counts]])
+  page_says([[| `id` | `boot0`, `boot1` and so on | as above. The default depends on the place in the list]])
   page_says([[units are powers of 1024]])
   local mine, template = image.new(8), image.new(16)
   local vm = provium:vm("v", "with-disks")

@@ -62,7 +62,7 @@ end)
 
 test("memory and processors that no guest can have are refused before anything starts", function(t)
   page_says([[a size, 16M or more: `"256M"`, or a number of bytes]])
-  page_says([[how many processors: 1 to 255]])
+  page_says([[the number of processors: 1 to 255]])
   local vm = provium:vm("v", "peios")
   local memory = "vm:boot: `memory` expects a size of 16M or more with a unit, such as \"256M\", or a number of bytes, not "
   for wrong, shown in pairs({ lots = '"lots"', [5] = "5", ["512"] = '"512"', ["5M"] = '"5M"' }) do
@@ -76,7 +76,7 @@ test("memory and processors that no guest can have are refused before anything s
 end)
 
 test("an unknown boot option is named with the known ones", function(t)
-  page_says([[An option that does not exist is an error that names those that do]])
+  page_says([[An unknown option is an error that names the known ones]])
   local err = t:assert_raises(function() provium:vm("v", "peios"):boot({ memroy = "1G" }) end)
   t:assert_contains(err, "vm:boot: unknown option `memroy` (known: memory, cpus, kernel_cmdline, kernel_cmdline_append, files, disks, agent_timeout, cold)")
 end)

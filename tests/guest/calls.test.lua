@@ -85,13 +85,13 @@ test("wait_until says what was not met within which time", function(t)
 end)
 
 test("wait_until lets through what its predicate raises", function(t)
-  page_says([[what `pred` raises |]])
+  page_says([[errors of `pred` |]])
   local mine = { code = 5 }
   t:assert_eq(t:assert_raises(function() wait_until(function() error(mine) end) end), mine)
 end)
 
 test("json.encode and json.decode keep 64-bit integers exact", function(t)
-  page_says([[A signed integer of 64 bits stays exact]])
+  page_says([[A signed 64-bit integer stays exact]])
   for _, number in ipairs({ math.maxinteger, math.mininteger, (1 << 53) + 1, 0, -1 }) do
     t:assert_eq(json.encode(number), tostring(number))
     t:assert_eq(json.decode(tostring(number)), number)
@@ -138,7 +138,7 @@ test("t:assert_eq and t:assert_neq compare raw", function(t)
 end)
 
 test("t:assert_eq and t:assert_neq put their message before the colon", function(t)
-  page_says([[`message` replaces the text, or what stands before its colon]])
+  page_says([[`message` replaces the text, or the part of the text before its colon]])
   t:assert_eq(raised(function() t.assert_eq({}, 1, 2, "the sum") end), "the sum: 1 ~= 2")
   t:assert_eq(raised(function() t.assert_neq({}, 2, 2, "the sum") end), "the sum: 2 == 2")
 end)
@@ -186,7 +186,7 @@ test("t:log takes any values and returns nothing", function(t)
 end)
 
 test("an error begins with the file and the line of the call", function(t)
-  page_says("An error is a string: file and line of the call, the name of the call, and what is wrong")
+  page_says("An error is a string. It has file and line of the call, the name of the call, and the problem")
   local line = debug.getinfo(1, "l").currentline + 1
   local err = t:assert_raises(function() vm:run(7) end)
   t:assert_contains(err, "calls.test.lua:" .. line .. ": vm:run: ")
@@ -233,7 +233,7 @@ test("vm:name(), vm:profile() and vm:state() of a booted VM", function(t)
 end)
 
 test("vm:boot gives up after agent_timeout", function(t)
-  page_says([[how long all of the boot may take]])
+  page_says([[the time limit of the whole boot]])
   local mute = provium:vm("own", "mute")
   local err = raised(function() mute:boot({ agent_timeout = "1s" }) end)
   t:assert_contains(err, "vm:boot: the guest did not boot: its agent did not answer within 1s\n")
@@ -273,7 +273,7 @@ local function state_error(call, v)
 end
 
 test("every call that needs a running guest names the state created", function(t)
-  page_says([[A call in the wrong state raises an error that names it]])
+  page_says([[A call in the wrong state raises an error that names the state]])
   local own = provium:vm("own", "peios")
   for call in pairs(calls) do
     t:assert_eq(state_error(call, own), call .. ": vm `own` is created")
@@ -564,7 +564,7 @@ test("vm:attach_disk{} without an image is a record on the host", function(t)
 end)
 
 test("vm:attach_disk says how many disks a VM may have", { timeout = "3m" }, function(t)
-  page_says("A VM has room for 49 disks with an image, of which 24 are in slots of their own")
+  page_says("A VM has room for 49 disks with an image. The first 24 of them, including those of the boot, have slots of their own")
   page_says("A running guest takes up to 24 disks", "docs/testing.md")
   page_says([[`a running guest takes 24 disks, and has as many`]])
   local many = provium:vm("many", "peios")
@@ -713,7 +713,7 @@ local function assert_no_duration(t, wrong)
 end
 
 test("a duration that is NaN, infinite or negative is an error", function(t)
-  page_says([[A negative, infinite or NaN one is an error]])
+  page_says([[A negative, infinite or NaN duration is an error]])
   for _, wrong in ipairs({ 0 / 0, 1 / 0, -1 / 0, -1, -0.1, "-1s" }) do
     assert_no_duration(t, wrong)
   end

@@ -74,7 +74,7 @@ test("env is added to the agent's environment, and with env_clear is all of it",
 end)
 
 test("a program that is not there is exit code 127, however it is said", function(t)
-  page_says([[A program that is not there, and a `cwd` that is not there, is exit code 127]])
+  page_says([[A missing program or a missing `cwd` gives exit code 127]])
   local ways = { {}, { "x" }, { args = {} }, { "x", cwd = "/" }, { cwd = "/" }, { args = {}, env = { A = "a" } },
     { "x", env_clear = true } }
   for at, options in ipairs(ways) do
@@ -130,7 +130,7 @@ test("a signal to what has ended does nothing", function(t)
 end)
 
 test("a command has ended when nothing holds its output open", function(t)
-  page_says("what it leaves in the background counts as long as it does not redirect its output")
+  page_says("So a process in the background counts, unless it redirects its output")
   vm:run("(sleep 0.4; touch /tmp/late) & true"):assert_ok()
   t:assert_eq(vm:run("test -e /tmp/late").exit_code, 0)
   local took = require("image").time(function() vm:run("sleep 62 > /dev/null 2>&1 & true"):assert_ok() end)
@@ -165,7 +165,7 @@ test("an error of a worker's call has the place of the call", function(t)
 end)
 
 test("an argument that a call does not take is an error that says what it takes", function(t)
-  page_says([[and so is an argument too many]])
+  page_says([[A surplus argument is an error]])
   local console, clock, worker, process = vm:console(), vm:clock(), vm:spawn_worker(), vm:run_async("true")
   local more = {
     ["vm:spawn_worker: argument 1 is one too many: vm:spawn_worker takes none, got a table"] = function() vm:spawn_worker({}) end,

@@ -38,7 +38,7 @@ local function clear()
 end
 
 test("a pause says what is held, the guest runs on, and a process that waits is timed out", function(t)
-  page_says([[`vm:pause()` raises an error that names it, and the guest runs on]])
+  page_says([[| `vm:pause()` | raises an error that names the request, and the guest runs on |]])
   hold(vm, disks)
   quick(t, "pause", function()
     local err = t:assert_raises(function() vm:pause() end)
@@ -56,7 +56,7 @@ test("a pause says what is held, the guest runs on, and a process that waits is 
 end)
 
 test("a reset drops what is held, and the rules stay", function(t)
-  page_says([[A reset, a shutdown and a close drop it]])
+  page_says([[| `vm:reset()`, `vm:shutdown()`, `vm:close()` | They are dropped]])
   vm:run("dd if=/dev/zero of=/dev/disk/by-id/virtio-a count=1 oflag=direct"):assert_ok()
   hold(vm, disks)
   vm:reset()
@@ -70,7 +70,7 @@ end)
 
 test("a shutdown drops what is held, and leaves the images to others", function(t)
   page_says("No call of a VM waits for a request that a rule holds", "docs/testing.md")
-  page_says("It is an error if somebody else has an image by then")
+  page_says("If another program has taken an image meanwhile, the boot is an error")
   hold(vm, disks)
   quick(t, "shutdown", function() vm:shutdown() end)
   t:assert_eq(vm:state(), "shutdown")

@@ -136,7 +136,7 @@ test("an error that is armed here reaches the guest, and that can be asserted", 
 end)
 
 test("mistakes in a rule are told apart from unknown modes", function(t)
-  page_says("where `X` looks like a rule, the actions follow")
+  page_says("If `X` looks like a rule, the list includes the actions")
   local d = provium:vm("h", "peios"):attach_disk({ id = "vda" })
   local function message(...)
     local args = table.pack(...)
@@ -158,7 +158,7 @@ test("mistakes in a rule are told apart from unknown modes", function(t)
 end)
 
 test("waiting for a rule ends when it has fired, or says how often it did", function(t)
-  page_says("has fired so often; an error at the deadline")
+  page_says("waits until a rule has fired this many times")
   local path = image.new(8)
   local d = provium:vm("h", "peios"):attach_disk({ id = "vda", image = path })
   d:fault_inject("eio_read tag=mine")

@@ -40,7 +40,7 @@ test("a test that leaves its VM paused leaves what runs there", function(t)
 end)
 
 test("so that it is there when the VM goes on", function(t)
-  page_says([[is killed at the end of the test too, unless that VM is paused then]])
+  page_says([[is killed at the end of the test too, unless that VM is paused at that time]])
   vm:resume()
   t:assert_eq(sleepers(1005), 1)
 end)
@@ -64,7 +64,7 @@ test("what an expected error asserts through t fails nothing", function(t)
 end)
 
 test("a file sets its time limit while it is read, and nothing that there is not", function(t)
-  page_says([[`false`. `true` is an error so far]])
+  page_says([[`false`. `true` is an error in this version]])
   page_says([[Setting anything else is an error]])
   local place
   local function set(key, value)
@@ -79,7 +79,7 @@ test("a file sets its time limit while it is read, and nothing that there is not
 end)
 
 test("null in JSON is nil, and a hole where an array has one", function(t)
-  page_says([[`null` is nil: a key that is not there, or a hole in an array]])
+  page_says([[`null` becomes nil: a missing key, or a hole in an array]])
   local decoded = json.decode('{"a":null,"list":[1,null,3],"none":[]}')
   t:assert_eq(decoded.a, nil)
   t:assert_eq(decoded.list[2], nil)

@@ -8,7 +8,7 @@ local function disk_of(sectors)
 end
 
 test("a read that reaches past the end gives what is there", function(t)
-  page_says([[at the end of the disk of as many as there are, past it an empty one]])
+  page_says([[It is shorter at the end of the disk, and empty past it]])
   local disk, path = disk_of(8)
   disk:write_sectors(7, ("x"):rep(512))
   t:assert_eq(disk:read_sectors(7, 4), ("x"):rep(512))

@@ -70,7 +70,7 @@ test("a guest that powers itself off is shut down, and the error has its console
 end)
 
 test("a console is read after the close, and its end is in the error of expect", function(t)
-  page_says([[all that it has shown so far; in any state]])
+  page_says([[all output so far; in any state]])
   page_says([[``console:expect timed out waiting for `TEXT` `` with the end of the console]])
   local vm = provium:vm("v", "peios"):boot()
   local console = vm:console()

@@ -46,7 +46,7 @@ fn results_tell_passed_failed_and_skipped_tests_apart() {
 fn failed_assertion_counts_even_in_a_pcall() {
     page_says(
         "docs/lua-reference.md",
-        "A failed assertion fails the test even when a pcall swallows the error",
+        "A failed assertion fails the test even if a pcall swallows the error",
     );
     let output = test_file(
         "test('x', function(t) pcall(function() t:assert(false) end) end)",
@@ -382,7 +382,7 @@ fn json_encode_refuses_what_json_lacks_and_names_the_place() {
 
 #[test]
 fn todo_leaves_out_the_files_tests() {
-    page_says("docs/lua-reference.md", "leaves out all tests of the file");
+    page_says("docs/lua-reference.md", "skips all tests of the file");
     let lua = "todo('later') test('x', function(t) error('never') end)";
     assert_report(&test_file(lua, &[]), 0, &["SKIP  a.test.lua: x: later"]);
 }
@@ -413,7 +413,7 @@ fn path_alone_is_run_as_provium_test_runs_it() {
 fn file_sets_a_time_limit_for_its_tests_and_a_test_its_own() {
     page_says(
         "docs/lua-reference.md",
-        "how long each of its tests may take, in place of `--timeout`. It is set outside of tests; `timeout` in a test's meta has precedence",
+        "the time limit of each of its tests, in place of `--timeout`. Set it outside of tests; `timeout` in a test's meta overrides it",
     );
     let output = test_file(
         "provium.timeout = '50ms'

@@ -219,7 +219,7 @@ fn file_that_cannot_be_listed_fails_with_its_reason() {
 fn list_starts_no_vm_whatever_the_file_does_with_it() {
     page_says(
         "docs/lua-reference.md",
-        "`provium` is then a stand-in that takes every call and starts nothing",
+        "`provium` is then a stand-in, which accepts every call and starts nothing",
     );
     let suite = Suite::new(&[(
         "a",

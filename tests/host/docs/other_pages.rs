@@ -153,7 +153,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         ),
         (
             LUA,
-            "of a longer ID, virtio-blk passes on the first 20 characters",
+            "virtio-blk passes on only the first 20 characters of an ID",
             "src/vm/qemu/drive.rs",
             "SERIAL_BYTES: usize = 20",
         ),

@@ -857,7 +857,7 @@ test("vm:console():write(text) types into the guest's console", function(t)
 end)
 
 test("RunResult.truncated is true when the agent kept only the first 16 MiB", function(t)
-  page_says("A command's output ends at 16 MiB, and the result says so", "docs/security.md")
+  page_says("| 16 MiB | the output of a command; the result says so |", "docs/security.md")
   page_says([[kept only the first 16 MiB of `stdout` or `stderr`]])
   local result = vm:run("head -c 16777217 /dev/zero")
   t:assert_eq(result.truncated, true)

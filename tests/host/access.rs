@@ -50,7 +50,7 @@ fn open_to_others(args: &[&str]) -> Mount {
 fn mount_is_invisible_to_other_users() {
     page_says(
         SECURITY,
-        "nothing: the kernel refuses them before the server hears of it",
+        "nothing: the kernel rejects them before the server hears of it",
     );
     let mount = open_to_others(&[]);
     let point = mount.point().display().to_string();
@@ -95,7 +95,7 @@ fn allow_other_opens_data_files_and_no_control_files() {
 fn mount_point_that_another_user_could_have_prepared_is_refused() {
     page_says(
         SECURITY,
-        "A run-time folder that is a link, belongs to somebody else or lets others in is refused",
+        "A run-time folder that is a link, belongs to another user or lets others in is rejected",
     );
     let folder = TempDir::new().unwrap();
     let runtime = folder.path().join("provium");
@@ -123,7 +123,7 @@ fn mount_point_that_another_user_could_have_prepared_is_refused() {
 
 #[test]
 fn mount_without_a_run_time_folder_serves_and_is_recognised_as_dead() {
-    page_says(SECURITY, "a mount does without it then");
+    page_says(SECURITY, "A mount then works without it");
     let folder = TempDir::new().unwrap();
     // Others may enter it, so that it is not used.
     std::fs::create_dir(folder.path().join("provium")).unwrap();
@@ -185,7 +185,7 @@ fn ordinary_user_mounts_arms_clears_and_unmounts() {
 fn umount_stale_goes_on_past_mounts_of_other_users() {
     page_says(
         SECURITY,
-        "`provium umount --stale` takes away the mounts of the user who calls it, or of all users for root",
+        "`provium umount --stale` removes the stale mounts of the user who calls it, or of all users for root",
     );
     if provium::os::sys::uid() != 0 || !can_isolate() {
         eprintln!("skipped: only root may become another user");
@@ -232,7 +232,7 @@ fn umount_stale_goes_on_past_mounts_of_other_users() {
 fn root_server_drops_the_capabilities_that_serving_does_not_need() {
     page_says(
         SECURITY,
-        "`DAC_OVERRIDE` and `DAC_READ_SEARCH` (any image), `SYS_ADMIN` (to mount and unmount) and `SYS_RESOURCE`",
+        "| `DAC_OVERRIDE` and `DAC_READ_SEARCH` | to open any image | | `SYS_ADMIN` | to mount and unmount | | `SYS_RESOURCE` |",
     );
     if provium::os::sys::uid() != 0 {
         eprintln!("skipped: an ordinary user's server has none");

@@ -329,7 +329,7 @@ fn exit_code_is_2_for_wrong_usage_and_1_for_a_failure() {
 fn image_that_is_not_raw_is_served_with_a_warning_that_names_its_format() {
     page_says(
         "docs/security.md",
-        "read the first 512 bytes, to warn of one that is not raw",
+        "read the first 512 bytes, to warn if the image is not raw",
     );
     let place = Place::new();
     let write = |name: &str, beginning: &[u8]| {

@@ -109,7 +109,7 @@ fn servers_may_serve_from_one_another_in_a_row_and_not_in_a_circle() {
 fn kernel_file_systems_are_refused_as_images() {
     page_says(
         "docs/security.md",
-        "Refused are files of the kernel's own (of /proc, /sys and their like",
+        "files of the kernel itself (in /proc, /sys and their like)",
     );
     page_says("docs/control-files.md", "a file of the kernel itself, as in /proc");
     let mount = Mount::new();

@@ -125,7 +125,7 @@ fn file_name_with_invalid_utf8_is_shown_escaped_and_found_again() {
 fn reports_have_no_escape_sequence_of_a_test() {
     page_says(
         "docs/security.md",
-        "is shown with control characters written as `\\u{1b}`",
+        "are shown with control characters written as `\\u{1b}`",
     );
     page_says(RUNNING, "control characters as `\\u{1b}`");
     let lua = r#"test("x \27[1m", function(t)

@@ -75,13 +75,13 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         ),
         (
             SECURITY,
-            "a file that is read whole 256 MiB",
+            "| 256 MiB | a file that is read whole |",
             "src/vm/guest/file_content.rs",
             "LONGEST_FILE: usize = 256 << 20",
         ),
         (
             SECURITY,
-            "answer of the agent has at most 64 MiB",
+            "| 64 MiB, and a million values | one answer of the agent |",
             "src/vm/qemu/channel.rs",
             "LONGEST_ANSWER: usize = 64 << 20",
         ),
@@ -93,7 +93,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         ),
         (
             SECURITY,
-            "read the first 512 bytes, to warn of one that is not raw",
+            "read the first 512 bytes, to warn if the image is not raw",
             "src/storage/format.rs",
             "BEGINNING: usize = 512",
         ),
@@ -266,7 +266,7 @@ fn private_folders_have_mode_0700() {
     );
     page_says(
         SECURITY,
-        "Run-time files lie in `$XDG_RUNTIME_DIR/provium/`",
+        "| run-time files | `$XDG_RUNTIME_DIR/provium/`",
     );
     page_says(SECURITY, "`~/.cache/provium/`");
     let folder = TempDir::new().unwrap();

@@ -44,7 +44,7 @@ impl Drop for Elsewhere {
 fn server_in_another_pid_namespace_is_alive_and_ends_with_its_mount() {
     page_says(
         "docs/security.md",
-        "is told by a lock that its process holds, not by a process number",
+        "A lock shows whether a server lives, or the VM of a run-time folder. Its process holds this lock",
     );
     if !can_isolate() {
         return;

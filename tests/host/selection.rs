@@ -130,7 +130,7 @@ fn hash_partition_does_not_depend_on_how_a_path_is_given() {
 
 #[test]
 fn partition_part_without_a_test_fails() {
-    page_says("docs/ci.md", "a part without a test ends with 4");
+    page_says("docs/ci.md", "a part without a test ends with exit code 4");
     let output = suite().test(&["--partition", "slice:9/9"]);
     assert_report(
         &output,

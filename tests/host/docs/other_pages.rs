@@ -334,7 +334,7 @@ fn rust_version_is_the_same_on_every_page() {
 fn partition_of_few_tests_may_be_empty_by_hash_and_is_even_by_slice() {
     page_says(
         "docs/ci.md",
-        "a part without a test ends with 4. With few tests take `slice`, which deals them out evenly",
+        "a part without a test ends with exit code 4. With few tests, use `slice`, which deals them out evenly",
     );
     let suite = Suite::new(&[("a", "for n = 1, 4 do test('t' .. n, print) end")]);
     let part = |kind: &str, at: usize, of: usize| {
@@ -370,7 +370,7 @@ fn reports_that_the_ci_page_names_are_written() {
     page_says("docs/ci.md", "0 is good, 1 is a failed test");
     page_says(
         "docs/ci.md",
-        "`--tap=FILE`, for your own tools `--json=FILE`",
+        "`--tap=FILE`; for your own tools `--json=FILE`",
     );
     let suite = Suite::new(&[("good", "test('x', print)"), ("bad", "test('x', error)")]);
     let args = ["--junit", "r.xml", "--tap=r.tap", "--json=r.json"];

@@ -1,9 +1,9 @@
 ---@meta
 
--- What provium gives to a test file, for lua-language-server and its kin. Nothing here is run.
--- Every error is a string: the place of the call, the call's name, what is wrong.
+-- The names that provium adds to Lua, for lua-language-server and similar tools. Nothing here is run.
+-- An error is a string. It has the place of the call, the name of the call, and the problem.
 
----Seconds as a number, or a text with a unit: `"200us"`, `"50ms"`, `"1.5s"`, `"2m"`, `"1h"`. A negative, infinite or NaN one is an error.
+---Seconds as a number, or a text with a unit: `"200us"`, `"50ms"`, `"1.5s"`, `"2m"`, `"1h"`. A negative, infinite or NaN duration is an error.
 ---@alias provium.Duration number|string
 
 ---`eio_read`: reads fail with EIO. `eio_write`: writes fail with EIO. `slow`: reads and writes wait 50 ms first.
@@ -15,59 +15,59 @@
 ---How a command in the guest ended: by itself, by a signal, or killed at its time-out.
 ---@alias provium.ExitStatus "exited"|"signalled"|"timed_out"
 
----What a test says of itself; keys of your own are kept too, and found in `t.meta`.
+---Properties of a test. Keys of your own are kept too; `t.meta` has them.
 ---@class provium.Meta
----@field skip? boolean|string Leaves the test out; a string is the reason.
----@field slow? boolean Leaves the test out unless `--include-slow` is given.
----@field tags? string|string[] What `--tag` and `--no-tag` select by.
----@field timeout? provium.Duration How long the test may take, in place of `provium.timeout` and `--timeout`.
+---@field skip? boolean|string Skips the test; a string is the reason.
+---@field slow? boolean Skips the test unless `--include-slow` is given.
+---@field tags? string|string[] Names for `--tag` and `--no-tag`.
+---@field timeout? provium.Duration The time limit of the test, in place of `provium.timeout` and `--timeout`.
 ---@field [string] any
 
 ---@class provium.WaitOptions
----@field timeout? provium.Duration How long to try at most. Default: 10 seconds.
+---@field timeout? provium.Duration The time-out. Default: 10 seconds.
 ---@field interval? provium.Duration The pause between two tries. Default: 0.1 seconds.
----@field desc? string What is waited for, for the error. Default: `"condition"`.
+---@field desc? string The name of the condition in the error. Default: `"condition"`.
 
 ---@class provium.BootOptions
 ---@field memory? string|integer A size with a unit, 16M or more: `"256M"`, or bytes. Default: the profile's.
----@field cpus? integer How many processors, 1 to 255. Default: the profile's.
+---@field cpus? integer The number of processors, 1 to 255. Default: the profile's.
 ---@field kernel_cmdline? string Added to the kernel's command line. Default: nothing.
 ---@field kernel_cmdline_append? string The same. Default: nothing.
----@field agent_timeout? provium.Duration How long all of the boot may take, and a reset. Default: 60 seconds.
----@field files? provium.BootFile[] Files that are written once the agent answers. Default: none.
+---@field agent_timeout? provium.Duration The time limit of the whole boot, and of a reset. Default: 60 seconds.
+---@field files? provium.BootFile[] Files that are written when the agent answers. Default: none.
 ---@field disks? provium.BootDisk[] Disks that are attached before the guest starts; `vm:disk(id)` finds them. Default: none.
----@field cold? boolean Whether the kernel boots even where a saved state could go on. Default: false.
+---@field cold? boolean Boots the kernel even if a saved state could be resumed. Default: false.
 
 ---@class provium.BootFile
 ---@field path string In the guest.
----@field content? string All that is in it. Default: `""`.
+---@field content? string The content. Default: `""`.
 ---@field mode? integer|string Permission bits: a number, or an octal string such as `"0755"`.
 
 ---A disk has exactly one of `path`, `scratch` and `template`.
 ---@class provium.BootDisk
 ---@field path? string An image of the host; a relative one starts at the working folder of the run. Default: none.
----@field scratch? string|integer The size of an empty image that goes with the VM: `"256M"`, or bytes. Default: none.
----@field template? string An image of the host of which the VM gets a copy of its own, which goes with it. Default: none.
----@field id? string Its name, by its place in the list unless given. Default: `boot0`, `boot1` and so on.
----@field readonly? boolean Whether writes are refused, in the guest and on the host. Default: false.
----@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
+---@field scratch? string|integer The size of an empty image that is removed with the VM: `"256M"`, or bytes. Default: none.
+---@field template? string An image of the host. The VM gets a copy of its own, which is removed with the VM. Default: none.
+---@field id? string Its name. Without one, its place in the list counts. Default: `boot0`, `boot1` and so on.
+---@field readonly? boolean Rejects writes by the guest and by the host. Default: false.
+---@field fixed? boolean A write past the end fails with ENOSPC, as on a real disk. With false the image grows. Default: true.
 
 ---@class provium.AttachOptions
 ---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. Default: `attached-VM`.
----@field image? string The backing image; a relative path starts at the working folder of the run. Without one the disk is a record on the host. Default: none.
----@field size? integer The modelled size in bytes, of a disk without an image. Default: 4 GiB.
----@field readonly? boolean Whether writes are refused, in the guest and on the host. Default: false.
----@field fixed? boolean Whether a write behind the end fails with ENOSPC, as on a real disk; else the image grows. Default: true.
+---@field image? string The backing image; a relative path starts at the working folder of the run. Without an image the disk is only a record on the host. Default: none.
+---@field size? integer The modelled size in bytes of a disk without an image. Default: 4 GiB.
+---@field readonly? boolean Rejects writes by the guest and by the host. Default: false.
+---@field fixed? boolean A write past the end fails with ENOSPC, as on a real disk. With false the image grows. Default: true.
 
 ---Without `args`, and without arguments in the table itself, the text goes to `sh -c`.
 ---@class provium.RunOptions
 ---@field [integer] string The arguments, in place of `args`.
 ---@field args? string[] The arguments; the program is started without a shell. Default: none.
 ---@field env? table<string, string> Added to the environment of the guest's agent. Default: none.
----@field env_clear? boolean Whether `env` is all of the environment. Default: false.
+---@field env_clear? boolean The command gets `env` alone. Default: false.
 ---@field cwd? string The working folder in the guest. Default: the agent's.
 ---@field stdin? string The standard input. Default: nothing.
----@field timeout? provium.Duration The command is killed after this long; when the test's time is up, it is an error. Default: none.
+---@field timeout? provium.Duration The command is killed after this time. If the time of the test ends first, that is an error. Default: none.
 ---@field timeout_ms? integer The same in milliseconds. Default: none.
 
 ---The same without `timeout`: that belongs to `process:wait`.
@@ -75,54 +75,54 @@
 ---@field [integer] string The arguments, in place of `args`.
 ---@field args? string[] The arguments; the program is started without a shell. Default: none.
 ---@field env? table<string, string> Added to the environment of the guest's agent. Default: none.
----@field env_clear? boolean Whether `env` is all of the environment. Default: false.
+---@field env_clear? boolean The command gets `env` alone. Default: false.
 ---@field cwd? string The working folder in the guest. Default: the agent's.
 ---@field stdin? string The standard input. Default: nothing.
 
 ---@class provium.MkdirOptions
----@field parents? boolean Makes the folders above it too, and takes one that is there. Default: false.
+---@field parents? boolean Makes missing folders above it too, and accepts an existing folder. Default: false.
 ---@field perm? integer|string Permission bits: a number, or an octal string such as `"0755"`.
 
----Which requests a rule acts on; docs/faults.md has all of it.
+---The requests on which a rule acts; see docs/faults.md.
 ---@class provium.Selectors
----@field op? string|string[] Of `read`, `write`, `flush`, `discard`, `zero`; or `"all"`.
+---@field op? string|string[] A list of `read`, `write`, `flush`, `discard`, `zero`; or `"all"`.
 ---@field at? string|string[] Ranges of sectors: `"2048+8"`.
----@field size? string Bytes of the request: `"4K..1M"`.
----@field from? "guest" Not the sector calls of a test.
----@field skip? integer So many matching requests are passed over first.
----@field every? integer Of the rest each so-manieth is taken.
----@field times? integer It acts so often and no more.
----@field p? number Of these with this probability, from 0 to 1.
----@field seed? integer Where its random numbers begin.
----@field after? provium.Duration It begins so long after it was armed, whatever the test does meanwhile.
----@field for? provium.Duration For how long it acts then.
----@field up? provium.Duration With `down`: how long it acts, by turns.
----@field down? provium.Duration With `up`: how long it does not.
----@field when? string Only once a rule with this tag has fired.
----@field tag? string Its own name.
+---@field size? string The length of the request in bytes: `"4K..1M"`.
+---@field from? "guest" Every client except the sector calls of a test.
+---@field skip? integer Skips this number of matching requests first.
+---@field every? integer Of the remaining requests, takes the Nth, 2Nth, 3Nth and so on.
+---@field times? integer Acts on at most this number of requests.
+---@field p? number Acts on these requests with this probability, from 0 to 1.
+---@field seed? integer The seed of its random decisions.
+---@field after? provium.Duration Starts this long after arming, whatever the test does meanwhile.
+---@field for? provium.Duration Stays active this long.
+---@field up? provium.Duration With `down`: the fault is on for this long, repeatedly.
+---@field down? provium.Duration With `up`: the fault is then off for this long.
+---@field when? string Only after a rule with this tag has fired.
+---@field tag? string A name for the rule.
 
 ---@class provium.Rule : provium.Selectors
 ---@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|provium.FaultMode
----@field errno? string|integer Of an error: a name, or a number from 1 to 511; EIO without it.
----@field by? string Of a delay `"50ms"` or `"20ms..80ms"`, of a misdirection `"+8"` or `"-8"` sectors.
----@field max? provium.Duration Of a hang: how long at most. Default: 60 seconds.
----@field then? string|integer Of a hang or a tear: `"ok"` or an errno.
----@field how? "flip"|"zero"|"random"|"fill" Of a corruption.
----@field bits? integer How many bits are flipped. Default: 1.
----@field byte? integer|string What is filled in.
+---@field errno? string|integer For an error: a name, or a number from 1 to 511. EIO if not set.
+---@field by? string For a delay `"50ms"` or `"20ms..80ms"`, for a misdirection `"+8"` or `"-8"` sectors.
+---@field max? provium.Duration For a hang: the longest time. Default: 60 seconds.
+---@field then? string|integer For a hang or a tear: `"ok"` or an errno.
+---@field how? "flip"|"zero"|"random"|"fill" For a corruption.
+---@field bits? integer The number of flipped bits. Default: 1.
+---@field byte? integer|string The byte of `fill`.
 ---@field keep? integer Sectors of a torn write that reach the image.
 
----What a rule has done.
+---The counters of a rule.
 ---@class provium.RuleState
 ---@field rule string Its text.
----@field considered integer Requests of its kinds and sectors.
----@field matched integer Requests that it is for.
----@field fired integer How often it acted.
----@field left? integer How often it may still act, if that is limited.
----@field never? string Why it can never act, if it cannot.
----@field note? string What else is to be known.
+---@field considered integer Requests of its operations and sectors.
+---@field matched integer Requests that all selectors match, except the counting ones.
+---@field fired integer Requests on which it acted.
+---@field left? integer What is left of `times`.
+---@field never? string The reason why it can never act.
+---@field note? string A remark on the rule.
 
----What the guest's requests meet; what is not set is nil.
+---Faults for the guest's requests. A field that is not set is nil.
 ---@class provium.Policy
 ---@field fail_reads boolean
 ---@field fail_writes boolean
@@ -137,7 +137,7 @@
 ---@field sector integer
 ---@field count integer
 ---@field age number Seconds.
----@field rule? string What it waits for; nil while it is served.
+---@field rule? string The rule that holds it; nil while it is served.
 
 ---@alias provium.EntryType "file"|"directory"|"symlink"|"fifo"|"socket"|"block_device"|"char_device"|"other"
 
@@ -156,7 +156,7 @@
 ---@field name string
 ---@field entry_type provium.EntryType Of the entry itself: a link is not followed.
 
----A test, while it runs. A failed assertion fails it even when a pcall swallows the error.
+---A test, while it runs. A failed assertion fails the test even if a pcall swallows the error.
 ---@class provium.T
 ---@field name string
 ---@field meta provium.Meta Empty without one.
@@ -181,13 +181,13 @@ function T:assert_eq(a, b, message) end
 ---@param message? any
 function T:assert_neq(a, b, message) end
 
----Fails unless `needle` occurs in `haystack`, plainly and not as a pattern; raises for what is no text.
+---Fails unless `needle` occurs in `haystack`. `needle` is not a pattern. Raises if one of them is neither a text nor a number.
 ---@param haystack string|number
 ---@param needle string|number
 ---@param message? any
 function T:assert_contains(haystack, needle, message) end
 
----Calls `fn`, fails unless it raises, and returns what it raised: a string where provium did. What `fn` asserts through `t` counts as raised.
+---Calls `fn`, fails unless it raises, and returns the error. Errors of provium are strings. A failed assertion in `fn` counts as raised.
 ---@param fn fun()
 ---@param message? any
 ---@return any error
@@ -201,11 +201,11 @@ function T:fail(message) end
 ---@param reason? string
 function T:skip(reason) end
 
----Adds to the report what the values say, with tabs between them, up to 64 KiB.
+---Adds the values to the report, with tabs between them, up to 64 KiB.
 ---@param ... any
 function T:log(...) end
 
----How a command in the guest ended, and what it printed.
+---The end of a command in the guest, and its output.
 ---@class provium.RunResult
 ---@field exit_code integer -1 when a signal ended it, -2 when its time was up.
 ---@field stdout string
@@ -224,12 +224,12 @@ function RunResult:ok() end
 ---@return provium.RunResult self
 function RunResult:assert_ok() end
 
----A command in the guest that was started and not waited for. It ends with the test that started it.
+---A running command in the guest. It ends with the test that started it.
 ---@class provium.Process
 local Process = {}
 
 ---Waits for its end and returns the result; kills it, and all that it started, at the time-out.
----@param timeout? provium.Duration Without it there is no limit but the test's.
+---@param timeout? provium.Duration Without it, only the test's limit applies.
 ---@return provium.RunResult
 function Process:wait(timeout) end
 
@@ -245,14 +245,14 @@ function Process:signal(signal) end
 ---@return integer
 function Process:pid() end
 
----Returns how it ended, or `"running"`.
+---Returns the status of its result, or `"running"`.
 ---@return "running"|provium.ExitStatus
 function Process:status() end
 
 ---Kills it, and all that it started.
 function Process:close() end
 
----Commands in the guest that are ended together.
+---A group of commands in the guest that end together.
 ---@class provium.Worker
 local Worker = {}
 
@@ -270,27 +270,27 @@ function Worker:run(program, options) end
 ---@overload fun(self: provium.Worker, text: string): provium.Process
 function Worker:run_async(program, options) end
 
----Sends a signal to all that was started here.
+---Sends a signal to all its commands.
 ---@param signal? string|integer A name, with SIG or without, or a number. Default: `"TERM"`.
 function Worker:kill(signal) end
 
----Waits for all that was started here, one after the other; each is killed at the time-out. Returns the results in the order in which they were started.
----@param timeout? provium.Duration For each; without it there is no limit but the test's.
+---Waits for all its commands, one after the other. Each is killed at the time-out. Returns the results in the order in which they were started.
+---@param timeout? provium.Duration For each; without it, only the test's limit applies.
 ---@return provium.RunResult[]
 function Worker:join(timeout) end
 
----Kills all that was started here; it starts nothing any more.
+---Kills all its commands. The worker starts nothing any more.
 function Worker:close() end
 
 ---The guest's serial console.
 ---@class provium.Console
 local Console = {}
 
----Returns all that the console has shown since the VM was created; in any state.
+---Returns all output of the console since the VM was created; in any state.
 ---@return string
 function Console:read_log() end
 
----Waits until the console shows `text`, plainly and not as a pattern, behind what was found before or in what was passed over, and returns it; raises at the time-out.
+---Waits until `text` appears on the console, and returns it. `text` is not a pattern. Searches after the previous match first, then the text that earlier calls skipped. Raises at the time-out.
 ---@param text string
 ---@param timeout? provium.Duration Default: 30 seconds.
 ---@return string text
@@ -323,7 +323,7 @@ function Clock:set(seconds) end
 ---@param nanoseconds integer
 function Clock:set_ns(nanoseconds) end
 
----Waits, by the host's clock; the VM need not be booted.
+---Waits, by the host's clock; in any state of the VM.
 ---@param duration provium.Duration
 function Clock:sleep(duration) end
 
@@ -331,31 +331,31 @@ function Clock:sleep(duration) end
 ---@param duration provium.Duration
 function Clock:advance(duration) end
 
----A disk of a VM. Its state is with the disk, not with the handle.
+---A disk of a VM. Its state belongs to the disk, not to the handle.
 ---@class provium.Disk
 local Disk = {}
 
----Returns the size in bytes: of the image now, or the modelled one without an image.
+---Returns the size in bytes: the present size of the image, or the modelled size without one.
 ---@return integer
 function Disk:size() end
 
----Reads `n` sectors of 512 bytes from sector `offset` on; fewer at the end of the disk; raises for an injected error, a detached disk and one without an image.
+---Reads `n` sectors of 512 bytes, starting at sector `offset`; fewer at the end of the disk. Raises for an injected error, a detached disk and a disk without an image.
 ---@param offset integer
 ---@param n integer
 ---@return string
 function Disk:read_sectors(offset, n) end
 
----Writes `data`, of any length, from sector `offset` on; raises for an injected error, a detached disk and one without an image.
+---Writes `data` of any length, starting at sector `offset`. Raises for an injected error, a detached disk and a disk without an image.
 ---@param offset integer
 ---@param data string
 function Disk:write_sectors(offset, data) end
 
----Arms a fault beside those that are armed, for every client of the disk: a mode, a rule's text, or a rule as a table; an unknown one is an error that names the valid modes.
+---Adds a fault for every client of the disk: a mode, a rule's text, or a rule as a table. An unknown mode is an error that names the valid modes.
 ---@param rule provium.FaultMode|string|provium.Rule
 ---@param options? provium.Selectors
 function Disk:fault_inject(rule, options) end
 
----Returns the armed rules with what they have done, oldest first.
+---Returns the armed rules with their counters, oldest first.
 ---@return provium.RuleState[]
 function Disk:rules() end
 
@@ -367,51 +367,51 @@ function Disk:stats() end
 ---@return provium.InFlight[]
 function Disk:inflight() end
 
----Returns what rules did to the image and will stay, as `SECTOR COUNT WHAT RULE` lines.
+---Returns the permanent changes of the image by rules, as `SECTOR COUNT WHAT RULE` lines.
 ---@return string[]
 function Disk:damage() end
 
----Fails unless the guest has the disk and would see every injected error; the message says what to change.
+---Fails unless the guest has the disk and would see every injected error. The message says what to change.
 function Disk:assert_visible() end
 
----Waits until a rule has fired `times` times; raises at the deadline, and for one that is not armed.
+---Waits until a rule has fired `times` times. Raises at the time-out, and for a rule that is not armed.
 ---@param name string A tag, or a rule's text.
 ---@param times? integer Default: 1.
 ---@param timeout? provium.Duration Default: 10 seconds.
 function Disk:wait_fired(name, times, timeout) end
 
----Lets go what a `hang` holds: all of it, or what waits for rules with a tag.
+---Releases the requests that a `hang` holds: all of them, or those of rules with a tag.
 ---@param tag? string Default: `"all"`.
----@param errno? string How it fails; it goes on well without.
+---@param errno? string The requests fail with it. Without it they are served.
 function Disk:release(tag, errno) end
 
----Fails the guest's reads with EIO; the test's own sector calls pass a policy by.
+---Fails the guest's reads with EIO. A policy does not apply to the test's own sector calls.
 function Disk:fail_reads() end
 
 ---Fails the guest's writes, write zeroes included, with EIO.
 function Disk:fail_writes() end
 
----Fails the guest's nth request and all later ones with EIO; flushes count, from the latest call that changes the policy.
+---Fails the guest's nth request and all later ones with EIO. All requests count, also flushes, from the latest call that changes the policy.
 ---@param n integer 1 or more.
 function Disk:fail_after(n) end
 
----Fails the guest's reads and writes that touch these sectors with EIO; replaces the range before.
+---Fails the guest's reads and writes that touch these sectors with EIO. Replaces the previous range.
 ---@param sector integer
 ---@param count integer 1 or more.
 function Disk:fail_range(sector, count) end
 
----Has every request of the guest wait, flushes too; replaces the delay before.
+---Delays every request of the guest, also flushes. Replaces the previous delay.
 ---@param ms integer Milliseconds.
 function Disk:delay(ms) end
 
----Takes the policy away, and leaves faults.
+---Removes the policy. Faults stay.
 function Disk:clear_policy() end
 
----Returns what is set of the policy.
+---Returns the policy.
 ---@return provium.Policy
 function Disk:fault_policy() end
 
----Raises: it takes a volatile write cache, which this version does not have.
+---Raises: it needs a volatile write cache, which this version does not have.
 function Disk:power_cut() end
 
 ---Raises, as `power_cut` does.
@@ -420,17 +420,17 @@ function Disk:flushes() end
 ---Raises, as `power_cut` does.
 function Disk:unflushed_sectors() end
 
----Takes all faults away, and leaves the policy.
+---Removes all faults. The policy stays.
 function Disk:clear_faults() end
 
 ---Returns the armed faults, oldest first, without the policy: mode names, and the texts of other rules.
 ---@return string[]
 function Disk:active_faults() end
 
----Takes the disk out of the guest, as far as that lets it go, and out of the mount; never raises.
+---Removes the disk from the guest, as far as the guest allows, and from the mount. Never raises.
 function Disk:detach() end
 
----Whether it was detached, or its VM closed.
+---Whether the disk was detached, or its VM closed.
 ---@return boolean
 function Disk:is_detached() end
 
@@ -446,44 +446,44 @@ function Disk:path() end
 ---@class provium.Vm
 local Vm = {}
 
----Starts it and returns it once its agent answers and its disks can be used; raises, and the VM is dead, when it panics, does not answer in time or QEMU ends.
+---Boots the VM and returns it when its agent answers and its disks are ready for use. Raises if the guest panics or does not answer in time, or if QEMU ends; the VM is dead then.
 ---@param options? provium.BootOptions
 ---@return provium.Vm self
 function Vm:boot(options) end
 
----Powers the guest down and waits for it, 20 seconds at most, in any state; what rules hold is dropped, and the images are free for others. It may boot again, with its disks and their faults.
+---Powers the guest down and waits for it, 20 seconds at most, in any state. Held requests are dropped, and the images are free for others. The VM may boot again, with its disks and their faults.
 function Vm:shutdown() end
 
----Stops the guest's processors; raises when a rule holds a request of the guest, which runs on.
+---Stops the guest's processors. Raises if a rule holds a request of the guest; the guest then runs on.
 function Vm:pause() end
 
----Lets a paused guest go on.
+---Continues a paused guest.
 function Vm:resume() end
 
----Presses the reset button and returns when the agent answers again and the disks can be used; what rules hold is dropped.
+---Presses the reset button. Returns when the agent answers again and the disks are ready for use. Held requests are dropped.
 function Vm:reset() end
 
----Presses the power button, and does not wait for what the guest makes of it.
+---Presses the power button, and does not wait for an effect.
 function Vm:power_button() end
 
----Ends it at once, in any state: what rules hold is dropped, its disks are detached, its files on the host removed. Its console can still be read.
+---Ends the VM at once, in any state. Held requests are dropped, its disks are detached, and its files on the host are removed. Its console can still be read.
 function Vm:close() end
 
----Runs a command in the guest to its end: a text in `sh -c`, or a program with arguments. A program that is not there is exit code 127.
+---Runs a command in the guest to its end: a text in `sh -c`, or a program with arguments. A missing program gives exit code 127.
 ---@param program string
 ---@param options? string[]|provium.RunOptions
 ---@return provium.RunResult
 ---@overload fun(self: provium.Vm, text: string): provium.RunResult
 function Vm:run(program, options) end
 
----Starts a command in the guest and returns at once; a `timeout` is an error, it belongs to `process:wait`.
+---Starts a command in the guest and returns at once. A `timeout` is an error here; give it to `process:wait`.
 ---@param program string
 ---@param options? string[]|provium.RunAsyncOptions
 ---@return provium.Process
 ---@overload fun(self: provium.Vm, text: string): provium.Process
 function Vm:run_async(program, options) end
 
----Returns a new worker: commands that are ended together.
+---Returns a new worker: a group of commands that end together.
 ---@return provium.Worker
 function Vm:spawn_worker() end
 
@@ -502,12 +502,12 @@ function Vm:write_file(path, data) end
 ---@param guest string
 function Vm:push_file(host, guest) end
 
----Returns what the guest knows of `path`; a link is followed.
+---Returns the properties of `path` in the guest. A link is followed.
 ---@param path string
 ---@return provium.FileStat
 function Vm:stat(path) end
 
----Returns what is in a folder of the guest, sorted by name, without `.` and `..`.
+---Returns the entries of a folder of the guest, sorted by name, without `.` and `..`.
 ---@param path string
 ---@return provium.Entry[]
 function Vm:listdir(path) end
@@ -521,17 +521,17 @@ function Vm:mkdir(path, options) end
 ---@param path string
 function Vm:unlink(path) end
 
----Gives a file or a folder in the guest another name; one that a folder has is an error.
+---Renames a file or a folder in the guest. If `to` is a folder, that is an error.
 ---@param from string
 ---@param to string
 function Vm:rename(from, to) end
 
----Attaches a disk and returns it; a running guest has it by then.
+---Attaches a disk and returns it. A running guest has it when the call returns.
 ---@param options? provium.AttachOptions
 ---@return provium.Disk
 function Vm:attach_disk(options) end
 
----Returns the disk that is attached as `id`; raises when there is none.
+---Returns the disk that is attached as `id`. Raises if there is none.
 ---@param id string
 ---@return provium.Disk
 function Vm:disk(id) end
@@ -544,29 +544,29 @@ function Vm:console() end
 ---@return provium.Clock
 function Vm:clock() end
 
----Returns its name, which `vm.name` alone is too.
+---Returns its name. `vm.name` is the name too.
 ---@return string
 function Vm:name() end
 
----Returns the name of its profile, which `vm.profile` alone is too.
+---Returns the name of its profile. `vm.profile` is that name too.
 ---@return string
 function Vm:profile() end
 
----Returns where it is in its life, in any state.
+---Returns its state.
 ---@return provium.VmState
 function Vm:state() end
 
 ---The VMs of the scope: those of the file, and in a test those of the test. Each is a field too: `provium.NAME`.
 ---@class provium.Provium
 ---@field [string] provium.Vm
----@field timeout? provium.Duration How long each test of the file may take, in place of `--timeout`; set it at file level.
----@field reset_between_tests? boolean Not yet: `true` is an error.
+---@field timeout? provium.Duration The time limit of each test of the file, in place of `--timeout`. Set it at file level.
+---@field reset_between_tests? boolean `true` is an error in this version.
 provium = {}
 
----Creates a VM, or without `profile` finds one again; raises when the name is taken, or nothing has it.
+---Creates a VM, or without `profile` returns an existing one. Raises if the name is taken, or if no VM has it.
 ---@param name string
 ---@param profile? string A name of `provium.toml`, or `"default"`.
----@param options? provium.BootOptions What its boots begin with.
+---@param options? provium.BootOptions The defaults of its `vm:boot`.
 ---@return provium.Vm
 function provium:vm(name, profile, options) end
 
@@ -580,18 +580,18 @@ function provium:shutdown() end
 ---@param resources? table
 function provium:claim(resources) end
 
----Declares a test; a second one of the same name in a file is an error.
+---Declares a test. A second test with the same name in a file is an error.
 ---@param name string
 ---@param meta provium.Meta
 ---@param fn fun(t: provium.T)
 ---@overload fun(name: string, fn: fun(t: provium.T))
 function test(name, meta, fn) end
 
----Leaves out all tests of the file.
+---Skips all tests of the file.
 ---@param reason? string
 function todo(reason) end
 
----Calls `pred` until it returns something true, and returns that; raises at the time-out, and what `pred` raises goes through.
+---Calls `pred` until it returns a true value, and returns that value. Raises at the time-out. Errors of `pred` are passed on.
 ---@generic R
 ---@param pred fun(): R
 ---@param options? provium.WaitOptions
@@ -603,12 +603,12 @@ function wait_until(pred, options) end
 ---@field null lightuserdata Encodes as `null`; it counts as true.
 json = {}
 
----Returns `value` as JSON; raises for what has no form there: functions, NaN, infinity, strings that are not UTF-8.
+---Returns `value` as JSON. Raises for values without a JSON form: functions, NaN, infinity, strings that are not UTF-8.
 ---@param value any
 ---@return string
 function json.encode(value) end
 
----Returns what the JSON `text` means; raises where it is malformed. `null` is nil: a key that is not there, a hole in an array.
+---Returns the value of the JSON `text`. Raises if the text is malformed. `null` becomes nil: a missing key, or a hole in an array.
 ---@param text string
 ---@return any
 function json.decode(text) end

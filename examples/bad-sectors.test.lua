@@ -1,4 +1,4 @@
--- Bad sectors: a copy that goes on after errors loses those sectors and no others.
+-- Bad sectors: a copy that continues after errors loses these sectors only.
 local scratch = require("scratch")
 
 test("a rescue copy loses the bad sectors only", function(t)
@@ -12,7 +12,7 @@ test("a rescue copy loses the bad sectors only", function(t)
   t:assert_contains(copy.stderr, "Input/output error")
   t:assert_contains(copy.stderr, "597+3 records in")
 
-  -- What could not be read is zeroes in the copy.
+  -- Unreadable sectors are zeros in the copy.
   local copied = vm:read_file("/tmp/copy")
   for sector = 0, 599 do
     local lost = sector == 100 or sector == 101 or sector == 500

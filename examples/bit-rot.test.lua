@@ -1,4 +1,4 @@
--- Bits that flip: ext4 has checksums of its metadata, and none of its data.
+-- Flipped bits: ext4 has checksums for its metadata, but not for its data.
 local scratch = require("scratch")
 
 test("ext4 notices rotten metadata", function(t)
@@ -11,7 +11,7 @@ test("ext4 notices rotten metadata", function(t)
   local mount = vm:run("mkdir -p /mnt/v && blockdev --flushbufs /dev/vda; mount /dev/vda /mnt/v")
   t:assert(not mount:ok(), "it should not trust what it reads")
 
-  -- The image is as good as ever: a read is corrupted for its reader alone.
+  -- The image is intact: a corrupted read changes only what its reader gets.
   disk:clear_faults()
   vm:run("blockdev --flushbufs /dev/vda; e2fsck -fn /dev/vda"):assert_ok()
   os.remove(image)

@@ -1,7 +1,7 @@
--- Counts and chances: exactly the third write fails; and a seed makes bad luck come again.
+-- Counts and probabilities: exactly the third write fails; a seed repeats the same random errors.
 local scratch = require("scratch")
 
--- Reads so many sectors one by one; a dot for each that went well, an E for each error.
+-- Reads %d sectors one by one. Prints a dot for each success, an E for each error.
 local READS = [[for n in $(seq %d); do
   if dd if=/dev/vda of=/dev/null bs=512 count=1 iflag=direct 2> /dev/null; then printf .; else printf E; fi
 done]]

@@ -16,7 +16,7 @@ test("guest sees EIO and recovers after clear", function(t)
   t:assert_contains(failed.stderr, "Input/output error")
   t:assert_contains(vm:run("dmesg").stdout, "I/O error, dev vda, sector 0")
 
-  -- The same fault hits every client of the disk: also this test.
+  -- Every client of the disk meets the fault, also this test.
   local err = t:assert_raises(function() disk:read_sectors(0, 1) end)
   t:assert_contains(err, "disk:read_sectors: EIO (fault_inject)")
 

@@ -14,7 +14,7 @@ test("EIO across a reset does not panic", function(t)
   t:assert(not log:find("kernel panic", 1, true), "the guest panicked")
   t:assert_contains(log, "i/o error, dev vda, sector 0") -- it did try to read its partitions
 
-  -- The fault outlived the reset: it belongs to the disk.
+  -- The fault survived the reset, because it belongs to the disk.
   t:assert_eq(disk:active_faults()[1], "eio_read")
   disk:clear_faults()
   vm:run("dd if=/dev/vda of=/dev/null bs=512 count=1 iflag=direct"):assert_ok()

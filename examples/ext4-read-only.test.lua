@@ -1,4 +1,4 @@
--- ext4 with errors=remount-ro: when its journal cannot be written, it stops taking writes.
+-- ext4 with errors=remount-ro rejects writes when it cannot write its journal.
 local scratch = require("scratch")
 
 test("filesystem goes read-only after persistent EIO", function(t)
@@ -13,8 +13,8 @@ test("filesystem goes read-only after persistent EIO", function(t)
   vm:run("echo data > /mnt/test/file") -- might succeed or fail: it is in the page cache
   vm:run("sync") -- now it has to reach the disk
 
-  -- The fault is gone, but ext4 stays read-only. A failing write proves it; the text of the mount
-  -- options would not, since errors=remount-ro contains "ro".
+  -- The fault is gone, but ext4 stays read-only. A failed write proves it. The mount options do not
+  -- prove it: errors=remount-ro contains "ro".
   disk:clear_faults()
   local write = vm:run("echo after > /mnt/test/other")
   t:assert_contains(write.stderr, "Read-only file system")

@@ -1,5 +1,5 @@
--- A failed fsync: the error comes once, and afterwards the page cache shows what the disk never got. A database
--- that takes the next success for the truth has lost data.
+-- A failed fsync reports its error once. Afterwards the page cache shows data that the disk never got. A database
+-- that trusts the next successful fsync has lost data.
 local scratch = require("scratch")
 
 test("after a failed fsync the cache and the disk differ", function(t)
@@ -7,7 +7,7 @@ test("after a failed fsync the cache and the disk differ", function(t)
   local vm = provium:vm("v", "peios"):boot()
   local disk = vm:attach_disk({ id = "vda", image = image })
 
-  -- The device stays open meanwhile, as it does in a database: its cache goes with its last user.
+  -- Keep the device open, as a database does: its cache is dropped when its last user closes it.
   local commit = "yes committed | dd of=/dev/vda bs=4096 count=1 iflag=fullblock conv=fsync,notrunc"
   disk:fault_inject("error op=write errno=EIO times=1")
   local r = vm:run("exec 3< /dev/vda; " .. commit .. "; " .. [[

@@ -1,4 +1,4 @@
--- A link that comes and goes, as dm-flakey has it: a program that tries again gets all its data through.
+-- A link that comes and goes, like dm-flakey. A program that retries transfers all its data.
 local scratch = require("scratch")
 
 test("a writer that retries gets through a flaky link", function(t)

@@ -1,4 +1,4 @@
--- A disk that hangs: who waits for it waits, everybody else goes on, until it is released.
+-- A hung disk blocks its own readers until it is released. Other disks work.
 local scratch = require("scratch")
 
 test("a hung disk holds its reader and nobody else", function(t)

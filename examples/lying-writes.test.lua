@@ -1,8 +1,8 @@
--- Writes that lie: acknowledged, and then lost, torn, somewhere else, or not what is read. The guest is told that
--- all is well, so only what reads back finds out.
+-- Writes that are acknowledged, and then lost, torn, misdirected, or hidden by stale reads. The guest gets no error;
+-- only reading back shows the fault.
 local scratch = require("scratch")
 
--- A guest with an empty disk, and a function that has the guest write eight sectors of a letter at its start.
+-- Returns a guest with an empty disk, and a function that makes the guest write eight sectors of a letter at its start.
 local function guest_with_disk()
   local image = scratch.image(1024 * 1024)
   local vm = provium:vm("v", "peios"):boot()
@@ -28,7 +28,7 @@ test("a lost write leaves what was there", function(t)
   disk:fault_inject("lose op=write")
   write("b")
   t:assert_eq(disk:read_sectors(0, 8), ("a"):rep(8 * 512))
-  -- What rules did to the image can be looked up when a checksum fails later.
+  -- `damage` lists the changes of the image by rules. Read it when a checksum fails later.
   t:assert_eq(disk:damage()[1], "0 8 lost lose op=write")
   os.remove(image)
 end)

@@ -1,4 +1,4 @@
--- Scratch images for the examples, and a look at the counters of a disk.
+-- Scratch images for the examples, and a function that reads a counter of a disk.
 local scratch = {}
 
 -- Makes an image of `size` zero bytes and returns its path. Provium itself never creates images.
@@ -11,7 +11,7 @@ function scratch.image(size)
   return path
 end
 
--- One counter of the disk, read from its control file as a shell would.
+-- Returns one counter of the disk from its control file, as a shell would read it.
 function scratch.stat(disk, key)
   local mount, id = disk:path():match("^(.*)/([^/]+)$")
   for line in io.lines(mount .. "/ctl/" .. id .. "/stats") do

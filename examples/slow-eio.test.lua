@@ -1,4 +1,4 @@
--- Faults compose: a slow disk that fails is first slow, then fails.
+-- Faults combine: a slow disk that fails waits first, then fails.
 local scratch = require("scratch")
 
 test("slow EIO is still EIO", function(t)
@@ -19,12 +19,12 @@ end)
 
 test("EIO injected during a slow read still fires", function(t)
   local image = scratch.image(1024 * 1024)
-  local vm = provium:vm("host only", "peios") -- not booted: the host can use the disk all the same
+  local vm = provium:vm("host only", "peios") -- not booted: the host can use the disk anyway
   local disk = vm:attach_disk({ id = "vda", image = image })
   local mount = disk:path():match("^(.*)/vda$")
 
   disk:fault_inject("slow")
-  -- Somebody else arms the fault 25 ms into the read of 50 ms.
+  -- Another process arms the fault 25 ms after the start of the read, which takes 50 ms.
   os.execute(("(sleep 0.025; echo eio_read >> %s/ctl/vda/faults) &"):format(mount))
   local err = t:assert_raises(function() disk:read_sectors(0, 1) end)
   t:assert_contains(err, "EIO (fault_inject)")

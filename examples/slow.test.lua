@@ -1,4 +1,4 @@
--- A slow disk is slow and nothing else: what is written arrives.
+-- A slow disk is only slow: all written data arrive.
 local scratch = require("scratch")
 
 test("writes complete despite slowness", function(t)

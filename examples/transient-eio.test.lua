@@ -1,4 +1,4 @@
--- A transient error: a program in the guest that retries gets through once the fault is cleared.
+-- A transient error: a program in the guest that retries succeeds after the fault is cleared.
 local scratch = require("scratch")
 local DD = "dd if=/dev/vda of=/dev/null bs=512 count=1 iflag=direct"
 

@@ -1,4 +1,4 @@
--- A disk that fails on cue, and a guest that feels it. Run it with: provium test
+-- A disk that fails on cue, and a guest that meets the error. Run it with: provium test
 
 test("a read error reaches the guest, and is over when it is cleared", function(t)
   local vm = provium:vm("v", "default")

@@ -1,4 +1,4 @@
--- The disks that a boot brings, and how long they are there.
+-- The disks of a boot, and their lifetime.
 local image = require("image")
 local page_says = require("page_says")
 

@@ -1,4 +1,4 @@
--- Boots that go well, and boots that do not: each says why, with the end of the console.
+-- Successful and failed boots. A failed boot reports its cause, with the end of the console.
 
 local page_says = require("page_says")
 test("shutdown and boot again keep the disks", function(t)

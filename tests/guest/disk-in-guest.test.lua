@@ -1,4 +1,4 @@
--- Faults as a real guest's kernel feels them. One guest for the whole file.
+-- Faults as a real guest's kernel meets them. One guest for the whole file.
 local image = require("image")
 local vm = provium:vm("g", "peios"):boot()
 
@@ -47,7 +47,7 @@ test("a guest's sector write is one sector long in the image", function(t)
   write("vda", 9):assert_ok()
   t:assert_eq(image.read(path, 8, 3), ("a"):rep(512) .. ("\0"):rep(512) .. ("a"):rep(512))
   local stats = io.open(image.mount(d) .. "/ctl/vda/stats"):read("a")
-  t:assert_eq(tonumber(stats:match("write_requests (%d+)")), 2) -- the host's sectors, the guest's one
+  t:assert_eq(tonumber(stats:match("write_requests (%d+)")), 2) -- one request of the host, one of the guest
   t:assert_eq(tonumber(stats:match("write_bytes (%d+)")), 1024 * 512 + 512)
   d:detach()
   os.remove(path)
@@ -99,7 +99,7 @@ test("a disk that comes back is found by its id however late the guest's links a
   vm:run("kill -STOP " .. mdev):assert_ok()
   d:detach()
   d = vm:attach_disk({ id = "back", image = path })
-  -- The guest hears only now that the disk went and came.
+  -- Only now the guest notices that the disk was removed and added.
   vm:run("kill -CONT " .. mdev .. [[; n=0; while [ $n -lt 20000 ]; do
     [ -e /dev/disk/by-id/virtio-back ] || exit 1
     n=$((n + 1))

@@ -1,5 +1,5 @@
--- The policy verbs of a disk: what the guest's requests meet, and the test's own sector calls do not. Where any
--- other client will do, it is dd on the host.
+-- The policy calls of a disk: they apply to the guest's requests, not to the test's own sector calls. Where any other
+-- client suffices, dd on the host is the client.
 local image = require("image")
 local page_says = require("page_says")
 local guest = provium:vm("g", "peios"):boot({ disks = { { scratch = "16M", id = "data" } } })

@@ -1,4 +1,4 @@
--- The `disk` of the documents, word for word, on a VM that is not booted: quick.
+-- The calls of a disk as documented, on a VM that is not booted.
 local image = require("image")
 local page_says = require("page_says")
 
@@ -128,7 +128,7 @@ test("slow takes 50 ms a call, however large the call", function(t)
   local d = disk({ id = "vda", image = path })
   d:read_sectors(0, 1)
   d:fault_inject("slow")
-  -- The quickest of five counts: whatever else the machine does is no part of it.
+  -- The shortest of five runs counts, so other load on the machine does not matter.
   local function takes(fn)
     local quickest = math.huge
     for _ = 1, 5 do quickest = math.min(quickest, image.time(fn)) end
@@ -177,10 +177,10 @@ test("what the shell arms, Lua sees, and the other way round", function(t)
 end)
 
 test("an EIO of the host is not called fault_inject", function(t)
-  -- The image is a disk of another mount: a device that fails by itself, as far as ours can tell.
+  -- The image is a disk of another mount. For our server it is a device that fails by itself.
   local path, point = image.new(8), os.tmpname()
   os.remove(point)
-  -- That which runs this test.
+  -- The binary that runs this test.
   local provium_binary = io.popen("readlink /proc/$PPID/exe"):read("l")
   assert(os.execute(("mkdir %s && %s mount %s --disk bad=%s"):format(point, provium_binary, point, path)))
   local vm = provium:vm("outer", "peios")
@@ -190,7 +190,7 @@ test("an EIO of the host is not called fault_inject", function(t)
   local err = t:assert_raises(function() d:read_sectors(0, 1) end)
   t:assert_contains(err, "Input/output error")
   t:assert(not err:find("fault_inject", 1, true), err)
-  -- And with our own fault on top it is injected again.
+  -- With our own fault on top, the error counts as injected.
   d:fault_inject("eio_read")
   err = t:assert_raises(function() d:read_sectors(0, 1) end)
   t:assert_contains(err, "disk:read_sectors: EIO (fault_inject)")

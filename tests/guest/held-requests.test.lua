@@ -1,4 +1,4 @@
--- Requests that a rule holds keep nobody: neither from ending a guest, nor from booting one.
+-- Requests that a rule holds block neither the end nor the boot of a guest.
 local image = require("image")
 local page_says = require("page_says")
 
@@ -7,14 +7,14 @@ local function clock()
   return now
 end
 
--- Fails unless `fn` is done within 5 seconds.
+-- Fails unless `fn` returns within 5 seconds.
 local function quick(t, what, fn)
   local before = clock()
   fn()
   t:assert(clock() - before < 5, ("%s took %.1f s"):format(what, clock() - before))
 end
 
--- Starts commands in the guest that each wait for a rule of its own disk.
+-- Starts one command per disk in the guest. A rule of its disk holds each command.
 local function hold(vm, disks)
   disks.a:fault_inject("hang op=write")
   disks.b:fault_inject("delay op=read by=5m times=1")

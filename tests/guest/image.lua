@@ -1,4 +1,4 @@
--- Images for tests, removed again when the test file ends well.
+-- Images for tests. They are removed when the test file succeeds.
 local image = {}
 
 function image.new(sectors)
@@ -9,7 +9,7 @@ function image.new(sectors)
   return path
 end
 
--- What the host sees in the image, past the mount.
+-- Returns the content of the image as the host sees it, bypassing the mount.
 function image.read(path, sector, count)
   local file = assert(io.open(path, "rb"))
   file:seek("set", sector * 512)
@@ -18,7 +18,7 @@ function image.read(path, sector, count)
   return bytes
 end
 
--- Seconds that `fn` took, measured by the host's clock.
+-- Returns the seconds that `fn` took, by the host's clock.
 function image.time(fn)
   local function now()
     local file = io.open("/proc/uptime")
@@ -33,7 +33,7 @@ function image.time(fn)
   return now() - before
 end
 
--- The mount that the disk's file lies in.
+-- Returns the mount of the disk's file.
 function image.mount(disk)
   return (disk:path():gsub("/[^/]+$", ""))
 end

@@ -1,5 +1,5 @@
--- Quotes docs/lua-reference.md, or another page, beside what proves it: whoever changes a number, a default, a limit
--- or an error text finds both. Where the page's lines break does not matter.
+-- Quotes docs/lua-reference.md, or another page, beside the proof. So a change of a number, a default, a limit or an
+-- error text shows both places. Line breaks of the page do not matter.
 local root = debug.getinfo(1, "S").source:sub(2):gsub("[^/]*$", "") .. "../../"
 
 local function flowing(text)

@@ -1,4 +1,4 @@
--- Each action as a real guest feels it, its kernel and its filesystem. One guest for the whole file.
+-- Each action as a real guest's kernel and file system meet it. One guest for the whole file.
 local image = require("image")
 local page_says = require("page_says")
 local vm = provium:vm("g", "peios"):boot()
@@ -7,7 +7,7 @@ local function dd(sector, count)
   return vm:run(("dd if=/dev/vda of=/dev/null bs=512 count=%d skip=%d iflag=direct"):format(count, sector))
 end
 
--- A disk of so many sectors, `vda` in the guest; `use` gets it and the path of its image.
+-- Attaches a disk of this many sectors, `vda` in the guest. `use` gets it and the path of its image.
 local function with_disk(sectors, use)
   local path = image.new(sectors)
   local disk = vm:attach_disk({ id = "vda", image = path })

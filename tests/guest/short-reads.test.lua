@@ -1,4 +1,4 @@
--- Reads at the end of a disk, which give what is there. No guest.
+-- Reads at the end of a disk return the existing sectors. No guest.
 local image = require("image")
 local page_says = require("page_says")
 

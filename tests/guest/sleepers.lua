@@ -1,4 +1,4 @@
--- How many `sleep SECONDS` run in the guest. Each test sleeps for seconds of its own.
+-- Returns the number of running `sleep SECONDS` in the guest. Each test uses a different number of seconds.
 return function(vm, seconds)
   return tonumber(vm:run("ps -o args | grep -cx 'sleep " .. seconds .. "'").stdout)
 end

@@ -1,4 +1,4 @@
--- The life of a VM and of all VMs of a scope: its states, and what may be called in which.
+-- The states of a VM and of all VMs of a scope, and the calls that are valid in each state.
 local image = require("image")
 local page_says = require("page_says")
 

@@ -11,7 +11,7 @@ use clap_complete::Shell;
     after_help = "Example:\n  provium completions bash > ~/.local/share/bash-completion/completions/provium"
 )]
 pub(super) struct Args {
-    /// Which shell
+    /// The shell
     shell: Shell,
 }
 

@@ -24,8 +24,8 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Connect this terminal to a guest's serial console; Ctrl-] leaves
 ///
-/// A profile is booted for it and ends with it. A socket is that of a VM that `provium test --keep`
-/// has kept; it goes on.
+/// A profile boots a guest, which ends with the command. A socket belongs to a VM that
+/// `provium test --keep` has kept; the VM runs on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

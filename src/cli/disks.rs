@@ -18,17 +18,17 @@ pub(super) struct AttachArgs {
     mount_point: PathBuf,
     /// The disk's name in the mount
     id: String,
-    /// Its image
+    /// The image
     image: PathBuf,
-    /// Serve it for reading only
+    /// Serve the image read-only
     #[arg(long)]
     ro: bool,
-    /// Never let it grow: a write at its end is ENOSPC, as on a real disk
+    /// Never let the image grow: a write past its end fails with ENOSPC, as on a real disk
     #[arg(long)]
     fixed: bool,
 }
 
-/// Take a disk away from a mount
+/// Remove a disk from a mount
 #[derive(Debug, clap::Args)]
 pub(super) struct DetachArgs {
     /// The mount

@@ -10,10 +10,10 @@ use crate::os::folders;
 use crate::units::text::shown;
 use crate::vm::{Guest, Kvm, PROGRAM, kvm};
 
-/// Check what this host has and lacks
+/// Check whether this host has everything that is needed
 ///
-/// Prints for each lack the command that mends it. Exits with 1 if something is missing that
-/// serving disks or running tests needs.
+/// Prints a command that adds each missing part. Exits with 1 if serving disks or running tests needs
+/// a missing part.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

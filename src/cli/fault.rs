@@ -15,14 +15,14 @@ use crate::protocol::names::SECTOR;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  provium fault /tmp/m/vda                    show what is armed
+  provium fault /tmp/m/vda                    show the armed rules
   provium fault /tmp/m/vda slow eio_read      arm both, or neither
   provium fault /tmp/m/vda --set eio_write    exactly this one
   provium fault /tmp/m/vda --remove slow
   provium fault /tmp/m/vda \"error op=read errno=EIO at=2048+8 times=3\"
-  provium fault /tmp/m/vda --rules            with what they have done so far
+  provium fault /tmp/m/vda --rules            the rules with their counters
   provium fault /tmp/m/vda --explain \"read 2048+8\"
-  provium fault /tmp/m/vda --release all      let go what a hang holds
+  provium fault /tmp/m/vda --release all      release held requests
   provium fault /tmp/m/vda --clear")]
 pub(super) struct Args {
     /// The data file of the disk
@@ -31,28 +31,28 @@ pub(super) struct Args {
     /// Rules to arm, beside those that are armed
     #[arg(value_name = "RULE", help = rules_help())]
     rules: Vec<String>,
-    /// Arm the rules beside those that are armed (the default)
+    /// Add the rules to the armed ones (the default)
     #[arg(long, requires = "rules", conflicts_with_all = ["set", "remove", "clear"])]
     add: bool,
-    /// Arm the rules instead of those that are armed
+    /// Replace the armed rules by these
     #[arg(long, requires = "rules", conflicts_with_all = ["remove", "clear"])]
     set: bool,
-    /// Take the rules away
+    /// Remove these rules
     #[arg(long, requires = "rules", conflicts_with = "clear")]
     remove: bool,
-    /// Take all rules away
+    /// Remove all rules
     #[arg(long, conflicts_with = "rules")]
     clear: bool,
-    /// Let go what a hang holds: `all`, or a tag
+    /// Release the requests that a hang holds: `all`, or those of a tag
     #[arg(long, value_name = "TAG", conflicts_with_all = ["rules", "clear"])]
     release: Option<String>,
-    /// How what is released fails; it goes on well without
+    /// Fail the released requests with this error; without it they are served
     #[arg(long, value_name = "ERRNO", requires = "release")]
     errno: Option<String>,
-    /// Show what the rules have done
+    /// Show the rules with their counters
     #[arg(long = "rules", conflicts_with_all = ["rules", "clear", "release"])]
     states: bool,
-    /// Say which rule would act on a request, and why the others would not
+    /// Show which rules would act on a request, and why the others would not
     #[arg(long, value_name = "OP SECTOR+COUNT", conflicts_with_all = ["rules", "clear", "release", "states"])]
     explain: Option<String>,
 }

@@ -10,9 +10,9 @@ use anyhow::{Context, bail};
 use super::{Exit, table};
 use crate::vm::{Guest, SavedState, WarmStore};
 
-/// Build the guest that tests run; show and empty the cache of saved states
+/// Build the default guest; list the saved states, or remove them
 ///
-/// The first boot of a profile saves the state of the booted guest; later boots go on from it, which
+/// The first boot of a profile saves the state of the booted guest. Later boots resume this state, which
 /// takes a fraction of the time. All states together take up to 2 GiB.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -24,13 +24,13 @@ pub(super) struct Args {
 enum Sub {
     /// Build the default guest from the distribution's packages, if it is not up to date
     Build {
-        /// Build it even if it is
+        /// Build it even if it is up to date
         #[arg(long)]
         force: bool,
     },
-    /// Show the guests that are built, and the saved states
+    /// List the built guests and the saved states
     List,
-    /// Remove the saved states; the next boots make new ones
+    /// Remove the saved states; the next boots save new ones
     Clean,
 }
 

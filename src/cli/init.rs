@@ -8,15 +8,15 @@ use anyhow::Context;
 
 use super::Exit;
 
-/// Lay down a configuration, a first test and what editors want to know
+/// Create a configuration, a first test and stubs for editors
 ///
-/// Nothing that is there is overwritten.
+/// Never overwrites a file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   provium init disks && cd disks && provium test")]
 pub(super) struct Args {
-    /// Where; made if it is not there
+    /// The folder; created if it is missing
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
 }

@@ -6,13 +6,13 @@ use anyhow::Context;
 
 use super::Exit;
 
-/// Write the man pages, one a command
+/// Write the man pages, one per command
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   provium man ~/.local/share/man/man1 && man provium-test")]
 pub(super) struct Args {
-    /// Where; made if it is not there
+    /// The folder; created if it is missing
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
 }

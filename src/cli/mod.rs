@@ -31,7 +31,7 @@ use crate::os::sys;
 use crate::runner;
 use crate::units::text;
 
-/// A disk that fails on cue: serves disk images as files whose faults are armed while it runs
+/// A disk that fails on cue: serves disk images as files, and arms faults while they are in use
 #[derive(Debug, Parser)]
 #[command(name = "provium", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
@@ -44,7 +44,7 @@ Examples:
   provium mount /tmp/m --disk vda=disk.img      serve disk.img as /tmp/m/vda
   echo eio_read > /tmp/m/ctl/vda/faults         from now on its reads fail
   provium fault /tmp/m/vda --clear              and now they succeed again
-  provium top /tmp/m                            what its disks do, as it happens
+  provium top /tmp/m                            show live what its disks do
   provium umount /tmp/m
   provium test examples/                        run Lua tests against real guests
 

@@ -16,8 +16,7 @@ use crate::server::serve::{self, Serving};
 
 /// Serve disk images as files in a folder
 ///
-/// Returns once the mount answers. Each image is then the file MNT/ID, and MNT/ctl/ holds the
-/// control files.
+/// Returns when the mount answers. Each image is then the file MNT/ID. The control files are in MNT/ctl/.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +29,7 @@ pub(super) struct Args {
     /// An empty folder
     #[arg(value_name = "MNT")]
     mount_point: PathBuf,
-    /// An image to serve, and its name; `,ro` serves it for reading only, `,fixed` never lets it grow.
+    /// An image to serve, and its name; `,ro` serves it read-only, `,fixed` never lets it grow.
     /// May be repeated
     #[arg(long = "disk", value_name = "ID=IMAGE[,ro][,fixed]", value_parser = parse_disk)]
     disks: Vec<DiskSpec>,

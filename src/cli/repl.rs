@@ -13,10 +13,10 @@ use crate::os::folders;
 use crate::script::{Evaluated, Session};
 use crate::units::text::harmless;
 
-/// A Lua prompt with a booted VM in the global `vm`
+/// Open a Lua prompt with a booted VM in the global `vm`
 ///
-/// Everything that a test has is there but `t` and `test`. TAB completes, the arrow keys go through
-/// what was typed before, Ctrl-C interrupts a call, Ctrl-D ends.
+/// The prompt has all names of a test file except `t` and `test`. TAB completes, the arrow keys recall
+/// earlier lines, Ctrl-C interrupts a call, Ctrl-D ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

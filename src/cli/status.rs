@@ -11,10 +11,10 @@ use crate::protocol::{DiskGauge, DiskLine, OpCounter};
 use crate::units::text::shown;
 use crate::vm::{self, Holder};
 
-/// Show mounts, their disks and what is armed
+/// Show mounts, their disks and the armed faults
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// One mount; all of this machine's without it
+    /// One mount; without it, all mounts of this machine
     #[arg(value_name = "MNT")]
     mount_point: Option<PathBuf>,
     /// Print JSON: an array of mounts

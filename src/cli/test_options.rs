@@ -17,8 +17,7 @@ use crate::units::text;
 
 /// Run Lua tests
 ///
-/// Each file runs in a process of its own, with VMs and mounts of its own; nothing of them is left
-/// when it ends.
+/// Each file runs in a process of its own, with VMs and mounts of its own, which end with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,13 +30,13 @@ Examples:
 
 Exit codes: 0 all passed, 1 something failed, 2 usage or configuration, 4 no tests matched.")]
 pub(super) struct Args {
-    /// Test files (*.test.lua) or folders with some
+    /// Test files (*.test.lua), or folders with test files
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
-    /// The configuration, instead of the nearest provium.toml upwards
+    /// The configuration, instead of the nearest provium.toml in this folder or above
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// How many files run at a time [default: what processors and memory allow]
+    /// The number of files that run at a time [default: limited by processors and memory]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     jobs: Option<u16>,
 
@@ -50,20 +49,20 @@ pub(super) struct Args {
     /// Only tests without this tag
     #[arg(long, value_name = "TAG", help_heading = "Selection")]
     no_tag: Vec<String>,
-    /// The slow tests too
+    /// Also run the slow tests
     #[arg(long, help_heading = "Selection")]
     include_slow: bool,
-    /// Only what failed or did not run last time
+    /// Only tests that failed or did not run last time
     #[arg(long, help_heading = "Selection")]
     pub(super) rerun_failed: bool,
-    /// One of N parts: slice:M/N every Nth test, hash:M/N by name
+    /// Part M of N: slice:M/N takes every Nth test, hash:M/N selects by name
     #[arg(long, value_name = "PART", help_heading = "Selection")]
     partition: Option<Partition>,
     /// Print the names of the selected tests and run none
     #[arg(long, help_heading = "Selection")]
     pub(super) list: bool,
 
-    /// Try a failed test again up to N times, with fresh VMs
+    /// Run a failed test again up to N times, with fresh VMs
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Running",
         value_parser = clap::value_parser!(u32).range(..=1000))]
     retries: u32,
@@ -81,21 +80,21 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", help_heading = "Running",
         value_parser = clap::value_parser!(u32).range(1..))]
     max_fail: Option<u32>,
-    /// Leave the VMs, mounts and logs of failed tests for you to look at
+    /// Keep the VMs, mounts and logs of failed tests for inspection
     #[arg(long, value_name = "WHEN", value_parser = ["on-fail"], help_heading = "Running")]
     keep: Option<String>,
-    /// Boot every guest for real, instead of going on from saved states
+    /// Boot the kernel of every guest, instead of resuming saved states
     #[arg(long, env = "PROVIUM_COLD", hide_env_values = true, help_heading = "Running",
         value_parser = clap::builder::FalseyValueParser::new())]
     cold: bool,
 
-    /// How long a test may take that does not say so itself
+    /// The time limit of a test that does not set its own
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Limits")]
     timeout: Duration,
-    /// How long a file may take
+    /// The time limit of a file
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
     file_timeout: Option<Duration>,
-    /// When to say that a test is slow
+    /// Report a test as slow after this time
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds_between_looks, help_heading = "Limits")]
     slow_after: Duration,
 
@@ -105,7 +104,7 @@ pub(super) struct Args {
     /// Write TAP to FILE, or to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Reports")]
     tap: Option<Option<PathBuf>>,
-    /// Write one JSON object a line to FILE, or to standard output
+    /// Write one JSON object per line to FILE, or to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Reports")]
     json: Option<Option<PathBuf>>,
 }

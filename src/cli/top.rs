@@ -16,9 +16,9 @@ use crate::units::text::shown;
 /// Looking more often would be all that the mount does.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// Watch the disks of a mount: requests, bandwidth, latency, errors, what is armed
+/// Watch the disks of a mount: requests, bandwidth, latency, errors, armed faults
 ///
-/// On a terminal the picture is drawn anew, until `q` is pressed; elsewhere each look is a table.
+/// On a terminal the table is redrawn until you press `q`. Elsewhere each interval prints a table.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,10 +31,10 @@ pub(super) struct Args {
     /// The mount
     #[arg(value_name = "MNT")]
     mount_point: PathBuf,
-    /// Between two looks
+    /// The time between two tables
     #[arg(long, value_name = "DURATION", default_value = "1s")]
     interval: String,
-    /// Look so often, then end; for ever without it
+    /// End after this number of tables; without it, run until interrupted
     #[arg(long, value_name = "N")]
     count: Option<u64>,
 }

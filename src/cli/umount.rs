@@ -21,8 +21,8 @@ const NAMED: usize = 8;
 
 /// End a mount
 ///
-/// Flushes the images and returns once the server has ended. A mount that is in use stays as it is, with
-/// all that rules hold, and who uses it is named; `--force` releases what is held and cuts clients off.
+/// Flushes the images and returns when the server has ended. A mount in use stays as it is, and so do
+/// its held requests; an error names its users. `--force` releases held requests and disconnects clients.
 /// Copies of the mount in other mount namespaces end with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -34,10 +34,10 @@ pub(super) struct Args {
     /// The mount
     #[arg(value_name = "MNT", required_unless_present = "stale")]
     mount_point: Option<PathBuf>,
-    /// Release what rules hold, flush, and cut off the clients that still use it
+    /// Release held requests, flush, and disconnect the clients that still use the mount
     #[arg(long, conflicts_with = "stale")]
     force: bool,
-    /// Take away mounts whose server is gone: the given one, or all that are yours
+    /// Remove mounts whose server is gone: the given one, or all of yours
     #[arg(long)]
     stale: bool,
 }

@@ -183,7 +183,7 @@ fn disk_that_is_not_fixed_grows_as_a_file_does() {
 fn fixed_disk_is_marked_after_its_image_everywhere() {
     page_says(PAGE, "`ID SIZE rw\\|ro IMAGE [fixed]`");
     help_says("mount", "ID=IMAGE[,ro][,fixed]");
-    help_says("attach", "Never let it grow");
+    help_says("attach", "Never let the image grow");
     let mount = fixed();
     let vdb = new_image(&mount.folder().join("b.img"), 512);
     let vdc = new_image(&mount.folder().join("c.img"), 512);

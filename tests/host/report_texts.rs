@@ -386,7 +386,7 @@ fn defaults_are_a_minute_a_test_and_slow_after_15_seconds() {
     page_says(RUNNING, "| `--slow-after SECONDS` | 15 |");
     help_says(
         "test",
-        "--slow-after <SECONDS> When to say that a test is slow [default: 15]",
+        "--slow-after <SECONDS> Report a test as slow after this time [default: 15]",
     );
     let (_, reports) = reported("test('x', print)", &[]);
     assert!(reports[3].contains("\"timeout\":60.0"), "{}", reports[3]);

@@ -361,7 +361,7 @@ fn help_states_exit_codes_and_defaults() {
     assert_eq!(test.status.code(), Some(4), "{}", stderr(&test));
     help_says(
         "fault",
-        "Arm the rules beside those that are armed (the default)",
+        "Add the rules to the armed ones (the default)",
     );
     let mount = Mount::new();
     let vda = mount.vda().display().to_string();

@@ -1,4 +1,4 @@
--- Commands in the guest: how they are said, how they end, and who ends them. One guest for the whole file.
+-- Commands in the guest: their forms, and their ends. One guest for the whole file.
 local page_says = require("page_says")
 local vm = provium:vm("g", "peios"):boot()
 
@@ -8,7 +8,7 @@ local function raised(fn)
   return (err:gsub("^[^:]+:%d+: ", ""))
 end
 
--- What a shell in the guest prints for this call.
+-- Returns the output of a shell in the guest for this call.
 local function printed(...)
   return vm:run(...):assert_ok().stdout
 end

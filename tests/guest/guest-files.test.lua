@@ -1,4 +1,4 @@
--- Files in the guest: what is there, what is made of them, and the console, which is a file of a kind.
+-- Files in the guest, and the console.
 local page_says = require("page_says")
 local files = {
   { path = "/tmp/made/for/it", content = "here" },
@@ -83,7 +83,7 @@ test("stat says what there is to say, of what a link leads to", function(t)
   t:assert_eq(stat.mtime_ns // 1000000000, stat.mtime)
 end)
 
--- One of each kind.
+-- One file of each kind.
 local make = [[
   rm -rf /tmp/kinds; mkdir -p /tmp/kinds/dir; cd /tmp/kinds
   touch file .hidden 'a b' '*' "$(printf 'new\nline')"; ln -s nowhere link; ln -s dir to-dir

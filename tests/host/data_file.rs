@@ -308,10 +308,7 @@ fn image_that_qemu_img_recreates_in_a_disk_has_nothing_of_the_old_one() {
 
 #[test]
 fn sectors_under_a_rule_for_reads_are_data_and_not_a_hole() {
-    page_says(
-        PAGE,
-        "Sectors of an armed rule for reads count as data",
-    );
+    page_says(PAGE, "Sectors of an armed rule for reads count as data");
     let mount = Mount::of_size(MIB);
     let file = open(&mount, 0);
     file.write_all_at(&[1; 4096], 524_288).unwrap();
@@ -363,7 +360,10 @@ fn large_call_is_cut_short_by_an_error_in_a_later_piece_and_fails_when_asynchron
         PAGE,
         "An error in a later request cuts a synchronous call short",
     );
-    page_says(PAGE, "An asynchronous call (AIO, io_uring) fails as a whole");
+    page_says(
+        PAGE,
+        "An asynchronous call (AIO, io_uring) fails as a whole",
+    );
     let mount = Mount::of_size(8 * MIB);
     let file = open(&mount, 0);
     mount.arm("eio_read at=5000+1 times=2");
@@ -379,10 +379,7 @@ fn large_call_is_cut_short_by_an_error_in_a_later_piece_and_fails_when_asynchron
 
 #[test]
 fn asynchronous_read_uses_the_size_that_the_kernel_heard_last() {
-    page_says(
-        PAGE,
-        "Past the old end of an image that the host has grown",
-    );
+    page_says(PAGE, "Past the old end of an image that the host has grown");
     let mount = Mount::of_size(MIB);
     let grow = format!("truncate -s {} {}", 2 * MIB, mount.image().display());
     for (after, expected) in [("", 0), ("stat", 4096)] {

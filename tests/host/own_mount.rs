@@ -85,7 +85,10 @@ fn loop_device_on_a_disk_of_the_mount_is_refused_as_an_image() {
 
 #[test]
 fn servers_may_serve_from_one_another_in_a_row_and_not_in_a_circle() {
-    page_says("docs/control-files.md", "an image that lies in another mount which is served from this one");
+    page_says(
+        "docs/control-files.md",
+        "an image that lies in another mount which is served from this one",
+    );
     let serve = |image: &Path| {
         let disk = format!("vda={}", image.display());
         Mount::serve(TempDir::new().unwrap(), &["--disk", &disk])
@@ -111,7 +114,10 @@ fn kernel_file_systems_are_refused_as_images() {
         "docs/security.md",
         "files of the kernel itself (in /proc, /sys and their like)",
     );
-    page_says("docs/control-files.md", "a file of the kernel itself, as in /proc");
+    page_says(
+        "docs/control-files.md",
+        "a file of the kernel itself, as in /proc",
+    );
     let mount = Mount::new();
     let memory = format!("/proc/{}/mem", mount.server());
     for path in [

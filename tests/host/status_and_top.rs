@@ -38,7 +38,10 @@ fn status_says_whether_a_qemus_guest_sees_errors() {
 
 #[test]
 fn status_says_that_it_cannot_tell_for_a_hot_plugged_disk() {
-    page_says("docs/faults.md", "so `provium status` says that it cannot tell");
+    page_says(
+        "docs/faults.md",
+        "so `provium status` says that it cannot tell",
+    );
     if !has("qemu-system-x86_64") {
         return;
     }

@@ -38,7 +38,10 @@ fn file_process_that_ignores_sigterm_is_killed() {
            os.execute('kill -STOP $PPID') -- A stopped process does not see TERM.
          end)",
     )]);
-    page_says("docs/running-tests.md", "| another 5 s later | If the process has not ended, for example because it is stopped, it gets SIGKILL |");
+    page_says(
+        "docs/running-tests.md",
+        "| another 5 s later | If the process has not ended, for example because it is stopped, it gets SIGKILL |",
+    );
     let began = Instant::now();
     let output = suite.test(&["--file-timeout", "0.5"]);
     assert!(began.elapsed() >= Duration::from_millis(5500));

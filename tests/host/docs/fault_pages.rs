@@ -185,7 +185,10 @@ fn remove_within_a_replacement_is_refused_and_changes_nothing() {
 
 #[test]
 fn trace_has_at_most_16_readers() {
-    page_says(FILES, "At most 16 readers may have it open at a time (EMFILE)");
+    page_says(
+        FILES,
+        "At most 16 readers may have it open at a time (EMFILE)",
+    );
     let mount = Mount::new();
     let open = || File::open(mount.ctl("vda/trace"));
     let mut readers: Vec<_> = (0..16).map(|_| open().unwrap()).collect();
@@ -359,10 +362,7 @@ fn help_states_exit_codes_and_defaults() {
     let folder = TempDir::new().unwrap();
     let test = provium(&["test", folder.path().to_str().unwrap()]);
     assert_eq!(test.status.code(), Some(4), "{}", stderr(&test));
-    help_says(
-        "fault",
-        "Add the rules to the armed ones (the default)",
-    );
+    help_says("fault", "Add the rules to the armed ones (the default)");
     let mount = Mount::new();
     let vda = mount.vda().display().to_string();
     assert_ok(&provium(&["fault", &vda, "slow"]));

@@ -264,10 +264,7 @@ fn private_folders_have_mode_0700() {
         SECURITY,
         "The run-time folder and that of the saved guests are made with mode 0700",
     );
-    page_says(
-        SECURITY,
-        "| run-time files | `$XDG_RUNTIME_DIR/provium/`",
-    );
+    page_says(SECURITY, "| run-time files | `$XDG_RUNTIME_DIR/provium/`");
     page_says(SECURITY, "`~/.cache/provium/`");
     let folder = TempDir::new().unwrap();
     let lua = "test('x', function(t) provium:vm('v', 'default'):attach_disk() end)";

@@ -1,10 +1,10 @@
--- The Lua surface around the disk, call by call. One guest for the whole file; no test needs another one
--- to run before it, but for the one that says so.
+-- The Lua calls around the disk, one by one. One guest for the whole file. The tests are independent, except one
+-- that says so.
 local image = require("image")
 local page_says = require("page_says")
 local vm = provium:vm("g", "peios", { kernel_cmdline = "made=1" }):boot()
 
--- What `fn` raises, without the `file:line: ` in front.
+-- Returns the error of `fn`, without the `file:line: ` in front.
 local function raised(fn)
   local ok, err = pcall(fn)
   assert(not ok, "expected to raise")
@@ -112,7 +112,7 @@ test("json.decode refuses what is not JSON, json.encode what JSON cannot say", f
 end)
 
 ---------------------------------------------------------------------------------------------------
--- t. A failed assertion fails its test even in a pcall: these fail on a table of their own.
+-- t. A failed assertion fails its test even in a pcall, so these tests use a `t` of their own.
 
 test("t:assert says `assertion failed`, or its message", function(t)
   page_says([[`assertion failed`]])
@@ -475,7 +475,7 @@ end)
 -- files in the guest
 
 test("vm:write_file and vm:read_file move any bytes", function(t)
-  local data = ("\0\1\n\r\255"):rep(100000) -- more than the agent takes at once
+  local data = ("\0\1\n\r\255"):rep(100000) -- more than one message to the agent
   vm:write_file("/tmp/data", data)
   t:assert(vm:read_file("/tmp/data") == data, "the bytes changed on their way")
   vm:write_file("/tmp/data", "short")
@@ -545,7 +545,7 @@ test("vm:rename moves a file over another", function(t)
 end)
 
 ---------------------------------------------------------------------------------------------------
--- disks, as far as the VM goes
+-- disks of a VM
 
 test("vm:attach_disk{image} plugs a disk into a booted VM", function(t)
   local path = image.new(2048)
@@ -728,7 +728,7 @@ end)
 ---------------------------------------------------------------------------------------------------
 -- wrong arguments
 
--- Wrong calls, and what they raise.
+-- Wrong calls, and their errors.
 local duration = 'expected duration (seconds, 0 or more, or a text such as "50ms", "5s", "2m"), got '
 local wrong_calls = {
   ["vm:read_file: argument 1 (path): expected string, got nil"] = function() vm:read_file() end,
@@ -769,7 +769,7 @@ test("a wrong argument is an error that names the call, the argument and what wa
 end)
 
 ---------------------------------------------------------------------------------------------------
--- Boot options, files and disks at boot; typing into the console; cut output; faults that begin later
+-- Boot options, files and disks at boot; typing into the console; truncated output; faults that begin later
 
 test("vm:boot(opts) returns the VM with all opts in place, vm:power_button() has it power down", function(t)
   page_says([[`mode` may also be an octal string, as `"0755"`]])

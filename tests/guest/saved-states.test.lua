@@ -1,4 +1,4 @@
--- Guests that go on from one saved state are guests of their own, and behave as if they had booted.
+-- Guests that resume one saved state are independent, and behave like booted guests.
 local image = require("image")
 local page_says = require("page_says")
 

@@ -1,4 +1,4 @@
--- What belongs to a test, what to its file, and what a file sets for all of its tests.
+-- Things that belong to a test or to its file, and settings of a file for all of its tests.
 local page_says = require("page_says")
 local vm = provium:vm("g", "peios"):boot()
 provium.timeout = "45s"
@@ -9,7 +9,7 @@ local function here()
   return ("scope.test.lua:%d: "):format(debug.getinfo(2, "l").currentline)
 end
 
--- How often `sleep SECONDS` runs in the guest.
+-- Returns the number of running `sleep SECONDS` in the guest.
 local function sleepers(seconds)
   local all = vm:run("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").stdout
   return select(2, all:gsub("sleep " .. seconds .. " ", ""))

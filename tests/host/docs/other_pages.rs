@@ -23,7 +23,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
             LUA,
             "`wait_until(pred, {timeout=10, interval=0.1, desc=\"condition\"}?)`",
             "src/script/globals.rs",
-            "seconds(\"timeout\", 10.0)?, seconds(\"interval\", 0.1)?,",
+            "let timeout = seconds(&options, \"timeout\", 10.0)?; let interval = seconds(&options, \"interval\", 0.1)?;",
         ),
         (
             LUA,

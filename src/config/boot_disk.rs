@@ -7,14 +7,14 @@ use serde::Deserialize;
 use crate::protocol::disk_options::DiskOptions;
 use crate::units::size::parse_size;
 
-/// What the size of a scratch disk is.
+/// The form of a scratch disk's size.
 pub const SCRATCH: &str = "a size such as \"256M\", or a number of bytes";
 
-/// Why what takes a volatile write cache is refused.
+/// Why an option for a volatile write cache is rejected.
 pub const NO_CACHE: &str =
     "it takes a disk with a volatile write cache, which this version does not have";
 
-/// A disk that a guest is to find.
+/// A disk that a guest finds when it boots.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Table")]
 pub struct BootDisk {
@@ -58,8 +58,8 @@ impl BootImage {
                     true => "none".to_owned(),
                     false => names.join(" and "),
                 };
-                let wanted = "a disk has exactly one of `path`, `scratch` and `template`";
-                Err(format!("{wanted}; given: {names}"))
+                let expected = "a disk has exactly one of `path`, `scratch` and `template`";
+                Err(format!("{expected}; given: {names}"))
             }
         }
     }
@@ -74,7 +74,7 @@ impl BootImage {
     }
 }
 
-/// Refuses a disk behind a volatile write cache.
+/// Rejects a disk with a volatile write cache.
 pub fn check_mediated(mediated: bool) -> Result<(), String> {
     match mediated {
         true => Err(format!("`mediated`: {NO_CACHE}")),
@@ -111,9 +111,8 @@ impl TryFrom<Table> for BootDisk {
         check_mediated(table.mediated)?;
         let scratch = table.scratch.map(|size| match size {
             Size::Bytes(bytes) => Ok(bytes),
-            Size::Text(text) => {
-                parse_size(&text).ok_or_else(|| format!("`scratch` wants {SCRATCH}, not {text:?}"))
-            }
+            Size::Text(text) => parse_size(&text)
+                .ok_or_else(|| format!("`scratch` expects {SCRATCH}, not {text:?}")),
         });
         Ok(Self {
             id: table.id,
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_has_exactly_one_source_and_an_error_names_those_that_are_given() {
+    fn disk_has_exactly_one_source_and_an_error_names_those_that_are_given() {
         let error = |text: &str| toml::from_str::<BootDisk>(text).unwrap_err().to_string();
         assert!(
             error("id = 'a'")
@@ -139,7 +138,7 @@ mod tests {
         );
         let two = error("path = '/x'\nscratch = '1M'");
         assert!(two.contains("given: `path` and `scratch`"), "{two}");
-        assert!(error("scratch = 'much'").contains("`scratch` wants a size"));
+        assert!(error("scratch = 'much'").contains("`scratch` expects a size"));
         assert!(error("scratch = 512\nmediated = true").contains("volatile write cache"));
         assert!(error("scratch = 512\nmediatde = true").contains("mediated"));
         let disk: BootDisk = toml::from_str("scratch = 512").unwrap();

@@ -1,4 +1,4 @@
-//! `provium.toml`: where tests lie and what guests they run.
+//! `provium.toml`: the folders of tests, and the guests that they run.
 
 mod boot_disk;
 
@@ -16,13 +16,13 @@ pub const FILE_NAME: &str = "provium.toml";
 /// The profile that exists without a configuration.
 pub const DEFAULT_PROFILE: &str = "default";
 
-/// What a guest may have for memory.
+/// The memory that a guest may have.
 pub const MEMORY: &str =
     "a size of 16M or more with a unit, such as \"256M\", or a number of bytes";
 /// How many virtual processors a guest may have.
 pub const CPUS: &str = "a whole number from 1 to 255";
 
-/// What a configuration says.
+/// The content of a configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -82,11 +82,11 @@ pub struct Profile {
     pub memory: String,
     /// How many virtual processors.
     pub cpus: u32,
-    /// What runs them.
+    /// How the processors run.
     pub accel: Accel,
     /// Whether the kernel boots each time, even where a saved state could go on.
     pub cold: bool,
-    /// What each of its VMs boots with, before the disks that a test adds.
+    /// The disks that each of its VMs boots with, before those that a test adds.
     pub disks: Vec<BootDisk>,
 }
 
@@ -161,7 +161,7 @@ impl Config {
         Self::parse(&text, path)
     }
 
-    /// What `text`, which stands in the file `path`, says.
+    /// Parses `text`, the content of the file `path`.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
@@ -219,12 +219,12 @@ impl Profile {
     }
 
     fn check(&mut self) -> Result<(), String> {
-        let wants = |key, wanted, found| format!("`{key}` wants {wanted}, not {found}");
+        let wrong = |key, expected, found| format!("`{key}` expects {expected}, not {found}");
         let memory = memory(&self.memory);
         self.memory =
-            memory.ok_or_else(|| wants("memory", MEMORY, format!("{:?}", self.memory)))?;
+            memory.ok_or_else(|| wrong("memory", MEMORY, format!("{:?}", self.memory)))?;
         self.cpus =
-            cpus(self.cpus.into()).ok_or_else(|| wants("cpus", CPUS, self.cpus.to_string()))?;
+            cpus(self.cpus.into()).ok_or_else(|| wrong("cpus", CPUS, self.cpus.to_string()))?;
         match (&self.guest, &self.kernel, &self.initrd) {
             (Some(_), Some(_), _) => Err("`guest` and `kernel` exclude each other".into()),
             (Some(guest), ..) if guest != "default" => {
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_there_is_the_default_profile() {
+    fn default_profile_exists_without_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::load(None, folder.path()).unwrap();
         assert_eq!(config.provium.roots, [PathBuf::from("tests")]);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_found_upwards_and_its_paths_start_there() {
+    fn file_is_found_upwards_and_its_paths_start_there() {
         let config = load("[profiles.own]\nkernel = 'k/bzImage'\ncpus = 2\n").unwrap();
         let profile = config.profile("own").unwrap();
         assert_eq!(profile.kernel.unwrap(), config.folder.join("k/bzImage"));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_that_names_the_known_ones() {
+    fn unknown_key_is_an_error_that_names_the_known_ones() {
         let error = load("[profiles.own]\nmemroy = '1G'\n")
             .unwrap_err()
             .to_string();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_profile_is_an_error_that_names_the_known_ones() {
+    fn unknown_profile_is_an_error_that_names_the_known_ones() {
         let error = load("[profiles.own]\n")
             .unwrap()
             .profile("won")
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_guest_is_an_error() {
+    fn unknown_guest_is_an_error() {
         let error = load("[profiles.own]\nguest = 'windows'\n")
             .unwrap_err()
             .to_string();
@@ -328,16 +328,16 @@ mod tests {
         };
         assert_eq!(
             message("cpus = 0"),
-            "`cpus` wants a whole number from 1 to 255, not 0"
+            "`cpus` expects a whole number from 1 to 255, not 0"
         );
         for wrong in ["lots", "5", "512", "5M", ""] {
-            let expected = format!("`memory` wants {MEMORY}, not {wrong:?}");
+            let expected = format!("`memory` expects {MEMORY}, not {wrong:?}");
             assert_eq!(message(&format!("memory = '{wrong}'")), expected);
         }
     }
 
     #[test]
-    fn memory_is_given_to_qemu_in_mebibytes_whatever_its_unit() {
+    fn memory_is_given_to_qemu_in_mebibytes_from_any_unit() {
         for (text, expected) in [("1.5GiB", "1536M"), ("64m", "64M"), ("65536K", "64M")] {
             assert_eq!(memory(text).as_deref(), Some(expected), "{text}");
         }

@@ -13,7 +13,7 @@ use super::guest::file_content::{read_file, write_file};
 use super::qemu::qmp::{Qmp, QmpError};
 use super::{Command, VmError};
 
-/// What became of each question.
+/// The outcome of each question.
 pub type Answers = Vec<Result<(), VmError>>;
 
 /// How long to wait for a greeting, and for an agent that was out of step.
@@ -36,7 +36,7 @@ pub fn of_agent(socket: UnixStream) -> Answers {
     ]
 }
 
-/// Lets the QEMU at the other end of `socket` greet, and asks it what a VM would.
+/// Lets the QEMU at the other end of `socket` greet, and asks it all that a VM would.
 pub fn of_qemu(socket: UnixStream) -> Answers {
     let mut qmp = match Qmp::connect(socket, Instant::now() + PATIENCE) {
         Ok(qmp) => qmp,

@@ -1,4 +1,4 @@
-//! Booting a VM: its disks are attached, its guest starts, and gets its files.
+//! Booting and resetting a VM. At a boot its disks are attached, its guest starts, and gets its files.
 
 use std::time::Instant;
 
@@ -31,6 +31,19 @@ impl Vm {
             self.leave_images();
         }
         booted
+    }
+
+    /// Presses the reset button; returns when the guest's agent answers again.
+    pub fn reset(&mut self) -> Result<(), VmError> {
+        let patience = self.patience;
+        let deadline = Instant::now() + patience;
+        self.with_machine(|machine| machine.reset(deadline, patience))?;
+        let Some(mut machine) = self.machine.take() else {
+            return Ok(());
+        };
+        let seen = self.await_disks(&mut machine, deadline);
+        self.machine = Some(machine);
+        self.with_machine(|_| seen)
     }
 
     /// Starts the machine, and gives the guest its files.

@@ -1,4 +1,4 @@
-//! What one boot may change about a profile.
+//! The options of one boot, which change the profile.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::config::BootDisk;
 /// How long a guest may take to boot, unless a test says otherwise.
 pub(super) const BOOT: Duration = Duration::from_secs(60);
 
-/// What one boot may change about the profile.
+/// The options of one boot.
 #[derive(Clone, Debug, Default)]
 pub struct BootOptions {
     /// With a unit, as QEMU takes it.
@@ -27,7 +27,7 @@ pub struct BootOptions {
 }
 
 impl BootOptions {
-    /// These, and what they leave open as `defaults` have it.
+    /// These options, with `defaults` for those that are not given.
     pub(super) fn or(self, defaults: &Self) -> Self {
         Self {
             memory: self.memory.or_else(|| defaults.memory.clone()),

@@ -1,4 +1,4 @@
-//! What can go wrong with a guest, in sentences.
+//! The errors of a VM.
 
 use std::io;
 use std::path::PathBuf;
@@ -47,12 +47,12 @@ pub enum VmError {
         vm: String,
         state: State,
         expected: Expected,
-        /// What to know, or to do, about that; begins with a space, or with a new line.
+        /// A remark about the state; begins with a space.
         hint: String,
     },
     #[error("the guest powered itself off\n{console}")]
     PoweredOff { console: String },
-    /// What a rule holds.
+    /// The request that a rule holds.
     #[error("{0}: release it first; the guest runs on")]
     Held(String),
     #[error("image {} of disk `{id}` is in use: somebody else has it since vm `{vm}` was shut down", image.display())]
@@ -79,10 +79,10 @@ pub enum VmError {
         after: Duration,
         console: String,
     },
-    /// What the agent answered.
+    /// The error that the agent answered.
     #[error("the guest agent: {0}")]
     Agent(String),
-    /// Why it has not answered, or not with anything that is an answer.
+    /// Why it has not answered, or with something that is not an answer.
     #[error("the guest agent: {0}")]
     NoAnswer(String),
     #[error(
@@ -91,7 +91,7 @@ pub enum VmError {
     NoSignal(String),
     #[error("timed out waiting for `{text}`\n{console}")]
     NotExpected { text: String, console: String },
-    /// What a tool of the guest said.
+    /// The error of a tool of the guest.
     #[error("{0}")]
     Guest(String),
     #[error("QEMU closed its channel to the guest agent")]

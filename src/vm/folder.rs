@@ -20,8 +20,8 @@ const PREFIX: &str = "vm-";
 /// A folder of this process's own, removed when this is dropped. If the process is killed, the VM's
 /// mount server removes it; if that is killed too, the next run does.
 ///
-/// It is locked (`flock(2)`) for as long as its process lives: a number would not tell that to a process
-/// in another PID namespace.
+/// It is locked (`flock(2)`) for as long as its process lives. A process ID would mean nothing in another PID
+/// namespace.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -36,7 +36,7 @@ impl Folder {
             let name = format!("{PREFIX}{}-{:08x}", std::process::id(), fastrand::u32(..));
             let path = runtime.join(name);
             std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-            // Until it is locked, somebody who cleans up may take it for a leftover.
+            // Until it is locked, a process that cleans up may take it for a leftover.
             let Some(lock) = lock_new(&path)? else {
                 continue;
             };
@@ -91,7 +91,7 @@ impl Folder {
 }
 
 impl Folder {
-    /// Removes it, now; what is asked of it afterwards is not there.
+    /// Removes it now. Its files do not exist afterwards.
     pub(super) fn remove(&self) {
         remove(&self.path);
         drop(self.lock.lock().take());
@@ -124,8 +124,8 @@ fn remove(folder: &Path) {
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// Waits until the mount servers of processes that are no more have cleaned up after them; removes
-/// what is left after `limit`.
+/// Waits until the mount servers of processes that have ended have cleaned up after them. Removes what they have
+/// left after `limit`.
 pub fn await_clean_up(limit: Duration) {
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
@@ -145,8 +145,8 @@ pub fn remove_leftovers() -> io::Result<()> {
     mounts::remove_leftover_locks()
 }
 
-/// The folders of processes that are no more. Each is locked, so that no other becomes one of them
-/// meanwhile; in common with others who clean up.
+/// The folders of processes that have ended, each with a lock. Other processes that clean up share the lock; a
+/// new VM cannot take it.
 fn leftovers() -> io::Result<Vec<(PathBuf, File)>> {
     let entries = folders::runtime()?.read_dir()?.flatten();
     let is_vm = |entry: &DirEntry| entry.file_name().as_bytes().starts_with(PREFIX.as_bytes());
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_folder_that_was_cleaned_up_before_it_was_locked_is_not_used() {
+    fn folder_that_was_cleaned_up_before_it_was_locked_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vm-1");
         assert!(lock_new(&path).unwrap().is_none());

@@ -37,7 +37,7 @@ impl Health {
         self.limit.check()
     }
 
-    /// The same, and fails at the deadline: `what` has not come to pass within `patience`.
+    /// The same, and fails at the deadline. `what` then says what has not happened within `patience`.
     pub(super) fn check_until(
         &mut self,
         what: &str,

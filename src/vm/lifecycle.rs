@@ -1,59 +1,246 @@
-//! From one state of a VM's life to the next: pausing, resetting, shutting down. Booting is in `boot`.
+//! A VM from its creation to its end: its state, and all that belongs to it.
 
-use std::time::Instant;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
 
+use super::boot_options::{BOOT, BootOptions};
+use super::disks::list::Disks;
+use super::disks::mount_server::MountServer;
+use super::folder::Folder;
+use super::guest::console::{Console, end_of};
 use super::machine::Machine;
 use super::state::{Expected, State};
-use super::{Vm, VmError};
+use super::{Limit, VmError};
+use crate::client::MountClient;
+use crate::config::{BootDisk, Profile};
+
+/// A virtual machine. Its QEMU, its mount and its folder end with it.
+///
+/// Used by one thread, which lives as long as it: QEMU and the mount server die with that thread.
+pub struct Vm {
+    pub(super) name: String,
+    pub(super) profile_name: String,
+    pub(super) profile: Profile,
+    pub(super) defaults: BootOptions,
+    pub(super) limit: Limit,
+    pub(super) state: State,
+    // In the order in which they have to end: QEMU has files in the mount, which is in the folder.
+    pub(super) machine: Option<Machine>,
+    pub(super) disks: Disks,
+    /// None once the VM is closed.
+    pub(super) server: Option<MountServer>,
+    pub(super) folder: Folder,
+    pub(super) patience: Duration,
+    /// Remarks for the log.
+    pub(super) notes: Vec<String>,
+    /// Why the guest is over, until a call has reported it.
+    pub(super) untold: Option<VmError>,
+    /// The guest powered itself off since it was booted last.
+    pub(super) powered_off: bool,
+    /// The disks that boots have attached by now, with their names.
+    pub(super) boot_disks: Vec<(BootDisk, String)>,
+    /// The console's log, once the VM is closed.
+    pub(super) last_log: Option<File>,
+}
 
 impl Vm {
-    /// Powers the guest down, if it runs; one that is paused is switched off. What a rule holds is
-    /// dropped. The images of its disks are free for others afterwards.
-    pub fn shutdown(&mut self) {
+    /// A VM that is not booted. Boots are as `defaults` say, unless they say otherwise.
+    pub fn create(
+        name: &str,
+        profile_name: &str,
+        profile: Profile,
+        defaults: BootOptions,
+        limit: Limit,
+    ) -> Result<Self, VmError> {
+        let folder = Folder::create().map_err(VmError::io("the VM's run-time folder"))?;
+        // From the beginning: should this process be killed, the server removes the folder.
+        let server = MountServer::start(&folder.mount_point(), folder.path())?;
+        Ok(Self {
+            name: name.to_owned(),
+            profile_name: profile_name.to_owned(),
+            profile,
+            defaults,
+            limit,
+            state: State::Created,
+            machine: None,
+            disks: Disks::default(),
+            server: Some(server),
+            folder,
+            patience: BOOT,
+            notes: Vec::new(),
+            untold: None,
+            powered_off: false,
+            boot_disks: Vec::new(),
+            last_log: None,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of its profile.
+    pub fn profile(&self) -> &str {
+        &self.profile_name
+    }
+
+    /// Where it is in its life.
+    pub fn state(&mut self) -> State {
+        self.note_power_off();
+        self.note_end();
+        self.state
+    }
+
+    /// Fails, once, when the guest is over and no call has reported it: its kernel panicked, or QEMU is gone.
+    pub fn check(&mut self) -> Result<(), VmError> {
         self.state();
-        self.untold = None;
-        if self.server.is_none() {
-            return;
+        self.untold.take().map_or(Ok(()), Err)
+    }
+
+    fn note_end(&mut self) {
+        let is_running = matches!(self.state, State::Booted | State::Paused);
+        let machine = self.machine.as_mut().filter(|_| is_running);
+        let checked = machine.map_or(Ok(()), |machine| machine.health.check());
+        if let Err(error @ (VmError::Exited { .. } | VmError::Panicked { .. })) = checked {
+            self.stopped(State::Dead);
+            self.untold = Some(error);
         }
-        match (self.state, self.machine.take()) {
-            (State::Booted, Some(machine)) => machine.shut_down(),
-            (_, machine) => drop(machine),
+    }
+
+    /// A guest that powered itself down is shut down, as if it had been asked to.
+    fn note_power_off(&mut self) {
+        let is_running = matches!(self.state, State::Booted | State::Paused);
+        let machine = self.machine.as_mut().filter(|_| is_running);
+        if machine.is_some_and(Machine::has_powered_off) {
+            self.powered_off();
         }
+    }
+
+    fn powered_off(&mut self) {
+        self.machine = None;
+        self.powered_off = true;
         self.has_shut_down();
     }
 
-    /// Stops the guest's processors, until [`resume`](Self::resume).
-    pub fn pause(&mut self) -> Result<(), VmError> {
-        self.with_machine(Machine::pause)?;
-        self.state = State::Paused;
-        Ok(())
+    /// Notes that the guest is shut down. The images of its disks are free for others.
+    pub(super) fn has_shut_down(&mut self) {
+        self.stopped(State::Shutdown);
+        self.leave_images();
     }
 
-    /// Lets a paused guest go on.
-    pub fn resume(&mut self) -> Result<(), VmError> {
-        match (self.state, self.machine.as_mut()) {
-            (State::Paused, Some(machine)) => machine.resume()?,
-            _ => return Err(self.wrong_state(Expected::Paused)),
+    /// Leaves the images of the disks to others, until a boot, or until somebody opens a disk.
+    pub(super) fn leave_images(&mut self) {
+        for text in self.disks.leave_images() {
+            self.note(text);
         }
-        self.state = State::Booted;
-        Ok(())
     }
 
-    /// Presses the power button; it does not wait for what the guest makes of it.
-    pub fn power_button(&mut self) -> Result<(), VmError> {
-        self.with_machine(Machine::power_button)
+    pub(super) fn note(&mut self, text: impl std::fmt::Display) {
+        self.notes.push(format!("vm `{}`: {text}", self.name));
     }
 
-    /// Presses the reset button; returns when the guest's agent answers again.
-    pub fn reset(&mut self) -> Result<(), VmError> {
-        let patience = self.patience;
-        let deadline = Instant::now() + patience;
-        self.with_machine(|machine| machine.reset(deadline, patience))?;
-        let Some(mut machine) = self.machine.take() else {
-            return Ok(());
+    /// The remarks for the log since the last call.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Its run-time folder: mount point, logs.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// The file that its console is logged to.
+    pub fn console_path(&self) -> std::path::PathBuf {
+        self.folder.console()
+    }
+
+    /// All that its console has shown.
+    pub fn console_log(&self) -> String {
+        let path = match &self.last_log {
+            Some(log) => format!("/proc/self/fd/{}", log.as_raw_fd()).into(),
+            None => self.folder.console(),
         };
-        let seen = self.await_disks(&mut machine, deadline);
-        self.machine = Some(machine);
-        self.with_machine(|_| seen)
+        Console::new(&path).all()
+    }
+
+    /// Ends everything at once: QEMU is switched off, the mount goes.
+    pub fn close(&mut self) {
+        self.machine = None;
+        self.stopped(State::Shutdown);
+        if self.last_log.is_none() {
+            self.last_log = File::open(self.folder.console()).ok();
+        }
+        self.disks.close();
+        self.server = None;
+        self.folder.remove();
+    }
+
+    /// Its mount; there is none once it was closed.
+    pub(super) fn mount(&self) -> Result<MountClient, VmError> {
+        let server = self.server.as_ref();
+        let mount = server.map(|server| server.mount.clone());
+        mount.ok_or_else(|| self.wrong_state(Expected::Open))
+    }
+
+    pub(super) fn stopped(&mut self, state: State) {
+        self.state = state;
+        self.disks.set_plugged(false);
+    }
+
+    fn running(&mut self) -> Result<&mut Machine, VmError> {
+        self.check()?;
+        let error = self.wrong_state(Expected::Booted);
+        let is_booted = self.state == State::Booted;
+        self.machine.as_mut().filter(|_| is_booted).ok_or(error)
+    }
+
+    pub(super) fn wrong_state(&self, expected: Expected) -> VmError {
+        VmError::WrongState {
+            vm: self.name.clone(),
+            state: self.state,
+            expected,
+            hint: self.hint(expected),
+        }
+    }
+
+    /// A remark about the state when another one was expected.
+    fn hint(&self, expected: Expected) -> String {
+        match self.state {
+            State::Booted => " (already booted)".into(),
+            State::Paused if expected == Expected::Bootable => {
+                " (already booted: use resume())".into()
+            }
+            State::Paused => " (not booted but paused: use resume())".into(),
+            _ if self.server.is_none() => " (not booted: it was closed)".into(),
+            State::Shutdown if self.powered_off => {
+                let console = end_of(&self.folder.console());
+                format!(" (not booted: its guest powered itself off)\n{console}")
+            }
+            _ => " (not booted)".into(),
+        }
+    }
+
+    pub(super) fn with_machine<T>(
+        &mut self,
+        action: impl FnOnce(&mut Machine) -> Result<T, VmError>,
+    ) -> Result<T, VmError> {
+        let result = action(self.running()?);
+        if let Err(VmError::Exited { .. } | VmError::Panicked { .. }) = &result {
+            if self.machine.as_mut().is_some_and(Machine::has_powered_off) {
+                self.powered_off();
+                let console = end_of(&self.folder.console());
+                return Err(VmError::PoweredOff { console });
+            }
+            self.stopped(State::Dead);
+        }
+        result
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -28,7 +28,7 @@ impl Limit {
         self.0.deadline.set(deadline);
     }
 
-    /// A flag that, while it is true, ends what waits as the deadline does.
+    /// A flag that ends all waiting while it is true, as the deadline does.
     pub fn interrupted(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0.interrupted)
     }
@@ -44,7 +44,7 @@ impl Limit {
         }
     }
 
-    /// `wait`, or what is left until the deadline where that is less.
+    /// `wait`, or the time until the deadline if that is less.
     pub fn cut(&self, wait: Duration) -> Duration {
         let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
         self.0

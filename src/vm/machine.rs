@@ -1,6 +1,6 @@
 //! A running machine: QEMU with its channels. It ends when this is dropped.
 //!
-//! What can be done with it stands beside what it concerns: `power`, `guest`, `disks` and `warm` add methods.
+//! Other files add methods: `power` its buttons, `guest` commands and files, `disks` hot-plug, `warm` saving.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};

@@ -1,12 +1,13 @@
-//! What a machine's buttons do: reset, power, and stopping its processors.
+//! Pausing, resetting and powering down: the buttons of a machine.
 
 use std::time::{Duration, Instant};
 
 use qapi::qmp::{self, Event};
 
-use super::VmError;
 use super::disks::held::{Quiet, drop_held, dropping_held, held};
 use super::machine::Machine;
+use super::state::{Expected, State};
+use super::{Vm, VmError};
 
 /// How long a guest may take to power down before it is switched off.
 const POWER_DOWN: Duration = Duration::from_secs(20);
@@ -20,6 +21,45 @@ const DELAYED: Duration = Duration::from_millis(200);
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 /// Between two looks at a guest from which nothing comes by itself.
 const TICK: Duration = Duration::from_millis(20);
+
+impl Vm {
+    /// Powers the guest down, if it runs; one that is paused is switched off. What a rule holds is
+    /// dropped. The images of its disks are free for others afterwards.
+    pub fn shutdown(&mut self) {
+        self.state();
+        self.untold = None;
+        if self.server.is_none() {
+            return;
+        }
+        match (self.state, self.machine.take()) {
+            (State::Booted, Some(machine)) => machine.shut_down(),
+            (_, machine) => drop(machine),
+        }
+        self.has_shut_down();
+    }
+
+    /// Stops the guest's processors, until [`resume`](Self::resume).
+    pub fn pause(&mut self) -> Result<(), VmError> {
+        self.with_machine(Machine::pause)?;
+        self.state = State::Paused;
+        Ok(())
+    }
+
+    /// Lets a paused guest go on.
+    pub fn resume(&mut self) -> Result<(), VmError> {
+        match (self.state, self.machine.as_mut()) {
+            (State::Paused, Some(machine)) => machine.resume()?,
+            _ => return Err(self.wrong_state(Expected::Paused)),
+        }
+        self.state = State::Booted;
+        Ok(())
+    }
+
+    /// Presses the power button, and does not wait for the guest to react.
+    pub fn power_button(&mut self) -> Result<(), VmError> {
+        self.with_machine(Machine::power_button)
+    }
+}
 
 impl Machine {
     /// Waits until the agent of a booting guest answers.
@@ -77,7 +117,7 @@ impl Machine {
         self.execute(&qmp::cont {}).map(drop)
     }
 
-    /// Presses the power button, and does not wait for what the guest does about it.
+    /// Presses the power button, and does not wait for the guest to react.
     pub(super) fn power_button(&mut self) -> Result<(), VmError> {
         self.execute(&qmp::system_powerdown {}).map(drop)
     }

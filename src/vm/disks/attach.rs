@@ -13,7 +13,7 @@ use crate::vm::qemu::ports::{MOST_DISKS, PORTS};
 use crate::vm::state::{Expected, State};
 use crate::vm::{Vm, VmError};
 
-/// How long a running guest may take for a disk while rules delay what it asks of one.
+/// How long a running guest may take for a disk while rules delay its requests.
 const PLUGGED: Duration = Duration::from_secs(30);
 
 impl Vm {
@@ -113,7 +113,7 @@ impl Vm {
         Ok(())
     }
 
-    /// What would keep an injected error of the disk from the guest, each with what to change.
+    /// The settings that keep an injected error of the disk from the guest, each with the change to make.
     pub fn obstacles(&mut self, record: &SharedDisk) -> Result<Vec<String>, VmError> {
         // A guest that is found to be over changes the record: it must not be borrowed meanwhile.
         let drive = record.borrow().plugged_drive().cloned();
@@ -129,7 +129,7 @@ impl Vm {
         }
     }
 
-    /// Takes the disk out of the guest and out of the mount, as far as they let it go. The record
+    /// Removes the disk from the guest and from the mount, as far as they let it go. The record
     /// is detached in any case.
     pub fn detach_disk(&mut self, record: &SharedDisk) {
         if !self.disks.remove(record) {

@@ -1,5 +1,5 @@
-//! What rules do to the requests of a machine while somebody does something to it: QEMU's own probes
-//! do not meet them, and nobody waits for what they hold.
+//! Requests that rules hold while something is done to a machine. QEMU's own probes meet no rule, and no call waits
+//! for a request that a rule holds.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use crate::client::{DiskControl, MountClient, Waiting};
 
-/// Between two looks for what waits.
+/// Between two looks for requests that wait.
 const TICK: Duration = Duration::from_millis(20);
 
 /// A request that was delayed for as long as this is as good as held.
@@ -33,7 +33,7 @@ impl fmt::Display for Held {
 }
 
 impl Held {
-    /// Whether it makes no sense to wait for its end.
+    /// Whether waiting for its end makes no sense.
     pub(in crate::vm) fn is_long(&self) -> bool {
         self.request.is_hang() || self.request.age >= LONG
     }

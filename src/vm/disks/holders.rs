@@ -1,4 +1,4 @@
-//! Which processes have a disk open, and what a QEMU among them lets its guest see.
+//! The processes that have a disk open, and which errors a QEMU among them lets its guest see.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub struct Holder {
     pub program: String,
     /// For a QEMU: whether its guest would see every injected error; null when that cannot be told.
     pub visible: Option<bool>,
-    /// What keeps an error from the guest, each with what to change.
+    /// The settings that keep an error from the guest, each with the change to make.
     pub obstacles: Vec<String>,
 }
 

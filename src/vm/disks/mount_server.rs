@@ -1,4 +1,4 @@
-//! The mount of a VM: a server of its own, which also removes the VM's folder should we be killed.
+//! The mount of a VM: a server of its own, which also removes the VM's folder when this process is killed.
 
 use std::path::Path;
 use std::process::Child;
@@ -12,7 +12,7 @@ use crate::vm::VmError;
 /// How long a mount server may take to end.
 const SERVER_END: Duration = Duration::from_secs(10);
 
-/// The mount of a VM; its server is told to end when this is dropped.
+/// The mount of a VM; its server gets SIGTERM when this is dropped.
 pub(in crate::vm) struct MountServer {
     process: Child,
     pub(in crate::vm) mount: MountClient,

@@ -1,4 +1,4 @@
-//! The policy of a disk: what its guest's requests meet, as verbs set it one by one. It is armed as
+//! The policy of a disk: faults for the requests of its guest alone, which verbs set one by one. It is armed as
 //! rules with `from=guest`, and read back from them, so that it lives with the disk.
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fault::{Action, Edit, Op, Ops, Rule, Sectors};
 use crate::protocol::Errno;
 
-/// What the requests of a guest meet.
+/// The faults that the requests of a guest meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Reads fail.
@@ -17,7 +17,7 @@ pub struct Policy {
     pub fail_after: Option<u64>,
     /// Reads and writes that touch these sectors fail.
     pub fail_range: Option<Sectors>,
-    /// Every request waits for so many milliseconds.
+    /// Every request waits for this many milliseconds.
     pub delay_ms: Option<u64>,
 }
 
@@ -46,7 +46,7 @@ impl Policy {
         policy
     }
 
-    /// The rules that make it. The count comes first: what another rule decides before it would not
+    /// The rules that make it. The count comes first: a request that another rule decides before it would not
     /// be counted.
     fn rules(&self) -> impl Iterator<Item = Rule> {
         let all = [
@@ -59,8 +59,8 @@ impl Policy {
         all.into_iter().flatten()
     }
 
-    /// What makes this policy of `old`. The count begins anew; what waits for a delay that stays
-    /// goes on waiting.
+    /// The edits that turn `old` into this policy. The count begins anew. A delay that stays the same stays armed, so
+    /// that requests go on waiting for it.
     pub(in crate::vm) fn edits_from(&self, old: &Self) -> Vec<Edit> {
         let stays =
             |rule: &Rule| matches!(rule.action, Action::Delay(..)) && self.delay_ms == old.delay_ms;
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_rules_and_is_read_back_from_them() {
+    fn policy_is_armed_as_rules_and_read_back_from_them() {
         let set = set(&full().edits_from(&Policy::default()), &FaultSet::default());
         let expected = [
             "delay op=all by=20ms from=guest",
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_value_takes_the_place_of_the_old_one_and_a_delay_that_stays_is_left_alone() {
+    fn policy_value_replaces_the_old_one_and_leaves_a_delay_that_stays_alone() {
         let old = full();
         let new = Policy {
             fail_range: Some(Sectors { start: 1, count: 1 }),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_begins_the_count_anew() {
+    fn policy_change_begins_the_count_anew() {
         let count = Policy {
             fail_after: Some(2),
             ..Policy::default()

@@ -10,10 +10,10 @@ use crate::protocol::names::SECTOR;
 use crate::vm::VmError;
 use crate::vm::qemu::drive::Drive;
 
-/// What a disk without an image says it is: 4 GiB.
+/// The size of a disk without an image, unless another one is given: 4 GiB.
 pub const DEFAULT_DISK_SIZE: u64 = 4 << 30;
 
-/// What `attach_disk` is asked for.
+/// The options of `attach_disk`.
 #[derive(Clone, Debug, Default)]
 pub struct AttachOptions {
     /// The disk's name; `attached-VM` without one.
@@ -36,10 +36,10 @@ pub struct DiskRecord {
     backing: Backing,
 }
 
-/// Where a disk's bytes are.
+/// The place of a disk's bytes.
 #[derive(Debug)]
 pub(in crate::vm) enum Backing {
-    /// Nowhere: the disk is a record on the host, and so are its faults.
+    /// There is none: the disk and its faults exist only in this record.
     None(Box<FaultSet>),
     /// In a mount.
     Mount(Mounted),
@@ -146,7 +146,7 @@ impl DiskRecord {
         Ok(())
     }
 
-    /// Takes all rules away, the policy too.
+    /// Removes all rules, the policy too.
     pub(in crate::vm) fn clear(&mut self) -> Result<(), VmError> {
         match &mut self.backing {
             Backing::Mount(_) if self.detached => {}
@@ -156,7 +156,7 @@ impl DiskRecord {
         Ok(())
     }
 
-    /// Takes all faults away, and leaves what concerns guests alone.
+    /// Removes all faults, but leaves the rules with `from=guest` armed.
     pub fn clear_faults(&mut self) -> Result<(), VmError> {
         if self.rules()?.iter().any(|rule| rule.from_guest) {
             return self.remove(|rule| !rule.from_guest);
@@ -164,7 +164,7 @@ impl DiskRecord {
         self.clear()
     }
 
-    /// Takes away what concerns guests alone: the policy, and other rules of the kind.
+    /// Removes the rules with `from=guest`: the policy, and others.
     pub fn clear_policy(&mut self) -> Result<(), VmError> {
         self.remove(|rule| rule.from_guest)
     }
@@ -178,18 +178,18 @@ impl DiskRecord {
         Ok(())
     }
 
-    /// The armed faults, oldest first, without what concerns guests alone.
+    /// The armed faults, oldest first, without the rules with `from=guest`.
     pub fn faults(&self) -> Result<Vec<String>, VmError> {
         let rules = self.rules()?.into_iter().filter(|rule| !rule.from_guest);
         Ok(rules.map(|rule| rule.to_string()).collect())
     }
 
-    /// What the guest's requests meet.
+    /// The policy that the armed rules make.
     pub fn policy(&self) -> Result<Policy, VmError> {
         Ok(Policy::of(&self.rules()?))
     }
 
-    /// Changes what the guest's requests meet; its count begins anew.
+    /// Changes the policy; its count begins anew.
     pub fn set_policy(&mut self, change: impl FnOnce(&mut Policy)) -> Result<(), VmError> {
         let old = self.policy()?;
         let mut new = old.clone();

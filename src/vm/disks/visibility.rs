@@ -22,8 +22,8 @@ pub(in crate::vm) struct ErrorHandling {
 }
 
 impl ErrorHandling {
-    /// What an injected error would not get past, each with what to change; empty when the guest
-    /// sees all of them.
+    /// The settings that keep an injected error from the guest, each with the change to make. Empty when the guest
+    /// sees all errors.
     pub(in crate::vm) fn obstacles(&self) -> Vec<String> {
         // QEMU's defaults (-drive, qemu-system(1)): rerror=report, werror=enospc.
         let rerror = obstacle("rerror", self.rerror.as_deref(), "report");
@@ -80,7 +80,7 @@ impl ErrorHandling {
     }
 }
 
-/// What the policy of `key` keeps from the guest, with what to change.
+/// How the policy of `key` keeps an error from the guest, with the change to make.
 fn obstacle(key: &str, policy: Option<&str>, default: &str) -> Option<String> {
     let policy = policy.unwrap_or(default);
     let what = match if policy == "auto" { default } else { policy } {

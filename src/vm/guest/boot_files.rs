@@ -1,4 +1,4 @@
-//! What a profile boots: a kernel, an initial RAM disk, a command line.
+//! The files that a profile boots: a kernel and an initial RAM disk, with a command line.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use crate::vm::VmError;
 /// The built-in guest, in the cache.
 pub const DEFAULT_GUEST: &str = "default";
 
-/// What every guest's command line begins with: the console is logged, a panic is seen, by the time
-/// that stands before it.
+/// The beginning of every guest's command line. The console is logged. A panic is recognised by the time before
+/// it.
 const CMDLINE: &str = "console=ttyS0 panic=0 printk.time=1";
-/// What makes the default guest boot sooner under TCG. It guards nothing but a test. No `nokaslr`: after a
+/// Words that make the default guest boot sooner under TCG. It guards nothing but a test. No `nokaslr`: after a
 /// reset the kernel would be unpacked to where it ran, and each write to code that QEMU has translated is
 /// slow, which made a reset take twice as long as a boot.
 const QUICK: &str = "mitigations=off tsc=reliable cryptomgr.notests";
@@ -35,7 +35,7 @@ impl Guest {
         Ok(cache.join("guest").join(DEFAULT_GUEST))
     }
 
-    /// What `profile`, called `name`, boots; every file of it exists.
+    /// The files of `profile`, called `name`; each of them exists.
     pub fn of(profile: &Profile, name: &str) -> Result<Self, VmError> {
         let added = profile.cmdline.as_deref().unwrap_or_default();
         let Some(kernel) = &profile.kernel else {

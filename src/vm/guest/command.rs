@@ -33,12 +33,12 @@ impl Command {
         }
     }
 
-    /// What `sh -c TEXT` runs.
+    /// Runs `sh -c TEXT`.
     pub fn shell(text: &str) -> Self {
         Self::new("/bin/sh", vec!["-c".into(), text.to_owned()])
     }
 
-    /// What the agent starts: it knows no working folder, so a shell enters that.
+    /// The command for the agent, which has no working folder: a shell enters it.
     pub(in crate::vm) fn as_started(&self) -> Self {
         match self.cwd {
             Some(_) => self.through_shell(),
@@ -46,8 +46,8 @@ impl Command {
         }
     }
 
-    /// The same, started by a shell, which the program replaces: one that is not there becomes the
-    /// shell's exit code 127.
+    /// The same, started by a shell, which the program replaces. When the program is missing, the shell's exit code
+    /// is 127.
     pub(in crate::vm) fn through_shell(&self) -> Self {
         const ENTER: &str = r#"cd -- "$1" || exit 127; shift; exec "$@""#;
         const EXEC: &str = r#"exec "$@""#;
@@ -75,7 +75,7 @@ pub enum Exit {
     TimedOut,
 }
 
-/// How a command ended, and what it printed.
+/// How a command ended, and its output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunResult {
     /// How it ended.
@@ -89,7 +89,7 @@ pub struct RunResult {
 }
 
 impl RunResult {
-    /// That of a command whose time was up, without what it printed.
+    /// The result of a command whose time was up, without its output.
     pub(in crate::vm) fn timed_out() -> Self {
         Self {
             exit: Exit::TimedOut,

@@ -1,4 +1,4 @@
-//! The log of the guest's console: what is new in it, and whether the kernel says that it is over.
+//! The log of the guest's console: its new text, and the kernel's panic.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,7 +10,7 @@ use memchr::memmem;
 use crate::os::capped_log;
 use crate::units::text;
 
-/// What the kernel prints, after the time, when it is over.
+/// The kernel prints this, after the time, when it panics.
 const PANIC: &str = "Kernel panic - not syncing";
 /// Lines of the console that a message shows.
 const END_LINES: usize = 20;
@@ -31,15 +31,14 @@ pub(in crate::vm) struct Console {
     searched: u64,
     /// The piece of a line that was not finished when it was searched.
     unfinished: String,
-    /// Behind the furthest text that `expect` has found.
+    /// The end of the furthest text that `expect` has found.
     expected: u64,
-    /// What lies before and was passed over, not found: it counts as well, once.
+    /// The ranges before it that were passed over. `expect` may find each text there once.
     passed: Vec<Range<u64>>,
 }
 
 impl Console {
-    /// What stands in the log at `path` already is of an earlier boot: it can be read, but it is
-    /// no news.
+    /// The log at `path`. Its present content is of an earlier boot: it can be read, but is not new.
     pub(in crate::vm) fn new(path: &Path) -> Self {
         let old = path.metadata().map_or(0, |log| log.len());
         Self {
@@ -51,13 +50,12 @@ impl Console {
         }
     }
 
-    /// All that the guest has printed so far, as far as the log has it; bytes that are no text are
-    /// replaced.
+    /// All that the guest has printed so far, as far as the log has it. Bytes that are not UTF-8 are replaced.
     pub(in crate::vm) fn all(&self) -> String {
         String::from_utf8_lossy(&capped_log::read(&self.path)).into_owned()
     }
 
-    /// What stands behind the furthest text that was found.
+    /// All after the furthest text that was found.
     pub(in crate::vm) fn news(&self) -> Vec<u8> {
         let news = capped_log::read_from(&self.path, self.expected);
         news.map_or_else(|_| Vec::new(), |(_, news)| news)
@@ -68,9 +66,8 @@ impl Console {
         end_of(&self.path)
     }
 
-    /// Whether `text` stands in what was not found yet, ahead or else in what was passed over; it is found
-    /// no second time. `searched` is 0 at the first look for a text, and tells the next one where to
-    /// go on.
+    /// Whether `text` stands ahead, or else in a range that was passed over. It is not found a second time.
+    /// `searched` is 0 at the first look for a text, and then the place at which the next look goes on.
     pub(in crate::vm) fn consume(&mut self, text: &str, searched: &mut u64) -> bool {
         let from = self.expected.max(*searched);
         let Ok((start, news)) = capped_log::read_from(&self.path, from) else {
@@ -133,8 +130,8 @@ impl Console {
     }
 }
 
-/// Whether the kernel itself says so: with `[TIME]` first, which a program that prints the words to
-/// the console does not have.
+/// Whether the line is the kernel's own. It then begins with `[TIME]`; a program that prints the words to the
+/// console has no time before them.
 fn is_panic(line: &str) -> bool {
     let mut rest = line.trim();
     let mut has_time = false;
@@ -179,7 +176,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_panic_is_found_once_even_when_its_line_comes_in_pieces() {
+    fn panic_is_found_once_even_when_its_line_comes_in_pieces() {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         let mut console = Console::new(log.path());
         write!(log, "booting\n[1.0] Kernel pan").unwrap();
@@ -191,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn gigabytes_without_a_line_take_no_memory_and_hide_no_panic_after_them() {
+    fn panic_after_gigabytes_without_a_line_is_found_without_memory_for_them() {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         let mut console = Console::new(log.path());
         for _ in 0..3 {
@@ -207,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_kernel_panics_whatever_else_prints_the_words() {
+    fn panic_is_only_a_line_of_the_kernel() {
         assert!(is_panic("[    2.718281] Kernel panic - not syncing: sysrq"));
         assert!(is_panic("[ 2.7][   T1] Kernel panic - not syncing: sysrq"));
         for line in [
@@ -220,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_expected_is_consumed_and_not_found_again() {
+    fn expected_text_is_consumed_and_not_found_again() {
         let log = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(log.path(), "two of an earlier boot").unwrap();
         let mut console = Console::new(log.path());
@@ -233,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_comes_in_pieces_is_found_without_a_second_look_at_what_was_there() {
+    fn expected_text_in_pieces_is_found_without_a_second_search_of_the_log() {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         let mut console = Console::new(log.path());
         let mut searched = 0;
@@ -247,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_passed_over_is_found_once_and_what_comes_ahead_goes_first() {
+    fn expected_text_is_taken_ahead_first_and_once_from_what_was_passed_over() {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         let mut console = Console::new(log.path());
         write!(log, "a1 b a2 c d").unwrap();
@@ -268,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_the_last_lines_that_say_something() {
+    fn end_of_the_console_is_its_last_lines_that_are_not_empty() {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         for n in 0..50 {
             writeln!(log, "line {n}\n").unwrap();
@@ -282,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_line_the_end_is_shown() {
+    fn end_of_a_long_line_is_shown() {
         let mut log = tempfile::NamedTempFile::new().unwrap();
         log.write_all(&vec![b'x'; 6 << 20]).unwrap();
         log.write_all(b"\xff over").unwrap();

@@ -10,7 +10,7 @@ use crate::vm::{Vm, VmError};
 const TICK: Duration = Duration::from_millis(20);
 
 impl Vm {
-    /// Waits until the guest's console shows `text`; what it showed up to there is consumed.
+    /// Waits until the guest's console shows `text`, and consumes it. Times out after `patience`.
     pub fn expect(&mut self, text: &str, patience: Duration) -> Result<(), VmError> {
         self.with_machine(|machine| machine.expect(text, patience))
     }

@@ -10,7 +10,7 @@ use crate::vm::{Vm, VmError};
 /// The permissions of a file that is made.
 const NEW_FILE: u32 = 0o644;
 
-/// What `stat` says of a file in the guest.
+/// The metadata of a file in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStat {
     /// In bytes.
@@ -27,7 +27,7 @@ pub struct FileStat {
     pub gid: u32,
 }
 
-/// What is in a folder of the guest.
+/// An entry of a folder in the guest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     /// Its name; any bytes.
@@ -72,7 +72,7 @@ impl Vm {
         }
     }
 
-    /// What the guest knows of `path`; links are followed.
+    /// The metadata of `path` in the guest; links are followed.
     pub fn stat(&mut self, path: &str) -> Result<FileStat, VmError> {
         let format = "%s %a %f %Y %u %g %y";
         let text = self.tool("stat", &["-L", "-c", format, "--", path])?;
@@ -81,7 +81,7 @@ impl Vm {
         parse_stat(&words).ok_or_else(|| VmError::Agent(format!("stat printed {text:?}")))
     }
 
-    /// What is in the folder `path`, sorted by name, without `.` and `..`.
+    /// The entries of the folder `path`, sorted by name, without `.` and `..`.
     pub fn listdir(&mut self, path: &str) -> Result<Vec<Entry>, VmError> {
         // Where nothing is hidden, or nothing else, a pattern stands for itself.
         const LIST: &str = r#"

@@ -13,7 +13,7 @@ const KILLED: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(20);
 /// The first one.
 const FIRST_TICK: Duration = Duration::from_millis(1);
-/// How a shell says that there is no such signal.
+/// The exit code of our script when the guest does not know the signal.
 const NO_SIGNAL: i64 = 64;
 
 /// A process in the guest, by its number there.

@@ -1,7 +1,7 @@
-//! The guest's serial console as a terminal: what it prints, as it comes, and a way to type.
+//! The guest's serial console as a terminal: its output as it comes, and a way to type.
 //!
-//! QEMU waits for whoever is on the other end of the socket: a thread takes what comes, writes it to
-//! the log, and gives it to the watcher, if there is one.
+//! QEMU waits for the reader at the other end of the socket. So a thread reads all output, writes it to the log, and
+//! gives it to the watcher, if there is one.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -19,7 +19,7 @@ use crate::os::capped_log::Trimmer;
 const FEW: usize = 64;
 /// For how long. Much longer, and QEMU finds the socket full.
 const WHILE: Duration = Duration::from_micros(200);
-/// A guest that takes longer to take what is typed is stuck.
+/// A guest that does not read typed text for longer is stuck.
 const TYPING: Duration = Duration::from_secs(5);
 
 /// Where the output goes; nowhere without one.
@@ -98,7 +98,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn a_guest_that_prints_without_an_end_fills_no_disk() {
+    fn log_of_a_guest_that_prints_without_an_end_stays_small() {
         let log = tempfile::NamedTempFile::new().unwrap();
         let (mut guest, ours) = UnixStream::pair().unwrap();
         let _terminal = Terminal::open(ours, log.path()).unwrap();

@@ -1,15 +1,15 @@
-//! Whether KVM runs a guest here.
+//! Whether KVM can run a guest on this host.
 
 use std::fs::File;
 
-/// What KVM is good for on this host.
+/// The state of KVM on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kvm {
     /// It runs guests.
     Works,
     /// There is no /dev/kvm.
     Missing,
-    /// It is not ours to open.
+    /// This user may not open it.
     Denied,
     /// It opens, but the processor shows no virtualisation: guests hang in the firmware.
     NoProcessor,

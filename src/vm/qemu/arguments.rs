@@ -1,4 +1,4 @@
-//! QEMU's arguments: pure functions from what a machine is to words.
+//! QEMU's arguments: pure functions from the description of a machine to words.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
@@ -32,8 +32,8 @@ pub(in crate::vm) enum Start<'a> {
     Boot,
     /// The same, with the guest's memory in this file, to be saved.
     BootIn(BorrowedFd<'a>),
-    /// It waits, stopped, for a saved state. The memory is what this file begins with, and what the
-    /// guest writes stays its own.
+    /// It waits, stopped, for a saved state. This file begins with the memory. The guest's writes do not reach the
+    /// file.
     Resume(BorrowedFd<'a>),
 }
 
@@ -70,8 +70,8 @@ pub(in crate::vm) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     words
 }
 
-/// The command line without what differs from VM to VM, and without where kernel and initrd lie:
-/// machines with equal ones, and equal files, can go on from each other's states.
+/// The command line without the words that differ from VM to VM, and without the paths of kernel and initrd.
+/// Machines with equal ones, and equal files, can go on from each other's states.
 pub(in crate::vm) fn identity(spec: &MachineSpec<'_>) -> Vec<String> {
     let guest = Guest {
         kernel: PathBuf::new(),
@@ -132,7 +132,7 @@ fn kernel(guest: &Guest) -> Vec<String> {
     words
 }
 
-/// What keeps the machine to itself.
+/// The options that isolate the machine from the host and from its disks' content.
 fn isolation() -> Vec<String> {
     [
         // The firmware reads only disks that it might boot: none.
@@ -153,7 +153,7 @@ fn channels(sockets: Sockets) -> Vec<String> {
     let chardev = |id: &str, socket: i32| format!("socket,id={id},fd={socket}");
     [
         "-chardev",
-        // No `logfile`: what QEMU cannot write at once it logs again.
+        // No `logfile`: QEMU logs twice what it cannot write at once.
         &chardev("console", sockets.console),
         "-serial",
         "chardev:console",

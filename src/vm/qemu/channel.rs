@@ -14,7 +14,7 @@ use crate::os::poll;
 
 /// One end of a socket pair. Clones share all of it.
 ///
-/// The end of the stream is an error here: nobody who reads from QEMU expects it.
+/// The end of the stream is an error here: no reader expects it.
 #[derive(Clone, Debug)]
 pub(in crate::vm) struct Channel(Rc<Shared>);
 
@@ -26,17 +26,17 @@ struct Shared {
     left: Cell<usize>,
     /// And of these, bytes that may begin a value.
     values_left: Cell<usize>,
-    /// Sent with the next flush: whoever writes JSON does it in many small pieces.
+    /// Sent with the next flush: a writer of JSON writes many small pieces.
     unsent: RefCell<Vec<u8>>,
 }
 
-/// Most bytes that one answer may have: what a command printed comes whole, in base64. A guest that
-/// sends more is out to fill our memory.
+/// Most bytes that one answer may have. The output of a command comes in one answer, in base64. More would only
+/// fill our memory.
 const LONGEST_ANSWER: usize = 64 << 20;
 /// Most values that one answer may have: a number of one byte takes 32 when it is read.
 const MOST_VALUES: usize = 1 << 20;
-/// Bytes that are sent at a stretch. The kernel may wait for each as long as it is told to wait for
-/// one.
+/// Bytes that one call sends. The time-out of a socket holds for each part that the kernel sends, not for the
+/// call.
 const STRETCH: usize = 16 << 10;
 
 impl Channel {
@@ -84,7 +84,7 @@ impl Channel {
     }
 }
 
-/// Takes `n` from what is left of an answer.
+/// Takes `n` from the rest that an answer may have.
 fn spend(left: &Cell<usize>, n: usize, too_much: &str) -> io::Result<()> {
     let rest = left.get().checked_sub(n);
     left.set(rest.ok_or_else(|| io::Error::other(too_much))?);
@@ -119,7 +119,7 @@ impl Write for Channel {
         Ok(data.len())
     }
 
-    /// A peer that does not read, or byte by byte, must not hold us for ever either.
+    /// Ends at the deadline even when the peer does not read, or reads byte by byte.
     fn flush(&mut self) -> io::Result<()> {
         let unsent = self.0.unsent.take();
         let mut rest = &unsent[..];
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_ends_at_the_deadline() {
+    fn read_from_a_silent_peer_ends_at_the_deadline() {
         let (mut channel, _theirs) = channel(Duration::from_millis(30));
         let start = Instant::now();
         let error = channel.read(&mut [0]).unwrap_err();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_reads_little_at_a_time_holds_nobody_past_the_deadline() {
+    fn flush_to_a_peer_that_reads_slowly_ends_at_the_deadline() {
         let patience = Duration::from_millis(200);
         let (mut channel, mut theirs) = channel(patience);
         let reader = std::thread::spawn(move || {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_sent_by_the_deadline_is_not_sent_with_the_next_command() {
+    fn unsent_bytes_of_one_command_are_not_sent_with_the_next() {
         let (mut channel, mut theirs) = channel(Duration::from_secs(5));
         channel.write_all(b"half a comm").unwrap();
         channel.until(Instant::now() + Duration::from_secs(5));

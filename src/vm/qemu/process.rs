@@ -1,6 +1,7 @@
 //! The QEMU process.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -16,7 +17,7 @@ use crate::units::text;
 use crate::vm::VmError;
 use crate::vm::disks::held::drop_held;
 
-/// What is started.
+/// The program.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 /// Most bytes of its messages that an error shows.
 const LOG_END: u64 = 4000;
@@ -25,7 +26,7 @@ const KILLED: Duration = Duration::from_secs(3);
 /// Between two looks whether it is gone.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Where the program is that would be started.
+/// Where the program is; None without one in PATH.
 pub(in crate::vm) fn program() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut places = std::env::split_paths(&path).map(|folder| folder.join(PROGRAM));
@@ -48,6 +49,34 @@ pub(in crate::vm) struct Channels {
     pub(in crate::vm) console: UnixStream,
 }
 
+/// QEMU's ends of the same, which it inherits.
+struct ItsEnds([UnixStream; 3]);
+
+/// Makes the channels.
+fn channels() -> Result<(Channels, ItsEnds), VmError> {
+    let pair = || UnixStream::pair().map_err(VmError::io("a socket pair for QEMU"));
+    let (qmp, its_qmp) = pair()?;
+    let (agent, its_agent) = pair()?;
+    let (console, its_console) = pair()?;
+    let ours = Channels {
+        qmp,
+        agent,
+        console,
+    };
+    Ok((ours, ItsEnds([its_qmp, its_agent, its_console])))
+}
+
+impl ItsEnds {
+    fn numbers(&self) -> Sockets {
+        let [qmp, agent, console] = self.0.each_ref().map(|socket| socket.as_raw_fd());
+        Sockets {
+            qmp,
+            agent,
+            console,
+        }
+    }
+}
+
 impl Qemu {
     /// Starts the machine that `spec` makes of the sockets, with its disks in `mount`; messages go to
     /// `log`.
@@ -56,44 +85,22 @@ impl Qemu {
         log: &Path,
         mount: &MountClient,
     ) -> Result<(Self, Channels), VmError> {
-        let pair = || UnixStream::pair().map_err(VmError::io("a socket pair for QEMU"));
-        let (qmp, its_qmp) = pair()?;
-        let (agent, its_agent) = pair()?;
-        let (console, its_console) = pair()?;
+        let (channels, its_ends) = channels()?;
         let mut command = Command::new(PROGRAM);
-        let spec = spec(Sockets {
-            qmp: its_qmp.as_raw_fd(),
-            agent: its_agent.as_raw_fd(),
-            console: its_console.as_raw_fd(),
-        });
+        let spec = spec(its_ends.numbers());
         command.args(arguments(&spec));
-        let sockets = [&its_qmp, &its_agent, &its_console].map(|socket| socket.as_fd());
-        for file in sockets.into_iter().chain(spec.start.memory()) {
+        let sockets = its_ends.0.iter().map(|socket| socket.as_fd());
+        for file in sockets.chain(spec.start.memory()) {
             sys::inherit(&mut command, file);
         }
         // Out of reach of Ctrl-C at the terminal, which is for the caller.
         command.process_group(0);
         sys::die_with_starter(&mut command, libc::SIGKILL);
-        let log_file = File::create(log).map_err(VmError::io(log.display().to_string()))?;
-        let second = log_file
-            .try_clone()
-            .map_err(VmError::io(log.display().to_string()))?;
-        command.stdin(Stdio::null()).stdout(log_file).stderr(second);
-        let child = command.spawn().map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => VmError::NoQemu {
-                program: PROGRAM.to_owned(),
-            },
-            _ => VmError::io(format!("cannot start {PROGRAM}"))(source),
-        })?;
+        log_to(&mut command, log).map_err(VmError::io(log.display().to_string()))?;
         let qemu = Self {
-            child,
+            child: command.spawn().map_err(not_started)?,
             log: log.to_owned(),
             mount: mount.clone(),
-        };
-        let channels = Channels {
-            qmp,
-            agent,
-            console,
         };
         Ok((qemu, channels))
     }
@@ -130,13 +137,30 @@ impl Qemu {
         }
     }
 
-    /// Ends it now. It is not gone before its requests are answered: what a rule holds is dropped.
+    /// Ends it now. It is gone only when its requests are answered, so those that a rule holds are dropped.
     fn kill(&mut self) {
         let deadline = Instant::now() + KILLED;
         let _ = self.child.kill();
         while self.wait(2 * TICK).is_none() && Instant::now() < deadline {
             drop_held(&self.mount);
         }
+    }
+}
+
+/// Has `command` read nothing, and write all its messages to the new file `log`.
+fn log_to(command: &mut Command, log: &Path) -> io::Result<()> {
+    let log = File::create(log)?;
+    let second = log.try_clone()?;
+    command.stdin(Stdio::null()).stdout(log).stderr(second);
+    Ok(())
+}
+
+fn not_started(error: io::Error) -> VmError {
+    match error.kind() {
+        io::ErrorKind::NotFound => VmError::NoQemu {
+            program: PROGRAM.to_owned(),
+        },
+        _ => VmError::io(format!("cannot start {PROGRAM}"))(error),
     }
 }
 

@@ -1,5 +1,5 @@
-//! A QMP or agent command whose arguments are JSON that we wrote ourselves: the same that goes on
-//! QEMU's command line, or what the generated types cannot say.
+//! A QMP or agent command whose arguments are JSON of our own: the same as on QEMU's command line, or arguments that
+//! the generated types cannot express.
 
 use std::marker::PhantomData;
 

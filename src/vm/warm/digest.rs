@@ -1,5 +1,5 @@
-//! What is in a file, as a number, so that a copy elsewhere counts as the same. To read some 50 MB for
-//! it takes longer than all else that precedes a boot: what was found is kept, by the file's identity.
+//! The digest of a file's content, so that a copy elsewhere counts as the same. Reading some 50 MB for it takes
+//! longer than all else that precedes a boot. So digests are kept, by the file's identity.
 
 use std::fs::{File, Metadata};
 use std::hash::{DefaultHasher, Hasher};
@@ -64,7 +64,7 @@ impl Digests {
     }
 }
 
-/// Changes when a file is replaced or written to.
+/// A text that changes when the file is replaced or written to.
 fn identity(meta: &Metadata) -> String {
     let numbers = [
         meta.dev() as i64,
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_has_the_same_digest_and_a_changed_file_another() {
+    fn digest_of_a_copy_is_the_same_and_that_of_a_changed_file_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let digests = Digests::at(folder.path().join("digests"));
         let file = |name: &str, content: &str| {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_kept_for_a_file_that_has_settled() {
+    fn digest_is_kept_for_a_file_that_has_settled() {
         let folder = tempfile::tempdir().unwrap();
         let digests = Digests::at(folder.path().join("digests"));
         let fresh = folder.path().join("fresh");

@@ -1,4 +1,4 @@
-//! What a saved state depends on. A machine that differs in any of it cannot go on from the state.
+//! The key of a saved state: all that the state depends on. A machine with another key cannot go on from it.
 
 use crate::units::fnv;
 
@@ -42,7 +42,7 @@ impl Key {
         &self.parts
     }
 
-    /// A name for files. Two keys may have the same: it takes the text to tell.
+    /// A name for files. Two keys may have the same name; the text tells them apart.
     pub(super) fn name(&self) -> String {
         format!("{:016x}", fnv(self.text.as_bytes()))
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_the_parts_counts_and_not_where_they_lie() {
+    fn key_depends_on_the_content_of_files_and_not_on_their_paths() {
         let key =
             |path: &str, digest| Key::new(&["-m".into()], vec![(path.to_owned(), digest)], "");
         let (here, there) = (key("/a/vmlinuz", 7), key("/b/vmlinuz", 7));

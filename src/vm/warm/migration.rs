@@ -17,17 +17,16 @@ use crate::vm::{Command, Exit, VmError};
 const TRANSFER: Duration = Duration::from_secs(60);
 /// How long a guest that goes on may take until its agent answers.
 const WAKE: Duration = Duration::from_secs(10);
-/// What QEMU calls the file.
+/// The name of the file for QEMU.
 const FILE: &str = "state";
 /// Between two looks at a transfer.
 const TICK: Duration = Duration::from_millis(2);
-/// Bytes a second: none that holds QEMU back, whose default is some 100 MiB.
+/// Bytes a second, more than QEMU can write. Its default is some 100 MiB.
 const BANDWIDTH: u64 = 1 << 40;
 
 impl Machine {
-    /// Writes the state, without the memory, to the file that `output` returns; whoever provides that
-    /// also copies the memory. The guest stands still meanwhile, and goes on in any case. Returns what
-    /// its console has shown up to there.
+    /// Writes the state to the file that `output` returns. `output` also copies the memory, which QEMU leaves out.
+    /// The guest stands still meanwhile, and goes on in any case. Returns the console's output up to there.
     pub(in crate::vm) fn save(
         &mut self,
         output: impl FnOnce() -> io::Result<File>,
@@ -103,8 +102,8 @@ impl Machine {
         self.wake(wake)
     }
 
-    /// Has the guest finish what it does at boot; then puts the program that wakes a guest up to
-    /// `place` and tries it. Fails where it does not run.
+    /// Lets the guest finish its boot. Then puts the program that wakes a guest up to `place`, and tries it.
+    /// Fails where the program does not run.
     pub(in crate::vm) fn teach_to_wake(
         &mut self,
         place: &str,

@@ -1,5 +1,5 @@
-//! The pages of a file that count: a guest has never touched most of its memory, so what is all
-//! zeros is neither copied nor read again, no matter whether it is a hole.
+//! Copying and summing a guest's memory without its zeros. A guest has never touched most of its memory, so pages
+//! of zeros are neither copied nor read again, whether they are holes or not.
 
 use std::fs::File;
 use std::io;
@@ -54,7 +54,7 @@ fn each_run(
     Ok(())
 }
 
-/// The first whole pages at or behind `at`, which begins one, that are no hole.
+/// The first whole pages at or after `at` that are not a hole. `at` begins a page.
 fn next_data(file: &File, at: u64, len: u64) -> io::Result<Option<Range<u64>>> {
     let start = match sys::seek_data(file, at) {
         Ok(start) if start < len => start,
@@ -72,7 +72,7 @@ fn next_data(file: &File, at: u64, len: u64) -> io::Result<Option<Range<u64>>> {
 fn runs(piece: &[u8]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (start, page) in (0..).step_by(PAGE).zip(piece.chunks(PAGE)) {
-        // Without a way out in the middle, many bytes are looked at at once.
+        // Without an early exit, the compiler can compare many bytes at once.
         if page.iter().fold(0, |all, byte| all | byte) == 0 {
             continue;
         }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_equal_and_has_the_same_checksum() {
+    fn copy_is_equal_and_has_the_same_checksum() {
         let (from, to) = (memory(), tempfile::tempfile().unwrap());
         copy(&from, &to, LEN + 5).unwrap();
         assert!(read(&from, LEN + 5) == read(&to, LEN + 5));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_that_are_written_out_are_no_change() {
+    fn checksum_ignores_zeros_that_are_written_out() {
         let file = memory();
         let before = checksum(&file, LEN).unwrap();
         file.write_all_at(&[0; 65536], 2 << 20).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_moved_is_a_change() {
+    fn checksum_depends_on_the_place_of_a_page() {
         let file = memory();
         let before = checksum(&file, LEN).unwrap();
         file.write_all_at(b"\0", 1 << 20).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_the_length_does_not_count() {
+    fn checksum_ignores_all_after_the_length() {
         let file = memory();
         let before = checksum(&file, LEN).unwrap();
         file.write_all_at(b"\x07", LEN + 4).unwrap();

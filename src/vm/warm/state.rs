@@ -1,12 +1,11 @@
-//! The file of a saved state: the guest's memory, what else QEMU wrote, the console up to there, and
-//! what it is about.
+//! The file of a saved state: the guest's memory, the rest of QEMU's stream, the console up to there, and a label.
 //!
 //! ```text
 //! MEMORY STREAM CONSOLE LABEL(JSON) LENGTH-OF-LABEL(8 bytes) MAGIC(8 bytes)
 //! ```
 //!
-//! The memory stands at the beginning, with holes for zeros: QEMU maps it, privately, so that all
-//! guests share what none has written to. A finished file is never written to.
+//! The memory stands at the beginning, with holes for zeros. QEMU maps it privately, so that all guests share
+//! the pages that no guest has written to. A finished file is never written to.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -23,7 +22,7 @@ use super::pages;
 /// Tells the format, and a file that was finished.
 const MAGIC: &[u8; 8] = b"PROVWRM2";
 
-/// What a state is about.
+/// The description of a state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::vm) struct About {
     pub(in crate::vm) profile: String,
@@ -32,7 +31,7 @@ pub(in crate::vm) struct About {
     pub(in crate::vm) cpus: u32,
     /// Where the program lies that wakes the guest up.
     pub(in crate::vm) wake: String,
-    /// Why there is no state: such a guest boots for real.
+    /// Why there is no state: such a guest boots cold.
     pub(in crate::vm) refused: Option<String>,
 }
 
@@ -77,7 +76,7 @@ impl Saved {
         self.label.machine == key.text()
     }
 
-    /// Whether no machine will go on from it: it is of another version of ours, or what it was made of
+    /// Whether no machine will go on from it: it is of another version of Provium, or a file that it was made of
     /// has another content by now.
     pub(super) fn is_dead(&self, digests: &Digests) -> bool {
         let has_changed = |(path, digest): &Part| {
@@ -153,7 +152,7 @@ fn read_label(file: &File) -> io::Result<Label> {
     }
 }
 
-/// Finishes `file`, in which QEMU has written its stream behind `memory` bytes: the state of the
+/// Finishes `file`, in which QEMU has written its stream after `memory` bytes: the state of the
 /// machine `key`.
 pub(super) fn finish(
     file: &File,
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_finished_is_read_back() {
+    fn state_that_was_finished_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let state = Saved::open(&saved(folder.path())).unwrap();
         state.verify().unwrap();
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_anywhere_is_noticed() {
+    fn state_with_a_changed_byte_anywhere_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = saved(folder.path());
         let whole = std::fs::read(&path).unwrap();
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shorter_file_is_noticed() {
+    fn state_that_is_cut_short_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = saved(folder.path());
         let whole = std::fs::read(&path).unwrap();

@@ -27,7 +27,7 @@ pub struct Store {
     folder: PathBuf,
 }
 
-/// What there is for a key.
+/// The result of a search for a key.
 #[derive(Debug)]
 pub(in crate::vm) enum Found {
     /// A state to go on from.
@@ -36,7 +36,7 @@ pub(in crate::vm) enum Found {
     Refused(String),
     /// Nothing.
     Nothing,
-    /// Something that is of no use, for this reason; it is gone now.
+    /// A file that was of no use, for this reason; it is removed.
     Damaged(String),
 }
 
@@ -53,7 +53,7 @@ pub struct SavedState {
     pub size: u64,
     /// When a boot last went on from it.
     pub used: SystemTime,
-    /// Why there is none: such a guest boots for real.
+    /// Why there is none: such a guest boots cold.
     pub refused: Option<String>,
     /// Its file.
     pub path: PathBuf,
@@ -66,7 +66,7 @@ impl Store {
     }
 
     fn at(folder: &Path) -> io::Result<Self> {
-        // A guest's memory is nobody else's business.
+        // A guest's memory may hold secrets.
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -80,7 +80,7 @@ impl Store {
         Digests::at(self.folder.join("digests"))
     }
 
-    /// What `files` are as parts of a machine.
+    /// The digests of `files`, as parts of a machine.
     pub(in crate::vm) fn parts(&self, files: &[&Path]) -> io::Result<Vec<Part>> {
         let digests = self.digests();
         let part = |file: &&Path| Ok((file.to_string_lossy().into_owned(), digests.of(file)?));
@@ -117,7 +117,7 @@ impl Store {
         let _ = std::fs::remove_file(self.path(key, STATE));
     }
 
-    /// A place for a new state of `key`; None while somebody else saves one.
+    /// A place for a new state of `key`; None while another process saves one.
     pub(in crate::vm) fn reserve(&self, key: &Key) -> io::Result<Option<Slot>> {
         let path = self.path(key, NEW);
         let file = File::options()
@@ -141,7 +141,7 @@ impl Store {
         }))
     }
 
-    /// Notes that there will be no state of `key`, unless somebody saves one just now.
+    /// Notes that there will be no state of `key`, unless another process saves one just now.
     pub(in crate::vm) fn refuse(&self, key: &Key, reason: &str, about: About) -> io::Result<()> {
         match self.reserve(key)? {
             Some(slot) => slot.refuse(reason, about),
@@ -167,7 +167,7 @@ impl Store {
         Ok(freed)
     }
 
-    /// Removes what is left of processes that were killed while they saved a state.
+    /// Removes the unfinished states of processes that were killed.
     pub fn sweep(&self) -> io::Result<()> {
         for entry in self.files(NEW)? {
             if let Ok(file) = File::open(entry.path())
@@ -189,7 +189,7 @@ impl Store {
                 Err(error) => error.kind() == io::ErrorKind::InvalidData,
             };
             if is_dead {
-                // Somebody else may have removed it meanwhile.
+                // Another process may have removed it meanwhile.
                 let _ = std::fs::remove_file(entry.path());
             }
         }
@@ -267,7 +267,7 @@ pub(in crate::vm) struct Slot {
 }
 
 impl Slot {
-    /// The file for QEMU to write to, behind a copy of the guest's `memory`.
+    /// Copies the guest's `memory` into the file. Returns the file, standing at the end, for QEMU to write to.
     pub(in crate::vm) fn output(&mut self, memory: &File) -> io::Result<File> {
         self.memory = memory.metadata()?.len();
         pages::copy(memory, &self.file, self.memory)?;
@@ -276,7 +276,7 @@ impl Slot {
         Ok(output)
     }
 
-    /// Makes what QEMU has written a state, under the name where others find it.
+    /// Finishes the state, and gives it the name under which boots find it.
     pub(in crate::vm) fn finish(self, console: &[u8], about: About) -> io::Result<()> {
         state::finish(&self.file, self.memory, console, &self.key, about)?;
         let path = self.store.path(&self.key, STATE);
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_found_by_its_key_once_it_is_finished() {
+    fn state_is_found_by_its_key_once_it_is_finished() {
         let (_folder, store) = store();
         let slot = store.reserve(&key("a")).unwrap().unwrap();
         assert!(matches!(store.find(&key("a")), Found::Nothing));
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_saves_at_a_time_and_what_it_gives_up_is_gone() {
+    fn slot_is_for_one_process_at_a_time_and_goes_when_it_is_given_up() {
         let (_folder, store) = store();
         let slot = store.reserve(&key("a")).unwrap().unwrap();
         assert!(store.reserve(&key("a")).unwrap().is_none());
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_taken_over_or_swept_away() {
+    fn unfinished_state_of_a_killed_process_is_taken_over_or_swept_away() {
         let (_folder, store) = store();
         std::fs::write(store.path(&key("a"), NEW), "half").unwrap();
         std::fs::write(store.path(&key("b"), NEW), "half").unwrap();
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_of_another_machine_is_dropped() {
+    fn state_of_another_machine_is_dropped() {
         let (_folder, store) = store();
         save(&store, "a", 0);
         std::fs::rename(store.path(&key("a"), STATE), store.path(&key("b"), STATE)).unwrap();
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_that_was_not_used_for_the_longest_time_goes_first() {
+    fn state_that_was_not_used_for_the_longest_time_is_evicted_first() {
         let (_folder, store) = store();
         for (age, name) in ["a", "b", "c"].iter().enumerate() {
             save(&store, name, 1 << 20);
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn who_saves_a_state_removes_those_from_which_nobody_will_go_on() {
+    fn saving_a_state_removes_the_dead_ones() {
         let (folder, store) = store();
         let kernel = folder.path().join("vmlinuz");
         std::fs::write(&kernel, "old").unwrap();
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_remembered_and_cleaned() {
+    fn refusal_is_remembered_and_cleaned() {
         let (_folder, store) = store();
         let slot = store.reserve(&key("a")).unwrap().unwrap();
         slot.refuse("no such thing", About::default()).unwrap();

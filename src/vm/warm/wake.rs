@@ -86,7 +86,7 @@ pub(in crate::vm) fn wake_program() -> Vec<u8> {
     file
 }
 
-/// What the program reads: this moment, and a seed from the host's random pool.
+/// The input of the program: this moment, and a seed from the host's random pool.
 pub(in crate::vm) fn wake_input() -> io::Result<Vec<u8>> {
     let mut seed = [0; SEED];
     File::open("/dev/urandom")?.read_exact(&mut seed)?;
@@ -108,7 +108,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn the_input_is_as_long_as_the_program_wants_it_and_never_the_same() {
+    fn input_has_the_length_that_the_program_reads_and_is_never_the_same() {
         let [one, other] = [wake_input().unwrap(), wake_input().unwrap()];
         assert_eq!(one.len(), 88);
         assert_ne!(one[24..], other[24..]);
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn the_program_runs_and_refuses_an_input_that_is_too_short() {
+    fn program_runs_and_rejects_an_input_that_is_too_short() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wake");
         std::fs::write(&path, wake_program()).unwrap();

@@ -1,5 +1,4 @@
-//! Who gets in: the owner alone, others to the data files where they were let in, and an ordinary user
-//! to everything of its own.
+//! Access to a mount: for its owner, for other users with `allow_other`, and for an ordinary user.
 
 use std::process::{Command, Output};
 
@@ -11,7 +10,7 @@ const SECURITY: &str = "docs/security.md";
 /// An ordinary user, and its group.
 const USER: &str = "65534";
 
-/// Runs a shell script as another, ordinary user; None, said aloud, where this one may not become it.
+/// Runs a shell script as another, ordinary user; None, with a message, if this user may not become that one.
 fn as_another(script: &str) -> Option<Output> {
     let mut setpriv = Command::new("setpriv");
     setpriv.args([
@@ -125,7 +124,7 @@ fn mount_point_that_another_user_could_have_prepared_is_refused() {
 fn mount_without_a_run_time_folder_serves_and_is_recognised_as_dead() {
     page_says(SECURITY, "A mount then works without it");
     let folder = TempDir::new().unwrap();
-    // Others may enter it, so that it is not used.
+    // Other users may enter the folder, so the server does not use it.
     std::fs::create_dir(folder.path().join("provium")).unwrap();
     assert_ok(&run(Command::new("chmod")
         .arg("755")
@@ -153,7 +152,7 @@ fn mount_without_a_run_time_folder_serves_and_is_recognised_as_dead() {
 fn ordinary_user_mounts_arms_clears_and_unmounts() {
     let folder = TempDir::new().unwrap();
     let place = folder.path().display();
-    // Where the build lies others may not look.
+    // Other users may not read the folder of the build.
     let provium = folder.path().join("the-program");
     std::fs::copy(PROVIUM, &provium).unwrap();
     let provium = provium.display();
@@ -205,7 +204,7 @@ fn umount_stale_goes_on_past_mounts_of_other_users() {
          until ./the-program status mnt | grep -q stale; do sleep 0.01; done
          ./the-program umount --stale"
     );
-    // In a mount namespace of its own, so that nothing of others goes.
+    // In its own mount namespace, so that no other mount is removed.
     let mut unshare = Command::new("unshare");
     unshare.args([
         "-m",

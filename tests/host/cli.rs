@@ -57,7 +57,7 @@ fn mount_returns_when_the_mount_answers_and_umount_when_the_server_is_gone() {
 #[test]
 fn background_server_keeps_no_file_of_its_caller_open() {
     let place = Place::new();
-    // The shell waits until every writer of the pipe is gone.
+    // The shell waits until no process has the pipe open for writing.
     let script = format!("echo \"[$({PROVIUM} mount mnt --disk vda=a.img 2>&1)]\"");
     let output = run(Command::new("sh")
         .args(["-c", &script])

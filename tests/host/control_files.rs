@@ -94,7 +94,7 @@ fn rejected_write_is_an_error_and_leaves_the_set_unchanged() {
         mount.arm("slow");
         for redirect in [">", ">>"] {
             for text in ["bogus", "eio_read\\nbogus", "!", "!bogus", "\\377\\376"] {
-                // Not the shell's own printf: bash's makes a write, and so a transaction, a line.
+                // Not bash's printf, which makes one write, and so one transaction, of each line.
                 let script = format!("/usr/bin/printf '{text}\\n' {redirect} $m/ctl/vda/faults");
                 let output = sh(name, mount, &script);
                 assert!(!output.status.success(), "{name}: {script}");
@@ -121,7 +121,7 @@ fn echoes_in_a_group_replace_once_and_then_add() {
         let script = "{ echo slow; echo eio_read; } > $m/ctl/vda/faults";
         assert_ok(&sh(name, mount, script));
         assert_eq!(mount.read("vda/faults"), "slow\neio_read\n", "{name}");
-        // A child that ends while the redirection is open does not end the redirection.
+        // A child that ends does not end the redirection that it inherited.
         mount.arm("eio_write");
         let script = "( /bin/true; echo bogus ) > $m/ctl/vda/faults";
         let _ = sh(name, mount, script);
@@ -148,8 +148,8 @@ fn truncation_of_faults_takes_effect_before_its_program_goes_on() {
     }
 }
 
-/// Runs `script` with its output in `faults`, which this process closes before it writes: as fish does,
-/// which leaves a redirection to its child.
+/// Runs `script` with its output going to `faults`. This process closes its own descriptor before the script
+/// writes, as fish does.
 fn redirected_by_parent(mount: &Mount, script: &str) -> std::process::Output {
     let file = std::fs::File::create(mount.ctl("vda/faults")).unwrap();
     let mut command = Command::new("sh");
@@ -172,8 +172,8 @@ fn bad_line_through_an_inherited_file_leaves_the_set_unchanged() {
     assert_eq!(mount.read("vda/faults"), "", "nobody wrote to it");
 }
 
-/// Calls `work` while another thread reads another disk; returns the slowest read. What else this machine
-/// does slows reads too: the best of some attempts counts.
+/// Calls `work` while another thread reads another disk; returns the slowest read. Other load on this machine
+/// slows reads too, so the best of several attempts counts.
 fn slowest_read_during(mount: &Mount, limit: Duration, mut work: impl FnMut()) -> Duration {
     let image = new_image(&mount.folder().join("other.img"), MIB);
     let line = format!("other {}", image.display());

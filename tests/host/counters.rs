@@ -1,4 +1,4 @@
-//! What is counted: latencies in `stats`, matches in `rules`.
+//! Counters: latencies in `stats`, matches in `rules`.
 
 use crate::harness::*;
 

@@ -1,4 +1,4 @@
-//! The data path without faults: what is written is there, whoever looks.
+//! The data path without faults: every client reads what was written.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -133,7 +133,7 @@ fn buffered_io_takes_any_offset_and_length() {
 fn large_requests_that_the_kernel_splits_arrive_whole() {
     let mount = Mount::new();
     let data: Vec<u8> = (0..5 * MIB + 4096).map(|at| (at / 4096) as u8).collect();
-    // The kernel cuts at pages of memory: like a real disk, it wants that aligned too.
+    // The kernel splits at pages of memory, so that the buffer has to be aligned, as for a real disk.
     let data = &data[data.as_ptr().align_offset(4096)..][..5 * MIB as usize];
     let file = open_direct(&mount.vda());
     file.write_all_at(data, 512).unwrap();
@@ -329,7 +329,7 @@ fn names_in_the_mount_are_neither_created_nor_removed() {
     assert_eq!(errno(renamed), refused);
 }
 
-/// The server's answer to what the permissions forbid: of an ordinary user the kernel asks these first.
+/// Tests the server's own answer. For an ordinary user the kernel checks the permissions first.
 fn unless_permissions_say(errno: i32) -> i32 {
     if provium::os::sys::uid() == 0 {
         errno

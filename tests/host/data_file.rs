@@ -1,4 +1,4 @@
-//! What a client of the data file meets that another file would do otherwise: its end, its flags, its holes.
+//! Where the data file differs from an ordinary file: its end, its flags, its holes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{IoSlice, Read, Write};
@@ -20,14 +20,14 @@ fn open(mount: &Mount, flags: i32) -> File {
     options.open(mount.vda()).unwrap()
 }
 
-/// A trace that is read without waiting; it has what happens from now on.
+/// A trace from now on, read without waiting.
 fn trace(mount: &Mount) -> File {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK);
     options.open(mount.ctl("vda/trace")).unwrap()
 }
 
-/// Operation, sector, count and verdict of the requests since the last look.
+/// Operation, sector, count and verdict of the requests since the previous call.
 fn traced(trace: &mut File) -> Vec<String> {
     let mut text = vec![0; 65536];
     let n = trace.read(&mut text).unwrap_or(0);

@@ -1,5 +1,5 @@
-//! What provium is made of: crates from one place, under licences that deny.toml allows, none newer than
-//! the Rust that it promises to be built with. A stand-in for cargo-deny where that is not installed.
+//! The crates that provium uses: from one registry, under licences that deny.toml allows, for the Rust version of
+//! Cargo.toml or an older one. Replaces cargo-deny on machines without it.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::docs::page_says;
 use crate::harness::*;
 
-/// The crates that are built here, as cargo knows them.
+/// The crates of this build, as cargo lists them.
 fn packages() -> Vec<Value> {
     let host = stdout(&run(Command::new("rustc").arg("-vV")));
     let host = host.lines().find_map(|line| line.strip_prefix("host: "));
@@ -33,7 +33,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The parts of a licence expression between `word`, where that stands outside of parentheses.
+/// The parts of a licence expression between each `word` outside of parentheses.
 fn parts<'a>(expression: &'a str, word: &str) -> Vec<&'a str> {
     let mut parts = Vec::new();
     let (mut depth, mut from) = (0, 0);
@@ -116,8 +116,8 @@ fn crates_come_from_one_registry_and_have_checksums() {
     }
 }
 
-/// Crates that do not say which Rust they need, in the versions that were built with the promised one. A new
-/// one has to be tried: `cargo +VERSION check --locked --all-targets`.
+/// Crates that do not declare which Rust they need, in the versions that were built with the oldest one. Before
+/// adding one, try it: `cargo +VERSION check --locked --all-targets`.
 const UNDECLARED: &str = "\
     arc-swap@1.9.5 cfg_aliases@0.2.2 core_detect@1.0.0 lua-src@551.0.2 luajit-src@210.7.4+c6ffc14 \
     memoffset@0.9.1 ordered-float@2.10.1 page_size@0.6.0 qapi-codegen@0.11.3 qapi-parser@0.11.0 \

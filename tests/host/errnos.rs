@@ -1,5 +1,5 @@
-//! Every error number, from rules and from the host: a client gets it or its nearest, and all requests of
-//! all disks arrive afterwards as before.
+//! Every error number, from rules and from the host: a client gets it or the nearest one, and later requests of
+//! all disks still arrive.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -22,7 +22,7 @@ struct Disks {
     arrived: [[u64; OPS.len()]; 2],
 }
 
-/// Does one request, whatever it ends with: an interrupted one is not tried again.
+/// Makes one request and returns its result. An interrupted request is not tried again.
 fn request(file: &File, op: &str) -> io::Result<()> {
     const KEEP: i32 = libc::FALLOC_FL_KEEP_SIZE;
     match op {
@@ -54,7 +54,7 @@ impl Disks {
         }
     }
 
-    /// A request of the first disk, which fails; with what.
+    /// A request of the first disk, which fails; its errno.
     fn fail(&mut self, op: usize) -> i32 {
         self.arrived[0][op] += 1;
         let failed = request(&self.files[0], OPS[op]);
@@ -183,7 +183,7 @@ fn release_takes_an_errno_that_the_kernel_carries_or_releases_nothing() {
 struct HostWithout(std::process::Child);
 
 impl HostWithout {
-    /// None where this process may not do that.
+    /// None if this process may not do that.
     fn calls(of: u32) -> Option<Self> {
         let calls = "pread64,pwrite64,fsync,fdatasync,fallocate,lseek";
         let mut strace = Command::new("strace");

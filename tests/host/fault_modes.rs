@@ -1,4 +1,4 @@
-//! The three modes, felt by every client of the file.
+//! The three modes `eio_read`, `eio_write` and `slow`, as clients of the data file meet them.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;

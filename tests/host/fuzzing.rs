@@ -1,4 +1,4 @@
-//! Garbage as input: what the fuzzers have kept, and writes of any bytes to any place of the control
+//! Garbage as input: the inputs that the fuzzers have kept, and writes of any bytes at any offset to the control
 //! files.
 
 use std::os::unix::fs::FileExt;
@@ -98,14 +98,14 @@ fn garbage() -> impl Strategy<Value = Garbage> {
     })
 }
 
-/// What a `vda` of our own shows of its set and its seed.
+/// The rules and the seed of a `vda` without a mount.
 fn shown(control: &Control, disks: &Disks) -> [String; 2] {
     let (_, disk) = disks.find("vda").unwrap();
     [DiskFile::Faults, DiskFile::Seed].map(|file| control.read_disk(&disk, file).unwrap().whole())
 }
 
-/// Wherever a write goes, what is taken is what the control files of the library take, and what is
-/// refused leaves everything as it was.
+/// A mount takes exactly the writes that the library's control files take, and a refused write changes
+/// nothing.
 #[test]
 fn control_writes_of_any_bytes_are_taken_or_refused_whole() {
     let mount = Mount::new();

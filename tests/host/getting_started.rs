@@ -1,4 +1,4 @@
-//! What someone new begins with: a project, stubs for the editor, manuals, a prompt, a console.
+//! The first steps of a new user: a project, stubs for the editor, manuals, a prompt, a console.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -60,7 +60,7 @@ fn stubs() -> BTreeSet<String> {
         .collect()
 }
 
-/// Prints what is bound, in the form of the stubs.
+/// Prints the bound functions in the form of the stubs.
 const BOUND: &str = r#"
     local function methods(class, fields)
       for name, value in pairs(fields) do
@@ -135,7 +135,7 @@ fn commands_have_manual_pages() {
     assert_fails(&failed, 1, &["cannot write the man pages to /proc/x: "]);
 }
 
-/// Runs a command that takes lines, and gives it some.
+/// Runs a command with these lines as its input.
 fn feed(args: &[&str], input: &str) -> (String, String) {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("input"), input).unwrap();

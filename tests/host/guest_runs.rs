@@ -10,7 +10,7 @@ use crate::harness::*;
 use crate::lua_suite::assert_report;
 use crate::run_folder::{RunFolder, has_guest};
 
-/// A folder of test files; None where this machine cannot run guests.
+/// A folder of test files; None if this machine cannot run guests.
 fn folder(files: &[(&str, &str)]) -> Option<RunFolder> {
     if !has("qemu-system-x86_64") || !has_guest() {
         return None;
@@ -26,7 +26,7 @@ fn test(folder: &RunFolder, args: &[&str]) -> Output {
     run(&mut folder.command(&[&["test"], args].concat()))
 }
 
-/// Boots a guest, leaves a mark, and waits until all have left theirs.
+/// Boots a guest, makes a mark, and waits for the marks of all others.
 const TOGETHER: &str = "
     test('boots', function(t)
       local vm = provium:vm('v', 'default'):boot()

@@ -18,7 +18,7 @@ pub const MIB: u64 = 1 << 20;
 pub struct Mount {
     folder: TempDir,
     server: Child,
-    /// Where its server keeps its lock, if not where this process would.
+    /// The run-time folder of its server, if it is not that of this process.
     runtime: Option<OsString>,
 }
 
@@ -168,7 +168,7 @@ impl Drop for Mount {
 pub struct Bind(pub PathBuf);
 
 impl Bind {
-    /// None, said aloud, where this user may not mount.
+    /// None, with a message, if this user may not mount.
     pub fn make(what: &Path, place: &Path) -> Option<Self> {
         match what.is_dir() {
             true => std::fs::create_dir(place).unwrap(),
@@ -283,7 +283,8 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Whether this machine has `tool`. In CI it has to; elsewhere the test is skipped aloud.
+/// Whether this machine has `tool`. With CI set a missing one fails the test; otherwise a message says that the
+/// test is skipped.
 pub fn has(tool: &str) -> bool {
     succeeds(tool, &format!("command -v {tool}"))
 }
@@ -303,7 +304,7 @@ fn succeeds(what: &str, check: &str) -> bool {
     found
 }
 
-/// Whether this process may make mounts and namespaces; said aloud where it may not, which in CI it may.
+/// Whether this process may make mounts and namespaces; as with [`has`].
 pub fn can_isolate() -> bool {
     succeeds("the right to unshare", "unshare -m -p -f true")
 }

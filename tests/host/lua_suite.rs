@@ -1,4 +1,4 @@
-//! A folder of test files for tests of the runner, with a cache of its own and without guests.
+//! A folder of test files for tests of the runner, with its own cache and without guests.
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! The `provium` binary and its mounts, from outside, against tools that nobody here wrote.
+//! The `provium` binary and its mounts, from outside, against other people's tools.
 
 #![allow(unreachable_pub, clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! The server and its own mount, by whichever path: it serves no file of it, and knows its control files.
+//! The server and its own mount, by every path: it serves no file of the mount, and recognises its control files.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::docs::page_says;
 use crate::harness::*;
 
-/// What `attach` of this path as `vdb` fails with.
+/// The errno with which an `attach` of this path as `vdb` fails.
 fn attach(mount: &Mount, path: &Path) -> i32 {
     errno(mount.append("attach", &format!("vdb {}", path.display())))
 }
@@ -151,7 +151,7 @@ fn bind_mounted_faults_file_refuses_a_bad_line_and_clears_with_an_empty_one() {
 fn inherited_faults_file_refuses_a_bad_line() {
     let mount = Mount::new();
     mount.arm("slow");
-    // The shell closes its own before the child writes.
+    // The shell closes its own descriptor before the child writes.
     let script = "exec 5> $m/ctl/vda/faults; (sleep 0.1; echo bogus >&5) & exec 5>&-; wait";
     shell("bash", &mount, script);
     eventually("the line was rejected", || {

@@ -1,5 +1,5 @@
-//! Clients that are served from the kernel's page cache: sendfile, splice, copy_file_range, private mappings. Rules
-//! that are armed later concern them too, and what a rule made of a page goes with it.
+//! Clients that the kernel serves from its page cache: sendfile, splice, copy_file_range, private mappings. They meet
+//! rules that are armed later, and data that a rule changed does not stay in the cache.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -22,7 +22,7 @@ fn sevens() -> (Mount, File) {
     (mount, file)
 }
 
-/// The sector at `sector` as sendfile has it.
+/// The content of a sector, as sendfile reads it.
 fn sent(file: &File, sector: u64) -> std::io::Result<Vec<u8>> {
     let to = tempfile::tempfile()?;
     let mut offset = sector * 512;
@@ -110,7 +110,7 @@ fn pages_that_no_rule_concerns_are_read_once() {
     assert_eq!(mount.stat("read_requests"), requests);
 }
 
-/// A program that reads sector 8 through a private mapping, and prints its first byte for each line that it gets.
+/// A program that maps the disk privately. For each line of its input it prints the first byte of sector 8.
 fn mapping(mount: &Mount) -> Child {
     let program = "import mmap, os, sys\n\
          file = os.open(sys.argv[1], os.O_RDONLY)\n\
@@ -122,7 +122,7 @@ fn mapping(mount: &Mount) -> Child {
     python.spawn().unwrap()
 }
 
-/// Has the program look once more; None where it died of it.
+/// Has the program read once more; None if the read killed it.
 fn look(program: &mut Child) -> Option<String> {
     use std::io::{Read, Write};
     program.stdin.as_mut().unwrap().write_all(b"\n").unwrap();

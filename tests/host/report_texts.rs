@@ -1,4 +1,4 @@
-//! Texts that are not text, texts without an end, and numbers that are none, in every report.
+//! Invalid UTF-8, endless output and numbers out of range: what every report makes of them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ const RUNNING: &str = "docs/running-tests.md";
 const LUA: &str = "docs/lua-reference.md";
 const REPORTS: [&str; 3] = ["--junit=r.xml", "--tap=r.tap", "--json=r.json"];
 
-/// One file, run with all reports: what it says for people, and the reports.
+/// Runs one file with all reports: its output for people, and the reports.
 fn reported(lua: &str, args: &[&str]) -> (Output, Vec<String>) {
     let suite = Suite::new(&[("a", lua)]);
     let output = suite.test(&[&REPORTS[..], args].concat());

@@ -1,4 +1,4 @@
-//! Reports, read by those who will read them: junitparser, prove, jsonschema, a terminal.
+//! Reports, read by the tools that they are for: junitparser, prove, jsonschema, a terminal.
 
 use std::process::{Command, Output};
 
@@ -85,7 +85,7 @@ fn tap_report_is_read_by_prove() {
         &["Failed 2/5 subtests", "less 1 skipped subtest: 2 okay"],
     );
     assert!(!stdout(&read).contains("Parse errors"), "{}", stdout(&read));
-    // On standard output it stands alone.
+    // On standard output there is nothing else.
     let good = suite.test(&["--tap", "--filter", "good"]);
     assert_report(&good, 1, &[]);
     let texts = [
@@ -187,7 +187,7 @@ fn report_write_error_stops_the_run_with_exit_code_2() {
         let output = suite.command(args).stdout(full_device).output().unwrap();
         assert_report(&output, 2, &[full]);
     }
-    // The other reports are whole.
+    // The other reports are complete.
     let xml = suite.read("r.xml");
     assert!(
         xml.contains("stopped: cannot write") && xml.ends_with("</testsuites>\n"),
@@ -296,7 +296,7 @@ fn reports_to_one_file_are_refused() {
     );
 }
 
-/// What a terminal shows while `provium test` runs, and after it.
+/// The screen of a terminal while `provium test` runs, and after it.
 fn in_terminal(suite: &Suite, environment: &str, during: &str) -> (String, String) {
     let folder = suite.path().display();
     let command = format!("cd {folder} && {environment} {PROVIUM} test; echo over; sleep 60");

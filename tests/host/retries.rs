@@ -68,7 +68,7 @@ fn dead_process_is_tried_again_too() {
          test('after it', function(t) end)",
     )]);
     let output = suite.test(&["--retries", "1"]);
-    // What never started is tried for the first time.
+    // A test that never started is tried for the first time.
     let texts = [
         "FLAKY a.test.lua: dies once",
         "PASS  a.test.lua: after it",

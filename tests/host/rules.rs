@@ -1,4 +1,4 @@
-//! Rules through a mount: exact counts and ranges, seeds, holds and releases, what is written down.
+//! Rules through a mount: exact counts and ranges, seeds, holds and releases, the list of damage.
 
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::docs::page_says;
 use crate::harness::*;
 
-/// Which of so many reads of one sector fail with EIO, counted from 1; any other error is a failure.
+/// Reads one sector `reads` times; the numbers, from 1, of the reads that fail with EIO.
 fn failing(mount: &Mount, reads: u64) -> Vec<u64> {
     let file = open_direct(&mount.vda());
     let mut sector = AlignedSector([0; 512]);
@@ -222,7 +222,7 @@ fn held_requests_delay_no_other_when_they_are_10000() {
             mount.read(file);
             asked.elapsed()
         };
-        // The quickest counts: whatever else this machine does is no part of it.
+        // The quickest counts, since other load on this machine adds to the rest.
         let quickest = (0..5).map(time).min().unwrap();
         assert!(quickest < Duration::from_millis(50), "{file}: {quickest:?}");
     }
@@ -236,7 +236,7 @@ fn held_requests_delay_no_other_when_they_are_10000() {
     mount.append("vda/faults", "slow").unwrap();
     mount.clear();
     assert!(clients.wait().unwrap().success());
-    // And they end with the mount.
+    // Held requests end with the mount.
     mount.arm("hang op=read");
     let mut clients = fio();
     eventually("all are held again", || in_flight(&mount) == most);
@@ -298,8 +298,8 @@ fn server_without_memory_fails_held_writes_and_goes_on() {
     assert_eq!(mount.stat("write_requests"), 256);
 }
 
-/// How many requests of asynchronous clients the kernel lets through at once, in eights: of an ordinary
-/// user's mount not always ten thousand.
+/// How many asynchronous requests the kernel passes on at once, in eights. For an ordinary user's mount it may be
+/// fewer than 10,000.
 fn most_held() -> u64 {
     let limit = std::fs::read_to_string("/sys/module/fuse/parameters/max_user_bgreq");
     let limit = limit.ok().and_then(|text| text.trim().parse::<u64>().ok());
@@ -337,7 +337,7 @@ fn rules_swapped_concurrently_under_fio_leave_nothing() {
     }
     let mount = Mount::of_size(32 * MIB);
     let faults = mount.ctl("vda/faults").display().to_string();
-    // Delays only: fio would stop at an error, and is to verify all that it writes.
+    // Delays only: fio stops at an error, and has to verify everything that it writes.
     let script = format!(
         "set -e; while [ -e {go} ]; do
            (for n in $(seq 100); do echo \"delay by=${{n}}us at=$n+1\"; done) | dd bs=64k iflag=fullblock of={faults} conv=notrunc oflag=append status=none
@@ -446,6 +446,6 @@ fn delay_is_alike_for_requests_at_a_steady_rate() {
     ));
     assert_eq!(mount.stat("read_delayed"), mount.stat("read_requests"));
     let half = mount.stat("read_latency_ns_p50");
-    // A busy machine may be late with some, and not with most.
+    // A busy machine is late with some of them, not with most.
     assert!((50_000_000..75_000_000).contains(&half), "{half}");
 }

@@ -40,7 +40,7 @@ impl RunFolder {
         [self.called("qemu-system"), self.called(" mount ")].concat()
     }
 
-    /// Those whose command line has `word` in it.
+    /// The processes of this run whose command line contains `word`.
     fn called(&self, word: &str) -> Vec<u32> {
         let ours = format!("XDG_RUNTIME_DIR={}\0", self.path("run").display());
         let read = |pid: u32, file: &str| {

@@ -1,4 +1,4 @@
-//! A terminal of tmux's, for what is shown on one.
+//! A terminal, made by tmux, for tests of what one shows.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,12 +24,12 @@ impl Terminal {
         stdout(&run(Command::new("tmux").arg("-S").arg(&self.0).args(args)))
     }
 
-    /// What it shows, with its colours.
+    /// Its screen, with colours.
     pub fn shown(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-e"])
     }
 
-    /// What it shows once that contains `text`. A guest may have to boot for it.
+    /// Its screen, once that contains `text`. A guest may have to boot first.
     pub fn until(&self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -42,7 +42,7 @@ impl Terminal {
         }
     }
 
-    /// Types these lines, without waiting for what comes of them.
+    /// Types these lines, without waiting for a response.
     pub fn enter(&self, lines: &[&str]) {
         let typed: String = lines.iter().map(|line| format!("{line}\r")).collect();
         self.tmux(&["send-keys", "-l", &typed]);

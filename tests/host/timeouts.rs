@@ -49,7 +49,7 @@ fn file_process_that_ignores_sigterm_is_killed() {
     assert_report(&output, 1, &texts);
 }
 
-/// Starts a process that shrugs TERM off, one that does not, and waits.
+/// Starts a process that ignores SIGTERM and one that does not, and waits.
 const BREEDS: &str = "
     test('breeds', function(t)
       os.execute([[
@@ -59,7 +59,7 @@ const BREEDS: &str = "
         sleep 600]])
     end)";
 
-/// The processes that it has started, once there are all.
+/// The processes that the test has started; waits until all have.
 fn bred(suite: &Suite) -> Vec<u32> {
     let mut pids = Vec::new();
     eventually("it has started them", || {

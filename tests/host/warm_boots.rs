@@ -1,4 +1,4 @@
-//! Saved states of real guests, from outside: a cache of its own for each test.
+//! Saved states of real guests, through the command line. Each test has its own cache.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -29,7 +29,7 @@ struct Cache {
 }
 
 impl Cache {
-    /// An empty one but for the guest; None where this machine cannot run guests.
+    /// A cache with nothing but the guest; None if this machine cannot run guests.
     fn new() -> Option<Self> {
         if !has("qemu-system-x86_64") || !has_guest() {
             return None;
@@ -95,7 +95,7 @@ fn second_boot_resumes_the_saved_state_of_the_first() {
     assert_report(&cache.run(&test), 0, &["it has booted"]);
     let state = std::fs::read(cache.state()).unwrap();
     assert_report(&cache.run(&test), 0, &["it was resumed"]);
-    // What a guest writes to its memory stays its own.
+    // A guest's writes to its memory do not reach the state.
     assert!(std::fs::read(cache.state()).unwrap() == state);
     assert_report(
         &cache.run(&[&test[..], &["--cold"]].concat()),
@@ -104,7 +104,7 @@ fn second_boot_resumes_the_saved_state_of_the_first() {
     );
     let by_variable = run(cache.command(&test).env("PROVIUM_COLD", "1"));
     assert_report(&by_variable, 0, &["it has booted"]);
-    // A build server brings its cache back to another place, with other inodes and times.
+    // A build server restores its cache at another path, with other inodes and times.
     let copy = cache.folder.path("copy");
     let cp = ["-rL", "cache"].map(|word| word.to_owned());
     let cp = run(Command::new("cp")

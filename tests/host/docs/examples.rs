@@ -1,4 +1,4 @@
-//! The README and docs/ say only what is true: their examples are run.
+//! The README and docs/ are true: runs their examples.
 
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
@@ -91,8 +91,8 @@ fn example_configurations_are_valid() {
     }
 }
 
-/// A QEMU without `driver=raw` above the file may forget a flush, one without the policies keeps errors
-/// to itself.
+/// QEMU may forget a flush without `driver=raw` above the file, and hides errors from the guest without the
+/// policies.
 #[test]
 fn qemu_lines_have_raw_above_the_file_and_report_errors() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -122,7 +122,7 @@ fn qemu_lines_have_raw_above_the_file_and_report_errors() {
     assert!(seen >= 3, "{seen}");
 }
 
-/// How a heading is called in links.
+/// The anchor of a heading, as links name it.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
@@ -162,7 +162,7 @@ fn links_lead_to_files_and_headings() {
     }
 }
 
-/// What a CI recipe runs, in order: the text of `run:`, the items of `script:`, the steps `sh '...'`.
+/// The commands of a CI recipe, in order: the text of `run:`, the items of `script:`, the steps `sh '...'`.
 fn scripts(recipe: &str) -> Vec<String> {
     let mut scripts = Vec::new();
     let mut lines = recipe.lines().peekable();
@@ -205,7 +205,7 @@ fn parts(recipe: &str) -> usize {
     }
 }
 
-/// Whether a line prepares a machine, as this one is already.
+/// Whether a line prepares a machine; this one is ready.
 fn installs(line: &str) -> bool {
     let first = line.split_whitespace().next().unwrap_or_default();
     first.ends_with("mnt-helpers/setup")
@@ -215,8 +215,7 @@ fn installs(line: &str) -> bool {
 
 const FILES: [&str; 4] = ["a", "b", "c", "d"];
 
-/// A project with ten tests in each of its files; none needs a guest. So many that each part of a
-/// recipe gets some.
+/// A project with ten tests in each of its files, enough for each part of a recipe. None needs a guest.
 fn project() -> TempDir {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("provium.toml"), "").unwrap();
@@ -258,7 +257,7 @@ fn test_names(report: &str) -> Vec<String> {
     cases.map(name).collect()
 }
 
-/// Runs what the recipes run, as each of their machines: together these run every test once.
+/// Runs each recipe as each of its machines, which together run every test once.
 #[test]
 fn ci_recipes_run_each_test_once() {
     let of_page = |page: &PathBuf| [blocks(page, "yaml"), blocks(page, "groovy")].concat();

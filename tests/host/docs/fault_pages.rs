@@ -1,5 +1,5 @@
 //! The numbers, defaults, limits and error texts of docs/faults.md, docs/control-files.md and the help, each beside
-//! what proves it, where no other test does.
+//! its proof, unless another test has it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -14,7 +14,7 @@ use crate::harness::*;
 const FAULTS: &str = "docs/faults.md";
 const FILES: &str = "docs/control-files.md";
 
-/// What a rule is shown as once it is armed.
+/// The text of an armed rule.
 fn shown(mount: &Mount, rule: &str) -> String {
     std::fs::write(mount.ctl("vda/faults"), format!("{rule}\n")).unwrap();
     mount.read("vda/faults").trim_end().to_owned()

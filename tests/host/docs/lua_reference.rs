@@ -1,5 +1,5 @@
-//! docs/lua-reference.md and the stubs say the same: calls, their parameters, options and defaults. That the stubs
-//! are what is bound, tests/host/getting_started.rs checks.
+//! docs/lua-reference.md and the stubs agree on calls, their parameters, options and defaults. The file
+//! tests/host/getting_started.rs checks that the stubs agree with the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ const STUBS: &str = include_str!("../../../lua/meta/provium.lua");
 /// Names with their defaults; an empty one where there is none.
 type Names = BTreeMap<String, String>;
 
-/// What comes after `Default: ` in a text, as far as the sentence goes.
+/// The rest of the sentence after `Default: `.
 fn default_in(text: &str) -> String {
     let after = text.split("Default: ").nth(1).unwrap_or_default();
     plain(after.trim_end_matches('.'))
@@ -63,7 +63,7 @@ fn prose() -> Vec<&'static str> {
     outside.flat_map(str::lines).collect()
 }
 
-/// What a text has between backticks; doubled ones are around a text that has single ones itself.
+/// The parts of a text between backticks. Double backticks enclose a part that contains single ones.
 fn spans(text: &str) -> Vec<&str> {
     let without_doubled = text.split("``").step_by(2);
     without_doubled
@@ -99,7 +99,8 @@ fn named(part: &str) -> (String, String) {
     (name.trim_end_matches('?').to_owned(), plain(default))
 }
 
-/// The calls in the tables of the page, and those that give a handle, as those of the stubs. One that is written `vm:run(...)` has no parameters.
+/// The calls in the tables of the page, and those that return a handle, in the form of the stubs. `vm:run(...)` stands
+/// for a call without its parameters.
 fn page_calls() -> BTreeMap<String, Names> {
     let mut calls: BTreeMap<String, Names> = BTreeMap::new();
     let lines = prose().into_iter();

@@ -1,5 +1,5 @@
-//! The README and docs/ say only what is true: their examples are run, and their numbers, defaults, limits and
-//! error texts are quoted beside the test that proves them.
+//! The README and docs/ are true: the tests run their examples, and quote their numbers, defaults, limits and
+//! error texts beside the proof.
 
 mod contributing;
 mod examples;

@@ -1,5 +1,5 @@
 //! The numbers, defaults and limits of docs/lua-reference.md, docs/testing.md, docs/security.md, docs/ci.md and the
-//! README, each beside what proves it, where no other test does.
+//! README, each beside its proof, unless another test has it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const LUA: &str = "docs/lua-reference.md";
 const TESTING: &str = "docs/testing.md";
 const SECURITY: &str = "docs/security.md";
 
-/// What would take a test minutes or gigabytes: the page and the one place in the code that has the number.
+/// Limits whose test would take minutes or gigabytes: compares the page with the one place in the code.
 #[test]
 fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
     for (page, text, source, code) in [
@@ -177,7 +177,7 @@ fn example() -> String {
     block.split("```").next().unwrap().to_owned()
 }
 
-/// All but what the example is there to show: the kernel's command line and the disks.
+/// Everything but the kernel's command line and the disks, which the example is there to show.
 #[test]
 fn example_provium_toml_shows_the_defaults() {
     page_says(
@@ -361,7 +361,7 @@ fn file_timeout_bounds_the_sum_of_its_tests() {
     assert!(Suite::lines(&output, "PASS").len() < 9);
 }
 
-/// A build server reads these with its own means.
+/// The files that build servers read.
 #[test]
 fn reports_that_the_ci_page_names_are_written() {
     page_says("docs/ci.md", "0 is good, 1 is a failed test");
@@ -384,7 +384,7 @@ fn reports_that_the_ci_page_names_are_written() {
     }
 }
 
-/// Files of the project that the pages lead to by name and not by a link.
+/// Files of the project that the pages name without a link.
 #[test]
 fn helpers_that_a_page_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! The table of docs/faults.md for those who know another tool: both sides, with the same requests.
+//! The table of docs/faults.md for users of other tools: runs both sides with the same requests.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
-/// What became of each of some `qemu-io` commands on an image: `ok`, or the text of its error.
+/// The result of each of these `qemu-io` commands on an image: `ok`, or the text of its error.
 fn outcomes(image: &[&str], commands: &[&str]) -> Vec<String> {
     let outcome = |command: &&str| {
         let mut qemu_io = Command::new("qemu-io");
@@ -162,7 +162,7 @@ fn nbdkit_error_rate() {
             .iter()
             .filter(|read| *read != "ok")
             .count();
-        // Five standard deviations: nbdkit's seed is its own.
+        // Five standard deviations, since nbdkit chooses its own seed.
         assert!((53..=147).contains(&failed), "{image:?}: {failed}");
     }
 }
@@ -181,7 +181,7 @@ fn nbdkit_delay_of_reads() {
             assert_eq!(outcomes(image, &[command]), ["ok"]);
             started.elapsed()
         };
-        // nbdkit's client opens with requests of its own: the difference is the request's.
+        // nbdkit's client makes other requests when it opens, so the difference counts.
         let read = time("read 0 512");
         // A machine that is busy is slow now and then, but not each time.
         let write = (0..10).map(|_| time("write 0 512")).min().unwrap();

@@ -1,18 +1,18 @@
-//! What the pages and the help promise, quoted beside the test that proves it: whoever changes a number, a
-//! default, a limit or an error text finds both.
+//! Quotes of the pages and the help, beside the tests that prove them. A change of a number, a default, a limit or
+//! an error text then leads to both.
 
 use std::path::Path;
 
 use crate::harness::*;
 
-/// Asserts that a page has this part of a sentence, as `page_says("docs/faults.md", "(60 s)")`. Where its lines
-/// break does not matter.
+/// Asserts that a page has this part of a sentence, as in `page_says("docs/faults.md", "(60 s)")`. Line breaks do
+/// not matter.
 pub fn page_says(page: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     assert_said(page, &std::fs::read_to_string(path).unwrap(), text);
 }
 
-/// The same of what `provium WORDS --help` prints.
+/// The same for the output of `provium WORDS --help`.
 pub fn help_says(words: &str, text: &str) {
     let words: Vec<_> = words.split_whitespace().chain(["--help"]).collect();
     assert_said(&words.join(" "), &stdout(&provium(&words)), text);

@@ -1,4 +1,4 @@
-//! What was acknowledged is there, and nothing else is: against models, at random, whoever is killed.
+//! Random tests against models: after any kill, the image has all acknowledged writes and nothing else.
 
 mod random;
 mod rules;
@@ -6,7 +6,7 @@ mod server_kills;
 mod stamps;
 mod volatile_cache;
 
-/// A number from the environment, for a longer run or for the same one again.
+/// A number from the environment: for a longer run, or to repeat one.
 fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap(),
@@ -14,7 +14,7 @@ fn setting(name: &str, default: u64) -> u64 {
     }
 }
 
-/// The seed of a random test, said aloud.
+/// The seed of a random test, which is printed.
 fn seed() -> u64 {
     let seed = setting("PROVIUM_TEST_SEED", fastrand::u64(..));
     println!("PROVIUM_TEST_SEED={seed} runs this again");

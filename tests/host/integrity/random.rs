@@ -13,7 +13,7 @@ use crate::harness::*;
 const SIZE: u64 = MIB;
 const LARGEST: u64 = 2 * MIB;
 
-/// A disk that is open twice, with O_DIRECT and without, and what it should hold.
+/// A disk that is open twice, with O_DIRECT and without, and the content that it should have.
 struct Fsx {
     mount: Mount,
     buffered: File,
@@ -84,7 +84,7 @@ impl Fsx {
         self.compare(&found, offset);
     }
 
-    /// A read that begins before the end and ends behind it.
+    /// A read that begins before the end of the disk and ends after it.
     fn read_past_the_end(&mut self) {
         let left = 1 + self.random.below(5000);
         let offset = self.size() - left;
@@ -105,7 +105,7 @@ impl Fsx {
             ("allocate", 0),
         ];
         let (name, mode) = modes[self.random.below(4) as usize];
-        // Those that extend do so now and then.
+        // Requests that may extend the disk do so now and then.
         if mode & KEEP == 0 && self.size() + len as u64 <= LARGEST && self.random.below(4) == 0 {
             offset = self.size();
         }
@@ -120,7 +120,7 @@ impl Fsx {
 
     fn truncate(&mut self) {
         let size = 512 * (64 + self.random.below(LARGEST / 512 - 64));
-        // The host cuts its image; where a client would, it reads as zeros from there on.
+        // The host truncates its image. A truncation by a client leaves zeros instead.
         if self.random.below(2) == 0 {
             self.note(format!("the host truncates to {size}"));
             let image = File::options().write(true).open(self.mount.image());
@@ -146,7 +146,7 @@ impl Fsx {
         assert!((from..=self.size()).contains(&hole));
     }
 
-    /// Rules that change nothing have requests go other ways: through the delays, and on the pool.
+    /// Rules that change no data send requests along other paths: through the delays, and to the pool.
     fn arm(&mut self) {
         let rules = [
             "",
@@ -218,7 +218,7 @@ impl Fsx {
     }
 }
 
-/// A failure is told with what was done before it.
+/// A failure is reported with the operations before it.
 impl Drop for Fsx {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -258,7 +258,7 @@ fn writers_of_one_sector_keep_out_of_each_others_bytes() {
             let file = &file;
             scope.spawn(move || {
                 let mut random = Random::at(seed, writer as u64);
-                // Each has every eighth piece of 64 bytes.
+                // Each writer has every eighth piece of 64 bytes.
                 let mut model = vec![0; 64 * 512];
                 for _ in 0..500 {
                     let at = (random.below(64) as usize * WRITERS + writer) * 64;

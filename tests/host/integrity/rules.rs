@@ -14,10 +14,10 @@ const SECTOR: u64 = 512;
 const SIZE: u64 = 64 * SECTOR;
 const EIO: i32 = 5;
 
-/// What a request ends with: the data of a read, or an error number.
+/// The result of a request: the data of a read, or an error number.
 type End = Result<Vec<u8>, i32>;
 
-/// What a client asks for.
+/// A request of a client.
 #[derive(Clone, Debug)]
 enum Call {
     Read { is_direct: bool },
@@ -46,7 +46,7 @@ struct ModelRule {
     fired: u64,
 }
 
-/// A disk and its rules, as simple as can be.
+/// The simple model: a disk and its rules.
 struct Model {
     bytes: Vec<u8>,
     rules: Vec<ModelRule>,
@@ -54,7 +54,7 @@ struct Model {
     old: Vec<u8>,
 }
 
-/// A range of bytes that is asked for, and which rules have counted that.
+/// The range of bytes of a request, and the rules that have counted it.
 struct Request {
     op: Op,
     offset: u64,
@@ -94,7 +94,7 @@ impl Model {
         }
     }
 
-    /// Whether the rule acts on the request, which it counts once.
+    /// Whether the rule acts on the request. Counts the request once.
     fn fires(&mut self, at: usize, request: &mut Request) -> bool {
         let rule = self.rules[at].rule.clone();
         let end = request.offset + request.len;
@@ -124,7 +124,7 @@ impl Model {
         fires
     }
 
-    /// The rules that act, of those that are `such`.
+    /// The rules that act, among those for which `such` is true.
     fn firing(&mut self, request: &mut Request, such: impl Fn(&Action) -> bool) -> Vec<Rule> {
         let places = (0..self.rules.len()).filter(|at| such(&self.rules[*at].rule.action));
         let places: Vec<_> = places.collect();
@@ -288,7 +288,7 @@ fn one<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
 }
 
 fn random_at(random: &mut Random) -> String {
-    // At the end and behind it more often than elsewhere.
+    // More often at the end of the disk and after it than elsewhere.
     let start = match random.below(3) {
         0 => 58 + random.below(8),
         _ => random.below(64),
@@ -328,7 +328,7 @@ fn random_rule(random: &mut Random) -> Rule {
         "tear keep=2 then=EIO",
         "corrupt how=zero",
         "corrupt how=fill byte=7 op=read",
-        // All bits of whatever it is for.
+        // All bits of a number, whatever its use.
         "corrupt how=flip bits=65536",
         &misdirect,
         &format!("{misdirect} op=read"),
@@ -433,9 +433,9 @@ impl Disk {
     }
 }
 
-/// Arms a set and does some twenty calls, each of which has to end as the model says.
+/// Arms a set and makes some twenty calls; the result of each has to be the model's.
 fn compare(disk: &Disk, model: &mut Model, random: &mut Random) -> Result<(), String> {
-    // Past the mount, and before the rules are armed.
+    // Written to the image itself, before the rules are armed.
     disk.image().set_len(SIZE).unwrap();
     model.bytes.resize(SIZE as usize, 0);
     let rules: Vec<_> = (0..1 + random.below(6))
@@ -483,7 +483,7 @@ fn compare(disk: &Disk, model: &mut Model, random: &mut Random) -> Result<(), St
     }
 }
 
-/// `PROVIUM_RULE_SETS=5000` for a long run.
+/// `PROVIUM_RULE_SETS=5000` makes a long run.
 #[test]
 fn random_rules_agree_with_a_simple_model() {
     let (sets, seed) = (setting("PROVIUM_RULE_SETS", 100), seed());

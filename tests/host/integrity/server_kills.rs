@@ -1,4 +1,4 @@
-//! One mount on top of another: what was acknowledged is in the image, whichever server is killed when.
+//! One mount on top of another: acknowledged writes are in the image after a kill of either server.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

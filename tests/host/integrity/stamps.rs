@@ -1,4 +1,4 @@
-//! Sectors that tell who wrote them last, writers of such sectors, and what may be found in them.
+//! Sectors stamped by their latest writer, the writers, and the stamps that a sector may have.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use provium::fault::Random;
 
-/// Sectors of the disk, dealt to the writers in turn: each one's neighbours are another's.
+/// Sectors of the disk, dealt to the writers in turn: neighbours belong to different writers.
 pub const SECTORS: u64 = 256;
 pub const WRITERS: u64 = 4;
 
@@ -15,11 +15,11 @@ pub fn sector_of(stamp: u64) -> Vec<u8> {
     stamp.to_le_bytes().repeat(64)
 }
 
-/// What may be in a sector: the stamp that is surely there unless a later one is, and those.
+/// The stamps that a sector may have: the one that is safe, and later ones.
 #[derive(Clone, Debug)]
 struct Possible(Vec<u64>);
 
-/// What may be in each sector of a disk.
+/// The stamps that each sector of a disk may have.
 pub struct Stamps {
     /// By writer.
     sectors: Vec<Vec<Possible>>,
@@ -29,7 +29,7 @@ pub struct Stamps {
 }
 
 impl Stamps {
-    /// An empty disk, whose storage may lose what was not flushed if `is_cached`.
+    /// An empty disk. If `is_cached`, its storage may lose writes that were not flushed.
     pub fn new(is_cached: bool) -> Self {
         let empty = vec![Possible(vec![0]); (SECTORS / WRITERS) as usize];
         Self {
@@ -39,13 +39,13 @@ impl Stamps {
         }
     }
 
-    /// How many writes were begun.
+    /// The number of writes that were begun.
     pub fn writes(&self) -> u64 {
         self.last.load(Ordering::Relaxed)
     }
 
-    /// Has all writers write to `file`, with a flush now and then, until it fails them; `meanwhile`
-    /// sees to that.
+    /// Has all writers write to `file`, with a flush now and then, until a write fails. `meanwhile` makes it
+    /// fail.
     pub fn write_until_gone(&mut self, file: &File, seed: u64, meanwhile: impl FnOnce()) {
         let (last, is_cached) = (&self.last, self.is_cached);
         std::thread::scope(|scope| {
@@ -63,7 +63,7 @@ impl Stamps {
         });
     }
 
-    /// Checks every byte of the image; what it has is what there is from now on.
+    /// Checks every byte of the image, whose stamps are then the safe ones.
     pub fn check(&mut self, image: &[u8], context: &str) {
         assert_eq!(image.len() as u64, SECTORS * 512, "{context}");
         for (number, bytes) in image.chunks(512).enumerate() {
@@ -79,7 +79,7 @@ impl Stamps {
     }
 }
 
-/// Writes to sectors of its own.
+/// Writes to its own sectors.
 struct Writer<'a> {
     file: &'a File,
     number: u64,
@@ -113,7 +113,7 @@ impl Writer<'_> {
 }
 
 impl Possible {
-    /// All writes had returned before the flush began: the last of them is there.
+    /// All writes had returned before the flush began, so the last of them is safe.
     fn is_flushed(&mut self) {
         self.0.drain(..self.0.len() - 1);
     }

@@ -1,9 +1,9 @@
-//! Storage with a cache that dies with its owner: a write that was acknowledged before a flush is in the
-//! image when the flush returns.
+//! Storage whose cache dies with its owner: a write that was acknowledged before a flush is in the image when
+//! the flush returns.
 //!
-//! The owner is qemu-storage-daemon, which exports a qcow2 image as a file in a FUSE mount: where a cluster
-//! lies it keeps in its memory until it is told to flush. A cluster is a sector here, so that a write to
-//! a new sector is lost with it.
+//! The owner is qemu-storage-daemon, which exports a qcow2 image as a file in a FUSE mount. It keeps the place of
+//! a cluster in its memory until it is told to flush. A cluster is one sector here, so a kill loses the writes
+//! to new sectors.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -53,13 +53,13 @@ impl Storage {
         self.folder.path().join("disk")
     }
 
-    /// Ends it at once, and its cache with it.
+    /// Kills it, and so its cache.
     fn kill(&mut self) {
         self.owner.kill().unwrap();
         self.owner.wait().unwrap();
     }
 
-    /// What it has kept, once it is gone.
+    /// The content that it has kept, once it has ended.
     fn content(&self) -> Vec<u8> {
         let path = |name: &str| self.folder.path().join(name);
         let mut convert = Command::new("qemu-img");
@@ -78,7 +78,7 @@ impl Drop for Storage {
     }
 }
 
-/// A mount of what the storage has, and its disk opened.
+/// A mount that serves the storage's file, and its open disk.
 fn serve(storage: &Storage) -> (Mount, File) {
     let disk = format!("vda={}", storage.disk().display());
     let mount = Mount::serve(TempDir::new().unwrap(), &["--disk", &disk]);

@@ -252,7 +252,6 @@ fn files_are_short() {
 }
 
 #[test]
-#[ignore = "some files are still to be split"]
 fn functions_are_short() {
     let mut all: Vec<_> = sources()
         .all()

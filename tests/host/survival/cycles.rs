@@ -1,11 +1,11 @@
-//! What comes and goes a thousand times leaves nothing, and nothing has grown by it.
+//! Mounts, VMs and disks that come and go many times leave nothing behind, and grow no process.
 
 use std::time::Duration;
 
 use super::scene::Scene;
 use crate::harness::*;
 
-/// How often a mount comes and goes; PROVIUM_MOUNT_CYCLES says otherwise. 1000 take a minute.
+/// How often a mount comes and goes, unless PROVIUM_MOUNT_CYCLES is set. 1000 cycles take a minute.
 fn cycles() -> u64 {
     match std::env::var("PROVIUM_MOUNT_CYCLES") {
         Ok(text) => text.parse().unwrap(),
@@ -13,7 +13,7 @@ fn cycles() -> u64 {
     }
 }
 
-/// What a process has of all that can leak.
+/// The resources of a process that can leak.
 #[derive(Debug)]
 struct Size {
     descriptors: usize,
@@ -148,7 +148,7 @@ fn disks_attached_and_detached_1000_times_do_not_grow_the_server() {
         last.threads < 20,
         "threads end when they have nothing to do"
     );
-    // A disk that stays takes 100 KiB; freed memory in pieces is no leak.
+    // A leaked disk would take 100 KiB. Freed memory in fragments is not a leak.
     assert!(last.kib < first.kib + 8 * 1024, "{first:?} {last:?}");
     scene.found(&format!("after 100 of them {first:?}, at the end {last:?}"));
 }

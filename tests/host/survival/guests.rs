@@ -1,4 +1,4 @@
-//! Kills in the middle of a real guest's I/O: nothing may be left, nothing may be stuck.
+//! Kills during a real guest's I/O: nothing may be left behind or stuck.
 //!
 //! Each needs QEMU and the default guest; `mnt-helpers/test` provides both.
 
@@ -22,15 +22,15 @@ const BUSY: &str = "
       while true do vm:clock():sleep('10ms') after_sleep() end
     end)";
 
-/// A runner with a guest in the middle of its I/O.
+/// A runner whose guest does I/O.
 struct Busy {
     runner: Child,
     scene: Scene,
 }
 
 impl Busy {
-    /// None where this machine cannot run guests. `after_sleep` is the body of a Lua function that
-    /// the test calls all the time.
+    /// None if this machine cannot run guests. `after_sleep` is the body of a Lua function that the test calls
+    /// again and again.
     fn start(after_sleep: &str) -> Option<Self> {
         if !has("qemu-system-x86_64") || !has_guest() {
             return None;
@@ -68,7 +68,7 @@ impl Busy {
         (!text.is_empty()).then(|| text.into())
     }
 
-    /// Kills the runner, the mount's server or QEMU, or several at one moment.
+    /// Kills the runner, the mount's server or QEMU, or several of them at once.
     fn kill(&self, victims: &[&str]) {
         let pids: Vec<_> = victims
             .iter()

@@ -1,4 +1,4 @@
-//! What only root may ask the host for, and what it takes back at the end.
+//! Resources of the host that only root may create; each is freed when it is dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +17,7 @@ fn is_root(what: &str) -> bool {
 pub struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    /// None, said aloud, where this user may not mount one.
+    /// None, with a message, if this user may not mount one.
     pub fn at(point: &Path, options: &str) -> Option<Self> {
         if !is_root("mount a tmpfs") {
             return None;
@@ -49,7 +49,7 @@ impl Drop for Tmpfs {
 pub struct LoopDevice(PathBuf);
 
 impl LoopDevice {
-    /// None, said aloud, where this machine has none for this user.
+    /// None, with a message, if this machine has none for this user.
     pub fn on(file: &Path) -> Option<Self> {
         if !is_root("set up a loop device") || !has("losetup") {
             return None;

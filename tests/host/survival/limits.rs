@@ -1,4 +1,4 @@
-//! A server that has no more of what it needs: descriptors, memory for what it holds.
+//! A server that runs out of file descriptors, of processes, or of memory for held requests.
 
 use std::os::unix::fs::FileExt;
 use std::process::Command;
@@ -33,7 +33,7 @@ fn server_without_file_descriptors_says_so_and_serves_what_it_has() {
     let error = std::fs::read_to_string(point.join("ctl/error")).unwrap();
     assert!(error.contains("Too many open files"), "{error}");
     assert_eq!(std::fs::read(point.join("vda")).unwrap().len() as u64, MIB);
-    // A change of the list of mounts is none of ours.
+    // Other processes change the list of mounts too.
     let faults = point.join("ctl/vda/faults");
     std::fs::write(&faults, "slow\n").unwrap();
     drop(Bind::make(scene.path(".").as_path(), &scene.path("bind")));

@@ -1,8 +1,8 @@
-//! Whatever is killed, hangs or runs out around a mount: no stuck process, no stale mount, nothing flushed
-//! that is lost.
+//! Processes are killed, storage hangs, resources run out around a mount: no process gets stuck, no stale mount
+//! stays, no flushed data is lost.
 //!
-//! Each scenario tells what it did when and what it found; `mnt-helpers/dev/survival` prints it. At its end
-//! its [`Scene`](scene::Scene) looks for what it has left.
+//! Each scenario prints its steps, their times and its findings; `mnt-helpers/dev/survival` shows them. At its end
+//! the [`Scene`](scene::Scene) checks that nothing is left.
 
 mod clients;
 mod cycles;

@@ -10,7 +10,7 @@ use provium::fault::Random;
 use super::scene::Scene;
 use crate::harness::*;
 
-/// How many mounts end; PROVIUM_ENDS says otherwise. 200 take a minute.
+/// How many mounts end, unless PROVIUM_ENDS is set. 200 take a minute.
 fn rounds() -> u64 {
     match std::env::var("PROVIUM_ENDS") {
         Ok(text) => text.parse().unwrap(),
@@ -38,7 +38,7 @@ const WAYS: [&str; 11] = [
     "death of the owner",
 ];
 
-/// Those that a file which is open makes busy.
+/// The ways that an open file makes busy.
 const NEEDS_IDLE: [&str; 4] = [
     "provium umount",
     "umount",
@@ -146,7 +146,7 @@ fn is_server(line: &str) -> bool {
     line.starts_with(PROVIUM)
 }
 
-/// A client that writes for as long as it is let.
+/// A client that writes until a write fails.
 fn writer(file: File, place: u64) -> std::thread::JoinHandle<u64> {
     std::thread::spawn(move || {
         let write = |n: u64| file.write_all_at(&[n as u8; 512], place * 512);

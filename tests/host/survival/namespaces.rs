@@ -1,5 +1,5 @@
-//! Servers, mounts and clients in namespaces of their own: process numbers mean others there, and a mount
-//! lives on in a copy that nobody sees.
+//! Servers, mounts and clients in separate namespaces. The same process has another number there, and a mount
+//! may live on in a copy that no other process sees.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use super::scene::Scene;
 use crate::docs::page_says;
 use crate::harness::*;
 
-/// A shell script in namespaces of its own.
+/// A shell script in its own namespaces.
 fn isolated(scene: &Scene, namespaces: &[&str], script: &str) -> Command {
     let mut command = scene.command("unshare");
     command.args(namespaces).args(["sh", "-c", script]);
@@ -20,7 +20,7 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// A process in a mount namespace of its own, which has a copy of each mount.
+/// A process in its own mount namespace, which has a copy of each mount.
 struct Elsewhere(Child);
 
 impl Elsewhere {

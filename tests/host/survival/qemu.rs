@@ -1,4 +1,4 @@
-//! QEMUs at the disks: opening, closing, locking, resizing, killed in the middle of their I/O.
+//! QEMU processes that open, close, lock and resize disks, or are killed during their I/O.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -21,7 +21,7 @@ fn idle_qemu(scene: &Scene, disk: &Path) -> Command {
     qemu
 }
 
-/// One that has the disk as the drive of a device; returns once it is there.
+/// A QEMU that has the disk as the drive of a device. Returns once the device is there.
 fn qemu(scene: &Scene, disk: &Path) -> Child {
     let mut qemu = idle_qemu(scene, disk)
         .args(["-m", "16", "-device", "virtio-blk-pci,drive=n"])

@@ -1,4 +1,4 @@
-//! The stage of one scenario: its folder, its deadline, and the look at what it has left.
+//! The frame of one scenario: its folder, its deadline, and the check that it leaves nothing behind.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,26 +11,26 @@ use crate::harness::*;
 
 /// In the environment of every process of a scenario: its folder.
 const MARKER: &str = "PROVIUM_TEST_SCENE";
-/// How long what was told to end may take to be gone.
+/// How long a process that was told to end may take.
 const CLEAN_UP: Duration = Duration::from_secs(5);
 
-/// One scenario. When it is dropped, after all that belongs to it, there has to be no process, mount,
-/// socket or temporary file of it.
+/// One scenario. It is dropped after everything that belongs to it; then no process, mount, socket or temporary
+/// file of it may be left.
 pub struct Scene {
     folder: TempDir,
     began: Instant,
     is_late: Arc<AtomicBool>,
-    /// Dropped at the end, which tells the watchdog.
+    /// Dropped at the end, which ends the watchdog.
     _watched: Sender<()>,
 }
 
 impl Scene {
-    /// One that may take a minute.
+    /// A scenario that may take a minute.
     pub fn begin() -> Self {
         Self::within(Duration::from_secs(60))
     }
 
-    /// One that may take as long as `limit`; then its processes are killed, which ends whatever waits
+    /// A scenario that may take as long as `limit`. After that its processes are killed, so that nothing waits
     /// for them, and it has failed.
     pub fn within(limit: Duration) -> Self {
         let folder = TempDir::new().unwrap();
@@ -64,7 +64,7 @@ impl Scene {
         new_image(&self.path(name), size)
     }
 
-    /// A program that is part of the scenario, as all that it starts.
+    /// A program that is part of the scenario, as are its children.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
@@ -113,12 +113,12 @@ impl Scene {
         Mount::start(self.command(PROVIUM), folder, &args)
     }
 
-    /// Tells what was done now: who was killed, in the middle of what.
+    /// Prints a step: which process was killed, and during which work.
     pub fn did(&self, what: &str) {
         self.tell("   ", what);
     }
 
-    /// Tells what was found after it.
+    /// Prints the finding after the steps.
     pub fn found(&self, what: &str) {
         self.tell("-> ", what);
     }
@@ -145,7 +145,7 @@ impl Scene {
         found.unwrap_or_else(|| panic!("no {word} in {all:?}")).0
     }
 
-    /// What there is of it beside its own folder, each as a line.
+    /// Everything that it has left outside of its folder, one a line.
     pub fn left(&self) -> Vec<String> {
         let place = self.folder.path();
         let processes = self.processes().into_iter();
@@ -212,7 +212,7 @@ fn kill_all(folder: &Path) {
     }
 }
 
-/// Takes away what a failed scenario has left, so that its folder can be removed.
+/// Removes everything that a failed scenario has left, so that its folder can be removed.
 fn clean_up(folder: &Path) {
     kill_all(folder);
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();

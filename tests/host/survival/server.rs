@@ -1,4 +1,4 @@
-//! A server that is killed: whoever waits for it is freed, and its place can be used again.
+//! A killed server: its clients are freed, and its mount point can be used again.
 
 use std::os::unix::fs::FileExt;
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! A server that is suspended, and comes back or does not.
+//! A server that is stopped by a signal, and continued, unmounted or killed.
 
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Storage that misbehaves under a served disk: full, failing, read-only, cut, replaced, gone, stuck.
+//! Storage that misbehaves under a served disk: full, failing, read-only, truncated, replaced, gone, stuck.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -8,7 +8,7 @@ use super::host::{LoopDevice, Tmpfs};
 use super::scene::Scene;
 use crate::harness::*;
 
-/// A mount whose disk lies in another mount: storage that fails when it is told to.
+/// A mount whose image is a disk of another mount: storage that fails when a rule says so.
 fn on_failing_storage(scene: &Scene) -> (Mount, Mount) {
     let storage = scene.mount();
     let mount = scene.serve_image(&storage.vda());
@@ -147,7 +147,7 @@ fn failing_kernel_device_fails_the_read_or_the_flush() {
     storage.arm("error op=read,write errno=EIO");
     let far = 8 * MIB;
     assert_eq!(errno(disk.read_at(&mut [0; 4096], far)), libc::EIO);
-    // The page cache takes a write, so that the device's error is one of the flush.
+    // The page cache takes the write, so the flush reports the device's error.
     disk.write_all_at(&[2; 4096], 4096).unwrap();
     assert_eq!(errno(disk.sync_all()), libc::EIO);
     storage.clear();
@@ -280,7 +280,7 @@ fn image_replaced_or_deleted_is_served_unchanged_until_it_is_detached() {
 fn stuck_storage_keeps_no_control_file_waiting_and_requests_are_done_when_it_returns() {
     let scene = Scene::begin();
     let (storage, mount) = on_failing_storage(&scene);
-    // Opened before: opening asks for the size, and so for the storage.
+    // Opened beforehand, since opening asks the storage for the size.
     let files: Vec<_> = (0..100).map(|_| writable(&mount)).collect();
     scene.did(&format!(
         "stopped {}, which serves the image",
@@ -305,7 +305,7 @@ fn stuck_storage_keeps_no_control_file_waiting_and_requests_are_done_when_it_ret
                 what();
                 asked.elapsed()
             };
-            // The quickest counts: whatever else this machine does is no part of it.
+            // The quickest counts, since other load on this machine adds to the rest.
             (0..5).map(time).min().unwrap()
         };
         let times = [
@@ -350,7 +350,7 @@ fn stuck_storage_keeps_no_control_file_waiting_and_requests_are_done_when_it_ret
     );
 }
 
-/// How long `work` takes, the quickest of five: whatever else this machine does is no part of it.
+/// How long `work` takes: the quickest of five, since other load on this machine adds to the rest.
 fn quickest(mut work: impl FnMut()) -> Duration {
     let mut time = || {
         let began = Instant::now();

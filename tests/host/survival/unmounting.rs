@@ -1,4 +1,4 @@
-//! Taking the mount away while somebody uses it.
+//! Unmounting while clients use the mount.
 
 use std::os::unix::fs::FileExt;
 use std::process::Output;
@@ -16,7 +16,7 @@ fn umount(scene: &Scene, mount: &Mount) -> Output {
     scene.provium(&["umount", &mount.point().display().to_string()])
 }
 
-/// Unmounts without us, as any user may; `-z` does it while files are open.
+/// Unmounts without provium, as any user may; `-z` does so while files are open.
 fn fusermount(scene: &Scene, mount: &Mount, option: &str) -> Output {
     let mut fusermount = scene.command("fusermount3");
     fusermount.arg(option).arg(mount.point()).output().unwrap()

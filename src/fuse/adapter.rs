@@ -73,9 +73,9 @@ impl Provium {
         self.tree.loops.rest();
     }
 
-    /// Nobody has an open control file any more.
-    fn closed_for_the_last_time(&self, inode: Inode, fh: FileHandle) {
-        if self.tree.closed_for_the_last_time(inode, fh.0) {
+    /// The last client has closed an open control file.
+    fn released(&self, inode: Inode, fh: FileHandle) {
+        if self.tree.released(inode, fh.0) {
             self.run_apart(inode, move |tree| tree.finish_truncation(inode));
         }
     }
@@ -469,7 +469,7 @@ impl Filesystem for Provium {
                     disk.close(fh.0);
                 }
             }
-            Some(inode) => self.closed_for_the_last_time(inode, fh),
+            Some(inode) => self.released(inode, fh),
             None => {}
         }
         reply.ok();

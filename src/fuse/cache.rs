@@ -1,15 +1,14 @@
-//! What the kernel keeps of data files. Reads and writes go past its page cache; `sendfile`, `splice`,
-//! `copy_file_range` and private mappings do not. For these the kernel asks for a page once, and has all
-//! clients share what it got. So that a rule that is armed meets them, and what a rule made of a page
-//! is not served for longer than the rule would, the kernel is told to drop pages: all of a disk when its rules
-//! change, and those that a rule concerns as soon as their reader has had them.
+//! The pages of data files that the kernel keeps in its page cache. Reads and writes bypass that cache;
+//! `sendfile`, `splice`, `copy_file_range` and private mappings do not. For these the kernel asks for a page once,
+//! and all clients share its answer. Two rules keep faults visible to them. The kernel drops all pages of a disk
+//! when its rules change. It drops a page that a rule has changed as soon as its reader has had it.
 //!
-//! To drop a page the kernel waits until nobody reads it in, which is as long as a rule holds the read. So that is
-//! never waited for on a thread that serves; each disk has one of its own for it, which ends when there is
-//! nothing to do. And it must not keep a killed server alive. Only what the kernel was given and has not asked for
-//! again is dropped, so that as a rule nothing is being read in. Where it is all the same, because the kernel has
-//! dropped the page itself, the read ends with the device that it came through: the thread has a table of
-//! descriptors of its own, with one device that no request comes through.
+//! Before the kernel drops a page, it waits for reads of that page, which a rule may hold. A serving thread must
+//! not wait for that, so each disk has a thread for it, which ends when it has no work. Nor may that thread keep a
+//! killed server alive. So it drops only pages that the kernel has got and has not asked for again: in general none
+//! of them is being read. It may still be, if the kernel has dropped the page itself. The kernel ends such a read
+//! with the device that it came through, so the thread has a descriptor table of its own, which contains one device
+//! that receives no requests.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
@@ -27,28 +26,28 @@ use crate::fault::Op;
 use crate::os::sys;
 use crate::protocol::Errno;
 
-/// How long a reader has to take what it asked for, before it would have to ask again.
+/// How long a reader has to take its page before the kernel drops it.
 const TAKEN: Duration = Duration::from_millis(1);
-/// How long a change waits for pages to be dropped, where nothing but a busy machine keeps the kernel from it.
+/// How long a change of rules waits for the kernel to drop pages that nobody reads.
 const DROPPED: Duration = Duration::from_secs(2);
-/// The same while pages are being read: a rule may hold the read.
+/// The same while pages are being read: a rule may hold such a read.
 const DROPPED_MEANWHILE: Duration = Duration::from_millis(30);
-/// How long a thread waits for more to do.
+/// How long a thread without work waits before it ends.
 const IDLE: Duration = Duration::from_millis(200);
-/// Of more pieces it is not known any longer that the kernel has them: it has to drop them.
+/// Most pieces that are remembered of a disk. Beyond it the kernel drops all pages of the disk.
 const MOST_PIECES: usize = 1000;
 const ALL: Range<u64> = 0..i64::MAX as u64;
 
-/// What the kernel keeps of the data files of a mount.
+/// The pages that the kernel keeps of the data files of a mount.
 #[derive(Default)]
 pub(super) struct PageCache {
     device: OnceLock<OwnedFd>,
     disks: Mutex<HashMap<usize, Arc<Pages>>>,
-    /// The kernel has asked for a page: what most mounts never see.
+    /// The kernel has asked for a page. In most mounts it never does.
     is_used: AtomicBool,
 }
 
-/// What it keeps of one of them.
+/// The pages that it keeps of one data file.
 struct Pages {
     ino: INodeNo,
     state: Mutex<State>,
@@ -60,40 +59,39 @@ struct Pages {
 
 #[derive(Default)]
 struct State {
-    /// What the kernel was given and may have.
+    /// The pieces that the kernel was given and may still have.
     given: Pieces,
-    /// What it is to drop of that, each from a moment on.
+    /// The pieces that it is to drop, each from a moment on.
     to_drop: VecDeque<(Range<u64>, Instant)>,
-    /// How much was ever put into `to_drop`, and how much is done with.
+    /// How many pieces were ever put into `to_drop`, and how many of them are done.
     asked: u64,
     done: u64,
     has_thread: bool,
-    /// Reads of pages that are not answered.
+    /// Reads of pages without an answer.
     reading: usize,
 }
 
 impl PageCache {
-    /// Tells the kernel through `device`, which no request comes through.
-    pub(super) fn tell_through(&self, device: OwnedFd) {
+    /// Notifies the kernel through `device`, which receives no requests.
+    pub(super) fn notify_through(&self, device: OwnedFd) {
         let _ = self.device.set(device);
     }
 
-    /// The rules of a disk have changed, or its data otherwise than by a write: none of its pages are
-    /// good any more.
+    /// Drops all pages of a disk: its rules have changed, or its data in another way than by a write.
     pub(super) fn drop_all(self: &Arc<Self>, disk: usize) {
         if let Some(pages) = self.pages(disk) {
             self.drop_piece(&pages, ALL, Instant::now());
         }
     }
 
-    /// For a change of a disk; None where the kernel has none of its pages.
+    /// For a change of a disk; None if the kernel never asked for a page of it.
     pub(super) fn dropper(self: &Arc<Self>, disk: usize) -> Option<Dropper> {
         self.pages(disk)?;
         Some(Dropper(Arc::clone(self), disk))
     }
 
-    /// Drops all pages of these disks and waits until they are gone: not for reads that a rule holds, which
-    /// keep the kernel from it.
+    /// Drops all pages of these disks and waits until they are gone. It gives up early while pages are being
+    /// read, since a rule may hold such a read.
     pub(super) fn renew(self: &Arc<Self>, disks: &[usize]) {
         let began = Instant::now();
         disks.iter().for_each(|disk| self.drop_all(*disk));
@@ -106,16 +104,16 @@ impl PageCache {
         };
         let mut state = pages.state.lock();
         let asked = state.asked;
-        let patience = |state: &State| match state.reading {
+        let limit = |state: &State| match state.reading {
             0 => DROPPED,
             _ => DROPPED_MEANWHILE,
         };
-        while state.done < asked && began.elapsed() < patience(&state) {
+        while state.done < asked && began.elapsed() < limit(&state) {
             pages.dropped.wait_for(&mut state, DROPPED_MEANWHILE);
         }
     }
 
-    /// Those of a disk of which the kernel has ever asked for a page.
+    /// The pages of a disk; None if the kernel never asked for one.
     fn pages(&self, disk: usize) -> Option<Arc<Pages>> {
         let is_used = self.is_used.load(Ordering::SeqCst);
         is_used.then(|| self.disks.lock().get(&disk).cloned())?
@@ -134,7 +132,7 @@ impl PageCache {
         self.is_used.store(true, Ordering::SeqCst);
         let mut state = pages.state.lock();
         state.reading += 1;
-        // What it asks for, it does not have.
+        // It does not have the pages that it asks for.
         state.given.take(piece);
         drop(state);
         Reading(pages)
@@ -164,7 +162,7 @@ impl PageCache {
             std::thread::sleep(from.saturating_duration_since(Instant::now()));
             let given = pages.state.lock().given.take(&piece);
             for piece in given {
-                // An inode that the kernel has forgotten has no pages.
+                // The write fails for an inode that the kernel has forgotten: it has no pages.
                 let _ = device.map(|device| rustix::io::write(device, &message(pages.ino, &piece)));
             }
             let mut state = pages.state.lock();
@@ -189,7 +187,7 @@ impl Pieces {
         }
     }
 
-    /// Takes out what there is of `piece`.
+    /// Removes the parts that lie in `piece`, and returns them.
     fn take(&mut self, piece: &Range<u64>) -> Vec<Range<u64>> {
         let last = self.0.range(..piece.start).next_back();
         let first = last.map_or(piece.start, |(start, _)| *start);
@@ -210,7 +208,7 @@ impl Pieces {
     }
 }
 
-/// A read of a page that is not answered.
+/// A read of a page without an answer.
 struct Reading(Arc<Pages>);
 
 impl Drop for Reading {
@@ -220,14 +218,14 @@ impl Drop for Reading {
 }
 
 impl Pages {
-    /// The kernel is about to get this piece. Returns whether there are too many.
+    /// The kernel is about to get this piece. Returns whether these are too many pieces.
     fn give(&self, piece: &Range<u64>) -> bool {
         let mut state = self.state.lock();
         state.given.insert(piece);
         state.given.0.len() > MOST_PIECES
     }
 
-    /// The next piece; None when there was none for a while, and so no thread is needed.
+    /// The next piece to drop; None after a while without one: then the thread may end.
     fn next(&self) -> Option<(Range<u64>, Instant)> {
         let mut state = self.state.lock();
         let deadline = Instant::now() + IDLE;
@@ -260,9 +258,9 @@ pub(super) struct PageReply<R> {
     cache: Arc<PageCache>,
     reading: Reading,
     disk: Arc<Disk>,
-    /// What the kernel asks for.
+    /// The bytes that the kernel asks for.
     piece: Range<u64>,
-    /// What the rules were when it arrived.
+    /// The state of the rules when it arrived.
     rules: u64,
     reply: R,
 }
@@ -292,10 +290,10 @@ impl<R: Reply> Reply for PageReply<R> {
         let Ok(Answer::Data(data)) = result else {
             return self.reply.send(result);
         };
-        // Of a piece at the end the kernel fills up the last page.
+        // The kernel fills up the last page of a piece at the end of the disk.
         let Range { start, end } = self.piece;
         let given = start..if data.is_empty() { start } else { end };
-        // Known before the rules are looked at: whoever changes them meanwhile finds it here.
+        // Before the rules are read: a thread that changes them meanwhile finds the piece here.
         let pages = &self.reading.0;
         let are_many = !given.is_empty() && pages.give(&given);
         let is_other = self.disk.rules_changed() != self.rules;
@@ -310,8 +308,8 @@ impl<R: Reply> Reply for PageReply<R> {
     }
 }
 
-/// Drops the pages of a disk after a change of its data that the kernel takes for one of other sectors, or for
-/// none.
+/// Drops the pages of a disk after a change of its data that the kernel does not know: it takes it for a change of
+/// other sectors, or of none.
 pub(super) struct Dropper(Arc<PageCache>, usize);
 
 impl Dropper {
@@ -325,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_message_is_as_the_kernel_reads_it() {
+    fn message_has_the_layout_of_the_kernel() {
         let message = message(INodeNo(64), &(4096..12288));
         let words = message.chunks_exact(4);
         let words = words.map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
@@ -334,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_that_is_asked_for_again_is_not_dropped_as_well() {
+    fn piece_that_is_asked_for_again_is_not_dropped() {
         let cache = PageCache::default();
         let pages = Arc::clone(&cache.begin(0, &(0..4096)).0);
         let given = || {
@@ -365,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_pieces_are_told() {
+    fn give_reports_too_many_pieces() {
         let pages = Arc::clone(&PageCache::default().begin(0, &(0..1)).0);
         let mut given = (0..1001).map(|at| pages.give(&(at * 10..at * 10 + 1)));
         assert!(given.by_ref().take(1000).all(|are_many| !are_many));

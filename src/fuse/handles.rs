@@ -1,4 +1,4 @@
-//! Open control files: the text that a reader pages through, and what a `>` still has to do.
+//! Open control files: the text that a reader pages through, and whether a `>` still has to take effect.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ struct Table {
 
 #[derive(Default)]
 struct Handle {
-    /// What it read as when it was last read from its start; None before the first read.
+    /// The text as of its latest read from offset 0; None before the first read.
     text: Option<Arc<Mutex<Text>>>,
-    /// It was opened with `>`, and nothing has replaced the content yet.
+    /// It was opened with `>`, and no write has replaced the content yet.
     replaces: bool,
-    /// A write was tried, so closing it no longer means "empty".
+    /// A write was tried, so that closing it no longer empties the file.
     written: bool,
-    /// What it reads, where that is a stream.
+    /// The stream that it reads, if it does.
     stream: Option<Arc<Listener>>,
 }
 
@@ -53,7 +53,7 @@ impl Handles {
         number
     }
 
-    /// What the handle reads, where that is a stream.
+    /// The stream that the handle reads; None for other files.
     pub(super) fn stream(&self, number: u64) -> Option<Arc<Listener>> {
         self.0.lock().open.get(&number)?.stream.clone()
     }
@@ -70,7 +70,7 @@ impl Handles {
         }
     }
 
-    /// The text that was stored last.
+    /// The text that was stored latest.
     pub(super) fn text(&self, number: u64) -> Option<Arc<Mutex<Text>>> {
         self.0.lock().open.get(&number)?.text.clone()
     }
@@ -86,14 +86,14 @@ impl Handles {
         }
     }
 
-    /// A write took effect: later ones add to it.
+    /// A write took effect: later ones append to it.
     pub(super) fn replaced(&self, number: u64) {
         if let Some(handle) = self.0.lock().open.get_mut(&number) {
             handle.replaces = false;
         }
     }
 
-    /// Whether the handle was opened with `>` and nothing was ever written through it.
+    /// Whether the handle was opened with `>` and no write was ever tried through it.
     pub(super) fn is_untouched_truncation(&self, number: u64) -> bool {
         let table = self.0.lock();
         let handle = table.open.get(&number);
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_good_write_after_a_truncation_replaces_and_the_next_ones_add() {
+    fn first_good_write_after_a_truncation_replaces_and_later_ones_append() {
         let handles = Handles::default();
         let handle = handles.open(true);
         assert!(handles.begin_write(handle), "and it may fail");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_truncation_without_any_write_empties() {
+    fn truncation_without_any_write_is_untouched() {
         let handles = Handles::default();
         let (truncated, appended) = (handles.open(true), handles.open(false));
         assert!(handles.is_untouched_truncation(truncated));

@@ -75,7 +75,7 @@ impl FrontEnd {
         let session = fuser::Session::new(Provium::new(tree), mount_point, &config)?;
         loops.on_stuck(move || disks.look_for_stuck());
         let device = session.as_fd().try_clone_to_owned()?;
-        cache.tell_through(sys::clone_fuse_device(&device)?);
+        cache.notify_through(sys::clone_fuse_device(&device)?);
         loops.poll_at(device);
         Ok(Session {
             _session: ManuallyDrop::new(session.spawn()?),

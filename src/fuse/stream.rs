@@ -1,7 +1,7 @@
-//! Files that are read as they grow: reads that wait for the next line, without a thread each.
+//! Files that are read as they grow. Their reads wait for the next line without a thread each.
 //!
-//! One thread answers them all. It is also what lets a reader go that is to end: the kernel waits for
-//! our answer whatever signal comes, and fuser does not pass on that it wants a request interrupted.
+//! One thread answers all of them. It also releases a reader that a signal is to end: the kernel waits for our
+//! answer even then, and fuser does not pass on its interrupt requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,19 +16,19 @@ use crate::os::proc;
 pub(super) const OPEN_FLAGS: FopenFlags =
     FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_STREAM);
 
-/// How often readers that wait are looked at.
+/// How often the thread looks whether a signal waits for a reader.
 const LOOK: Duration = Duration::from_millis(50);
-/// A reader that cannot be looked at waits that long and is then told to try again (EINTR): cat and
-/// its like do, unless a signal ends them.
+/// How long a reader waits whose signals cannot be seen. It then gets EINTR: cat and similar programs try
+/// again, unless a signal ends them.
 const BLIND: Duration = Duration::from_millis(500);
 
-/// A read that is not answered yet.
+/// A read without an answer.
 pub(super) struct Read {
     pub(super) listener: Arc<Listener>,
-    /// The thread that waits for the answer; 0 when it is in a PID namespace out of our sight.
+    /// The thread that waits for the answer; 0 if it is in a PID namespace that we do not see.
     pub(super) pid: u32,
     pub(super) size: u32,
-    /// Without a line it waits for one.
+    /// Whether it waits while there is no line; otherwise it gets EAGAIN.
     pub(super) waits: bool,
     pub(super) reply: ReplyData,
 }
@@ -43,14 +43,14 @@ pub(super) struct Streams {
 #[derive(Default)]
 struct State {
     reads: Vec<(Read, Instant)>,
-    /// Something to read may have come.
+    /// There may be a new line.
     has_news: bool,
     has_thread: bool,
 }
 
 impl Streams {
-    /// Answers the read once there is something to read, the stream ends, or the reader is to end.
-    /// Where there is no thread to be had, it is dropped, which answers EIO.
+    /// Answers the read once there is a line, the stream ends, or a signal is to end the reader. If no thread
+    /// can be started, the read is dropped, which answers EIO.
     pub(super) fn answer(self: &Arc<Self>, read: Read) {
         let mut state = self.state.lock();
         state.reads.push((read, Instant::now()));
@@ -67,7 +67,7 @@ impl Streams {
         }
     }
 
-    /// Serves until nobody waits.
+    /// Serves until no read waits.
     fn serve(self: &Arc<Self>) {
         let mut state = self.state.lock();
         while !state.reads.is_empty() {
@@ -87,7 +87,7 @@ impl Streams {
         state.has_thread = false;
     }
 
-    /// Gives the read back if it has to wait on.
+    /// Returns the read if it has to wait longer.
     fn try_answer(self: &Arc<Self>, read: Read, since: Instant) -> Option<Read> {
         let streams = Arc::clone(self);
         let wake = Box::new(move || streams.wake());

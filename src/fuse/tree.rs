@@ -17,10 +17,10 @@ use crate::disk::{Disk, Disks, Listener, Pool};
 use crate::protocol::names::CTL;
 use crate::protocol::{ControlFile, DiskFile, Errno, Reads};
 
-/// A text of more lines is not made on a loop thread.
+/// The loop threads make no text of more lines than this.
 const FEW: usize = 16;
 
-/// What the loop threads and the pool share.
+/// The state that the loop threads and the pools share.
 pub(super) struct Tree {
     pub(super) disks: Arc<Disks>,
     pub(super) control: Control,
@@ -29,7 +29,7 @@ pub(super) struct Tree {
     pub(super) loops: Arc<Loops>,
     pub(super) cache: Arc<PageCache>,
     pub(super) streams: Arc<Streams>,
-    /// Threads for what control files ask for: it may take long, and no data waits for it.
+    /// Threads for the requests of control files, which may take long. No data waits for them.
     pub(super) control_pool: Pool,
 }
 
@@ -49,8 +49,8 @@ impl Tree {
         }
     }
 
-    /// What `stat` says of it, now. A data file waits a moment for its storage: not for a loop
-    /// thread.
+    /// The attributes of a file now. For a data file this waits a moment for its storage: call it on a
+    /// pool.
     pub(super) fn attr(&self, inode: Inode) -> Result<FileAttr, Errno> {
         match inode {
             Inode::Data(disk) => {
@@ -65,7 +65,7 @@ impl Tree {
         }
     }
 
-    /// Whether finding out the attributes of `inode` may take long: not for a loop thread.
+    /// Whether [`attr`](Self::attr) of `inode` may take long, and so belongs on a pool.
     pub(super) fn takes_long(&self, inode: Inode) -> bool {
         let (disk, file) = match inode {
             Inode::Data(_) | Inode::Control(ControlFile::Disks) => return true,
@@ -99,7 +99,7 @@ impl Tree {
         lines > FEW || disk.is_settling()
     }
 
-    /// How long the text of a file is: asynchronous reads, sendfile and mappings go by that.
+    /// The length of a control file's text: asynchronous reads, sendfile and mappings go by it.
     fn text_len(&self, inode: Inode) -> Result<u64, Errno> {
         match inode.reads() {
             Reads::Text => Ok(self.text(inode)?.len()),
@@ -107,7 +107,7 @@ impl Tree {
         }
     }
 
-    /// The same, after a change that it has to show: takes as long as storage takes.
+    /// The attributes after a change, which they have to show. Takes as long as the storage takes.
     pub(super) fn attr_now(&self, inode: Inode) -> Result<FileAttr, Errno> {
         let Inode::Data(disk) = inode else {
             return self.attr(inode);
@@ -137,7 +137,7 @@ impl Tree {
         }
     }
 
-    /// What a control file reads as, now.
+    /// The text of a control file now.
     fn text(&self, inode: Inode) -> Result<Text, Errno> {
         match inode {
             Inode::Control(file) => self.control.read(file),
@@ -159,8 +159,8 @@ impl Tree {
         self.control.listen(&disk, file)
     }
 
-    /// Up to `size` bytes of a control file. The start of the file is read anew each time; the rest
-    /// comes from the same snapshot.
+    /// Up to `size` bytes of a control file. A read from offset 0 makes the text anew; later ones read on in
+    /// the same snapshot.
     pub(super) fn page(
         &self,
         inode: Inode,
@@ -181,7 +181,7 @@ impl Tree {
         Ok(page)
     }
 
-    /// Carries out a write through `handle`; the first one after a `>` replaces.
+    /// Carries out a write through `handle`. The first one after a `>` replaces the content.
     pub(super) fn write_control(
         &self,
         inode: Inode,
@@ -190,7 +190,7 @@ impl Tree {
     ) -> Result<(), Errno> {
         let replace = self.handles.begin_write(handle);
         match replace {
-            // It was not closed for the last time.
+            // The close before was not the last one.
             true => self.concerned(inode).iter().for_each(|disk| disk.settled()),
             false => self.concerned(inode).iter().for_each(|disk| disk.settle()),
         }
@@ -207,8 +207,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Once a write to `inode` may have changed rules: what the kernel keeps of the data was read under
-    /// others.
+    /// Call it after a write to `inode`. If that may have changed rules, the kernel drops the pages that it
+    /// read under the old ones.
     fn forget_pages(&self, inode: Inode) {
         match inode {
             Inode::Disk(disk, file) if file.writes().changes_rules() => self.cache.renew(&[disk]),
@@ -221,7 +221,7 @@ impl Tree {
         }
     }
 
-    /// What a bare `> file` and `truncate -s 0 file` ask for: an empty write that replaces.
+    /// Carries out a `> file` without a write, and `truncate -s 0 file`: an empty write that replaces.
     pub(super) fn empty(&self, inode: Inode) -> Result<(), Errno> {
         match inode {
             Inode::Control(file) if file.writes().clears_when_emptied() => {
@@ -238,7 +238,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Somebody has closed `handle`; whether it was the last who had it open is not known.
+    /// A client has closed `handle`. Whether it was the last one is not known yet.
     pub(super) fn closed(&self, inode: Inode, handle: u64) {
         if self.handles.is_untouched_truncation(handle) {
             let concerned = self.concerned(inode);
@@ -246,9 +246,9 @@ impl Tree {
         }
     }
 
-    /// Nobody has `handle` open any more. Returns whether a truncation is to be carried out that
-    /// nothing was written after, by [`finish_truncation`](Self::finish_truncation).
-    pub(super) fn closed_for_the_last_time(&self, inode: Inode, handle: u64) -> bool {
+    /// The last client has closed `handle`. Returns whether it was opened with truncation and never written
+    /// to: then [`finish_truncation`](Self::finish_truncation) has to follow.
+    pub(super) fn released(&self, inode: Inode, handle: u64) -> bool {
         let is_truncation = self.handles.is_untouched_truncation(handle);
         if is_truncation {
             let concerned = self.concerned(inode);
@@ -258,13 +258,14 @@ impl Tree {
         is_truncation
     }
 
+    /// Empties a file that was opened with truncation and never written to.
     pub(super) fn finish_truncation(&self, inode: Inode) {
         // The disk may be gone, and then so are its faults.
         let _ = self.empty(inode);
         self.concerned(inode).iter().for_each(|disk| disk.settled());
     }
 
-    /// The disks that are cleared when `inode` is emptied.
+    /// The disks whose rules are cleared when `inode` is emptied.
     fn concerned(&self, inode: Inode) -> Vec<Arc<Disk>> {
         match inode {
             Inode::Control(file) if file.writes().clears_when_emptied() => {

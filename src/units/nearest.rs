@@ -2,10 +2,8 @@
 
 /// Bytes of the longest word that a known one is looked for.
 const LONGEST: usize = 40;
-/// Characters are counted in so many groups.
-const GROUPS: usize = 64;
 
-/// `; did you mean ...?`, if one of `known` is near.
+/// `; did you mean ...?`, if one of `known`, which are ASCII, is near.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     if word.len() > LONGEST {
         return String::new();
@@ -18,12 +16,12 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
 
 /// The one of `known` with the smallest distance to `word`, if it is near enough.
 ///
-/// A distance costs some microseconds, so most are not computed: at first only those of known words that
-/// may be near enough, and then, if one is, those of words that may be nearer still.
+/// A distance costs some microseconds, so most are not computed: first only those of known words that may
+/// be near enough, and then, if one is, those of the others that may be nearer still.
 fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let counts = Counts::of(word);
+    let letters = Letters::of(word);
     let distance = |known: &str| strsim::damerau_levenshtein(word, &known.to_lowercase());
-    let bounded = known.map(|known| (counts.distance(&Counts::of(known)), known));
+    let bounded = known.map(|known| (letters.least_distance(Letters::of(known)), known));
     let (likely, unlikely): (Vec<_>, Vec<_>) =
         bounded.partition(|(least, known)| *least <= limit(known));
     let near = likely
@@ -44,27 +42,39 @@ fn limit(known: &str) -> usize {
     1.max(known.len() / 3)
 }
 
-/// How many characters of each group a text has, whatever their case.
-struct Counts([u8; GROUPS]);
+/// The characters of a text, whatever their case.
+#[derive(Clone, Copy)]
+struct Letters {
+    /// A bit for each of 64 groups of characters, of which the text has one. Those outside of ASCII are in
+    /// the first.
+    groups: u64,
+    count: usize,
+}
 
-impl Counts {
+impl Letters {
     fn of(text: &str) -> Self {
-        let mut counts = [0_u8; GROUPS];
-        for c in text.chars().flat_map(char::to_lowercase) {
-            let count = &mut counts[c as usize % GROUPS];
-            *count = count.saturating_add(1);
+        let mut letters = Self {
+            groups: 0,
+            count: 0,
+        };
+        for letter in text.chars() {
+            let group = match letter.is_ascii() {
+                true => letter.to_ascii_lowercase() as u32 % u64::BITS,
+                false => 0,
+            };
+            letters.groups |= 1 << group;
+            letters.count += 1;
         }
-        Self(counts)
+        letters
     }
 
-    /// At most the edit distance of the two texts: each edit adds one character, removes one, or both.
-    fn distance(&self, other: &Self) -> usize {
-        let pairs = || self.0.iter().zip(other.0);
-        let missing: usize = pairs()
-            .map(|(a, b)| usize::from(b.saturating_sub(*a)))
-            .sum();
-        let extra: usize = pairs().map(|(a, b)| usize::from(a.saturating_sub(b))).sum();
-        missing.max(extra)
+    /// A lower bound of the edit distance of two texts: an edit adds at most one character and removes at
+    /// most one.
+    fn least_distance(self, other: Self) -> usize {
+        let missing = (other.groups & !self.groups).count_ones() as usize;
+        let extra = (self.groups & !other.groups).count_ones() as usize;
+        let longer = self.count.abs_diff(other.count);
+        longer.max(missing).max(extra)
     }
 }
 

@@ -24,21 +24,39 @@ fn then() -> impl Strategy<Value = Then> {
     prop_oneof![Just(Then::Ok), errno().prop_map(Then::Error)]
 }
 
-fn action() -> impl Strategy<Value = Action> {
-    let sectors = (1_i64..1 << 40).prop_flat_map(|by| prop_oneof![Just(by), Just(-by)]);
+fn how() -> impl Strategy<Value = How> {
     prop_oneof![
-        errno().prop_map(Action::Error),
-        (duration(), duration()).prop_map(|(a, b)| Action::Delay(a.min(b), a.max(b))),
-        (duration(), then()).prop_map(|(max, then)| Action::Hang(max, then)),
-        (1_u32..=65_536).prop_map(|bits| Action::Corrupt(How::Flip(bits))),
-        any::<u8>().prop_map(|byte| Action::Corrupt(How::Fill(byte))),
-        Just(Action::Corrupt(How::Zero)),
-        Just(Action::Corrupt(How::Random)),
-        Just(Action::Lose),
-        (0_u64..=1 << 54, then()).prop_map(|(keep, then)| Action::Tear(keep, then)),
-        sectors.prop_map(Action::Misdirect),
-        Just(Action::Stale),
+        (1_u32..=65_536).prop_map(How::Flip),
+        any::<u8>().prop_map(How::Fill),
+        Just(How::Zero),
+        Just(How::Random),
     ]
+}
+
+/// Any values of an action.
+fn action_of(kind: ActionKind) -> BoxedStrategy<Action> {
+    let delay = |(a, b): (Duration, Duration)| Action::Delay(a.min(b), a.max(b));
+    let far = 1_i64..1 << 40;
+    match kind {
+        ActionKind::Error => errno().prop_map(Action::Error).boxed(),
+        ActionKind::Delay => (duration(), duration()).prop_map(delay).boxed(),
+        ActionKind::Hang => (duration(), then())
+            .prop_map(|(max, then)| Action::Hang(max, then))
+            .boxed(),
+        ActionKind::Corrupt => how().prop_map(Action::Corrupt).boxed(),
+        ActionKind::Lose => Just(Action::Lose).boxed(),
+        ActionKind::Tear => (0_u64..=1 << 54, then())
+            .prop_map(|(keep, then)| Action::Tear(keep, then))
+            .boxed(),
+        ActionKind::Misdirect => prop_oneof![far.clone(), far.prop_map(|by| -by)]
+            .prop_map(Action::Misdirect)
+            .boxed(),
+        ActionKind::Stale => Just(Action::Stale).boxed(),
+    }
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    proptest::sample::select(ActionKind::ALL.to_vec()).prop_flat_map(action_of)
 }
 
 prop_compose! {

@@ -56,7 +56,7 @@ pub(super) fn detach(args: &DetachArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// An ID that no disk can have is a mistake of the command line.
+/// A usage error for an ID that no disk can have.
 pub(super) fn must_be_valid(id: &str) -> Result<(), UsageError> {
     match valid_id(id) {
         true => Ok(()),
@@ -64,7 +64,7 @@ pub(super) fn must_be_valid(id: &str) -> Result<(), UsageError> {
     }
 }
 
-/// Tells that an image is not raw.
+/// Warns of an image that is not raw.
 pub(super) fn warn_of_format(image: &Path) {
     if let Some(warning) = format_warning(image) {
         eprintln!("provium: warning: {warning}");

@@ -1,4 +1,4 @@
-//! `provium doctor`: what this host has, what it lacks, and the command that mends it.
+//! `provium doctor`: a report on what this host has and lacks, with the command that mends each lack.
 
 use std::fs::File;
 use std::io;
@@ -17,21 +17,21 @@ use crate::vm::{Guest, Kvm, PROGRAM, kvm};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-/// Free memory that two small guests and the host want.
+/// MiB of free memory that two small guests and the host need.
 const COMFORTABLE_MIB: u64 = 1024;
 
 /// One line of the report.
 struct Finding {
     what: &'static str,
-    /// What was found, or what is wrong.
+    /// The state that was found, or what is missing.
     found: Result<String, Lack>,
 }
 
-/// What is missing.
+/// Something that is missing.
 struct Lack {
     text: String,
     mend: &'static str,
-    /// Without it something does not work at all.
+    /// Whether serving disks or running tests needs it.
     needed: bool,
 }
 
@@ -91,12 +91,12 @@ fn fuse_device() -> Finding {
     finding("/dev/fuse", found)
 }
 
-/// What gives this user /dev/fuse. A container gets its devices from who starts it, and no module.
+/// The command that gives this user /dev/fuse. A container cannot load a module: it gets devices when it is started.
 fn mend_fuse(error: &io::Error, in_container: bool) -> &'static str {
-    const START_WITH_IT: &str = "docker run --device /dev/fuse --cap-add SYS_ADMIN ...  (who starts the container gives it devices)";
+    const START_WITH_IT: &str = "docker run --device /dev/fuse --cap-add SYS_ADMIN ...  (a container gets its devices when it is started)";
     match error.raw_os_error() {
         Some(libc::ENOENT) if in_container => START_WITH_IT,
-        // That is what a container's list of devices says.
+        // The device is not on the container's list.
         Some(libc::EPERM) if in_container => START_WITH_IT,
         Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => "sudo modprobe fuse",
         // Distributions give it mode 0666; some containers and small VMs do not.
@@ -105,10 +105,10 @@ fn mend_fuse(error: &io::Error, in_container: bool) -> &'static str {
     }
 }
 
-/// Whether the system whose root is at `root` is a container, by the marks that the usual ones leave.
+/// Whether the system whose root is at `root` is a container, by the files that container managers leave.
 fn is_container(root: &Path) -> bool {
     let marks = [".dockerenv", "run/.containerenv", "run/systemd/container"];
-    // Podman, LXC and nspawn tell the first process.
+    // Podman, LXC and nspawn set a variable for the first process.
     let environment = std::fs::read(root.join("proc/1/environ")).unwrap_or_default();
     let mut variables = environment.split(|byte| *byte == 0);
     marks.iter().any(|mark| root.join(mark).exists())
@@ -139,14 +139,14 @@ fn kvm_state() -> Finding {
     let (text, mend) = match kvm() {
         Kvm::Works => return finding("KVM", Ok("works".to_owned())),
         Kvm::Missing => (
-            "there is no /dev/kvm: guests run under TCG, more slowly",
+            "/dev/kvm does not exist: guests run under TCG, more slowly",
             match is_container(Path::new("/")) {
                 true => "docker run --device /dev/kvm ...  (if the machine has one)",
                 false => "",
             },
         ),
         Kvm::Denied => (
-            "/dev/kvm is not ours to open: guests run under TCG, more slowly",
+            "this user may not open /dev/kvm: guests run under TCG, more slowly",
             "sudo usermod -aG kvm \"$USER\"  (then log in again)",
         ),
         Kvm::NoProcessor => (
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_is_told_from_a_machine_by_what_is_in_it() {
+    fn container_is_recognised_by_the_files_of_its_manager() {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         for folder in ["run/systemd", "proc/1"] {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn no_module_is_advised_in_a_container() {
+    fn doctor_advises_no_module_in_a_container() {
         let mend = |errno, in_container| {
             mend_fuse(&io::Error::from_raw_os_error(errno), in_container).to_owned()
         };

@@ -8,9 +8,9 @@ use crate::client::ClientError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// What was asked for is done; all tests passed.
+    /// The command succeeded; all tests passed.
     Done = 0,
-    /// A test failed, or the operation did. docs/running-tests.md has the table.
+    /// A test or the command failed. docs/running-tests.md has the table.
     Failed = 1,
     /// The command line, the configuration, a rule, an ID or a line for a control file is wrong. clap uses
     /// the same code.

@@ -8,7 +8,7 @@ use super::Exit;
 use super::disks::must_be_valid;
 use super::exit::UsageError;
 use crate::client::{DiskControl, MountClient};
-use crate::fault::{ActionKind, FaultSet, IoRange, Mode, Op};
+use crate::fault::{ActionKind, Armed, FaultSet, IoRange, Mode, Op};
 use crate::protocol::names::SECTOR;
 
 /// Show or arm the faults of a disk
@@ -105,7 +105,7 @@ fn explain(disk: &DiskControl, request: &str) -> anyhow::Result<()> {
     let now = Duration::from_secs(1 << 40);
     let are_off = disk.are_rules_off()?;
     let states = disk.rules()?.into_iter().zip(1..);
-    let armed = states.filter_map(|(state, id)| state.armed(id, now).map(Arc::new));
+    let armed = states.filter_map(|(state, id)| Armed::of_line(&state, id, now).map(Arc::new));
     for (armed, answer) in FaultSet::of(armed.collect()).explain(ask, now) {
         match answer {
             Ok(()) if are_off => println!("no    {}: all rules are off", armed.rule),

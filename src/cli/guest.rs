@@ -141,7 +141,7 @@ fn row(state: &SavedState) -> [String; 6] {
     ]
 }
 
-/// How long ago something was.
+/// A duration as the time that has passed since.
 fn ago(passed: Duration) -> String {
     let seconds = passed.as_secs();
     let (number, unit) = match seconds {
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_the_guest_is_built_in() {
+    fn guest_files_are_all_built_in() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/mnt-helpers/guest");
         let files = std::fs::read_dir(folder).unwrap();
         let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();

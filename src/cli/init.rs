@@ -1,4 +1,4 @@
-//! `provium init`: a project to begin with.
+//! `provium init`: the files of a new project.
 
 use std::fs::{File, create_dir_all};
 use std::io::{ErrorKind, Write};
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// False when there is such a file already.
+/// Writes the file. False when it exists already.
 fn lay_down(path: &Path, content: &str) -> std::io::Result<bool> {
     create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
     match File::create_new(path) {

@@ -1,4 +1,4 @@
-//! The command line: clap types to plain calls, results to exit codes.
+//! The command line: from clap's types to calls, and from results to exit codes.
 
 mod completions;
 mod console;
@@ -71,7 +71,7 @@ enum Command {
     Man(man::Args),
 }
 
-/// What a panic prints. Standard output that takes no more is no bug of ours, and gets a sentence.
+/// Prints a panic. A standard output that cannot be written is not a bug, and gets a sentence.
 fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let text = panic.payload().downcast_ref::<String>();
     let printing = text.and_then(|text| text.split_once("failed printing to stdout: "));
@@ -83,7 +83,7 @@ fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
 }
 
 impl Command {
-    /// Whether it does nothing but print what it finds: it may end when nobody reads on.
+    /// Whether it only prints: it may end when its reader does.
     fn is_filter(&self) -> bool {
         matches!(
             self,
@@ -141,7 +141,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => man::run(&args, Cli::command()),
     };
     let exit = result.unwrap_or_else(|error| {
-        // Nobody may be there to read it.
+        // Standard error may be closed.
         let message = text::harmless(&format!("{error:#}"));
         let _ = writeln!(std::io::stderr(), "provium: {message}");
         exit::of(&error)
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_in_the_place_of_a_command_is_one_to_test() {
+    fn path_in_the_place_of_a_command_is_tested() {
         let words = |line: &str| with_command(line.split(' ').map(OsString::from).collect());
         let is_test = |line: &str| words(line)[1] == "test";
         assert!(is_test("provium src -j 1"));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_well_formed() {
+    fn command_line_is_well_formed() {
         Cli::command().debug_assert();
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Args {
     profile: String,
 }
 
-/// Completes from what the session knows.
+/// Completes names that the session knows.
 #[derive(Helper, Highlighter, Hinter, Validator)]
 struct Names<'a>(&'a Session);
 
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let history = folders::cache()?.join("repl-history");
     let mut editor = Editor::<Names<'_>, _>::new()?;
     editor.set_helper(Some(Names(&session)));
-    let _ = editor.load_history(&history); // There is none the first time.
+    let _ = editor.load_history(&history); // It does not exist the first time.
     let mut chunk = String::new();
     loop {
         let prompt = if chunk.is_empty() { "> " } else { ">> " };
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         editor.add_history_entry(chunk.trim_end())?;
         chunk.clear();
     }
-    let _ = editor.save_history(&history); // The session is over all the same.
+    let _ = editor.save_history(&history); // The session has ended anyway.
     session.close();
     Ok(Exit::Done)
 }

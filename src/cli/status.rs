@@ -1,4 +1,4 @@
-//! `provium status`: the mounts and their disks, for people or as JSON.
+//! `provium status`: the mounts and their disks, as a table or as JSON.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct MountStatus {
     mount: PathBuf,
-    /// `ok`, `stale`, or why it cannot be asked.
+    /// `ok`, `stale`, or why it does not answer.
     state: String,
     server: Option<u32>,
     version: Option<String>,
@@ -37,13 +37,13 @@ struct DiskStatus {
     #[serde(flatten)]
     disk: DiskLine,
     faults: Vec<String>,
-    /// What is armed and can never act, and why.
+    /// Armed rules that can never act or may surprise, and why.
     warnings: Vec<String>,
     open_files: u64,
     in_flight: u64,
     errors_injected: u64,
     errors_host: u64,
-    /// Who has it open; of a QEMU also whether its guest sees errors.
+    /// The processes that have it open; of a QEMU also whether its guest sees errors.
     holders: Vec<Holder>,
 }
 
@@ -62,7 +62,7 @@ impl DiskStatus {
         })
     }
 
-    /// What a person should know beside the table.
+    /// Sentences below the table.
     fn notes(&self) -> Vec<String> {
         let warnings = self.warnings.iter().cloned();
         let holders = self
@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Some(point) => vec![one(point)?],
         None => {
             let mounts = mounts::list()?;
-            // Those of other users would not let us look.
+            // Mounts of other users cannot be read.
             let ours = mounts.iter().filter(|mount| mount.is_ours());
             ours.map(status).collect()
         }
@@ -185,7 +185,7 @@ const HEAD: [&str; 8] = [
     "  DISK", "SIZE", "MODE", "OPEN", "WAIT", "ERRORS", "IMAGE", "FAULTS",
 ];
 
-/// `rw` or `ro`, and what else is said of the disk.
+/// `rw` or `ro`, and `fixed` for a disk that does not grow.
 fn mode(disk: &DiskLine) -> String {
     let fixed = if disk.fixed { " fixed" } else { "" };
     format!("{}{fixed}", disk.options().access())

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let mut reporters = Reporters::open(args)?;
     vm::remove_leftovers()?;
-    // What does not tidy up does not keep tests from running either.
+    // Tests run even where old states cannot be removed.
     let _ = vm::WarmStore::open().and_then(|store| store.sweep());
     let seed = args.seed();
     let plan = match selection.wants_names() || seed.is_some() {
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(match (not_passed, summary.passed + summary.skipped) {
         (0, 0) => {
             let why = match plan.is_empty() && selection.wants_names() {
-                true => "none of those that there are was selected",
+                true => "none of the existing ones was selected",
                 false => "the files declare none",
             };
             eprintln!("provium: no tests: {why}");
@@ -113,13 +113,13 @@ fn find_files(args: &Args, config: &Config) -> anyhow::Result<Option<Vec<PathBuf
     if files.is_empty() {
         let paths: Vec<_> = paths.iter().map(|path| text::path(path)).collect();
         let paths = paths.join(", ");
-        eprintln!("provium: no tests: there is no *.test.lua in {paths}");
+        eprintln!("provium: no tests: {paths} has no *.test.lua");
         return Ok(None);
     }
     Ok(Some(files))
 }
 
-/// What will run.
+/// The tests that will run.
 struct Plan {
     /// The files, with the names of their tests as far as they had to be found out.
     files: Vec<(PathBuf, Option<Selected>)>,

@@ -1,4 +1,4 @@
-//! The options of `provium test`, and the reporters that they ask for.
+//! The options of `provium test`, and the reporters that they select.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -164,7 +164,7 @@ impl Args {
         self.repeat
     }
 
-    /// What decides the order; chosen now unless it was said.
+    /// The seed of the random order: the given one, or a new one. None without `--shuffle`.
     pub(super) fn seed(&self) -> Option<u64> {
         self.shuffle
             .map(|seed| seed.unwrap_or_else(|| u64::from(fastrand::u32(..))))
@@ -173,7 +173,7 @@ impl Args {
 
 const STDOUT: &str = "on standard output";
 
-/// All reporters of a run, each with the place that it writes to.
+/// All reporters of a run, each with the name of the place that it writes to.
 pub(super) struct Reporters {
     all: Vec<(String, Box<dyn Reporter>)>,
     /// The first report that could not be written, and why.
@@ -181,7 +181,7 @@ pub(super) struct Reporters {
 }
 
 impl Reporters {
-    /// Opens every report before anything runs: what cannot be written is an error now.
+    /// Opens every report before anything runs, so that one that cannot be written is an error now.
     pub(super) fn open(args: &Args) -> anyhow::Result<Self> {
         let on_stdout = |report: &Option<Option<PathBuf>>| matches!(report, Some(None));
         let (tap, json) = (on_stdout(&args.tap), on_stdout(&args.json));
@@ -237,7 +237,7 @@ impl Reporter for Reporters {
     }
 }
 
-/// What errors call the place that a report goes to.
+/// The place that a report goes to, as errors name it.
 fn place(file: Option<&Path>) -> String {
     file.map_or(STDOUT.to_owned(), text::path)
 }
@@ -253,7 +253,7 @@ fn stream(file: Option<&Path>, files: &mut Vec<(u64, u64)>) -> Result<Box<dyn Wr
     }
 }
 
-/// Opens a report that is none of the `files` so far, which are told by device and inode.
+/// Opens a report. It is an error if it is one of `files`, which are compared by device and inode.
 fn create(path: &Path, files: &mut Vec<(u64, u64)>) -> Result<File, UsageError> {
     let shown = text::path(path);
     let failed = |error| cannot_write(&shown, &error);

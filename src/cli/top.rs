@@ -1,4 +1,4 @@
-//! `provium top`: what the disks of a mount do, as it happens.
+//! `provium top`: the activity of the disks of a mount, as it happens.
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::protocol::{DiskGauge, LatencyFigure, Op, OpCounter};
 use crate::units::duration::parse_duration;
 use crate::units::text::shown;
 
-/// Looking more often would be all that the mount does.
+/// Shorter intervals would keep the mount busy with looks alone.
 const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Watch the disks of a mount: requests, bandwidth, latency, errors, armed faults
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let interval = parse_duration(&args.interval).filter(|interval| *interval >= SHORTEST);
     let interval = interval.ok_or_else(|| {
         let text = format!(
-            "--interval {} is no time between two looks (valid: 10ms or more, as in 500ms, 2s)",
+            "--interval {} is not a time between two looks (valid: 10ms or more, as in 500ms, 2s)",
             args.interval
         );
         UsageError(text)
@@ -147,7 +147,7 @@ fn show_latency(time: Duration) -> String {
     }
 }
 
-/// Where the picture is drawn: a terminal that is given back as it was, or a stream of tables.
+/// Where the picture is drawn: a terminal, which is restored at the end, or a stream of tables.
 struct Screen(Option<RawTerminal>);
 
 const OPEN: &str = "\x1b[?1049h\x1b[?25l";
@@ -166,7 +166,7 @@ impl Screen {
         Self(terminal)
     }
 
-    /// Waits; true when `q`, Escape or Ctrl-C was pressed meanwhile.
+    /// Waits that long. True when `q`, Escape or Ctrl-C was pressed meanwhile.
     fn quit_within(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         let left = || deadline.saturating_duration_since(Instant::now());
@@ -182,7 +182,7 @@ impl Screen {
                 Err(_) => return true,
             };
             let leaves = |key: &u8| matches!(key, b'q' | b'Q' | 0x1b | 0x03);
-            // The end of the input counts as leaving, too.
+            // The end of the input quits, too.
             if keys.is_empty() || keys.iter().any(leaves) {
                 return true;
             }

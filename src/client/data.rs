@@ -1,4 +1,4 @@
-//! The data file of a disk, and whether an error on it was injected.
+//! The data file of a disk seen from outside, and whether an error on it was injected.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,15 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::os::sys;
 use crate::protocol::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
 
-/// The kernel passes on up to 256 pages of memory as one request. This much is one request wherever
-/// in memory it begins; larger calls are cut here, and the pieces are sent side by side, so that a
-/// delay is waited for once and not once a piece.
+/// Bytes that are one request wherever in memory they begin: the kernel sends at most 256 pages as one. A longer
+/// call is cut into pieces, which are sent side by side, so that it waits for a delay once.
 const PIECE: usize = 255 * 4096;
-/// Pieces that are under way at once; a call of more than about this many MiB waits for a delay
-/// again.
+/// Pieces that are sent side by side. A call of more than about this many MiB waits for a delay more than once.
 const PIECES_AT_ONCE: usize = 1024;
 
-/// A piece needs little: there may be many at once.
+/// Bytes of the stack of a thread that sends one piece. Many may run at once.
 const STACK: usize = 64 * 1024;
 
 /// An open data file.
@@ -30,21 +28,21 @@ pub struct DataFile {
 /// Why an I/O call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A fault that was armed on purpose.
+    /// A rule injected this error.
     #[error("{0} (fault_inject)")]
     Injected(crate::protocol::Errno),
-    /// Anything else; the text is the host's.
+    /// The host failed it; the text is the host's.
     #[error("{}: {cause}", path.display())]
     Host {
         /// The data file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         cause: io::Error,
     },
 }
 
 impl DataFile {
-    /// Opens the data file at `path`, for writing too if it lets us.
+    /// Opens the data file at `path`: for writing too, unless it is read only.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let open = |write| OpenOptions::new().read(true).write(write).open(path);
         let read_only = |error: io::Error| match error.raw_os_error() {
@@ -66,10 +64,10 @@ impl DataFile {
         })
     }
 
-    /// Lets rules with `from=guest` pass this file's requests by.
+    /// Marks this open file as a test's own: rules with `from=guest` do not concern its requests.
     pub fn pass_by_rules_for_guests(&self) -> Result<(), DataError> {
-        let told = sys::ioctl_read_u64(&self.file, u64::from(IOCTL_OWN_CALLS));
-        told.map(drop).map_err(|cause| self.host_error(cause))
+        let marked = sys::ioctl_read_u64(&self.file, u64::from(IOCTL_OWN_CALLS));
+        marked.map(drop).map_err(|cause| self.host_error(cause))
     }
 
     /// Reads `len` bytes at `offset`, or fewer at the end of the disk.
@@ -97,8 +95,7 @@ impl DataFile {
         self.in_parallel(pieces, write).map(drop)
     }
 
-    /// Refuses a range that ends beyond what the kernel can address: a piece of it would begin
-    /// somewhere else.
+    /// EINVAL for a range that ends beyond the largest offset of a file: the offset of a piece would overflow.
     fn check_range(&self, offset: u64, len: usize) -> Result<(), DataError> {
         let end = offset.checked_add(len as u64);
         if end.is_some_and(|end| i64::try_from(end).is_ok()) {
@@ -114,7 +111,7 @@ impl DataFile {
         }
     }
 
-    /// Does `work` on every piece, several at once; the first error in their order counts.
+    /// Does `work` on every piece, several at once. Returns the first error in the order of the pieces.
     fn in_parallel<T: Send, R: Send>(
         &self,
         pieces: Vec<T>,
@@ -129,9 +126,9 @@ impl DataFile {
         results.map_err(|error| self.explain(error, before))
     }
 
-    /// Tells an injected error from one of the host: this file belongs to one caller, so the
-    /// count of errors injected through it has grown if this call met one. A call of several
-    /// pieces that met both kinds counts as injected.
+    /// Tells an injected error from one of the host. This file belongs to one caller, so the number of errors
+    /// injected through it has grown if this call met one. A call of several pieces that met both kinds counts as
+    /// injected.
     fn explain(&self, cause: io::Error, injected_before: u64) -> DataError {
         if self.injected_errors() > injected_before {
             return DataError::Injected(crate::protocol::Errno::of(&cause));
@@ -142,7 +139,7 @@ impl DataFile {
         }
     }
 
-    /// 0 when the server does not answer; then no error is its doing either.
+    /// How many errors were injected through this file; 0 when the server is gone, which then injects none.
     fn injected_errors(&self) -> u64 {
         sys::ioctl_read_u64(&self.file, u64::from(IOCTL_INJECTED_ERRORS)).unwrap_or(0)
     }

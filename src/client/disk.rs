@@ -6,27 +6,29 @@ use std::time::{Duration, Instant};
 
 use super::mount::{WriteMode, parsed};
 use super::{ClientError, DataError, DataFile, MountClient, Stats};
-use crate::fault::{Edit, Remark, RuleState, parse_rule};
-use crate::protocol::{ControlPath, DiskFile, InFlightLine, Release, RulesLine, Switch, UNLOCK};
+use crate::fault::{ActionKind, Edit, parse_rule};
+use crate::protocol::{
+    ControlPath, DiskFile, InFlightLine, Release, Remark, RuleLine, RulesLine, Switch, UNLOCK,
+};
 
-/// How long the server may take to hear that a file was closed.
+/// How long it may take until the kernel tells the server that a file was closed.
 const CLOSING: Duration = Duration::from_secs(1);
-/// Between two tries meanwhile.
+/// The time between two tries meanwhile.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 
 /// A request that waits for a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its kind, its first sector, and how many.
+    /// Its kind, its first sector, and its number of sectors.
     pub request: String,
-    /// How long it has been on its way.
+    /// The time since it arrived.
     pub age: Duration,
     /// The rules that it waits for.
     pub rules: String,
 }
 
 impl Waiting {
-    /// None for a request that is being served.
+    /// None for a request that waits for no rule.
     fn of(line: &InFlightLine<'_>) -> Option<Self> {
         let InFlightLine {
             op, sector, count, ..
@@ -38,9 +40,9 @@ impl Waiting {
         })
     }
 
-    /// Whether nothing but a release, or its own end, lets it go.
+    /// Whether it waits until it is released, or until the rule's `max=`.
     pub fn is_hang(&self) -> bool {
-        self.rules.starts_with("hang")
+        self.rules.split(' ').next() == Some(ActionKind::Hang.name())
     }
 }
 
@@ -80,7 +82,7 @@ impl DiskControl {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// Arms `rules` beside what is armed; all of them, or none.
+    /// Arms `rules` beside those that are armed: all of them, or none.
     pub fn add_faults(&self, rules: &[impl AsRef<str>]) -> Result<(), ClientError> {
         self.write_faults(&joined("", rules), WriteMode::Append)
     }
@@ -95,28 +97,29 @@ impl DiskControl {
         self.write_faults(&lines.collect::<String>(), WriteMode::Append)
     }
 
-    /// Arms exactly `rules`.
+    /// Arms `rules` in place of those that are armed.
     pub fn set_faults(&self, rules: &[impl AsRef<str>]) -> Result<(), ClientError> {
         self.write_faults(&joined("", rules), WriteMode::Replace)
     }
 
-    /// Takes `rules` away.
+    /// Disarms `rules`.
     pub fn remove_faults(&self, rules: &[impl AsRef<str>]) -> Result<(), ClientError> {
         self.write_faults(&joined("!", rules), WriteMode::Append)
     }
 
-    /// Takes all rules away.
+    /// Disarms all rules.
     pub fn clear_faults(&self) -> Result<(), ClientError> {
         self.write_faults("\n", WriteMode::Replace)
     }
 
-    /// The armed rules with what they have done.
-    pub fn rules(&self) -> Result<Vec<RuleState>, ClientError> {
-        Ok(self
-            .read(DiskFile::Rules)?
-            .lines()
-            .filter_map(RuleState::parse)
-            .collect())
+    /// The armed rules with their counters.
+    pub fn rules(&self) -> Result<Vec<RuleLine>, ClientError> {
+        let text = self.read(DiskFile::Rules)?;
+        let rule = |line| match line {
+            RulesLine::Rule(rule) => Some(rule),
+            RulesLine::Off => None,
+        };
+        Ok(parsed(&text).filter_map(rule).collect())
     }
 
     /// Whether all rules are switched off.
@@ -125,7 +128,7 @@ impl DiskControl {
         Ok(parsed(&text).next() == Some(RulesLine::Off))
     }
 
-    /// A sentence for each of `rules`, armed by now, that can never act or may surprise.
+    /// A sentence for each of `rules`, which are armed, that can never act or may surprise.
     pub fn warnings(&self, rules: &[impl AsRef<str>]) -> Result<Vec<String>, ClientError> {
         let parsed = rules
             .iter()
@@ -133,7 +136,7 @@ impl DiskControl {
         let texts: HashSet<_> = parsed.map(|rule| rule.to_string()).collect();
         let armed = self.rules()?.into_iter();
         let armed = armed.filter(|state| texts.contains(&state.rule));
-        let warning = |state: RuleState| {
+        let warning = |state: RuleLine| {
             Some(match state.remark? {
                 Remark::Never(why) => format!("`{}` can never act: {why}", state.rule),
                 Remark::Note(note) => format!("`{}`: {note}", state.rule),
@@ -142,7 +145,7 @@ impl DiskControl {
         Ok(armed.filter_map(warning).collect())
     }
 
-    /// What rules did to the image: `SECTOR COUNT WHAT RULE` lines.
+    /// The lines of `damage`: what rules did to the image.
     pub fn damage(&self) -> Result<Vec<String>, ClientError> {
         Ok(self
             .read(DiskFile::Damage)?
@@ -151,32 +154,33 @@ impl DiskControl {
             .collect())
     }
 
-    /// Lets go what a `hang` holds: `all` or a tag, with an error if it is to fail.
+    /// Releases the requests that a `hang` holds, of all rules for `all` or of those with the tag. They fail with
+    /// `errno`, if one is given.
     pub fn release(&self, tag: &str, errno: Option<&str>) -> Result<(), ClientError> {
         let release = Release::new(tag, errno);
         let release = release.map_err(|error| ClientError::Wrong(error.to_string()))?;
         self.command(DiskFile::Release, &format!("{release}\n"))
     }
 
-    /// Drops what a rule holds or delays: it fails with EIO and is not done.
+    /// Drops the requests that rules hold or delay: they fail with EIO and are not done.
     pub fn drop_waiting(&self) -> Result<(), ClientError> {
         self.release("all", Some("drop"))
     }
 
-    /// The requests that wait for a rule, as `inflight` has them.
+    /// The requests that wait for a rule.
     pub fn waiting(&self) -> Result<Vec<Waiting>, ClientError> {
         let lines = self.in_flight()?.into_iter();
         Ok(lines.filter_map(|line| Waiting::of(&line)).collect())
     }
 
-    /// Has rules neither act nor count, until they are switched on again.
+    /// Switches all rules on or off. While they are off they neither act nor count.
     pub fn switch_rules(&self, on: bool) -> Result<(), ClientError> {
         let switch = if on { Switch::On } else { Switch::Off };
         self.command(DiskFile::Rules, &format!("{switch}\n"))
     }
 
-    /// Leaves the image to others until somebody opens the disk again. The server hears of a close
-    /// only after it: it is given a moment for that.
+    /// Unlocks the image until somebody opens the disk again. The kernel tells the server of a close only later, so
+    /// this tries for a moment.
     pub fn unlock_image(&self) -> Result<(), ClientError> {
         let deadline = Instant::now() + CLOSING;
         loop {

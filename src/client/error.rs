@@ -1,39 +1,39 @@
-//! Why something in a mount could not be done.
+//! Why a call on a mount failed.
 
 use std::io;
 use std::path::PathBuf;
 
-/// What went wrong, in the words of the server where it said so.
+/// Why a call on a mount failed, in the words of the server where it gave a reason.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The path is no provium mount.
+    /// The path is not a provium mount.
     #[error("{} is not a provium mount: start one with `provium mount {} --disk vda=IMAGE`", .0.display(), .0.display())]
     NotAMount(PathBuf),
-    /// Its server is gone.
+    /// Its server has ended.
     #[error("{} is a stale mount: its server died; clean up with `provium umount --stale`", .0.display())]
     Stale(PathBuf),
-    /// Its server is suspended: who asks would wait.
+    /// Its server is stopped: a call would wait until it runs again.
     #[error("the server of {} is stopped: let it go on with `kill -CONT {server}`", mount.display())]
     Stopped {
-        /// Where.
+        /// The mount point.
         mount: PathBuf,
-        /// The process.
+        /// The process of the server.
         server: u32,
     },
     /// There is no such disk.
     #[error("no disk `{id}` in {} (attached: {attached})", mount.display())]
     NoDisk {
-        /// What was asked for.
+        /// The ID that was asked for.
         id: String,
-        /// Where.
+        /// The mount point.
         mount: PathBuf,
-        /// What there is instead.
+        /// The disks that exist.
         attached: String,
     },
-    /// The server rejected a control write, and nothing has changed.
+    /// The server rejected a write to a control file, and nothing has changed.
     #[error("{0}")]
     Rejected(String),
-    /// The same, for a line, a rule or a tag that is wrong in itself.
+    /// The same, because the line, the rule or the tag itself is wrong.
     #[error("{0}")]
     Wrong(String),
     /// The system failed.
@@ -41,7 +41,7 @@ pub enum ClientError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         cause: io::Error,
     },
 }

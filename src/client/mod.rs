@@ -1,4 +1,4 @@
-//! A mount seen from outside: what a shell does with its files, for the command line and for Lua.
+//! A mount seen from outside. The command line and Lua do with its files what a shell does.
 
 mod data;
 mod disk;

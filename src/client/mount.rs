@@ -56,13 +56,13 @@ impl MountClient {
         Ok(text.trim_end().to_owned())
     }
 
-    /// The disks that it serves.
+    /// The disks that it serves, in the order in which they were attached.
     pub fn disks(&self) -> Result<Vec<DiskLine>, ClientError> {
         let text = self.read(&ControlPath::Mount(ControlFile::Disks))?;
         Ok(parsed(&text).collect())
     }
 
-    /// The names of its disks, in the order in which they were attached. Asks no storage.
+    /// The IDs of its disks, in the order in which they were attached. Does not wait for storage.
     pub fn ids(&self) -> Result<Vec<String>, ClientError> {
         let ctl = self.point.join(CTL);
         let entries = ctl.read_dir().map_err(ClientError::io(&ctl))?;
@@ -89,12 +89,12 @@ impl MountClient {
         self.command(ControlFile::Attach, &format!("{attach}\n"))
     }
 
-    /// Takes the disk `id` away.
+    /// Detaches the disk `id`.
     pub fn detach(&self, id: &str) -> Result<(), ClientError> {
         self.command(ControlFile::Detach, id)
     }
 
-    /// No faults on any disk; everything that waits goes on.
+    /// Disarms all rules of all disks, which releases the requests that wait for them.
     pub fn clear(&self) -> Result<(), ClientError> {
         self.command(ControlFile::Clear, "1\n")
     }
@@ -186,7 +186,7 @@ fn rejected(rejection: Rejection, cause: &io::Error) -> ClientError {
     }
 }
 
-/// Looks at the server without asking the mount, which would not answer.
+/// An error if the server is stopped. Does not ask the mount, which would not answer.
 fn check_not_stopped(point: &Path) -> Result<(), ClientError> {
     let absolute = std::path::absolute(point).map_err(ClientError::io(point))?;
     let mount = mounts::find(&absolute).ok().flatten();

@@ -80,8 +80,8 @@ fn faults(disk: &Disk) -> Text {
 /// The rules, after a line `off` while they are switched off.
 fn rules(disk: &Disk) -> Text {
     let is_off = disk.rules_switch() == Switch::Off;
-    let off = is_off.then(|| RulesLine::Off.to_string());
-    let rules = disk.rules().into_iter().map(|rule| rule.to_string());
+    let off = is_off.then_some(RulesLine::Off);
+    let rules = disk.rules().into_iter().map(RulesLine::Rule);
     Text::of(off.into_iter().chain(rules).collect())
 }
 

@@ -1,16 +1,16 @@
-//! What a control file reads as: lines of a snapshot, made page by page as they are read.
+//! The text of a control file: lines of a snapshot, made page by page as they are read.
 
 use std::fmt::Display;
 
-/// Gives the line at a place, without its end; None behind the last. The same at any time.
+/// Makes the line at a place, without its line end; None after the last. It makes the same line each time.
 type Lines = Box<dyn Fn(usize) -> Option<String> + Send>;
 
-/// A text of which no more is in memory than a page and a line.
+/// A text of which a page and a line are in memory.
 pub struct Text {
     lines: Lines,
-    /// The line that is made next.
+    /// The number of the line that is made next.
     next: usize,
-    /// What was made and is not behind the reader, and where in the text it begins.
+    /// Text that was made and not read yet, and its offset in the whole text.
     made: Vec<u8>,
     start: u64,
 }
@@ -41,19 +41,18 @@ impl Text {
         String::from_utf8_lossy(&self.page(0, usize::MAX)).into_owned()
     }
 
-    /// How long it is, in bytes.
+    /// Its length in bytes.
     pub fn len(&self) -> u64 {
         let lines = (0..).map_while(|at| (self.lines)(at));
         lines.map(|line| line.len() as u64 + 1).sum()
     }
 
-    /// Whether nothing is in it.
+    /// Whether it has no lines.
     pub fn is_empty(&self) -> bool {
         (self.lines)(0).is_none()
     }
 
-    /// Up to `size` bytes from `offset`; fewer only at the end. Who reads on from where it was makes
-    /// each line once.
+    /// Up to `size` bytes from `offset`; fewer only at the end. Reads in order make each line once.
     pub fn page(&mut self, offset: u64, size: usize) -> Vec<u8> {
         if offset < self.start {
             (self.next, self.start) = (0, 0);
@@ -87,7 +86,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
-    fn a_reader_finds_the_same_bytes_in_whatever_pieces_and_order_it_reads() {
+    fn text_is_the_same_in_any_pieces_and_order() {
         let mut text = Text::of((0..100).collect());
         let whole = String::from_utf8(text.page(0, 1 << 20)).unwrap();
         assert_eq!(whole.lines().count(), 100);
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_on_has_each_line_made_once_and_a_page_of_them_at_a_time() {
+    fn text_read_in_order_makes_each_line_once_and_a_page_at_a_time() {
         let made = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&made);
         let mut text = Text::new(move |at| {

@@ -29,12 +29,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::fault::{
-    Action, Armed, Arming, DiskKind, Edit, FaultSet, IoRange, NoSuchTag, Op, Remark, RuleState,
-    Then,
-};
+use crate::fault::{Action, Armed, Arming, DiskKind, Edit, FaultSet, IoRange, NoSuchTag, Op, Then};
 use crate::protocol::disk_options::DiskOptions;
-use crate::protocol::{Errno, Switch};
+use crate::protocol::{Errno, Remark, RuleLine, Switch};
 use crate::storage::{Image, with_buffer};
 use observe::in_flight::Serving;
 use path::delays::Held;
@@ -238,7 +235,7 @@ impl Disk {
     }
 
     /// The armed rules and what they have done, oldest first. Asks nobody for anything.
-    pub fn rules(&self) -> Vec<RuleState> {
+    pub fn rules(&self) -> Vec<RuleLine> {
         let (faults, now) = (self.faults.load(), self.now());
         let kind = DiskKind {
             size: self.known_size(),
@@ -247,7 +244,7 @@ impl Disk {
         };
         let armed = faults.armed().iter().zip(faults.remarks(kind));
         armed
-            .map(|(armed, remark)| RuleState::of(armed, now, remark.or_else(|| self.note(armed))))
+            .map(|(armed, remark)| armed.line(now, remark.or_else(|| self.note(armed))))
             .collect()
     }
 

@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use super::keys::ActionKey;
-use super::{Effect, Op, Ops};
-use crate::protocol::Errno;
+use super::{Op, Ops};
 use crate::protocol::names::SECTOR;
+use crate::protocol::{Effect, Errno};
 use crate::units::listed;
 
 /// How long a request is held when the rule has no `max=`.

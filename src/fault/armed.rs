@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{IoRange, Random, Ranges, Rule, Why};
+use crate::protocol::Counts;
 
 /// An armed rule. All snapshots of the set share its counters.
 #[derive(Debug)]
@@ -28,17 +29,6 @@ pub struct Armed {
     fired: AtomicU64,
     /// A rule with the tag of its `when=` has fired, and has been removed.
     woken: AtomicBool,
-}
-
-/// What a rule has counted so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Requests of its operations and sectors that no earlier rule had decided.
-    pub considered: u64,
-    /// Requests that match all selectors but the counting ones.
-    pub matched: u64,
-    /// How often it acted.
-    pub fired: u64,
 }
 
 impl Armed {

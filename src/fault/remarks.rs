@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Armed, Decision, FaultSet, Op, Phase, Rule};
+use crate::protocol::Remark;
 use crate::protocol::names::SECTOR;
 use crate::units::counted;
 
@@ -15,15 +16,6 @@ pub struct DiskKind {
     pub read_only: bool,
     /// Bytes of its longest read or write.
     pub longest: u64,
-}
-
-/// Something about an armed rule that its user should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remark {
-    /// It can never act, for this reason.
-    Never(String),
-    /// It acts, and this may be a surprise.
-    Note(String),
 }
 
 impl FaultSet {

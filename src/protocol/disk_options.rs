@@ -1,11 +1,11 @@
 //! How a disk is served: the words after its image, in `--disk` and in `ctl/attach`.
 
-/// What may be said about a disk beside its name and its image.
+/// How a disk is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskOptions {
     /// It can only be read.
     pub read_only: bool,
-    /// It does not grow: a write at its end or behind it is ENOSPC, as on a real disk.
+    /// It does not grow: a write at its end or after it is ENOSPC, as on a real disk.
     pub fixed: bool,
 }
 
@@ -21,7 +21,7 @@ impl DiskOptions {
         if self.read_only { "ro" } else { "rw" }
     }
 
-    /// Takes `word` in; false when it is no option.
+    /// Sets the option `word`. False when it is not an option.
     pub fn set(&mut self, word: &str) -> bool {
         match word {
             "ro" => self.read_only = true,
@@ -31,14 +31,14 @@ impl DiskOptions {
         true
     }
 
-    /// The words that say the same, each with `before` in front.
+    /// The options as words, each after `before`.
     pub fn words(self, before: char) -> String {
         let words = [("ro", self.read_only), ("fixed", self.fixed)];
         let said = words.into_iter().filter(|(_, is_set)| *is_set);
         said.map(|(word, _)| format!("{before}{word}")).collect()
     }
 
-    /// Splits `IMAGE,WORD...`. An image may hold commas: what is no option belongs to its path.
+    /// Splits `IMAGE,WORD...`. A path may have commas: a word that is not an option belongs to it.
     pub fn split_from(text: &str) -> (&str, Self) {
         let (mut image, mut options) = (text, Self::default());
         while let Some((rest, word)) = image.rsplit_once(',') {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_behind_an_image_are_options_and_other_commas_belong_to_its_path() {
+    fn disk_options_follow_the_image_and_other_commas_belong_to_its_path() {
         for (text, image, read_only, fixed) in [
             ("a,b.img", "a,b.img", false, false),
             ("a.img,ro", "a.img", true, false),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_said_as_they_are_read() {
+    fn disk_options_are_parsed_as_they_are_printed() {
         for (read_only, fixed) in [(false, false), (true, false), (false, true), (true, true)] {
             let options = DiskOptions { read_only, fixed };
             let text = format!("a.img{}", options.words(','));

@@ -1,4 +1,4 @@
-//! An error number, as the kernel counts them.
+//! The kernel's error numbers and their names.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use crate::units::nearest;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
 
-/// Every name of the kernel's, by number (asm-generic/errno-base.h, asm-generic/errno.h).
+/// Every name, by number (asm-generic/errno-base.h, asm-generic/errno.h).
 const NAMES: &[(&str, i32)] = &[
     ("EPERM", 1),
     ("ENOENT", 2),
@@ -152,17 +152,17 @@ const ALIASES: [(&str, &str); 3] = [
     ("ENOTSUP", "EOPNOTSUPP"),
 ];
 
-/// Why a disk cannot answer with an error that somebody asked for.
+/// Why a rule cannot have a disk answer with an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadErrno {
-    /// No such name, or a number that the kernel does not carry.
+    /// The name does not exist, or the kernel does not carry the number.
     #[error(
         "is not a known errno{0} (valid: a number from 1 to {largest}, or a name of errno(3): EIO, \
          ENOSPC, ENXIO, ETIMEDOUT, EOPNOTSUPP, ENOMEM, EREMOTEIO, ENODATA, EILSEQ, ...)",
         largest = Errno::LARGEST
     )]
     Unknown(String),
-    /// ENOSYS: the kernel would never send such a request again, for no disk of the mount.
+    /// ENOSYS: the kernel would not send such a request again, to any disk of the mount.
     #[error(
         "tells the kernel that this file system never serves such requests, and it sends no more \
          for any disk: write EOPNOTSUPP, a disk's own answer to what it does not know"
@@ -171,13 +171,13 @@ pub enum BadErrno {
 }
 
 impl Errno {
-    /// The largest number that the kernel takes from a FUSE server (fs/fuse/dev.c). It rejects an
-    /// answer with a larger one, and its client would wait for ever.
+    /// The largest number that the kernel takes from a FUSE server (fs/fuse/dev.c). It rejects an answer with a larger
+    /// one, and the client would wait for ever.
     pub const LARGEST: i32 = 511;
 
-    /// Input/output error: what a disk reports when it cannot do what it was asked.
+    /// Input/output error: the answer of a disk that failed.
     pub const EIO: Self = Self(libc::EIO);
-    /// What a host reports that has no memory left.
+    /// The host has no memory left.
     pub const ENOMEM: Self = Self(libc::ENOMEM);
 
     /// The number that `error` carries; EIO when it carries none.
@@ -185,7 +185,7 @@ impl Errno {
         Self(error.raw_os_error().unwrap_or(libc::EIO))
     }
 
-    /// The error called `text`: a name such as `ENOSPC`, or a number. Only what a disk can answer.
+    /// The error called `text`: a name such as `ENOSPC`, or a number. Only errors that a disk can answer with.
     pub fn parse(text: &str) -> Result<Self, BadErrno> {
         let number = match text.parse() {
             Ok(number) => Some(number).filter(|number| (1..=Self::LARGEST).contains(number)),
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_numbers_and_second_names_are_known() {
+    fn errno_is_known_by_name_number_and_second_name() {
         assert_eq!(Errno::parse("EIO"), Ok(Errno(libc::EIO)));
         assert_eq!(Errno::parse("28"), Ok(Errno(libc::ENOSPC)));
         assert_eq!(Errno::parse("EWOULDBLOCK"), Ok(Errno(libc::EAGAIN)));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_does_not_carry_is_refused_with_the_range() {
+    fn errno_that_the_kernel_does_not_carry_is_rejected_with_the_range() {
         for bad in ["eio", "0", "512", "4095", "-5", "99999999999", ""] {
             let error = Errno::parse(bad).unwrap_err().to_string();
             assert!(error.contains("a number from 1 to 511, or a name"), "{bad}");
@@ -260,14 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn enosys_is_refused_by_name_and_number() {
+    fn errno_enosys_is_rejected_by_name_and_number() {
         for text in ["ENOSYS", "38"] {
             assert_eq!(Errno::parse(text), Err(BadErrno::Protocol));
         }
     }
 
     #[test]
-    fn every_name_is_the_one_of_its_number() {
+    fn errno_names_are_those_of_their_numbers() {
         for (name, number) in NAMES {
             assert_eq!(number_of(name), Some(*number));
             assert_eq!(Errno(*number).to_string(), *name);

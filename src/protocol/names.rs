@@ -1,4 +1,4 @@
-//! What both sides of a mount agree on: the names in it, and the ioctls.
+//! Names, limits and ioctls of a mount.
 
 /// The control folder, at the top of the mount.
 pub const CTL: &str = "ctl";
@@ -6,7 +6,7 @@ pub const CTL: &str = "ctl";
 /// Bytes in a sector, everywhere.
 pub const SECTOR: u64 = 512;
 
-/// The version line of this build, as `ctl/version` has it.
+/// The line of `ctl/version`, of this build.
 pub const VERSION: &str = concat!("provium ", env!("CARGO_PKG_VERSION"));
 
 /// Whether `line` is what `ctl/version` reads as, of this build or another one.
@@ -14,7 +14,7 @@ pub fn is_version(line: &str) -> bool {
     line.starts_with("provium ")
 }
 
-/// The type under which the kernel lists our mounts.
+/// The type of our mounts in the kernel's list.
 pub const FS_TYPE: &str = "fuse.provium";
 
 /// Whether `id` may name a disk: `[A-Za-z][A-Za-z0-9._-]{0,62}`, and not `ctl`.
@@ -24,7 +24,7 @@ pub fn valid_id(id: &str) -> bool {
     starts_well && id.len() <= 63 && id.bytes().all(allowed) && id != CTL
 }
 
-/// What is wrong with the disk ID that it holds.
+/// A disk ID that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "bad disk ID `{0}`: an ID starts with a letter, has up to 63 letters, digits, `.`, `_` or `-`, and is not `ctl`"
@@ -34,12 +34,12 @@ pub struct BadId(pub String);
 /// Most bytes that one write to a control file may have.
 pub const LONGEST_CONTROL_WRITE: usize = 64 * 1024;
 
-/// An ioctl on an open data file, `_IOR('P', 1, u64)`: how many errors were injected into requests
-/// of this open file. It tells an injected EIO from one of the host.
+/// An ioctl on an open data file, `_IOR('P', 1, u64)`: the number of errors that were injected into requests of this
+/// open file. A client tells an injected EIO from one of the host by it.
 pub const IOCTL_INJECTED_ERRORS: u32 = 0x8008_5001;
 
-/// An ioctl on an open data file, `_IOR('P', 2, u64)`: from now on requests of this open file are a
-/// test's own, and rules with `from=guest` pass them by. It answers 1.
+/// An ioctl on an open data file, `_IOR('P', 2, u64)`: from now on rules with `from=guest` do not concern the requests
+/// of this open file. It answers 1.
 pub const IOCTL_OWN_CALLS: u32 = 0x8008_5002;
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_letters_first_then_letters_digits_and_three_signs() {
+    fn disk_id_is_a_letter_then_letters_digits_and_three_signs() {
         let longest = "a".repeat(63);
         for good in ["vda", "V", "a.b_c-1", "attached-v", &longest] {
             assert!(valid_id(good), "{good}");

@@ -50,9 +50,9 @@ pub struct RuleLine {
 /// What a rule has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests of its kinds and sectors that no earlier rule had decided.
+    /// Requests of its operations and sectors that no earlier rule had decided.
     pub considered: u64,
-    /// Requests that all its selectors match.
+    /// Requests that match all selectors but the counting ones.
     pub matched: u64,
     /// How often it acted.
     pub fired: u64,

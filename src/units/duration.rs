@@ -1,4 +1,4 @@
-//! Durations as people write them: `200us`, `50ms`, `1.5s`, `2m`, `1h`.
+//! Durations as users write them: `200us`, `50ms`, `1.5s`, `2m`, `1h`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const UNITS: [(&str, u64); 5] = [
     ("h", 3_600_000_000),
 ];
 
-/// More microseconds than this, as a number with a fraction, are no duration.
+/// The longest duration that is written with a fraction, in microseconds.
 const MOST: f64 = 1e18;
 
 /// The duration that `text` means: a number and a unit. A fraction is rounded to the microsecond.
@@ -44,7 +44,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_number_and_a_unit_make_a_duration() {
+    fn duration_is_a_number_and_a_unit() {
         assert_eq!(parse_duration("200us"), Some(Duration::from_micros(200)));
         assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
         assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
@@ -56,13 +56,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_means_the_same(micros in 0_u64..1 << 50) {
+        fn duration_is_parsed_as_it_is_shown(micros in 0_u64..1 << 50) {
             let duration = Duration::from_micros(micros);
             prop_assert_eq!(parse_duration(&show_duration(duration)), Some(duration));
         }
 
         #[test]
-        fn what_was_written_with_a_fraction_is_shown_as_what_it_means(
+        fn duration_with_a_fraction_is_parsed_as_it_is_shown(
             number in "[0-9]{1,8}\\.[0-9]{1,9}",
             unit in "us|ms|s|m|h",
         ) {

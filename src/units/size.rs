@@ -1,4 +1,4 @@
-//! Sizes as people write them: `512`, `64K`, `256M`, `1.5G`, `4GiB`.
+//! Sizes as users write them: `512`, `64K`, `256M`, `1.5G`, `4GiB`.
 
 /// The number of bytes that `text` means. Units are powers of 1024, as QEMU has them.
 pub fn parse_size(text: &str) -> Option<u64> {
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_powers_of_1024_and_what_is_no_size_is_none() {
+    fn size_units_are_powers_of_1024_and_other_texts_are_none() {
         assert_eq!(parse_size("512"), Some(512));
         assert_eq!(parse_size("64K"), Some(65_536));
         assert_eq!(parse_size("1.5g"), Some(1_610_612_736));

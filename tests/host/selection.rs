@@ -80,7 +80,7 @@ fn exit_code_is_4_when_nothing_is_selected() {
     assert_report(
         &output,
         4,
-        &["no tests: none of those that there are was selected"],
+        &["no tests: none of the existing ones was selected"],
     );
     let output = suite().test(&["--filter", "no such test", "--list"]);
     assert_eq!(output.status.code(), Some(4));
@@ -135,7 +135,7 @@ fn partition_part_without_a_test_fails() {
     assert_report(
         &output,
         4,
-        &["no tests: none of those that there are was selected"],
+        &["no tests: none of the existing ones was selected"],
     );
     let output = suite().test(&["--partition", "slice:0/9"]);
     assert_report(&output, 2, &["a partition is slice:M/N or hash:M/N"]);

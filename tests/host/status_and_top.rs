@@ -87,7 +87,7 @@ fn top_is_a_table_in_a_pipe_and_on_a_terminal_of_80_columns_ends_at_q() {
     assert_fails(
         &provium(&["top", &point, "--interval", "0"]),
         2,
-        &["--interval 0 is no time between two looks"],
+        &["--interval 0 is not a time between two looks"],
     );
     if !has("tmux") {
         return;

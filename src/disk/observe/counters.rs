@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::in_flight::my_place;
 use super::latency::{Figures, Latency};
-use crate::fault::{Effect, Op};
+use crate::protocol::{Effect, Op};
 
 /// Shards that one thread alone writes to: as many as serve at once on a machine of common size.
 const OWN_SHARDS: usize = 4;

@@ -7,11 +7,9 @@ use std::sync::Arc;
 use super::Request;
 use super::request::owned;
 use crate::disk::Disk;
-use crate::fault::{
-    Armed, Change, Decision, Effect, FiredChange, How, IoRange, Op, Outcome, Random, Then,
-};
-use crate::protocol::Errno;
+use crate::fault::{Armed, Change, Decision, FiredChange, How, IoRange, Op, Outcome, Random, Then};
 use crate::protocol::names::SECTOR;
+use crate::protocol::{Effect, Errno};
 
 /// What is done to a request while it is served; nothing by default.
 #[derive(Default)]

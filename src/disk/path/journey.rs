@@ -10,8 +10,8 @@ use super::{Answer, Reply, Request};
 use crate::disk::Disk;
 use crate::disk::observe::in_flight::Visible;
 use crate::disk::observe::trace::Verdict;
-use crate::fault::{Armed, Decision, Effect, FaultSet, IoRange, Op, Outcome, RuleHits, Then, Wait};
-use crate::protocol::Errno;
+use crate::fault::{Armed, Decision, FaultSet, IoRange, Op, Outcome, RuleHits, Then, Wait};
+use crate::protocol::{Effect, Errno};
 use crate::storage::{Image, with_buffer};
 
 /// Who asked, and what became of it so far.

@@ -40,16 +40,13 @@ fn when_stays_true_if_the_rule_that_fired_is_removed() {
     assert_eq!(decide(&armed, io(Op::Write, 0, 1)), EIO);
     let removed = remove(&armed);
     assert_eq!(decide(&removed, io(Op::Read, 0, 1)), EIO);
-    let states = removed
-        .armed()
-        .iter()
-        .map(|armed| RuleState::of(armed, NOW, None));
+    let states = removed.armed().iter().map(|armed| armed.line(NOW, None));
     let states: Vec<_> = states
-        .map(|state| RuleState::parse(&state.to_string()).unwrap())
+        .map(|state| state.to_string().parse::<RuleLine>().unwrap())
         .collect();
     let copies = states
         .iter()
-        .filter_map(|state| state.armed(1, NOW).map(std::sync::Arc::new));
+        .filter_map(|state| Armed::of_line(state, 1, NOW).map(std::sync::Arc::new));
     let copy = FaultSet::of(copies.collect());
     assert_eq!(
         decide(&copy, io(Op::Read, 0, 1)),
@@ -64,13 +61,13 @@ fn rule_name_is_any_text_that_parses_to_it_or_its_tag() {
     let states: Vec<_> = set
         .armed()
         .iter()
-        .map(|armed| RuleState::of(armed, NOW, None))
+        .map(|armed| armed.line(NOW, None))
         .collect();
     let called = |name: &str| {
         let name = RuleName::new(name);
         states
             .iter()
-            .map(|state| state.is_called(&name))
+            .map(|state| name.means(state))
             .collect::<Vec<_>>()
     };
     for first in [

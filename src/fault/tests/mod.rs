@@ -15,7 +15,7 @@ mod waiting;
 use std::time::Duration;
 
 use super::*;
-use crate::protocol::Errno;
+use crate::protocol::{Errno, Remark, RuleLine};
 
 /// When rules are armed, and requests come unless a test says otherwise.
 const NOW: Duration = Duration::from_secs(100);

@@ -4,8 +4,7 @@ use mlua::{Lua, Table};
 
 use super::handle::Disk;
 use crate::client::DiskControl;
-use crate::fault::{Remark, RuleState};
-use crate::protocol::{DiskFile, InFlightLine};
+use crate::protocol::{DiskFile, InFlightLine, Remark, RuleLine};
 use crate::script::bind::{CallResult, Methods};
 use crate::script::context::Context;
 
@@ -52,7 +51,7 @@ fn assert_visible(_: &Context, disk: &Disk, (): ()) -> CallResult<()> {
     Err(format!("errors of disk `{id}` do not reach the guest: {why}").into())
 }
 
-fn rule_table(lua: &Lua, state: &RuleState) -> mlua::Result<Table> {
+fn rule_table(lua: &Lua, state: &RuleLine) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.set("rule", state.rule.as_str())?;
     table.set("considered", state.counts.considered)?;

@@ -45,6 +45,6 @@ fn wait_fired(
 fn fired(disk: &Disk, name: &str) -> CallResult<Option<u64>> {
     let name = RuleName::new(name);
     let rules = disk.ask(DiskControl::rules)?;
-    let meant = rules.iter().filter(|rule| rule.is_called(&name));
+    let meant = rules.iter().filter(|rule| name.means(rule));
     Ok(meant.map(|rule| rule.counts.fired).max())
 }

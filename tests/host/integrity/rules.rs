@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use provium::fault::{Action, How, Op, Random, Rule, RuleState, Then, parse_rule};
+use provium::fault::{Action, How, Op, Random, Rule, Then, parse_rule};
 use provium::os::sys;
+use provium::protocol::RuleLine;
 
 use super::{seed, setting};
 use crate::harness::*;
@@ -465,7 +466,7 @@ fn compare(disk: &Disk, model: &mut Model, random: &mut Random) -> Result<(), St
         }
     }
     let states = disk.mount.read("vda/rules");
-    let states = states.lines().filter_map(RuleState::parse);
+    let states = states.lines().map(|line| line.parse::<RuleLine>().unwrap());
     let counts: Vec<_> = states
         .map(|state| (state.counts.matched, state.counts.fired))
         .collect();

@@ -126,3 +126,34 @@ fn show(lua: &Lua, values: &MultiValue) -> String {
 fn show_table(table: &Table) -> String {
     format!("{table:#?}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(line: &str) -> (usize, Vec<String>) {
+        let session = Session::open(Config::default()).unwrap();
+        let known = "known = {first = 1, second = 2, fifth = 5}";
+        assert_eq!(session.evaluate(known), Evaluated::Value(String::new()));
+        session.complete(line)
+    }
+
+    #[test]
+    fn complete_finds_globals_fields_and_methods() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(completed("wait_u"), (0, names(&["wait_until"])));
+        assert_eq!(completed("x = known.fi"), (10, names(&["fifth", "first"])));
+        assert_eq!(completed("provium:sh"), (8, names(&["shutdown"])));
+        assert_eq!(completed("_VERSION:upp"), (9, names(&["upper"])));
+    }
+
+    #[test]
+    fn complete_finds_nothing_behind_an_expression_without_a_value() {
+        for line in ["nosuch.", "nosuch.field.", "known.first.", "1 + "] {
+            let (start, names) = completed(line);
+            assert_eq!(start, line.len(), "{line}");
+            let is_global = line == "1 + ";
+            assert_eq!(names.is_empty(), !is_global, "{line}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
--- Commands in the guest: their forms, and their ends. One guest for the whole file.
+-- Commands in the guest: their arguments, their results, their ends. One guest for the whole file.
 local page_says = require("page_says")
 local vm = provium:vm("g", "peios"):boot()
 
@@ -12,6 +12,34 @@ end
 local function printed(...)
   return vm:run(...):assert_ok().stdout
 end
+
+test("a result has the output and the exit code of its command", function(t)
+  local r = vm:run("echo out; echo err >&2; exit 3")
+  t:assert_eq(r.exit_code, 3)
+  t:assert_eq(r.stdout, "out\n")
+  t:assert_eq(r.stderr, "err\n")
+  t:assert_eq(r.status, "exited")
+  t:assert(not r:ok())
+  local err = t:assert_raises(function() r:assert_ok() end)
+  t:assert_contains(err, [[command failed: status=exited code=3 stdout="out\n" stderr="err\n"]])
+  t:assert_eq(vm:run("cat", { stdin = "piped" }).stdout, "piped")
+  t:assert_eq(vm:run("echo", { "two  words", "$HOME" }).stdout, "two  words $HOME\n")
+  local with = vm:run("sh", { args = { "-c", "echo $WHO; pwd" }, env = { WHO = "me" }, cwd = "/proc" })
+  t:assert_eq(with.stdout, "me\n/proc\n")
+  local killed = vm:run("kill -9 $$")
+  t:assert_eq(killed.exit_code, -1)
+  t:assert_eq(killed.signal, 9)
+  t:assert_contains(t:assert_raises(function() vm:run(7) end), "vm:run: first argument must be a string")
+  t:assert_eq(vm:run("no-such-program", { args = {} }).exit_code, 127)
+end)
+
+test("a command that takes too long is killed, in the guest too", function(t)
+  local r = vm:run("sleep", { args = { "61" }, timeout = "200ms" })
+  t:assert_eq(r.exit_code, -2)
+  t:assert(r.timed_out)
+  t:assert_eq(r.status, "timed_out")
+  t:assert_eq(require("sleepers")(vm, 61), 0)
+end)
 
 test("options without arguments leave the text to the shell", function(t)
   t:assert_eq(printed("echo $A | tr x y", { env = { A = "x1" } }), "y1\n")
@@ -36,7 +64,7 @@ test("list items and named options in one table both count", function(t)
   t:assert_eq(vm:run_async("sh", { "-c", "echo $A", env = { A = "b" } }):wait().stdout, "b\n")
 end)
 
-test("what a table of vm:run does not know, or says twice, is an error", function(t)
+test("an option of vm:run that is unknown or given twice is an error", function(t)
   local wrong = {
     ["vm:run: unknown option `tiemout` (known: args, env, env_clear, cwd, stdin, timeout, timeout_ms)"] = { "x", tiemout = 1 },
     ["vm:run: give the arguments in `args` or in the table itself, not in both"] = { "x", args = { "y" } },

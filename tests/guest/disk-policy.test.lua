@@ -166,7 +166,7 @@ test("a policy is with the disk, and shows as rules", function(t)
   os.remove(path)
 end)
 
-test("what takes a volatile cache says so", function(t)
+test("calls that need a volatile cache say so", function(t)
   page_says([[raise: `it takes a disk with a volatile write cache, which this version does not have`]])
   local disk, path = disk_of("own")
   local missing = "it takes a disk with a volatile write cache, which this version does not have"

@@ -165,7 +165,7 @@ test("an error that the shell arms during a slow read fires", function(t)
   os.remove(path)
 end)
 
-test("what the shell arms, Lua sees, and the other way round", function(t)
+test("faults armed by the shell are seen by Lua, and the other way round", function(t)
   local path = image.new(8)
   local d, vm = disk({ id = "vda", image = path })
   local file = image.mount(d) .. "/ctl/vda/faults"

@@ -142,7 +142,7 @@ test("a relative image starts at the working folder of the run, and none is made
   t:assert_eq(io.open("no-such.img"), nil)
 end)
 
-test("what is armed again begins anew", function(t)
+test("a rule that is armed again begins anew", function(t)
   page_says("Arming an armed fault again restarts its time and its counters")
   local path = image.new(8)
   local disk = provium:vm("v", "peios"):attach_disk({ image = path })

@@ -1,4 +1,4 @@
--- Things that belong to a test or to its file, and settings of a file for all of its tests.
+-- The scope of processes, VMs and settings: a test, or its file.
 local page_says = require("page_says")
 local vm = provium:vm("g", "peios"):boot()
 provium.timeout = "45s"
@@ -15,7 +15,7 @@ local function sleepers(seconds)
   return select(2, all:gsub("sleep " .. seconds .. " ", ""))
 end
 
-test("a test starts processes on a VM of the file and leaves them to it", function(t)
+test("processes that a test starts on a VM of the file run until its end", function(t)
   local process = vm:run_async("sleep", { "1002" })
   vm:run_async("/bin/sh", { "-c", "sleep $1 & sleep $1; true", "sh", "1003" })
   local worker = vm:spawn_worker()
@@ -26,7 +26,7 @@ test("a test starts processes on a VM of the file and leaves them to it", functi
   end, { desc = "all sleepers" })
 end)
 
-test("they have ended with it, and those of the file go on", function(t)
+test("processes of the test before have ended, and those of the file go on", function(t)
   for _, seconds in ipairs({ 1002, 1003, 1004 }) do
     t:assert_eq(sleepers(seconds), 0)
   end
@@ -34,26 +34,26 @@ test("they have ended with it, and those of the file go on", function(t)
   t:assert_eq(of_file:status(), "running")
 end)
 
-test("a test that leaves its VM paused leaves what runs there", function(t)
+test("a process is started on a VM that the test leaves paused", function(t)
   vm:run_async("sleep", { "1005" })
   vm:pause()
 end)
 
-test("so that it is there when the VM goes on", function(t)
+test("a process of the test before is there when its paused VM goes on", function(t)
   page_says([[is killed at the end of the test too, unless that VM is paused at that time]])
   vm:resume()
   t:assert_eq(sleepers(1005), 1)
 end)
 
-test("a VM of a test ends with it", function(t)
+test("a VM of a test is created", function(t)
   provium:vm("own", "peios")
 end)
 
-test("so that its name is free", function(t)
+test("a VM of the test before has ended, and its name is free", function(t)
   t:assert_contains(t:assert_raises(function() provium:vm("own") end), "no vm `own`")
 end)
 
-test("what an expected error asserts through t fails nothing", function(t)
+test("assert_raises takes the failures of t in its function, which fail nothing", function(t)
   local place
   local err = t:assert_raises(function() place = here() t:assert_eq(1, 2, "sum") end)
   t:assert_contains(err, place .. "sum: 1 ~= 2")
@@ -63,7 +63,7 @@ test("what an expected error asserts through t fails nothing", function(t)
   t:assert_contains(t:assert_raises(function() t:assert_raises(nothing, "msg") end), "msg: expected to raise")
 end)
 
-test("a file sets its time limit while it is read, and nothing that there is not", function(t)
+test("settings of a file are made while it is read, and unknown ones are errors", function(t)
   page_says([[`false`. `true` is an error in this version]])
   page_says([[Setting anything else is an error]])
   local place

@@ -1,4 +1,4 @@
--- A guest's files, its pauses and its end. One guest for the whole file.
+-- A guest through its VM: files, processes, console, clock, pauses, a silent agent. One guest for the whole file.
 local sleepers = require("sleepers")
 local vm = provium:vm("g", "peios"):boot()
 
@@ -29,7 +29,7 @@ test("push_file starts at the folder of the calling file", function(t)
   t:assert_contains(t:assert_raises(function() vm:push_file("no/such", "/tmp/x") end), "vm:push_file: ")
 end)
 
-test("what goes wrong with a file in the guest is said in the guest's words", function(t)
+test("errors about a file in the guest are in the guest's words", function(t)
   local function raises(text, fn) t:assert_contains(t:assert_raises(fn), text) end
   raises("vm:read_file: ", function() vm:read_file("/no/such") end)
   raises("No such file", function() vm:stat("/no/such") end)

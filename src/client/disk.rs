@@ -46,6 +46,31 @@ impl Waiting {
     }
 }
 
+impl MountClient {
+    /// The control files of the disk `id`.
+    pub fn disk(&self, id: &str) -> Result<DiskControl, ClientError> {
+        let names = self.ids()?;
+        if names.iter().any(|name| name == id) {
+            return Ok(DiskControl::new(self.clone(), id));
+        }
+        let attached = match names.is_empty() {
+            true => "none".to_owned(),
+            false => names.join(", "),
+        };
+        Err(ClientError::NoDisk {
+            id: id.to_owned(),
+            mount: self.point().to_owned(),
+            attached,
+        })
+    }
+
+    /// All its disks, in the order in which they were attached.
+    pub fn all(&self) -> Result<Vec<DiskControl>, ClientError> {
+        let named = |id: String| DiskControl::new(self.clone(), &id);
+        Ok(self.ids()?.into_iter().map(named).collect())
+    }
+}
+
 /// The control files of a disk.
 #[derive(Clone, Debug)]
 pub struct DiskControl {
@@ -54,7 +79,7 @@ pub struct DiskControl {
 }
 
 impl DiskControl {
-    pub(super) fn new(mount: MountClient, id: &str) -> Self {
+    fn new(mount: MountClient, id: &str) -> Self {
         Self {
             mount,
             id: id.to_owned(),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{ClientError, DiskControl};
+use super::ClientError;
 use crate::os::mounts;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{CTL, is_version};
@@ -97,29 +97,6 @@ impl MountClient {
     /// Disarms all rules of all disks, which releases the requests that wait for them.
     pub fn clear(&self) -> Result<(), ClientError> {
         self.command(ControlFile::Clear, "1\n")
-    }
-
-    /// The control files of the disk `id`.
-    pub fn disk(&self, id: &str) -> Result<DiskControl, ClientError> {
-        let names = self.ids()?;
-        if names.iter().any(|name| name == id) {
-            return Ok(DiskControl::new(self.clone(), id));
-        }
-        let attached = match names.is_empty() {
-            true => "none".to_owned(),
-            false => names.join(", "),
-        };
-        Err(ClientError::NoDisk {
-            id: id.to_owned(),
-            mount: self.point.clone(),
-            attached,
-        })
-    }
-
-    /// All its disks, in the order in which they were attached.
-    pub fn all(&self) -> Result<Vec<DiskControl>, ClientError> {
-        let named = |id: String| DiskControl::new(self.clone(), &id);
-        Ok(self.ids()?.into_iter().map(named).collect())
     }
 
     fn path_of(&self, file: &ControlPath) -> PathBuf {

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::Disk;
+use super::device::Disk;
 use crate::fault::{FaultSet, Op};
 use crate::storage::Extent;
 

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::path::LARGEST_REQUEST;
 use crate::fault::IoRange;
+use crate::storage::with_buffer;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -106,11 +108,11 @@ impl Pool {
     pub fn serve(
         &self,
         owner: Owner,
-        ask: IoRange,
+        range: IoRange,
         arrived: Instant,
         work: impl FnOnce() + Send + 'static,
     ) {
-        self.add(owner, Box::new(work), Some((ask, arrived)));
+        self.add(owner, Box::new(work), Some((range, arrived)));
     }
 
     fn add(&self, owner: Owner, work: Work, request: Option<(IoRange, Instant)>) {
@@ -146,7 +148,7 @@ impl Pool {
             state.threads += 1;
             drop(state);
             // One less is no harm: each job starts the thread that it needs.
-            let _ = self.0.start_thread(super::prepare_thread);
+            let _ = self.0.start_thread(prepare_thread);
         }
     }
 
@@ -284,6 +286,11 @@ impl Shared {
             }
         }
     }
+}
+
+/// Gets the buffer of this thread ready, so that its first read waits for no memory.
+fn prepare_thread() {
+    with_buffer(LARGEST_REQUEST as usize, |_| ());
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
-use super::{Delays, Disk, Pool};
+use super::device::Disk;
+use super::path::Delays;
+use super::pool::Pool;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, valid_id};
 use crate::storage::{FileImage, OpenError};
@@ -76,13 +78,13 @@ impl DetachError {
 /// The kernel tells of a close after the close has returned: how long a detach waits for that.
 const CLOSING: Duration = Duration::from_millis(200);
 
-/// A disk in a snapshot of the list.
-struct Glance {
+/// A disk in a snapshot of the list, without a share in it.
+pub struct DiskRef {
     list: Guard<Arc<Vec<Option<Arc<Disk>>>>>,
     index: usize,
 }
 
-impl Deref for Glance {
+impl Deref for DiskRef {
     type Target = Arc<Disk>;
 
     #[inline]
@@ -121,9 +123,11 @@ impl Disks {
 
     /// The disk at `index` as of now, without a share in it; None when it was detached.
     #[inline]
-    pub fn glance(&self, index: usize) -> Option<impl Deref<Target = Arc<Disk>>> {
+    pub fn disk_ref(&self, index: usize) -> Option<DiskRef> {
         let list = self.list.load();
-        list.get(index)?.is_some().then_some(Glance { list, index })
+        list.get(index)?
+            .is_some()
+            .then_some(DiskRef { list, index })
     }
 
     /// The disk at `index`; None when it was detached.
@@ -286,8 +290,8 @@ fn must_be_a_line(path: &Path) -> Result<(), AttachError> {
 
 /// Best effort: a host that cannot flush any more has told the writers so already.
 fn flush(disk: &Disk) {
-    if !disk.image().read_only() {
-        let _ = disk.image().flush(false);
+    if !disk.is_read_only() {
+        let _ = disk.image.flush(false);
     }
 }
 

@@ -20,16 +20,16 @@ use super::reply::{
 };
 use super::stream;
 use super::tree::Tree;
-use crate::disk::{Answer, Disk, LARGEST_REQUEST, Reply, Request as DiskRequest, Synced};
+use crate::disk::{
+    Answer, Disk, DiskRef, Fua, LARGEST_REQUEST, NOBODY, Origin, Reply, Request as DiskRequest,
+};
 use crate::fault::Op;
 use crate::protocol::Reads;
-use crate::protocol::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS, SECTOR};
+use crate::protocol::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
 use crate::storage::Extent;
 
 /// Nothing is cached: an image may change size, and disks come and go.
 pub(super) const TTL: Duration = Duration::ZERO;
-/// The client of a request that comes from no open file. Real ones count from 1.
-const NOBODY: u64 = 0;
 /// Requests of asynchronous clients that may be under way at once. Delayed ones count.
 const MOST_BACKGROUND: u16 = u16::MAX;
 
@@ -104,23 +104,30 @@ impl Provium {
     }
 
     /// The same, without a share in the disk.
-    fn glance(&self, ino: INodeNo) -> Result<impl Deref<Target = Arc<Disk>>, Errno> {
+    fn disk_ref(&self, ino: INodeNo) -> Result<DiskRef, Errno> {
         match Inode::of(ino) {
-            Some(Inode::Data(disk)) => self.tree.disks.glance(disk).ok_or(Errno::ENODEV),
+            Some(Inode::Data(disk)) => self.tree.disks.disk_ref(disk).ok_or(Errno::ENODEV),
             _ => Err(Errno::EINVAL),
         }
     }
 
-    /// Has `disk` serve a request, here or on the pool.
+    /// Has `disk` serve a request of `client`, here or on the pool. A client with O_DIRECT in its
+    /// `flags` may ask for whole sectors only.
     fn submit(
         &self,
         disk: impl Deref<Target = Arc<Disk>>,
-        fh: FileHandle,
+        client: u64,
+        flags: OpenFlags,
         request: DiskRequest<'_>,
         reply: impl Reply,
     ) {
         let busy = self.tree.loops.enter();
-        disk.submit(request, fh.0, busy.is_some(), reply);
+        let origin = Origin {
+            client,
+            is_aligned: flags.0 & libc::O_DIRECT != 0,
+            may_wait: busy.is_some(),
+        };
+        disk.submit(request, origin, reply);
         drop(busy);
         // A thread that rests for long must not keep the image of a disk that is detached meanwhile.
         drop(disk);
@@ -135,73 +142,21 @@ impl Provium {
         request: DiskRequest<'static>,
         reply: ReplyEmpty,
     ) {
-        match self.glance(ino) {
-            Ok(disk) => self.submit(disk, fh, request, EmptyReply(reply)),
+        match self.disk_ref(ino) {
+            Ok(disk) => self.submit(disk, fh.0, OpenFlags(0), request, EmptyReply(reply)),
             Err(errno) => reply.error(errno),
         }
     }
 }
 
-/// Ends the file of a disk at `size`, as far as a disk has that: it grows to it, and where a file would
-/// be cut it reads as zeros from there on, since a disk does not shrink.
-fn truncate(disk: &Arc<Disk>, client: u64, size: u64, reply: impl Reply) {
-    if disk.image().read_only() {
-        return reply.send(Err(crate::protocol::Errno(libc::EROFS)));
-    }
-    if let Err(errno) = disk.claim_image() {
-        return reply.send(Err(errno));
-    }
-    let done = match disk.size() {
-        Ok(now) if size < now => {
-            let erase = DiskRequest::Erase {
-                offset: size,
-                len: now - size,
-            };
-            return disk.submit(erase, client, true, reply);
-        }
-        Ok(now) if size == now => Ok(()),
-        Ok(_) => disk.grow(size),
-        Err(error) => Err(error),
-    };
-    let done = done.map(|()| Answer::Done(0));
-    reply.send(done.map_err(|error| crate::protocol::Errno::of(&error)));
-}
-
-/// Writes where the image ends now. The kernel's idea of that may be old: the host may have changed it.
-fn append(disk: &Arc<Disk>, client: u64, data: Vec<u8>, flags: OpenFlags, reply: WriteReply) {
-    let offset = match disk.size() {
-        Ok(size) => size,
-        Err(error) => return reply.send(Err(crate::protocol::Errno::of(&error))),
-    };
-    if let Err(errno) = check_alignment(flags, offset, data.len()) {
-        return reply.send(Err(crate::protocol::Errno(errno.code())));
-    }
-    let data = Cow::Owned(data);
-    let request = DiskRequest::Write { offset, data };
-    match syncs(flags) {
-        None => disk.submit(request, client, true, reply),
-        Some(data_only) => {
-            let reply = Synced::new(disk, client, data_only, reply);
-            disk.submit(request, client, true, reply);
-        }
-    }
-}
-
-/// Whether a write is to be with the storage before it is answered; and, if so, whether its data are
-/// enough.
-fn syncs(flags: OpenFlags) -> Option<bool> {
+/// How much of a write is on stable storage before it is answered.
+fn fua(flags: OpenFlags) -> Option<Fua> {
     // O_SYNC is O_DSYNC and a bit of its own. The kernel sets them for RWF_SYNC and RWF_DSYNC too.
-    let is_synced = flags.0 & libc::O_DSYNC != 0;
-    is_synced.then_some(flags.0 & libc::O_SYNC != libc::O_SYNC)
-}
-
-/// A real disk takes only whole sectors past the page cache; QEMU finds the sector size by this.
-fn check_alignment(flags: OpenFlags, offset: u64, len: usize) -> Result<(), Errno> {
-    let aligned = offset.is_multiple_of(SECTOR) && (len as u64).is_multiple_of(SECTOR);
-    if flags.0 & libc::O_DIRECT != 0 && !aligned {
-        return Err(Errno::EINVAL);
+    match flags.0 & libc::O_SYNC {
+        libc::O_SYNC => Some(Fua::All),
+        libc::O_DSYNC => Some(Fua::Data),
+        _ => None,
     }
-    Ok(())
 }
 
 fn fallocate_request(mode: i32, offset: u64, len: u64) -> Option<DiskRequest<'static>> {
@@ -214,6 +169,11 @@ fn fallocate_request(mode: i32, offset: u64, len: u64) -> Option<DiskRequest<'st
             offset,
             len,
             keep_size: mode == ZERO_KEEP,
+        }),
+        0 | libc::FALLOC_FL_KEEP_SIZE => Some(DiskRequest::Allocate {
+            offset,
+            len,
+            keep_size: mode != 0,
         }),
         _ => None,
     }
@@ -288,10 +248,10 @@ impl Filesystem for Provium {
             return reply.error(Errno::EPERM);
         }
         let reply = AttrReply::new(&self.tree, inode, reply);
-        if let (Ok(disk), Some(size)) = (self.data(ino), size) {
+        if let (Ok(disk), Some(size)) = (self.disk_ref(ino), size) {
             let client = fh.map_or(NOBODY, |fh| fh.0);
-            let truncated = Arc::clone(&disk);
-            return self.run_on_pool(&disk, move |_| truncate(&truncated, client, size, reply));
+            let request = DiskRequest::SetSize { size };
+            return self.submit(disk, client, OpenFlags(0), request, reply);
         }
         self.run_apart(inode, move |tree| {
             let emptied = match size {
@@ -305,8 +265,8 @@ impl Filesystem for Provium {
 
     fn open(&self, _req: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let writes = flags.0 & libc::O_ACCMODE != libc::O_RDONLY;
-        if let Ok(disk) = self.data(ino) {
-            if writes && disk.image().read_only() {
+        if let Ok(disk) = self.disk_ref(ino) {
+            if writes && disk.is_read_only() {
                 return reply.error(Errno::EROFS);
             }
             let client = match disk.open() {
@@ -315,9 +275,10 @@ impl Filesystem for Provium {
             };
             let reply = OpenReply::new(Arc::clone(&disk), client, reply);
             return match writes && flags.0 & libc::O_TRUNC != 0 {
-                true => self.run_on_pool(&disk, move |_| {
-                    truncate(&reply.disk(), client, 0, reply);
-                }),
+                true => {
+                    let request = DiskRequest::SetSize { size: 0 };
+                    self.submit(disk, client, OpenFlags(0), request, reply);
+                }
                 false => reply.send(Ok(Answer::Done(0))),
             };
         }
@@ -350,21 +311,18 @@ impl Filesystem for Provium {
         reply: ReplyData,
     ) {
         if let Some(Inode::Data(index)) = Inode::of(ino) {
-            let Some(disk) = self.tree.disks.glance(index) else {
+            let Some(disk) = self.tree.disks.disk_ref(index) else {
                 return reply.error(Errno::ENODEV);
             };
-            if let Err(errno) = check_alignment(flags, offset, size as usize) {
-                return reply.error(errno);
-            }
             let request = DiskRequest::Read { offset, len: size };
             let reply = ReadReply(reply);
             if lock_owner.is_some() {
-                return self.submit(disk, fh, request, reply);
+                return self.submit(disk, fh.0, flags, request, reply);
             }
             // Nobody reads: the kernel wants a page, to keep it.
             let piece = offset..offset + u64::from(size);
             let reply = PageReply::new(&self.tree.cache, index, &disk, piece, reply);
-            return self.submit(disk, fh, request, reply);
+            return self.submit(disk, fh.0, flags, request, reply);
         }
         if let Some(listener) = self.tree.handles.stream(fh.0) {
             return self.tree.streams.answer(stream::Read {
@@ -400,31 +358,20 @@ impl Filesystem for Provium {
     ) {
         let len = data.len();
         if let Some(Inode::Data(index)) = Inode::of(ino) {
-            let Some(disk) = self.tree.disks.glance(index) else {
+            let Some(disk) = self.tree.disks.disk_ref(index) else {
                 return reply.error(Errno::ENODEV);
             };
-            if flags.0 & libc::O_APPEND != 0 {
-                let (appended, data) = (Arc::clone(&disk), data.to_vec());
-                let reply = WriteReply(reply, self.tree.cache.dropper(index));
-                return self.run_on_pool(&disk, move |_| {
-                    append(&appended, fh.0, data, flags, reply);
-                });
-            }
-            if let Err(errno) = check_alignment(flags, offset, len) {
-                return reply.error(errno);
-            }
-            let data = Cow::Borrowed(data);
-            let request = DiskRequest::Write { offset, data };
+            // The kernel's idea of the end may be old: only the disk knows where it appends.
+            let appends = flags.0 & libc::O_APPEND != 0;
+            let is_elsewhere = || appends || disk.has_rule_for(Op::Write, offset, len as u64);
             let dropper = self.tree.cache.dropper(index);
-            let dropper = dropper.filter(|_| disk.has_rule_for(Op::Write, offset, len as u64));
-            let reply = WriteReply(reply, dropper);
-            return match syncs(flags) {
-                None => self.submit(disk, fh, request, reply),
-                Some(data_only) => {
-                    let reply = Synced::new(&disk, fh.0, data_only, reply);
-                    self.submit(disk, fh, request, reply);
-                }
+            let reply = WriteReply(reply, dropper.filter(|_| is_elsewhere()));
+            let (data, fua) = (Cow::Borrowed(data), fua(flags));
+            let request = match appends {
+                true => DiskRequest::Append { data, fua },
+                false => DiskRequest::Write { offset, data, fua },
             };
+            return self.submit(disk, fh.0, flags, request, reply);
         }
         let Some(inode) = Inode::of(ino) else {
             return reply.error(Errno::EINVAL);
@@ -499,24 +446,9 @@ impl Filesystem for Provium {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        if let Some(request) = fallocate_request(mode, offset, length) {
-            return self.submit_plain(ino, fh, request, reply);
-        }
-        let keep_size = mode == libc::FALLOC_FL_KEEP_SIZE;
-        if mode != 0 && !keep_size {
-            return reply.error(Errno::EOPNOTSUPP);
-        }
-        match self.data(ino) {
-            Ok(disk) => {
-                let allocated = Arc::clone(&disk);
-                self.run_on_pool(&disk, move |_| {
-                    match allocated.allocate(offset, length, keep_size) {
-                        Ok(()) => reply.ok(),
-                        Err(error) => reply.error(kernel(crate::protocol::Errno::of(&error))),
-                    }
-                });
-            }
-            Err(errno) => reply.error(errno),
+        match fallocate_request(mode, offset, length) {
+            Some(request) => self.submit_plain(ino, fh, request, reply),
+            None => reply.error(Errno::EOPNOTSUPP),
         }
     }
 

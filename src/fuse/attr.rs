@@ -43,7 +43,7 @@ impl Attributes {
 
     /// A data file, with what the host says of its image.
     pub(super) fn data(&self, inode: Inode, disk: &Disk, stat: ImageStat) -> FileAttr {
-        let perm = match disk.image().read_only() {
+        let perm = match disk.is_read_only() {
             true => 0o400,
             false => 0o600,
         };

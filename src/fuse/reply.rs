@@ -95,11 +95,6 @@ impl OpenReply {
             reply,
         }
     }
-
-    /// What is opened.
-    pub(super) fn disk(&self) -> Arc<Disk> {
-        Arc::clone(&self.disk)
-    }
 }
 
 impl Reply for OpenReply {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
+use super::image::{Extent, Image};
 use super::place::{Identity, Place, Wrong, is_served_from, is_stored_in_own_mount};
-use super::{Extent, Image};
 use crate::os::mounts;
 use crate::os::sys;
 

@@ -1,12 +1,12 @@
 //! An image in memory that misbehaves on demand: the twin that tests use instead of a bad disk.
 
 use std::io;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Extent, Image};
+use super::image::{Extent, Image};
 
 /// Bytes in memory, an error to fail with, an end of its space, and a gate that holds every request while closed.
 #[derive(Debug, Default)]
@@ -19,6 +19,7 @@ pub struct MemoryImage {
     stuck: Mutex<bool>,
     unstuck: Condvar,
     touched: AtomicU64,
+    read_only: AtomicBool,
 }
 
 impl MemoryImage {
@@ -34,6 +35,11 @@ impl MemoryImage {
     /// Makes every later request fail with `errno`; 0 ends that.
     pub fn fail_with(&self, errno: i32) {
         self.failing.store(errno, Ordering::SeqCst);
+    }
+
+    /// Makes it an image that can only be read.
+    pub fn set_read_only(&self) {
+        self.read_only.store(true, Ordering::SeqCst);
     }
 
     /// Makes later writes find no space from byte `offset` on.
@@ -149,6 +155,6 @@ impl Image for MemoryImage {
     }
 
     fn read_only(&self) -> bool {
-        false
+        self.read_only.load(Ordering::SeqCst)
     }
 }

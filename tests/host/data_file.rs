@@ -288,6 +288,47 @@ fn truncation_that_a_rule_fails_is_counted_and_traced_as_a_zero_request() {
 }
 
 #[test]
+fn size_changes_and_preallocation_are_zero_requests() {
+    page_says(
+        PAGE,
+        "Growing the disk (`truncate -s`, QEMU's `block_resize`) and preallocation are `zero` requests too",
+    );
+    page_says("docs/faults.md", "`error op=zero` fails all of these");
+    let mount = Mount::of_size(MIB);
+    let mut trace = trace(&mount);
+    let mut zeroes = || {
+        // fallocate(1) also flushes.
+        let mut all = traced(&mut trace);
+        all.retain(|line| line.starts_with("zero"));
+        all
+    };
+    let calls = [
+        ("truncate -s 2M $m/vda", "2048 2048"),
+        ("fallocate -l 64K $m/vda", "0 128"),
+        ("fallocate -n -o 1M -l 4M $m/vda", "2048 8192"),
+        ("fallocate -o 2M -l 4K $m/vda", "4096 8"),
+        (": > $m/vda", "0 4104"),
+    ];
+    for (script, sectors) in calls {
+        assert_ok(&shell("sh", &mount, script));
+        assert_eq!(zeroes(), [format!("zero {sectors} ok")]);
+    }
+    assert_eq!(mount.stat("zero_requests"), calls.len() as u64);
+    let size = image(&mount).len();
+    assert_eq!(size as u64, 2 * MIB + 4096);
+    mount.arm("error op=zero errno=ENOSPC");
+    for (script, sectors) in [
+        ("truncate -s 4M $m/vda", "4104 4088"),
+        ("fallocate -l 8M $m/vda", "0 16384"),
+        (": > $m/vda", "0 4104"),
+    ] {
+        assert!(!shell("sh", &mount, script).status.success(), "{script}");
+        assert_eq!(zeroes(), [format!("zero {sectors} ENOSPC")]);
+    }
+    assert_eq!(image(&mount).len(), size);
+}
+
+#[test]
 fn image_that_qemu_img_recreates_in_a_disk_has_nothing_of_the_old_one() {
     if !has("qemu-img") {
         return;

@@ -32,6 +32,7 @@ mod selection;
 mod status_and_top;
 mod stopped_runs;
 mod survival;
+mod synchronous_writes;
 mod terminal;
 mod timeouts;
 mod trace;

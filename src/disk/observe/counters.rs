@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::in_flight::my_place;
 use super::latency::{Figures, Latency};
+use super::thread_slot::{add, my_slot};
 use crate::protocol::{Effect, Op};
 
 /// Shards that one thread alone writes to: as many as serve at once on a machine of common size.
@@ -36,14 +36,6 @@ pub struct OpCounters<'a> {
     is_own: bool,
     /// Hence it must not go to another thread.
     _stays: PhantomData<*const ()>,
-}
-
-/// Adds to a counter, which no other thread writes to if it `is_own`.
-pub(in crate::disk) fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
-    match is_own {
-        true => counter.store(counter.load(Ordering::Relaxed) + amount, Ordering::Relaxed),
-        false => drop(counter.fetch_add(amount, Ordering::Relaxed)),
-    }
 }
 
 impl OpCounters<'_> {
@@ -90,7 +82,7 @@ pub struct Counters([[Shard; Op::ALL.len()]; OWN_SHARDS + 1]);
 impl Counters {
     /// The counters of one kind, for this thread to count in. Not to be given to another.
     pub fn of(&self, op: Op) -> OpCounters<'_> {
-        let own = my_place().filter(|place| *place < OWN_SHARDS);
+        let own = my_slot().filter(|place| *place < OWN_SHARDS);
         OpCounters {
             shard: &self.0[own.unwrap_or(OWN_SHARDS)][op as usize],
             is_own: own.is_some(),

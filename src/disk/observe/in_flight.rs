@@ -3,25 +3,20 @@
 //! Each serving thread has a place of its own in the table of every disk and is the only one that
 //! writes there. A reader may see a place change under it; the list is a picture, not a ledger.
 
-use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
+use super::thread_slot::{SLOTS, my_slot};
 use crate::fault::{Armed, IoRange, Op};
 use crate::protocol::InFlightLine;
-
-/// More than all loops and workers together; a thread beyond it serves unseen.
-const PLACES: usize = 128;
 
 /// A request that has arrived and is not answered. Prints as its [`InFlightLine`].
 #[derive(Clone, Debug)]
 pub struct InFlight {
     /// What it asks for.
-    pub ask: IoRange,
+    pub range: IoRange,
     /// How long ago it arrived, or its I/O began.
     pub age: Duration,
     /// The rules that it waits for; none when it is served, or waits for a thread.
@@ -30,9 +25,9 @@ pub struct InFlight {
 
 impl fmt::Display for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sector, count) = self.ask.sectors();
+        let (sector, count) = self.range.sectors();
         let line = InFlightLine {
-            op: self.ask.op,
+            op: self.range.op,
             sector,
             count,
             age: self.age,
@@ -42,9 +37,9 @@ impl fmt::Display for InFlight {
     }
 }
 
-/// The table of a disk.
+/// The table of a disk, with a place for each thread; a thread without a slot serves unseen.
 #[derive(Debug)]
-pub(in crate::disk) struct Serving([Place; PLACES]);
+pub(in crate::disk) struct Serving([Place; SLOTS]);
 
 /// What one thread serves; idle while `since` is 0. On a cache line that no other thread writes to.
 #[derive(Debug, Default)]
@@ -63,12 +58,12 @@ impl Default for Serving {
 
 impl Serving {
     /// Shows the request, whose I/O begins at `now`, in the list until the returned guard is dropped.
-    pub(in crate::disk) fn enter(&self, ask: IoRange, now: Instant) -> Option<Visible<'_>> {
-        let place = self.0.get(my_place()?)?;
-        place.offset.store(ask.offset, Ordering::Relaxed);
+    pub(in crate::disk) fn enter(&self, range: IoRange, now: Instant) -> Option<Visible<'_>> {
+        let place = self.0.get(my_slot()?)?;
+        place.offset.store(range.offset, Ordering::Relaxed);
         place
             .len_and_op
-            .store(ask.len << 3 | ask.op as u64, Ordering::Relaxed);
+            .store(range.len << 3 | range.op as u64, Ordering::Relaxed);
         place.since.store(micros(now), Ordering::Release);
         Some(Visible(place))
     }
@@ -79,7 +74,7 @@ impl Serving {
             let since = place.since.load(Ordering::Acquire);
             let len_and_op = place.len_and_op.load(Ordering::Relaxed);
             (since != 0).then(|| InFlight {
-                ask: IoRange {
+                range: IoRange {
                     op: Op::ALL[(len_and_op & 7) as usize % Op::ALL.len()],
                     offset: place.offset.load(Ordering::Relaxed),
                     len: len_and_op >> 3,
@@ -107,57 +102,4 @@ fn micros(now: Instant) -> u64 {
     let since = now.saturating_duration_since(*START);
     // Not by `as_micros`, which divides 128 bits.
     since.as_secs() * 1_000_000 + u64::from(since.subsec_micros()) + 1
-}
-
-static FREE_PLACES: Mutex<[bool; PLACES]> = Mutex::new([true; PLACES]);
-
-/// A place that goes back when its thread ends.
-struct MyPlace(Option<usize>);
-
-impl MyPlace {
-    fn take() -> Self {
-        let mut free = FREE_PLACES.lock();
-        let place = free.iter().position(|free| *free);
-        if let Some(place) = place {
-            free[place] = false;
-        }
-        Self(place)
-    }
-}
-
-impl Drop for MyPlace {
-    fn drop(&mut self) {
-        KNOWN.set(NONE);
-        if let Some(place) = self.0 {
-            FREE_PLACES.lock()[place] = true;
-        }
-    }
-}
-
-/// There is no such place: the thread has none, or has not asked for one.
-const NONE: usize = PLACES;
-const UNKNOWN: usize = PLACES + 1;
-
-thread_local! {
-    /// The place of this thread, where it is found quickest.
-    static KNOWN: Cell<usize> = const { Cell::new(UNKNOWN) };
-    static MINE: MyPlace = MyPlace::take();
-}
-
-/// The place of this thread: a small number that no other has while it lives; None when there are
-/// too many threads.
-#[inline]
-pub(in crate::disk) fn my_place() -> Option<usize> {
-    let mut known = KNOWN.get();
-    if known == UNKNOWN {
-        known = find_place();
-    }
-    (known < PLACES).then_some(known)
-}
-
-#[cold]
-fn find_place() -> usize {
-    let place = MINE.with(|mine| mine.0).unwrap_or(NONE);
-    KNOWN.set(place);
-    place
 }

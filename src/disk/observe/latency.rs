@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use histogram::{AtomicHistogram, Histogram};
 
-use super::counters::add;
+use super::thread_slot::add;
 
 /// A bucket is at most a sixteenth wide of what it counts.
 const GROUPING_POWER: u8 = 4;

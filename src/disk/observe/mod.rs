@@ -4,7 +4,9 @@ pub(super) mod counters;
 mod damage;
 pub(super) mod in_flight;
 mod latency;
+mod thread_slot;
 pub(super) mod trace;
+mod under_way;
 
 pub use counters::{Counters, OpCounters};
 pub use damage::DamageList;

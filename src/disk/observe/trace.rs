@@ -56,7 +56,7 @@ struct Line {
     sequence: u64,
     /// When it was answered, by the clock that dmesg goes by.
     time: Duration,
-    ask: IoRange,
+    range: IoRange,
     verdict: Verdict,
     latency: Duration,
     rules: Vec<Arc<Armed>>,
@@ -91,9 +91,9 @@ impl Trace {
     }
 
     /// Tells all who listen of a request that is about to be answered.
-    pub(in crate::disk) fn tell(
+    pub(in crate::disk) fn record(
         &self,
-        ask: IoRange,
+        range: IoRange,
         verdict: Verdict,
         latency: Duration,
         rules: Vec<Arc<Armed>>,
@@ -103,7 +103,7 @@ impl Trace {
         let line = Line {
             sequence: state.sequence,
             time: sys::monotonic(),
-            ask,
+            range,
             verdict,
             latency,
             rules,
@@ -225,12 +225,12 @@ impl Unread {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sector, count) = self.ask.sectors();
+        let (sector, count) = self.range.sectors();
         let (seconds, latency) = (self.time.as_secs_f64(), self.latency.as_secs_f64() * 1000.0);
         write!(
             f,
             "{} {seconds:.6} {} {sector} {count} ",
-            self.sequence, self.ask.op
+            self.sequence, self.range.op
         )?;
         let effects = self
             .rules
@@ -254,13 +254,13 @@ mod tests {
     use crate::fault::Op;
 
     fn tell(trace: &Trace, offset: u64) {
-        let ask = IoRange {
+        let range = IoRange {
             op: Op::Read,
             offset,
             len: 512,
         };
         let latency = Duration::from_micros(1500);
-        trace.tell(ask, Verdict::Done, latency, Vec::new());
+        trace.record(range, Verdict::Done, latency, Vec::new());
     }
 
     fn text(listener: &Listener, size: usize) -> String {

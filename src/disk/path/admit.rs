@@ -1,74 +1,99 @@
-//! The end of a disk: a disk of fixed size does not grow, as no block device does; any other grows to
-//! what is written behind its end, as a file does.
+//! What is checked of a request before it is served, in one place for all front ends: whether the disk
+//! can be written, whether the request is aligned, and where the disk ends.
+//!
+//! A disk of fixed size does not grow, as no block device does; any other grows to what is written
+//! behind its end, as a file does.
 
-use std::io;
+use std::cmp::Ordering;
 
 use super::Request;
-use crate::disk::Disk;
+use crate::disk::device::Disk;
+use crate::fault::IoRange;
 use crate::protocol::Errno;
+use crate::protocol::names::SECTOR;
 
 const FULL: Errno = Errno(libc::ENOSPC);
+const READ_ONLY: Errno = Errno(libc::EROFS);
+const INVALID: Errno = Errno(libc::EINVAL);
 
 impl Disk {
-    /// What of a request reaches the disk. Of a write across the end of a fixed disk that is the part
-    /// before the end; at the end and behind it there is no space.
-    pub(in crate::disk) fn admit<'a>(&self, request: Request<'a>) -> Result<Request<'a>, Errno> {
-        if !self.asks_for_end(&request) {
-            return Ok(request);
+    /// What keeps a request from being one: it is refused, and neither counted nor traced. EROFS for a
+    /// change of a read-only disk; EINVAL for a range that no file has, and, where a request must be
+    /// aligned, for a part of a sector.
+    pub(super) fn check(
+        &self,
+        request: &Request<'_>,
+        range: IoRange,
+        is_aligned: bool,
+    ) -> Result<(), Errno> {
+        if self.read_only && request.changes() {
+            return Err(READ_ONLY);
         }
-        let end = request.offset().saturating_add(request.len());
-        match request {
-            Request::Write { offset, data } => {
-                let room = self.live_size()?.saturating_sub(offset);
-                match room {
-                    0 if !data.is_empty() => Err(FULL),
-                    _ => Ok(Request::Write { offset, data }.cut(room)),
+        let IoRange { offset, len, .. } = range;
+        let end = offset.checked_add(len);
+        if end.is_none_or(|end| end > i64::MAX as u64) {
+            return Err(INVALID);
+        }
+        // A real disk takes only whole sectors; QEMU finds the sector size by this.
+        if is_aligned && !(offset | len).is_multiple_of(SECTOR) {
+            return Err(INVALID);
+        }
+        Ok(())
+    }
+
+    /// A request whose place is relative to the disk's end as one with a place; None where there is
+    /// nothing to do. Asks the host, and takes as long as that takes.
+    pub(super) fn place<'a>(&self, request: Request<'a>) -> Result<Option<Request<'a>>, Errno> {
+        Ok(Some(match request {
+            Request::Append { data, fua } => {
+                // The front end's idea of the end may be old: the host may have changed it.
+                let offset = self.live_size()?;
+                Request::Write { offset, data, fua }
+            }
+            Request::SetSize { size } => {
+                // It may come by a path, while the image is left to others.
+                self.claim_image()?;
+                let end = self.live_size()?;
+                let (offset, len) = (size.min(end), size.abs_diff(end));
+                match size.cmp(&end) {
+                    Ordering::Less => Request::Erase { offset, len },
+                    Ordering::Equal => return Ok(None),
+                    Ordering::Greater => Request::Grow { offset, len },
                 }
             }
-            Request::Zero {
-                keep_size: false, ..
-            } if end > self.live_size()? => Err(FULL),
-            other => Ok(other),
+            placed => placed,
+        }))
+    }
+
+    /// What of a request reaches the disk. Of a write across the end of a fixed disk that is the part
+    /// before the end; at the end and behind it there is no space.
+    pub(super) fn bound<'a>(
+        &self,
+        request: Request<'a>,
+        range: &mut IoRange,
+    ) -> Result<Request<'a>, Errno> {
+        if !self.asks_for_end(&request, *range) {
+            return Ok(request);
+        }
+        let end = self.live_size()?;
+        let room = end.saturating_sub(range.offset);
+        if range.len <= room || range.len == 0 {
+            return Ok(request);
+        }
+        match request {
+            Request::Write { .. } if room > 0 => {
+                range.len = room;
+                Ok(request.cut(room))
+            }
+            _ => Err(FULL),
         }
     }
 
     /// Whether the host has to say where the disk ends: the request may reach past it.
-    pub(in crate::disk) fn asks_for_end(&self, request: &Request<'_>) -> bool {
-        let grows = match request {
-            Request::Write { .. } => true,
-            Request::Zero { keep_size, .. } => !keep_size,
-            _ => false,
-        };
-        let end = request.offset().saturating_add(request.len());
-        self.fixed && grows && end > self.known_size()
-    }
-
-    /// Reserves storage for the range; the image grows to its end unless `keep_size`.
-    pub fn allocate(&self, offset: u64, len: u64, keep_size: bool) -> io::Result<()> {
-        if !keep_size {
-            self.must_hold(offset.saturating_add(len))?;
-        }
-        self.image.allocate(offset, len, keep_size)?;
-        if !keep_size {
-            self.questions.learn_end(offset.saturating_add(len));
-        }
-        Ok(())
-    }
-
-    /// Extends the image to `len` bytes.
-    pub fn grow(&self, len: u64) -> io::Result<()> {
-        self.must_hold(len)?;
-        self.image.set_len(len)?;
-        self.questions.learn_end(len);
-        Ok(())
-    }
-
-    /// ENOSPC where a fixed disk ends before `end`.
-    fn must_hold(&self, end: u64) -> io::Result<()> {
-        match self.fixed && end > self.size()? {
-            true => Err(FULL.into()),
-            false => Ok(()),
-        }
+    pub(super) fn asks_for_end(&self, request: &Request<'_>, range: IoRange) -> bool {
+        self.fixed
+            && request.may_grow()
+            && range.offset.saturating_add(range.len) > self.known_size()
     }
 
     fn live_size(&self) -> Result<u64, Errno> {

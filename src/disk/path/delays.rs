@@ -3,49 +3,15 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{self, AtomicU64};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::disk::{InFlight, Owner, Pool};
+use super::reservation::HeldMemory;
+use crate::disk::observe::in_flight::InFlight;
+use crate::disk::pool::{Owner, Pool};
 use crate::fault::{Armed, IoRange, Then};
-use crate::protocol::Errno;
-
-/// Most bytes that wait in memory, of all disks of a server: the data of writes, and what `stale`
-/// rules keep. 1 GiB. Whatever comes then is ENOMEM.
-pub const MOST_HELD: u64 = 1 << 30;
-
-/// Room for bytes that wait in memory; given back when this is dropped.
-pub(in crate::disk) struct Room {
-    shared: Arc<Shared>,
-    bytes: u64,
-}
-
-impl Room {
-    /// Room for so many more. ENOMEM when too many wait already.
-    pub(in crate::disk) fn grow(&mut self, by: u64) -> Result<(), Errno> {
-        let order = atomic::Ordering::SeqCst;
-        let more = |held: u64| held.checked_add(by).filter(|held| *held <= MOST_HELD);
-        let grown = self.shared.held_bytes.fetch_update(order, order, more);
-        grown.map_err(|_| Errno::ENOMEM)?;
-        self.bytes += by;
-        Ok(())
-    }
-
-    /// Takes the room of `other` over.
-    pub(in crate::disk) fn absorb(&mut self, mut other: Self) {
-        self.bytes += std::mem::take(&mut other.bytes);
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        let order = atomic::Ordering::SeqCst;
-        self.shared.held_bytes.fetch_sub(self.bytes, order);
-    }
-}
 
 /// A waiting request. It owns its reply through `go_on`: dropping it answers EIO.
 pub(in crate::disk) struct Held {
@@ -53,7 +19,7 @@ pub(in crate::disk) struct Held {
     pub(in crate::disk) arrived: Instant,
     /// The disk.
     pub(in crate::disk) owner: Owner,
-    pub(in crate::disk) ask: IoRange,
+    pub(in crate::disk) range: IoRange,
     /// Those that it waits for.
     pub(in crate::disk) rules: Vec<Arc<Armed>>,
     pub(in crate::disk) is_hang: bool,
@@ -84,13 +50,13 @@ pub struct Delays {
     shared: Arc<Shared>,
     timer: Mutex<Option<JoinHandle<()>>>,
     pool: Arc<Pool>,
+    memory: HeldMemory,
 }
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    held_bytes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -110,6 +76,7 @@ impl Delays {
             shared,
             timer: Mutex::new(Some(timer)),
             pool,
+            memory: HeldMemory::default(),
         })
     }
 
@@ -118,17 +85,9 @@ impl Delays {
         &self.pool
     }
 
-    /// Room for bytes that wait; for none yet.
-    pub(in crate::disk) fn room(&self) -> Room {
-        Room {
-            shared: Arc::clone(&self.shared),
-            bytes: 0,
-        }
-    }
-
-    /// How many bytes wait in memory.
-    pub fn held_bytes(&self) -> u64 {
-        self.shared.held_bytes.load(atomic::Ordering::SeqCst)
+    /// The memory that waiting requests share with what `stale` rules keep.
+    pub(in crate::disk) fn memory(&self) -> &HeldMemory {
+        &self.memory
     }
 
     /// Keeps `held` until it is due or released.
@@ -210,7 +169,7 @@ impl Drop for Delays {
 impl Held {
     fn in_flight(&self) -> InFlight {
         InFlight {
-            ask: self.ask,
+            range: self.range,
             age: self.arrived.elapsed(),
             rules: self.rules.clone(),
         }

@@ -1,15 +1,24 @@
 //! The way of a request through a disk, from its arrival to its answer.
+//!
+//! `submit` takes it in, `admit` checks it, `wait` keeps it where rules or slow storage say so, `storage`
+//! does its I/O as rules have it (`apply`), and `answer` ends it.
 
 mod admit;
+mod answer;
 mod apply;
+mod context;
+mod corrupt;
 pub(super) mod delays;
-mod journey;
+mod note_damage;
 mod request;
+pub(super) mod reservation;
 pub(super) mod settling;
 pub(super) mod snapshots;
+mod storage;
 pub(super) mod strain;
-mod synced;
+mod submit;
+mod wait;
 
-pub use delays::{Delays, MOST_HELD};
-pub use request::{Answer, Reply, Request};
-pub use synced::Synced;
+pub use delays::Delays;
+pub use request::{Answer, Fua, LARGEST_REQUEST, NOBODY, Origin, Reply, Request};
+pub use reservation::MOST_HELD;

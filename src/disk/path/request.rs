@@ -1,11 +1,18 @@
-//! What a client asks of a disk, and how it is answered.
+//! Requests that a front end hands to a disk, and their answers.
 
 use std::borrow::Cow;
 
-use crate::fault::Op;
+use crate::fault::{IoRange, Op};
 use crate::protocol::Errno;
 
-/// A request. Offsets and lengths are in bytes and need not be multiples of a sector.
+/// Bytes of the longest request. The kernel splits what is longer; its own bound is 256 pages unless
+/// set otherwise.
+pub const LARGEST_REQUEST: u32 = 1 << 20;
+
+/// The client of a request that comes from no open file, but by a path. Real clients count from 1.
+pub const NOBODY: u64 = 0;
+
+/// A request. Offsets, lengths and sizes are in bytes and need not be multiples of a sector.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // The fields are those of `Image`'s methods.
 pub enum Request<'a> {
@@ -16,6 +23,12 @@ pub enum Request<'a> {
     Write {
         offset: u64,
         data: Cow<'a, [u8]>,
+        fua: Option<Fua>,
+    },
+    /// A write where the disk ends when it is served. The disk serves it as `Write`.
+    Append {
+        data: Cow<'a, [u8]>,
+        fua: Option<Fua>,
     },
     Flush {
         data_only: bool,
@@ -29,19 +42,56 @@ pub enum Request<'a> {
         len: u64,
         keep_size: bool,
     },
-    /// Zeroes that take no room, of a client that cuts the file: a disk does not shrink.
+    /// Reserves storage for a range, whose content stays.
+    Allocate {
+        offset: u64,
+        len: u64,
+        keep_size: bool,
+    },
+    /// Ends the disk at `size`, as far as a disk can. The disk serves it as `Erase` from there on where
+    /// it is longer, since a disk does not shrink; as `Grow` where it is shorter; and has nothing to
+    /// do where that is its size.
+    SetSize {
+        size: u64,
+    },
+    /// Zeroes that take no room.
     Erase {
+        offset: u64,
+        len: u64,
+    },
+    /// Makes the disk longer: `len` zeroes from `offset`, its end, on.
+    Grow {
         offset: u64,
         len: u64,
     },
 }
 
+/// How much of a write is on stable storage before the write is answered (forced unit access).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fua {
+    /// Its data, and what is needed to find them: O_DSYNC.
+    Data,
+    /// All metadata too: O_SYNC.
+    All,
+}
+
+/// Where a request comes from, and what its front end says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// As `Disk::open` numbered it; [`NOBODY`] for none.
+    pub client: u64,
+    /// Only whole sectors are served, as past a page cache; EINVAL for anything else.
+    pub is_aligned: bool,
+    /// The calling thread may wait for storage, and so serve the request itself.
+    pub may_wait: bool,
+}
+
 impl<'a> Request<'a> {
     /// A write without what it has beyond `most` bytes.
-    pub(in crate::disk) fn cut(self, most: u64) -> Self {
+    pub(super) fn cut(self, most: u64) -> Self {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         match self {
-            Self::Write { offset, data } if data.len() > most => {
+            Self::Write { offset, data, fua } if data.len() > most => {
                 let data = match data {
                     Cow::Borrowed(data) => Cow::Borrowed(&data[..most]),
                     Cow::Owned(mut data) => {
@@ -49,72 +99,117 @@ impl<'a> Request<'a> {
                         Cow::Owned(data)
                     }
                 };
-                Self::Write { offset, data }
+                Self::Write { offset, data, fua }
             }
             other => other,
         }
     }
 }
 
-#[allow(clippy::len_without_is_empty)] // The length of its range; a flush has none.
 impl Request<'_> {
-    /// Its kind.
+    /// Its kind, for rules, counters and the trace.
     pub fn op(&self) -> Op {
         match self {
             Self::Read { .. } => Op::Read,
-            Self::Write { .. } => Op::Write,
+            Self::Write { .. } | Self::Append { .. } => Op::Write,
             Self::Flush { .. } => Op::Flush,
             Self::Discard { .. } => Op::Discard,
-            Self::Zero { .. } | Self::Erase { .. } => Op::Zero,
+            Self::Zero { .. }
+            | Self::Allocate { .. }
+            | Self::SetSize { .. }
+            | Self::Erase { .. }
+            | Self::Grow { .. } => Op::Zero,
         }
     }
 
-    /// Where its range starts; 0 for a flush.
-    pub fn offset(&self) -> u64 {
-        match *self {
-            Self::Read { offset, .. }
-            | Self::Write { offset, .. }
-            | Self::Discard { offset, .. }
-            | Self::Zero { offset, .. }
-            | Self::Erase { offset, .. } => offset,
-            Self::Flush { .. } => 0,
-        }
+    /// Its range on a disk that ends at `end`; an empty one for a flush.
+    pub(super) fn range(&self, end: u64) -> IoRange {
+        let (offset, len) = match *self {
+            Self::Read { offset, len } => (offset, u64::from(len)),
+            Self::Write {
+                offset, ref data, ..
+            } => (offset, data.len() as u64),
+            Self::Append { ref data, .. } => (end, data.len() as u64),
+            Self::Flush { .. } => (0, 0),
+            Self::SetSize { size } => (size.min(end), size.abs_diff(end)),
+            Self::Discard { offset, len }
+            | Self::Zero { offset, len, .. }
+            | Self::Allocate { offset, len, .. }
+            | Self::Erase { offset, len }
+            | Self::Grow { offset, len } => (offset, len),
+        };
+        let op = self.op();
+        IoRange { op, offset, len }
     }
 
-    /// How long its range is; 0 for a flush.
-    pub fn len(&self) -> u64 {
-        match self {
-            Self::Read { len, .. } => u64::from(*len),
-            Self::Write { data, .. } => data.len() as u64,
-            Self::Discard { len, .. } | Self::Zero { len, .. } | Self::Erase { len, .. } => *len,
-            Self::Flush { .. } => 0,
-        }
+    /// Whether its place is relative to the disk's end, for which the host has to be asked.
+    pub(super) fn is_relative(&self) -> bool {
+        matches!(self, Self::Append { .. } | Self::SetSize { .. })
+    }
+
+    /// Whether it may change the image.
+    pub(super) fn changes(&self) -> bool {
+        !matches!(self, Self::Read { .. } | Self::Flush { .. })
     }
 
     /// Whether the disk may be longer after it.
-    pub(in crate::disk) fn may_grow(&self) -> bool {
-        matches!(
-            self,
-            Self::Write { .. }
-                | Self::Zero {
-                    keep_size: false,
-                    ..
-                }
-        )
+    pub(super) fn may_grow(&self) -> bool {
+        match self {
+            Self::Zero { keep_size, .. } | Self::Allocate { keep_size, .. } => !keep_size,
+            Self::Write { .. } | Self::Append { .. } | Self::SetSize { .. } | Self::Grow { .. } => {
+                true
+            }
+            Self::Read { .. } | Self::Flush { .. } | Self::Discard { .. } | Self::Erase { .. } => {
+                false
+            }
+        }
+    }
+
+    /// What of its range has other content after it, on a disk of `size` bytes.
+    pub(super) fn changed(&self, size: u64) -> (u64, u64) {
+        let IoRange { offset, len, .. } = self.range(size);
+        let end = offset.saturating_add(len);
+        match self {
+            Self::Read { .. } | Self::Flush { .. } => (offset, 0),
+            // What is new reads as zeros; what was there stays.
+            Self::Allocate { .. } if !self.may_grow() => (offset, 0),
+            Self::Allocate { .. } => (offset.max(size), end.saturating_sub(offset.max(size))),
+            _ if self.may_grow() => (offset, len),
+            _ => (offset, len.min(size.saturating_sub(offset))),
+        }
+    }
+
+    /// How much of it is on stable storage before it is answered.
+    pub(super) fn fua(&self) -> Option<Fua> {
+        match self {
+            Self::Write { fua, .. } | Self::Append { fua, .. } => *fua,
+            _ => None,
+        }
+    }
+
+    /// How many bytes of data it brings along.
+    pub(super) fn data_len(&self) -> u64 {
+        match self {
+            Self::Write { data, .. } | Self::Append { data, .. } => data.len() as u64,
+            _ => 0,
+        }
     }
 
     /// The same with a copy of a write's data, to outlive the buffer it came in. ENOMEM without
     /// memory for it.
     pub fn into_owned(self) -> Result<Request<'static>, Errno> {
         Ok(match self {
-            Self::Write { offset, data } => Request::Write {
-                offset,
-                data: Cow::Owned(owned(data)?),
-            },
+            Self::Write { offset, data, fua } => {
+                let data = Cow::Owned(owned(data)?);
+                Request::Write { offset, data, fua }
+            }
+            Self::Append { data, fua } => {
+                let data = Cow::Owned(owned(data)?);
+                Request::Append { data, fua }
+            }
             Self::Read { offset, len } => Request::Read { offset, len },
             Self::Flush { data_only } => Request::Flush { data_only },
             Self::Discard { offset, len } => Request::Discard { offset, len },
-            Self::Erase { offset, len } => Request::Erase { offset, len },
             Self::Zero {
                 offset,
                 len,
@@ -124,12 +219,24 @@ impl Request<'_> {
                 len,
                 keep_size,
             },
+            Self::Allocate {
+                offset,
+                len,
+                keep_size,
+            } => Request::Allocate {
+                offset,
+                len,
+                keep_size,
+            },
+            Self::SetSize { size } => Request::SetSize { size },
+            Self::Erase { offset, len } => Request::Erase { offset, len },
+            Self::Grow { offset, len } => Request::Grow { offset, len },
         })
     }
 }
 
-/// The bytes of `data` as one's own. ENOMEM without memory for a copy.
-pub(in crate::disk) fn owned(data: Cow<'_, [u8]>) -> Result<Vec<u8>, Errno> {
+/// The bytes of `data` in memory of their own. ENOMEM without memory for a copy.
+pub(super) fn owned(data: Cow<'_, [u8]>) -> Result<Vec<u8>, Errno> {
     let data = match data {
         Cow::Owned(data) => return Ok(data),
         Cow::Borrowed(data) => data,
@@ -151,7 +258,8 @@ pub enum Answer<'a> {
     Done(u64),
 }
 
-/// The way back to the client. Dropping it unsent must answer EIO, so that nobody waits for ever.
+/// The way back to the client. An implementation answers EIO when it is dropped unsent, so that no
+/// client waits for ever.
 pub trait Reply: Send + 'static {
     /// Answers, once.
     fn send(self, result: Result<Answer<'_>, Errno>);

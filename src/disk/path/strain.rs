@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::fault::Op;
+
 /// A request whose I/O takes longer is stuck: a loop thread that does it serves nobody else meanwhile.
 pub(in crate::disk) const STUCK: Duration = Duration::from_millis(10);
 /// The I/O of a request of quick storage takes less.
@@ -11,12 +13,29 @@ const QUICK: Duration = Duration::from_millis(2);
 /// After so many quick ones in a row the storage is quick again.
 const ENOUGH: u32 = 32;
 
-/// What is known of the storage of a disk.
+/// Whether requests of a kind are slow.
 #[derive(Debug, Default)]
 pub(in crate::disk) struct Strain {
     is_slow: AtomicBool,
     /// Quick requests in a row.
     quick: AtomicU32,
+}
+
+/// That of each kind of request: many a storage is slow to flush and quick to read and write.
+#[derive(Debug, Default)]
+pub(in crate::disk) struct Strains {
+    data: Strain,
+    others: Strain,
+}
+
+impl Strains {
+    #[inline]
+    pub(in crate::disk) fn of(&self, op: Op) -> &Strain {
+        match op {
+            Op::Read | Op::Write => &self.data,
+            Op::Flush | Op::Discard | Op::Zero => &self.others,
+        }
+    }
 }
 
 impl Strain {

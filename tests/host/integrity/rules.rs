@@ -26,6 +26,7 @@ enum Call {
     Flush,
     Discard,
     Zero { keeps_size: bool },
+    Allocate { keeps_size: bool },
     Truncate,
 }
 
@@ -36,7 +37,7 @@ impl Call {
             Self::Write { .. } => Op::Write,
             Self::Flush => Op::Flush,
             Self::Discard => Op::Discard,
-            Self::Zero { .. } | Self::Truncate => Op::Zero,
+            Self::Zero { .. } | Self::Allocate { .. } | Self::Truncate => Op::Zero,
         }
     }
 }
@@ -171,10 +172,8 @@ impl Model {
         let (mut offset, mut len) = (offset, len);
         match call {
             Call::Flush => (offset, len) = (0, 0),
-            Call::Truncate if offset >= size => {
-                self.bytes.resize(offset as usize, 0);
-                return Ok(Vec::new());
-            }
+            Call::Truncate if offset == size => return Ok(Vec::new()),
+            Call::Truncate if offset > size => (offset, len) = (size, offset - size),
             Call::Truncate => len = size - offset,
             _ => {}
         }
@@ -247,9 +246,17 @@ impl Model {
                 Ok(Vec::new())
             }
             Call::Flush => Ok(Vec::new()),
+            Call::Allocate { keeps_size } => {
+                let end = (offset + len).max(size) as usize;
+                if !keeps_size {
+                    self.bytes.resize(end, 0);
+                }
+                Ok(Vec::new())
+            }
             Call::Discard | Call::Zero { .. } | Call::Truncate => {
                 let end = offset + len;
-                if matches!(call, Call::Zero { keeps_size: false }) && end > size {
+                let keeps_size = matches!(call, Call::Discard | Call::Zero { keeps_size: true });
+                if !keeps_size && end > size {
                     self.bytes.resize(end as usize, 0);
                 }
                 let size = self.bytes.len() as u64;
@@ -368,7 +375,7 @@ fn random_call(random: &mut Random) -> (Call, u64, u64) {
     };
     let offset = first / unit * unit;
     let len = (1 + random.below(6 * SECTOR)).next_multiple_of(unit);
-    let call = match random.below(12) {
+    let call = match random.below(13) {
         0..4 => Call::Read { is_direct },
         4..8 => {
             let data = (0..len).map(|_| random.below(256) as u8).collect();
@@ -379,6 +386,9 @@ fn random_call(random: &mut Random) -> (Call, u64, u64) {
             keeps_size: random.below(3) > 0,
         },
         10 => Call::Truncate,
+        11 => Call::Allocate {
+            keeps_size: random.below(3) > 0,
+        },
         _ => Call::Flush,
     };
     (call, offset, len)
@@ -421,6 +431,8 @@ impl Disk {
                 zero(libc::FALLOC_FL_ZERO_RANGE | KEEP).map(|()| Vec::new())
             }
             Call::Zero { .. } => zero(libc::FALLOC_FL_ZERO_RANGE).map(|()| Vec::new()),
+            Call::Allocate { keeps_size: true } => zero(KEEP).map(|()| Vec::new()),
+            Call::Allocate { .. } => zero(0).map(|()| Vec::new()),
             Call::Truncate => self.buffered.set_len(offset).map(|()| Vec::new()),
         };
         end.map_err(|error| error.raw_os_error().unwrap())

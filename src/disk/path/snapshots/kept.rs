@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::disk::path::delays::Room;
+use crate::disk::path::reservation::Reservation;
 use crate::protocol::Errno;
 
 /// What an extent takes beside its data, about.
@@ -17,14 +17,14 @@ pub(super) struct Extent {
 /// Extents that do not overlap, by where they begin.
 pub(super) struct Kept {
     extents: BTreeMap<u64, Extent>,
-    room: Room,
+    reservation: Reservation,
 }
 
 impl Kept {
-    pub(super) fn new(room: Room) -> Self {
+    pub(super) fn new(reservation: Reservation) -> Self {
         Self {
             extents: BTreeMap::new(),
-            room,
+            reservation,
         }
     }
 
@@ -84,7 +84,7 @@ impl Kept {
                 before.len += extent.len;
             }
             _ => {
-                self.room.grow(ENTRY)?;
+                self.reservation.grow(ENTRY)?;
                 self.extents.insert(start, extent);
             }
         }
@@ -92,8 +92,8 @@ impl Kept {
     }
 
     /// Takes over the room for the data that were added.
-    pub(super) fn absorb(&mut self, room: Room) {
-        self.room.absorb(room);
+    pub(super) fn absorb(&mut self, reservation: Reservation) {
+        self.reservation.absorb(reservation);
     }
 
     /// Puts what is kept from `start` on into `target`.

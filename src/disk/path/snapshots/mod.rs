@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::disk::path::delays::{Delays, Room};
+use crate::disk::path::reservation::{HeldMemory, Reservation};
 use crate::fault::{Action, Armed, FaultSet, Op, Ranges};
 use crate::protocol::Errno;
 use crate::protocol::names::SECTOR;
@@ -27,8 +27,9 @@ static ZEROS: [u8; PIECE as usize] = [0; PIECE as usize];
 const MOST_SHIFTS: usize = 4;
 
 /// A snapshot for each `stale` rule that is armed.
-#[derive(Default)]
 pub(in crate::disk) struct Snapshots {
+    image: Arc<dyn Image>,
+    memory: HeldMemory,
     /// Whether there is any: all that a write without faults has to look at.
     any: AtomicBool,
     all: ArcSwap<Vec<Arc<Snapshot>>>,
@@ -50,9 +51,19 @@ struct Shared {
 }
 
 impl Snapshots {
+    /// Snapshots of `image`, which take `memory` for what they keep.
+    pub(in crate::disk) fn new(image: Arc<dyn Image>, memory: HeldMemory) -> Self {
+        Self {
+            image,
+            memory,
+            any: AtomicBool::new(false),
+            all: ArcSwap::default(),
+        }
+    }
+
     /// Begins one for each new `stale` rule of `faults`, and ends those of rules that are no more.
     /// One caller at a time.
-    pub(in crate::disk) fn keep_for(&self, faults: &FaultSet, delays: &Delays) {
+    pub(in crate::disk) fn keep_for(&self, faults: &FaultSet) {
         let old = self.all.load();
         let known: HashMap<u64, &Snapshot> = old.iter().map(|one| (one.rule.id, &**one)).collect();
         let armed = faults.armed().iter();
@@ -63,7 +74,7 @@ impl Snapshots {
             Arc::new(Snapshot {
                 rule: Arc::clone(rule),
                 ranges: ranges(rule, faults),
-                shared: shared.unwrap_or_else(|| Arc::new(Shared::new(delays))),
+                shared: shared.unwrap_or_else(|| Arc::new(Shared::new(&self.memory))),
             })
         };
         let new: Vec<_> = stale.map(snapshot).collect();
@@ -75,18 +86,18 @@ impl Snapshots {
 
     /// Keeps what the range holds, before it is changed. ENOMEM when there is no room for it; it must
     /// not be changed then.
-    pub(in crate::disk) fn preserve(
-        &self,
-        image: &dyn Image,
-        delays: &Delays,
-        offset: u64,
-        len: u64,
-    ) -> Result<(), Errno> {
+    #[inline]
+    pub(in crate::disk) fn preserve(&self, offset: u64, len: u64) -> Result<(), Errno> {
         if len == 0 || !self.any.load(Ordering::SeqCst) {
             return Ok(());
         }
+        self.keep(offset, len)
+    }
+
+    #[cold]
+    fn keep(&self, offset: u64, len: u64) -> Result<(), Errno> {
         for snapshot in self.all.load().iter() {
-            if let Err(errno) = snapshot.preserve(image, delays, offset, len) {
+            if let Err(errno) = snapshot.preserve(&*self.image, &self.memory, offset, len) {
                 snapshot.shared.is_full.store(true, Ordering::SeqCst);
                 return Err(errno);
             }
@@ -126,9 +137,9 @@ fn ranges(rule: &Armed, faults: &FaultSet) -> Ranges {
 }
 
 impl Shared {
-    fn new(delays: &Delays) -> Self {
+    fn new(memory: &HeldMemory) -> Self {
         Self {
-            kept: Mutex::new(Kept::new(delays.room())),
+            kept: Mutex::new(Kept::new(memory.reservation())),
             is_over: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
         }
@@ -139,7 +150,7 @@ impl Snapshot {
     fn preserve(
         &self,
         image: &dyn Image,
-        delays: &Delays,
+        memory: &HeldMemory,
         offset: u64,
         len: u64,
     ) -> Result<(), Errno> {
@@ -149,12 +160,12 @@ impl Snapshot {
             // Not read under the lock. Whoever changes a range has kept it before: if this read finds
             // it changed, it is kept by now, and stays as it is there.
             let gaps = self.shared.kept.lock().gaps(start, end);
-            let (mut room, mut found) = (delays.room(), Vec::new());
+            let (mut reserved, mut found) = (memory.reservation(), Vec::new());
             for (from, to) in gaps {
-                self.collect(image, from, to, &mut room, &mut found)?;
+                self.collect(image, from, to, &mut reserved, &mut found)?;
             }
             let mut kept = self.shared.kept.lock();
-            kept.absorb(room);
+            kept.absorb(reserved);
             for (start, extent) in found {
                 kept.add(start, extent)?;
             }
@@ -168,7 +179,7 @@ impl Snapshot {
         image: &dyn Image,
         mut at: u64,
         end: u64,
-        room: &mut Room,
+        reserved: &mut Reservation,
         found: &mut Vec<(u64, Extent)>,
     ) -> Result<(), Errno> {
         while at < end && !self.shared.is_over.load(Ordering::SeqCst) {
@@ -181,7 +192,7 @@ impl Snapshot {
                     len: to - at,
                     data: None,
                 },
-                false => read_extent(image, at, to.min(at + PIECE), room)?,
+                false => read_extent(image, at, to.min(at + PIECE), reserved)?,
             };
             let len = extent.len;
             found.push((at, extent));
@@ -209,7 +220,12 @@ fn extent_at(image: &dyn Image, at: u64, end: u64) -> (bool, u64) {
     }
 }
 
-fn read_extent(image: &dyn Image, at: u64, end: u64, room: &mut Room) -> Result<Extent, Errno> {
+fn read_extent(
+    image: &dyn Image,
+    at: u64,
+    end: u64,
+    reserved: &mut Reservation,
+) -> Result<Extent, Errno> {
     let len = end - at;
     let mut data = Vec::new();
     data.try_reserve_exact(len as usize)
@@ -221,7 +237,7 @@ fn read_extent(image: &dyn Image, at: u64, end: u64, room: &mut Room) -> Result<
         .map_err(|error| Errno::of(&error))?;
     let is_zero = data == ZEROS[..data.len()];
     if !is_zero {
-        room.grow(len)?;
+        reserved.grow(len)?;
     }
     Ok(Extent {
         len,

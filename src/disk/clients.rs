@@ -1,0 +1,52 @@
+//! Opening and closing a disk.
+
+use super::device::Disk;
+use crate::protocol::Errno;
+
+impl Disk {
+    /// A new client. Its number is never used again. ENOENT when the disk has been detached, EBUSY
+    /// when its image was left to others and one of them has it.
+    pub fn open(&self) -> Result<u64, Errno> {
+        self.clients.lock().open(&*self.image)
+    }
+
+    /// Ends what [`open`](Self::open) began.
+    pub fn close(&self, client: u64) {
+        self.clients.lock().close(client);
+    }
+
+    /// Locks the image again if it was left to others; EBUSY when one of them has it.
+    pub fn claim_image(&self) -> Result<(), Errno> {
+        self.clients.lock().claim(&*self.image)
+    }
+
+    /// Leaves the image to others until a client opens the disk again; EBUSY while it is open.
+    pub fn unlock_image(&self) -> Result<(), Errno> {
+        self.clients.lock().unlock(&*self.image)
+    }
+
+    /// Rules with `from=guest` pass the requests of `client` by from now on: they are a test's own.
+    pub fn set_test(&self, client: u64) {
+        self.clients.lock().set_test(client);
+    }
+
+    pub(super) fn is_test(&self, client: u64) -> bool {
+        self.clients.lock().is_test(client)
+    }
+
+    /// How many clients hold the disk open.
+    pub fn open_count(&self) -> usize {
+        self.clients.lock().count()
+    }
+
+    /// How many errors were injected into requests of `client`: what tells an injected EIO from
+    /// one of the host.
+    pub fn injected_errors(&self, client: u64) -> u64 {
+        self.clients.lock().injected(client)
+    }
+
+    /// Bars new clients; false, and nothing changes, while there are some.
+    pub(super) fn try_detach(&self) -> bool {
+        self.clients.lock().detach()
+    }
+}

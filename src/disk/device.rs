@@ -1,0 +1,127 @@
+//! One served disk: what it consists of.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::client_table::Clients;
+use super::observe::in_flight::Serving;
+use super::observe::{Counters, DamageList, Trace};
+use super::path::Delays;
+use super::path::settling::Settling;
+use super::path::snapshots::Snapshots;
+use super::path::strain::Strains;
+use super::pool::Owner;
+use super::rule_sets::RuleSets;
+use super::sizes::{ImageStat, Sizes};
+use crate::protocol::disk_options::DiskOptions;
+use crate::storage::Image;
+
+/// One served disk.
+///
+/// Each part has its own lock, or is atomic or fixed. The image is the disk's alone: front ends and
+/// control files ask the disk.
+pub struct Disk {
+    id: String,
+    /// The number under which the pool knows its jobs.
+    pub(super) owner: Owner,
+    path: PathBuf,
+    pub(super) image: Arc<dyn Image>,
+    pub(super) read_only: bool,
+    /// It does not grow.
+    pub(super) fixed: bool,
+    pub(super) rules: RuleSets,
+    pub(super) clients: Mutex<Clients>,
+    pub(super) counters: Counters,
+    pub(super) serving: Serving,
+    pub(super) delays: Arc<Delays>,
+    pub(super) snapshots: Snapshots,
+    pub(super) damage: Arc<DamageList>,
+    pub(super) trace: Trace,
+    pub(super) sizes: Sizes,
+    pub(super) strain: Strains,
+    pub(super) settling: Settling,
+    attached: Instant,
+}
+
+impl Disk {
+    /// A disk without faults. Requests that have to wait do so in `delays`.
+    pub fn new(id: &str, path: &Path, image: Arc<dyn Image>, delays: Arc<Delays>) -> Self {
+        Self {
+            id: id.to_owned(),
+            owner: delays.pool().new_owner(),
+            path: path.to_owned(),
+            read_only: image.read_only(),
+            fixed: false,
+            rules: RuleSets::default(),
+            clients: Mutex::default(),
+            counters: Counters::default(),
+            serving: Serving::default(),
+            snapshots: Snapshots::new(Arc::clone(&image), delays.memory().clone()),
+            delays,
+            damage: Arc::default(),
+            trace: Trace::default(),
+            sizes: Sizes::new(ImageStat::of(&*image).unwrap_or_default()),
+            strain: Strains::default(),
+            settling: Settling::default(),
+            image,
+            attached: Instant::now(),
+        }
+    }
+
+    /// The same disk, which does not grow if it is `fixed`.
+    #[must_use]
+    pub fn of_fixed_size(self, fixed: bool) -> Self {
+        Self { fixed, ..self }
+    }
+
+    /// How it is served.
+    pub fn options(&self) -> DiskOptions {
+        DiskOptions {
+            read_only: self.read_only,
+            fixed: self.fixed,
+        }
+    }
+
+    /// Whether it can only be read.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The name under which it is served.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The path of its image on the host.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The number under which the pool knows its jobs.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// The stream of its answered requests.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// What has happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What rules did to the image, for good.
+    pub fn damage(&self) -> &Arc<DamageList> {
+        &self.damage
+    }
+
+    /// The time as its faults count it: since it was attached.
+    pub(super) fn now(&self) -> Duration {
+        self.attached.elapsed()
+    }
+}

@@ -1,0 +1,67 @@
+//! What a disk says of the requests that are not answered, and what it does about those that are stuck.
+
+use crate::disk::device::Disk;
+use crate::disk::observe::in_flight::InFlight;
+use crate::disk::path::strain::STUCK;
+
+impl Disk {
+    /// How many requests have arrived and are not answered.
+    pub fn in_flight_count(&self) -> usize {
+        self.delays.count(self.owner)
+            + self.delays.pool().waiting_count(self.owner)
+            + self.serving.list().len()
+    }
+
+    /// Every request that has arrived and is not answered, longest waiting first.
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        let mut all = self.delays.list(self.owner);
+        let waiting = self.delays.pool().waiting(self.owner).into_iter();
+        all.extend(waiting.map(|(range, arrived)| InFlight {
+            range,
+            age: arrived.elapsed(),
+            rules: Vec::new(),
+        }));
+        all.extend(self.serving.list());
+        all.sort_by_key(|request| std::cmp::Reverse(request.age));
+        all
+    }
+
+    /// Has loop threads leave its requests to the pool if one of them is stuck.
+    pub fn look_for_stuck(&self) {
+        for request in self.serving.list() {
+            if request.age >= STUCK {
+                self.strain.of(request.range.op).begin();
+            }
+        }
+    }
+
+    /// How many bytes wait in memory, of all disks of the server: at most `MOST_HELD`.
+    pub fn held_bytes(&self) -> u64 {
+        self.delays.memory().bytes()
+    }
+
+    /// A file whose last close clears the set was closed, perhaps for the last time.
+    pub fn expect_clear(&self) {
+        self.settling.expect();
+    }
+
+    /// It was the last close: the set is about to be cleared.
+    pub fn begin_clear(&self) {
+        self.settling.begin();
+    }
+
+    /// What follows from the closes so far has been done.
+    pub fn settled(&self) {
+        self.settling.settled();
+    }
+
+    /// Whether [`settle`](Self::settle) would wait.
+    pub fn is_settling(&self) -> bool {
+        self.settling.is_expected()
+    }
+
+    /// Waits until what follows from the closes so far has been done.
+    pub fn settle(&self) {
+        self.settling.wait();
+    }
+}

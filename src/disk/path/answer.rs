@@ -1,0 +1,100 @@
+//! The last look at the fault set, after the I/O, and the answer.
+
+use std::io;
+use std::sync::Arc;
+
+use super::apply::Done;
+use super::context::{Durability, RequestContext};
+use super::request::{Answer, Fua, Reply, Request};
+use super::wait::Executor;
+use crate::disk::device::Disk;
+use crate::disk::observe::trace::Verdict;
+use crate::fault::{Armed, IoRange, Op};
+use crate::protocol::Errno;
+
+impl Disk {
+    /// Answers a request that was served, unless an error was armed for it meanwhile.
+    pub(super) fn answer<R: Reply>(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        result: io::Result<Answer<'_>>,
+        done: Done<'_>,
+        mut context: RequestContext<R>,
+    ) {
+        let late = self.late_error(&mut context);
+        if result.is_ok() {
+            self.note_damage(request, done, late.as_ref().map(|(_, rule)| rule));
+        }
+        if let Some((errno, rule)) = late {
+            context.rules().acted.push(rule);
+            return self.answer_injected(errno, context);
+        }
+        match result {
+            Ok(answer) => self.answer_done(answer, context),
+            Err(error) => self.answer_host_error(Errno::of(&error), context),
+        }
+    }
+
+    fn late_error<R>(&self, context: &mut RequestContext<R>) -> Option<(Errno, Arc<Armed>)> {
+        if context.unconcerned == Some(self.rules_changed()) {
+            return None;
+        }
+        let (range, faults) = (context.range, self.rules.acting.load());
+        faults.late_error(range, self.now(), context.hits(self, &faults))
+    }
+
+    fn answer_done<R: Reply>(self: &Arc<Self>, answer: Answer<'_>, mut context: RequestContext<R>) {
+        self.account(Verdict::Done, &mut context);
+        match (context.durability, answer) {
+            (Durability::None, answer) => context.reply.send(Ok(answer)),
+            (Durability::FlushOf(written), _) => context.reply.send(Ok(Answer::Done(written))),
+            (Durability::Due(fua), Answer::Done(written)) => {
+                self.flush_write(fua, written, context)
+            }
+            (Durability::Due(fua), Answer::Data(_)) => self.flush_write(fua, 0, context),
+        }
+    }
+
+    /// Flushes a write that is to be on stable storage before it is answered. The storage below knows
+    /// no other way, so that this is a request of its own, which rules and counters see as any flush.
+    #[cold]
+    fn flush_write<R: Reply>(self: &Arc<Self>, fua: Fua, written: u64, write: RequestContext<R>) {
+        let flush = Request::Flush {
+            data_only: fua == Fua::Data,
+        };
+        let range = IoRange {
+            op: Op::Flush,
+            offset: 0,
+            len: 0,
+        };
+        let durability = Durability::FlushOf(written);
+        let context = RequestContext::new(range, write.client, durability, write.reply);
+        // Wherever the write was answered: that thread may be one that must not wait.
+        self.begin(flush, Executor::Pool, context);
+    }
+
+    /// Answers with an error of the host.
+    pub(super) fn answer_host_error<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
+        self.counters.of(context.range.op).host_error();
+        self.account(Verdict::Host(errno), &mut context);
+        context.reply.send(Err(errno));
+    }
+
+    /// Answers with an injected error.
+    pub(super) fn answer_injected<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
+        self.counters.of(context.range.op).injected_error();
+        self.clients.lock().count_injected(context.client);
+        self.account(Verdict::Injected(errno), &mut context);
+        context.reply.send(Err(errno));
+    }
+
+    /// Counts an answer, before it is sent: a client that has seen it also finds it counted.
+    fn account<R>(&self, verdict: Verdict, context: &mut RequestContext<R>) {
+        let latency = context.arrived.elapsed();
+        self.counters.of(context.range.op).answered(latency);
+        let acted = context.end_rules();
+        if self.trace.is_on() {
+            self.trace.record(context.range, verdict, latency, acted);
+        }
+    }
+}

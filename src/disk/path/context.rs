@@ -1,0 +1,94 @@
+//! What goes along with a request from its arrival to its answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::request::Fua;
+use super::reservation::Reservation;
+use crate::disk::device::Disk;
+use crate::fault::{Armed, FaultSet, IoRange, RuleHits};
+use crate::protocol::Effect;
+
+/// A request under way: its range, its client, and what has become of it so far.
+pub(super) struct RequestContext<R> {
+    pub(super) range: IoRange,
+    /// As `Disk::open` numbered it.
+    pub(super) client: u64,
+    pub(super) arrived: Instant,
+    pub(super) durability: Durability,
+    /// The generation of the rules in which none was for it.
+    pub(super) unconcerned: Option<u64>,
+    /// Most requests meet no rule, and carry nothing along.
+    rules: Option<Box<RuleContext>>,
+    pub(super) reply: R,
+}
+
+/// What a request owes to stable storage.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Durability {
+    /// Nothing: a flush of its client's takes care of it.
+    None,
+    /// A write that is to be flushed before it is answered.
+    Due(Fua),
+    /// The flush of such a write, which has written this many bytes.
+    FlushOf(u64),
+}
+
+/// What rules have to do with a request.
+#[derive(Default)]
+pub(super) struct RuleContext {
+    hits: RuleHits,
+    /// Those that acted.
+    pub(super) acted: Vec<Arc<Armed>>,
+    /// For the data of a write that has waited, until it is answered.
+    pub(super) reservation: Option<Reservation>,
+    /// The effects of waiting that it is counted with.
+    pub(super) waited: [bool; Effect::ALL.len()],
+}
+
+impl<R> RequestContext<R> {
+    /// That of a request which arrives now.
+    pub(super) fn new(range: IoRange, client: u64, durability: Durability, reply: R) -> Self {
+        Self {
+            range,
+            client,
+            arrived: Instant::now(),
+            durability,
+            unconcerned: None,
+            rules: None,
+            reply,
+        }
+    }
+
+    pub(super) fn rules(&mut self) -> &mut RuleContext {
+        self.rules.get_or_insert_default()
+    }
+
+    /// The rules that have counted the request so far.
+    pub(super) fn hits(&mut self, disk: &Disk, faults: &FaultSet) -> &mut RuleHits {
+        let client = self.client;
+        let hits = &mut self.rules().hits;
+        // Asked only where it matters: it takes a lock.
+        hits.of_test = faults.tells_guests_apart() && disk.is_test(client);
+        hits
+    }
+
+    /// Takes out the room that the request has for its data.
+    pub(super) fn take_reservation(&mut self) -> Option<Reservation> {
+        self.rules.as_mut()?.reservation.take()
+    }
+
+    /// Ends what rules have to do with it, and gives back its room. Returns the rules that acted.
+    pub(super) fn end_rules(&mut self) -> Vec<Arc<Armed>> {
+        self.rules
+            .take()
+            .map(|rules| rules.acted)
+            .unwrap_or_default()
+    }
+}
+
+impl Durability {
+    pub(super) fn of(fua: Option<Fua>) -> Self {
+        fua.map_or(Self::None, Self::Due)
+    }
+}

@@ -1,0 +1,57 @@
+//! Corrupting the data of a request, in memory.
+
+use std::collections::BTreeSet;
+
+use crate::fault::{Armed, How, Random};
+
+/// The pieces of a request that a rule is for, counted from its start: none of them twice.
+pub(super) fn pieces(rule: &Armed, offset: u64, len: usize) -> Vec<(usize, usize)> {
+    let pieces = rule.ranges.within(offset, offset + len as u64);
+    pieces
+        .map(|(from, to)| ((from - offset) as usize, (to - offset) as usize))
+        .collect()
+}
+
+/// Corrupts these pieces of a request's data.
+pub(super) fn corrupt(data: &mut [u8], pieces: &[(usize, usize)], how: How, random: &Random) {
+    let mut random = random.clone();
+    match how {
+        How::Flip(bits) => flip(data, pieces, bits, &mut random),
+        How::Zero => fill(data, pieces, |piece| piece.fill(0)),
+        How::Fill(byte) => fill(data, pieces, |piece| piece.fill(byte)),
+        How::Random => fill(data, pieces, |piece| {
+            for part in piece.chunks_mut(8) {
+                part.copy_from_slice(&random.draw().to_le_bytes()[..part.len()]);
+            }
+        }),
+    }
+}
+
+fn fill(data: &mut [u8], pieces: &[(usize, usize)], mut fill: impl FnMut(&mut [u8])) {
+    for (from, to) in pieces {
+        fill(&mut data[*from..*to]);
+    }
+}
+
+/// Flips `bits` different bits of all pieces together, or all bits if there are fewer.
+fn flip(data: &mut [u8], pieces: &[(usize, usize)], bits: u32, random: &mut Random) {
+    let all = pieces.iter().map(|(from, to)| (to - from) as u64 * 8).sum();
+    let mut chosen = BTreeSet::new();
+    while (chosen.len() as u64) < u64::from(bits).min(all) {
+        chosen.insert(random.below(all));
+    }
+    let (mut pieces, mut before) = (pieces.iter(), 0);
+    let mut piece = pieces.next();
+    for bit in chosen {
+        while let Some((from, to)) = piece
+            && bit >= before + (to - from) as u64 * 8
+        {
+            before += (to - from) as u64 * 8;
+            piece = pieces.next();
+        }
+        if let Some((from, _)) = piece {
+            let bit = bit - before;
+            data[from + (bit / 8) as usize] ^= 1 << (bit % 8);
+        }
+    }
+}

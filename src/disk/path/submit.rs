@@ -1,0 +1,151 @@
+//! A request from its arrival until it is clear what becomes of it: the checks, and the first two looks
+//! at the fault set.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::apply::Done;
+use super::context::{Durability, RequestContext};
+use super::request::{Answer, Origin, Reply, Request};
+use super::wait::Executor;
+use crate::disk::device::Disk;
+use crate::fault::{Decision, IoRange, Outcome};
+use crate::protocol::Effect;
+
+impl Disk {
+    /// Takes in a request and answers it through `reply`: on this thread, or later on one of the pool
+    /// when a fault delays it, when the storage is slow, and always unless this thread may wait for
+    /// storage.
+    pub fn submit(self: &Arc<Self>, request: Request<'_>, origin: Origin, reply: impl Reply) {
+        let range = request.range(self.known_size());
+        let is_aligned = origin.is_aligned && !request.is_relative();
+        if let Err(errno) = self.check(&request, range, is_aligned) {
+            return reply.send(Err(errno));
+        }
+        let durability = Durability::of(request.fua());
+        let context = RequestContext::new(range, origin.client, durability, reply);
+        if request.is_relative() {
+            return self.on_pool(request, context, move |disk, request, context| {
+                disk.settle();
+                disk.place_and_take_in(request, origin.is_aligned, context);
+            });
+        }
+        let executor = match origin.may_wait && !self.strain.of(range.op).is_slow() {
+            true => Executor::ThisThread,
+            false => Executor::Pool,
+        };
+        self.begin(request, executor, context);
+    }
+
+    /// Takes in a request that was checked, once it need not wait for that.
+    pub(super) fn begin<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        executor: Executor,
+        context: RequestContext<R>,
+    ) {
+        if self.must_wait_first(&request, context.range) {
+            return self.on_pool(request, context, |disk, request, context| {
+                disk.settle();
+                disk.take_in(request, Executor::ThisThread, context);
+            });
+        }
+        self.take_in(request, executor, context);
+    }
+
+    /// Whether the request has to wait before it is looked at: for word of a last close, or because
+    /// the host has to say where the disk ends.
+    fn must_wait_first(&self, request: &Request<'_>, range: IoRange) -> bool {
+        let is_armed = self.rules_changed() != 0;
+        is_armed && self.settling.is_expected() || self.asks_for_end(request, range)
+    }
+
+    fn place_and_take_in<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        is_aligned: bool,
+        mut context: RequestContext<R>,
+    ) {
+        let placed = self.place(request).and_then(|placed| {
+            if let Some(request) = &placed {
+                context.range = request.range(self.known_size());
+                self.check(request, context.range, is_aligned)?;
+            }
+            Ok(placed)
+        });
+        match placed {
+            Ok(Some(request)) => self.take_in(request, Executor::ThisThread, context),
+            Ok(None) => context.reply.send(Ok(Answer::Done(0))),
+            Err(errno) => context.reply.send(Err(errno)),
+        }
+    }
+
+    fn take_in<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        executor: Executor,
+        mut context: RequestContext<R>,
+    ) {
+        let bound = self.bound(request, &mut context.range);
+        let range = context.range;
+        self.counters.of(range.op).arrived(range.len);
+        match bound {
+            Ok(request) => self.look(request, executor, context),
+            Err(errno) => self.answer_host_error(errno, context),
+        }
+    }
+
+    /// The first look, and the second: the one after a wait. Rules that were counted are not asked
+    /// again, so that it ends.
+    pub(super) fn look<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        executor: Executor,
+        mut context: RequestContext<R>,
+    ) {
+        let range = context.range;
+        let generation = self.rules_changed();
+        let faults = (generation != 0).then(|| self.rules.acting.load());
+        let Some(faults) = faults.filter(|faults| faults.concerns(range)) else {
+            context.unconcerned = Some(generation);
+            return self.carry_out(request, Outcome::default(), executor, context);
+        };
+        let now = self.now();
+        if let Some(wait) = faults.wait(range, now, context.hits(self, &faults)) {
+            drop(faults);
+            return self.hold(request, wait, context);
+        }
+        let outcome = faults.outcome(range, now, context.hits(self, &faults));
+        drop(faults);
+        context.rules().acted.extend(outcome.rules().cloned());
+        match outcome.decision {
+            Some((Decision::Error(errno), _)) => self.answer_injected(errno, context),
+            Some((Decision::Lose, rule)) => {
+                self.counters.of(range.op).acted_on([Effect::Lost]);
+                let result = Ok(Answer::Done(range.len));
+                self.answer(&request, result, Done::Lost(&rule), context);
+            }
+            Some((Decision::Tear(..), _)) | None => {
+                self.carry_out(request, outcome, executor, context);
+            }
+        }
+    }
+
+    /// Does what the looks have decided, on this thread or on the pool.
+    fn carry_out<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        outcome: Outcome,
+        executor: Executor,
+        context: RequestContext<R>,
+    ) {
+        match executor {
+            Executor::ThisThread => self.serve(&request, outcome, context),
+            Executor::Pool => self.on_pool(request, context, |disk, request, context| {
+                let (op, begun) = (request.op(), Instant::now());
+                disk.serve(&request, outcome, context);
+                disk.strain.of(op).learn(begun.elapsed());
+            }),
+        }
+    }
+}

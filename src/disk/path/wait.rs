@@ -1,0 +1,100 @@
+//! Requests that wait: for a rule, or for a thread of the pool.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::context::RequestContext;
+use super::delays::Held;
+use super::request::{Reply, Request};
+use super::reservation::Reservation;
+use crate::disk::device::Disk;
+use crate::fault::{Then, Wait};
+use crate::protocol::Errno;
+
+/// Which thread does the I/O of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Executor {
+    ThisThread,
+    Pool,
+}
+
+impl Disk {
+    /// Has a thread of the pool go on with the request, of which it gets a copy.
+    #[cold]
+    pub(super) fn on_pool<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        mut context: RequestContext<R>,
+        go_on: impl FnOnce(&Arc<Self>, Request<'static>, RequestContext<R>) + Send + 'static,
+    ) {
+        let request = match self.kept(request, &mut context) {
+            Ok(request) => request,
+            Err(errno) => return self.answer_host_error(errno, context),
+        };
+        let disk = Arc::clone(self);
+        let (range, arrived) = (context.range, context.arrived);
+        let work = move || go_on(&disk, request, context);
+        self.delays.pool().serve(self.owner, range, arrived, work);
+    }
+
+    /// Holds the request for as long as the rules say that it waits for.
+    pub(super) fn hold<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        wait: Wait,
+        mut context: RequestContext<R>,
+    ) {
+        context.rules().acted.extend(wait.rules.iter().cloned());
+        let request = match self.kept(request, &mut context) {
+            Ok(request) => request,
+            Err(errno) => return self.answer_host_error(errno, context),
+        };
+        let counters = self.counters.of(context.range.op);
+        let waited = &mut context.rules().waited;
+        let rules = wait.rules.iter();
+        let effects = rules.filter_map(|rule| rule.rule.action.kind().effect());
+        let new = effects.filter(|effect| !std::mem::replace(&mut waited[*effect as usize], true));
+        counters.acted_on(new);
+        let disk = Arc::clone(self);
+        let ids: Vec<_> = wait.rules.iter().map(|armed| armed.id).collect();
+        self.delays.hold(Held {
+            due: Instant::now() + wait.time,
+            arrived: context.arrived,
+            owner: self.owner,
+            range: context.range,
+            rules: wait.rules,
+            is_hang: wait.is_hang,
+            go_on: Box::new(move |released| match released.unwrap_or(wait.then) {
+                Then::Ok => disk.look(request, Executor::ThisThread, context),
+                Then::Error(errno) => disk.answer_injected(errno, context),
+            }),
+        });
+        // Disarmed between the look and here: nothing else would let it go.
+        let faults = self.faults();
+        if !ids.iter().any(|id| faults.has(*id)) {
+            self.release_unarmed();
+        }
+    }
+
+    /// The request as it can wait, with room for its data. It keeps the reservation that it has: a
+    /// request that waits again takes no more.
+    fn kept<R>(
+        &self,
+        request: Request<'_>,
+        context: &mut RequestContext<R>,
+    ) -> Result<Request<'static>, Errno> {
+        let reservation = match context.take_reservation() {
+            Some(reservation) => reservation,
+            None => self.reserve(request.data_len())?,
+        };
+        let request = request.into_owned()?;
+        context.rules().reservation = Some(reservation);
+        Ok(request)
+    }
+
+    fn reserve(&self, bytes: u64) -> Result<Reservation, Errno> {
+        let mut reservation = self.delays.memory().reservation();
+        reservation.grow(bytes)?;
+        Ok(reservation)
+    }
+}

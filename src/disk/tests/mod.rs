@@ -1,0 +1,179 @@
+//! A disk against an image in memory that misbehaves on demand.
+
+mod damage;
+mod data;
+mod looks;
+mod model;
+mod rules;
+mod sizes;
+mod stale;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{Answer, Delays, Disk, Fua, Origin, Pool, Reply, Request};
+use crate::fault::{Edit, Mode, parse_edits, parse_rule};
+use crate::protocol::Errno;
+use crate::protocol::names::SECTOR;
+use crate::storage::{Image, MemoryImage};
+
+type Result = std::result::Result<Vec<u8>, Errno>;
+
+/// Sends the result to the test; EIO when dropped unsent, as a FUSE reply does.
+struct TestReply(Option<Sender<Result>>);
+
+impl Reply for TestReply {
+    fn send(mut self, result: std::result::Result<Answer<'_>, Errno>) {
+        let result = result.map(|answer| match answer {
+            Answer::Data(data) => data.to_vec(),
+            Answer::Done(_) => Vec::new(),
+        });
+        self.0.take().unwrap().send(result).unwrap();
+    }
+}
+
+impl Drop for TestReply {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.0.take() {
+            let _ = waiting.send(Err(Errno(libc::EIO)));
+        }
+    }
+}
+
+struct Bench {
+    disk: Arc<Disk>,
+    image: Arc<MemoryImage>,
+    delays: Arc<Delays>,
+    client: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::of_size(1 << 20)
+    }
+
+    fn of_size(size: usize) -> Self {
+        let image = Arc::new(MemoryImage::new(size));
+        let delays = Arc::new(Delays::start(Arc::new(Pool::default())).unwrap());
+        let disk = Disk::new("vda", "memory".as_ref(), image.clone(), Arc::clone(&delays));
+        let disk = Arc::new(disk);
+        let client = disk.open().unwrap();
+        Self {
+            disk,
+            image,
+            delays,
+            client,
+        }
+    }
+
+    /// Delays reads for so long that nobody is late.
+    fn delay_reads(&self, by: &str) {
+        let rule = parse_rule(&format!("delay op=read by={by}"), 1).unwrap();
+        self.disk.arm(&[Edit::Add(rule)], false).unwrap();
+    }
+
+    fn arm(&self, mode: Mode) {
+        self.disk.arm(&[Edit::Add(mode.rule())], false).unwrap();
+    }
+
+    fn submit(&self, request: Request<'_>) -> Receiver<Result> {
+        let (reply, answer) = bounded(1);
+        self.disk
+            .submit(request, self.origin(), TestReply(Some(reply)));
+        answer
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            client: self.client,
+            is_aligned: false,
+            may_wait: true,
+        }
+    }
+
+    fn read(&self) -> Receiver<Result> {
+        self.submit(Request::Read {
+            offset: 0,
+            len: 512,
+        })
+    }
+
+    fn write(&self, byte: u8) -> Receiver<Result> {
+        let data = vec![byte; 512].into();
+        self.submit(Request::Write {
+            offset: 0,
+            data,
+            fua: None,
+        })
+    }
+
+    fn stat(&self, key: &str) -> u64 {
+        let text = self.disk.counters().to_string();
+        let mut pairs = text.lines().filter_map(|line| line.split_once(' '));
+        pairs.find(|(k, _)| *k == key).unwrap().1.parse().unwrap()
+    }
+}
+
+impl Bench {
+    fn rules(&self, text: &str) {
+        let edits = parse_edits(text.as_bytes()).unwrap();
+        self.disk.arm(&edits, true).unwrap();
+    }
+
+    fn read_sectors(&self, sector: u64, count: u64) -> Result {
+        let (offset, len) = (sector * SECTOR, (count * SECTOR) as u32);
+        answer(&self.submit(Request::Read { offset, len }))
+    }
+
+    fn write_sectors(&self, sector: u64, data: &[u8]) -> Result {
+        let (offset, data) = (sector * SECTOR, data.into());
+        answer(&self.submit(Request::Write {
+            offset,
+            data,
+            fua: None,
+        }))
+    }
+
+    fn image_sectors(&self, sector: u64, count: u64) -> Vec<u8> {
+        let mut data = vec![0; (count * SECTOR) as usize];
+        self.image.read_at(&mut data, sector * SECTOR).unwrap();
+        data
+    }
+
+    fn damage(&self) -> String {
+        let lines = (0..).map_while(|at| self.disk.damage().line(at));
+        lines.map(|line| line + "\n").collect()
+    }
+}
+
+fn answer(receiver: &Receiver<Result>) -> Result {
+    receiver
+        .recv_timeout(Duration::from_secs(10))
+        .expect("an answer")
+}
+
+const EIO: Result = Err(Errno::EIO);
+
+fn pattern(first: u8, sectors: usize) -> Vec<u8> {
+    (0..sectors)
+        .flat_map(|n| [first.wrapping_add(n as u8); 512])
+        .collect()
+}
+
+/// `rules` are armed while `request` is at the image.
+fn with_rules_during_io(bench: &Bench, rules: &str, request: Request<'_>) -> Result {
+    let touched = bench.image.touched();
+    bench.image.set_stuck(true);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| answer(&bench.submit(request)));
+        while bench.image.touched() == touched {
+            std::thread::yield_now();
+        }
+        bench.rules(rules);
+        bench.image.set_stuck(false);
+        waiting.join().unwrap()
+    })
+}

@@ -33,17 +33,17 @@ fn largest_counts_pass_over_what_they_say() {
 #[test]
 fn rule_counts_a_request_once_in_all_looks() {
     let set = set(&["eio_read skip=1"]);
-    let (mut seen, range) = (RuleHits::default(), io(Op::Read, 0, 1));
-    assert!(set.outcome(range, NOW, &mut seen).decision.is_none());
-    assert!(set.late_error(range, NOW, &mut seen).is_none());
+    let (mut hits, range) = (RuleHits::default(), io(Op::Read, 0, 1));
+    assert!(set.outcome(range, NOW, &mut hits).decision.is_none());
+    assert!(set.late_error(range, NOW, &mut hits).is_none());
     assert_eq!(set.armed()[0].matched(), 1);
     // One that began to act only after the I/O is counted then.
     let set = self::set(&["eio_read after=1s"]);
-    let mut seen = RuleHits::default();
-    assert!(set.outcome(range, NOW, &mut seen).decision.is_none());
+    let mut hits = RuleHits::default();
+    assert!(set.outcome(range, NOW, &mut hits).decision.is_none());
     let later = NOW + Duration::from_secs(1);
     assert_eq!(
-        set.late_error(range, later, &mut seen).unwrap().0,
+        set.late_error(range, later, &mut hits).unwrap().0,
         Errno::EIO
     );
 }

@@ -31,9 +31,9 @@ fn decision_is_that_of_the_first_rule_and_later_ones_count_nothing() {
     assert_eq!(decide(&set, io(Op::Write, 0, 1)), Some(Decision::Lose));
     // Nor do they after the I/O.
     let torn = self::set(&["tear keep=1", "error op=write errno=EIO"]);
-    let (mut seen, range) = (RuleHits::default(), io(Op::Write, 0, 4));
-    assert!(torn.outcome(range, NOW, &mut seen).decision.is_some());
-    assert!(torn.late_error(range, NOW, &mut seen).is_none());
+    let (mut hits, range) = (RuleHits::default(), io(Op::Write, 0, 4));
+    assert!(torn.outcome(range, NOW, &mut hits).decision.is_some());
+    assert!(torn.late_error(range, NOW, &mut hits).is_none());
 }
 
 #[test]

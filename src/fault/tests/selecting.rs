@@ -46,12 +46,14 @@ proptest! {
         sector in 0_u64..110,
         count in 1_u64..30,
     ) {
-        let rules: Vec<_> = ranges.iter().map(|(s, c)| format!("corrupt how=zero op=read at={s}+{c}")).collect();
+        let at = |(start, count): &(u64, u64)| format!("corrupt how=zero op=read at={start}+{count}");
+        let rules: Vec<_> = ranges.iter().map(at).collect();
         let rules: Vec<_> = rules.iter().map(String::as_str).collect();
         let set = set(&rules);
         let outcome = set.outcome(io(Op::Read, sector, count), NOW, &mut RuleHits::default());
-        let met: Vec<_> = outcome.changes.iter().map(|fired| fired.rule.rule.to_string()).collect();
-        let overlapping = set.rules().filter(|rule| rule.at.iter().any(|at| at.start < sector + count && sector < at.start + at.count));
+        let met: Vec<_> = outcome.rules().map(|armed| armed.rule.to_string()).collect();
+        let overlaps = |at: &Sectors| at.start < sector + count && sector < at.start + at.count;
+        let overlapping = set.rules().filter(|rule| rule.at.iter().any(overlaps));
         prop_assert_eq!(met, overlapping.map(Rule::to_string).collect::<Vec<_>>());
     }
 }

@@ -69,7 +69,7 @@ test("a reset drops what is held, and the rules stay", function(t)
 end)
 
 test("a shutdown drops what is held, and leaves the images to others", function(t)
-  page_says("No call of a VM waits for a request that a rule holds", "docs/testing.md")
+  page_says("No call of a VM waits for a request that a rule holds. A reset, a shutdown or a close drops the request. A pause raises an error. A boot continues without the disk", "docs/testing.md")
   page_says("If another program has taken an image meanwhile, the boot is an error")
   hold(vm, disks)
   quick(t, "shutdown", function() vm:shutdown() end)

@@ -28,14 +28,14 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             LUA,
             "`disk:wait_fired(name, times=1, timeout=10)`",
-            "src/script/disk_faults.rs",
-            "PATIENCE: Duration = Duration::from_secs(10)",
+            "src/script/disk/wait_fired.rs",
+            "DEFAULT_TIMEOUT: Duration = Duration::from_secs(10)",
         ),
         (
             LUA,
             "`console:expect(text, timeout=30)`",
-            "src/script/vm.rs",
-            "EXPECT: Duration = Duration::from_secs(30)",
+            "src/script/vm/console.rs",
+            "DEFAULT_TIMEOUT: Duration = Duration::from_secs(30)",
         ),
         (
             LUA,
@@ -130,7 +130,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             LUA,
             "of `stdout` or `stderr`. The report says it too",
-            "src/script/run.rs",
+            "src/script/vm/run_result.rs",
             "printed more than 16 MiB; the rest is lost",
         ),
         (

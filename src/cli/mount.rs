@@ -9,9 +9,10 @@ use super::disks::warn_of_format;
 use super::exit::UsageError;
 
 use crate::os::sys;
-use crate::server::launch::{self, DiskSpec, Lifetime};
+use crate::protocol::DiskSpec;
+use crate::server::launch::{self, Lifetime};
 use crate::server::mount_point::check_mount_point;
-use crate::server::options::{MountOptions, parse_disk, parse_options};
+use crate::server::options::{MountOptions, parse_options};
 use crate::server::serve::{self, Serving};
 
 /// Serve disk images as files in a folder
@@ -31,7 +32,7 @@ pub(super) struct Args {
     mount_point: PathBuf,
     /// An image to serve, and its name; `,ro` serves it read-only, `,fixed` never lets it grow.
     /// May be repeated
-    #[arg(long = "disk", value_name = "ID=IMAGE[,ro][,fixed]", value_parser = parse_disk)]
+    #[arg(long = "disk", value_name = "ID=IMAGE[,ro][,fixed]")]
     disks: Vec<DiskSpec>,
     /// Stay in the foreground; SIGINT and SIGTERM unmount. Speaks sd_notify
     #[arg(short, long)]
@@ -68,8 +69,8 @@ fn all_disks(args: &Args, options: &MountOptions) -> anyhow::Result<Vec<DiskSpec
     let mut disks = [args.disks.as_slice(), &options.disks].concat();
     for disk in &mut disks {
         disk.image = std::path::absolute(&disk.image)?;
-        disk.options.read_only |= options.read_only;
-        disk.options.fixed |= options.fixed;
+        disk.options.read_only |= options.served.read_only;
+        disk.options.fixed |= options.served.fixed;
     }
     Ok(disks)
 }

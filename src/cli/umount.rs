@@ -12,11 +12,11 @@ use crate::os::process::Process;
 use crate::os::server_lock::Watch;
 use crate::units::text::shown;
 
-/// How long a busy mount is tried.
+/// How long to try again while a mount is busy.
 const CLOSING: Duration = Duration::from_millis(500);
 /// How long a server may take to flush its images and end.
 const SERVER_END: Duration = Duration::from_secs(30);
-/// How many of those that keep a mount busy are named.
+/// The most users of a busy mount that an error names.
 const NAMED: usize = 8;
 
 /// End a mount
@@ -99,7 +99,7 @@ fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The end of the server is the end of the mount wherever it can be seen: nobody may use it there either.
+/// An error if the mount is used in another mount namespace: the end of the server is its end there, too.
 fn must_be_used_here_alone(mount: &Mount) -> anyhow::Result<()> {
     let places = mount_users::other_places(mount);
     if let Some(place) = places.first() {
@@ -153,8 +153,7 @@ impl Server {
         process.is_some_and(|process| process.signal(signal).is_ok())
     }
 
-    /// Has it end as a signal does; where it can have none, its connection is cut. False when it takes
-    /// too long.
+    /// Ends it by a signal. Where this process cannot signal it, its connection is cut. False when it takes too long.
     fn cut_off(&self, mount: &Mount) -> anyhow::Result<bool> {
         let point = &mount.point;
         let cannot = || format!("cannot unmount {}", shown(point));
@@ -176,7 +175,7 @@ impl Server {
         Ok(has_ended)
     }
 
-    /// False when it takes too long.
+    /// Waits until it has ended. False when it takes too long.
     fn wait(&self) -> std::io::Result<bool> {
         if let Some(process) = &self.process {
             return process.wait(SERVER_END);
@@ -193,7 +192,7 @@ impl Server {
     }
 }
 
-/// Unmounts; clients that are just closing, or wait for a delayed request, get a moment.
+/// Unmounts, after a moment for clients that are just closing or wait for a delayed request.
 fn unmount_patiently(point: &Path) -> std::io::Result<()> {
     let deadline = Instant::now() + CLOSING;
     loop {
@@ -217,8 +216,7 @@ fn umount_stale(point: &Path) -> anyhow::Result<Exit> {
     take_away(&mount)
 }
 
-/// Takes away all stale mounts of this user, or of all users for root. One that stays does not keep it
-/// from the others.
+/// Removes all stale mounts of this user, or of all users for root. Goes on after one that cannot be removed.
 fn umount_all_stale() -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
     for mount in mounts::list()?.iter().filter(|mount| mount.is_ours()) {

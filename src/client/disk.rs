@@ -114,11 +114,7 @@ impl DiskControl {
 
     /// Carries out all `edits`, or none.
     pub fn edit_faults(&self, edits: &[Edit]) -> Result<(), ClientError> {
-        let lines = edits.iter().map(|edit| match edit {
-            Edit::Add(rule) => format!("{rule}\n"),
-            Edit::Remove(rule) => format!("!{rule}\n"),
-            Edit::RemoveTag(tag) => format!("!{tag}\n"),
-        });
+        let lines = edits.iter().map(|edit| format!("{edit}\n"));
         self.write_faults(&lines.collect::<String>(), WriteMode::Append)
     }
 

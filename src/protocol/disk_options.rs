@@ -39,7 +39,7 @@ impl DiskOptions {
     }
 
     /// Splits `IMAGE,WORD...`. A path may have commas: a word that is not an option belongs to it.
-    pub fn split_from(text: &str) -> (&str, Self) {
+    pub(super) fn split_from(text: &str) -> (&str, Self) {
         let (mut image, mut options) = (text, Self::default());
         while let Some((rest, word)) = image.rsplit_once(',') {
             if !options.set(word) {

@@ -1,6 +1,5 @@
 //! Starting a server in a process of its own, and waiting until it answers.
 
-use std::ffi::OsString;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -8,21 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::os::sys;
-use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::DiskSpec;
 
 /// The word that the server writes to the ready pipe once it answers. Any other text is an error message.
 pub const READY: &str = "ready\n";
-
-/// An image to serve from the start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskSpec {
-    /// The disk's name in the mount.
-    pub id: String,
-    /// The path of its image.
-    pub image: PathBuf,
-    /// How it is served.
-    pub options: DiskOptions,
-}
 
 /// How long a server lives.
 #[derive(Clone, Debug)]
@@ -74,7 +62,7 @@ fn command(disks: &[DiskSpec], options: &[String], ready: BorrowedFd<'_>) -> io:
     command.arg(ready.as_raw_fd().to_string());
     sys::inherit(&mut command, ready);
     for disk in disks {
-        command.arg("--disk").arg(disk_argument(disk));
+        command.arg("--disk").arg(disk.to_argument());
     }
     for option in options {
         command.arg("-o").arg(option);
@@ -85,14 +73,6 @@ fn command(disks: &[DiskSpec], options: &[String], ready: BorrowedFd<'_>) -> io:
         .stderr(Stdio::null())
         .current_dir("/");
     Ok(command)
-}
-
-/// `ID=IMAGE[,ro][,fixed]`, as `provium mount --disk` takes it.
-fn disk_argument(disk: &DiskSpec) -> OsString {
-    let mut argument = OsString::from(format!("{}=", disk.id));
-    argument.push(&disk.image);
-    argument.push(disk.options.words(','));
-    argument
 }
 
 /// Has the server that `command` starts end with `lifetime`.

@@ -11,12 +11,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::detached::await_detached;
-use super::launch::{DiskSpec, READY};
+use super::launch::READY;
 use super::mount_point::{MountError, check_mount_point};
 use super::sandbox::{self, SandboxError};
 use super::start::{Options, Server};
 use crate::disk::{AttachError, Disks};
 use crate::os::{mounts, sys};
+use crate::protocol::DiskSpec;
 
 /// What to serve, and how.
 #[derive(Debug)]

@@ -10,6 +10,8 @@ mod rule;
 mod selector;
 mod value;
 
+use std::fmt;
+
 use super::{ActionKind, Mode, Rule};
 use crate::units::nearest;
 pub use error::GrammarError;
@@ -25,6 +27,17 @@ pub enum Edit {
     Remove(Rule),
     /// Removes the rules with this tag.
     RemoveTag(String),
+}
+
+/// Prints as its line in `faults`.
+impl fmt::Display for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add(rule) => write!(f, "{rule}"),
+            Self::Remove(rule) => write!(f, "!{rule}"),
+            Self::RemoveTag(tag) => write!(f, "!{tag}"),
+        }
+    }
 }
 
 /// Parses one rule, on line `line`.

@@ -1,14 +1,15 @@
 //! What `--disk` and `-o` take: anything is understood or refused, and a disk that is understood has
 //! a name that is valid.
 
+use provium::protocol::DiskSpec;
 use provium::protocol::names::valid_id;
-use provium::server::options::{parse_disk, parse_options};
+use provium::server::options::parse_options;
 
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    if let Ok(disk) = parse_disk(text) {
+    if let Ok(disk) = text.parse::<DiskSpec>() {
         assert!(valid_id(&disk.id) && !disk.image.as_os_str().is_empty());
     }
     if let Ok(options) = parse_options(&[text.to_owned()]) {

@@ -135,6 +135,17 @@ test("an error that is armed here reaches the guest, and that can be asserted", 
   end)
 end)
 
+test("disk:assert_visible says so when the guest has panicked", function(t)
+  local own, path = provium:vm("over", "peios"), image.new(2048)
+  local disk = own:attach_disk({ id = "vda", image = path })
+  own:boot()
+  own:run_async("sleep 1; echo c > /proc/sysrq-trigger")
+  -- Reading the log asks nothing of the guest, so that the panic is found by the call under test.
+  repeat until own:console():read_log():find("end Kernel panic", 1, true)
+  t:assert_contains(t:assert_raises(function() disk:assert_visible() end), "the guest's kernel panicked: ")
+  os.remove(path)
+end)
+
 test("mistakes in a rule are told apart from unknown modes", function(t)
   page_says("If `X` looks like a rule, the list includes the actions")
   local d = provium:vm("h", "peios"):attach_disk({ id = "vda" })

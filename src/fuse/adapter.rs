@@ -1,189 +1,31 @@
-//! Each FUSE call, turned into one on a disk or a control file.
+//! Each FUSE call: decoded, passed on, and answered. No policy.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use fuser::{
-    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
-    ReplyOpen, ReplyWrite, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags,
+    IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyWrite,
+    TimeOrNow, WriteFlags,
 };
 
-use super::cache::PageReply;
+use super::data_calls::{Opened, fallocate_request};
 use super::inode::Inode;
-use super::reply::{
-    AttrReply, EmptyReply, OpenReply, ReadReply, WriteReply, kernel, kernel_by_path,
-};
-use super::stream;
-use super::tree::Tree;
-use crate::disk::{
-    Answer, Disk, DiskRef, Fua, LARGEST_REQUEST, NOBODY, Origin, Reply, Request as DiskRequest,
-};
-use crate::fault::Op;
-use crate::protocol::Reads;
+use super::kernel::TTL;
+use super::provium::Provium;
+use super::reply::AttrReply;
+use crate::disk::{LARGEST_REQUEST, NOBODY, Request};
 use crate::protocol::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
-use crate::storage::Extent;
 
-/// Nothing is cached: an image may change size, and disks come and go.
-pub(super) const TTL: Duration = Duration::ZERO;
 /// Requests of asynchronous clients that may be under way at once. Delayed ones count.
 const MOST_BACKGROUND: u16 = u16::MAX;
 
-/// How the kernel treats a data file: nothing is cached, and requests are not serialised.
-pub(super) const DATA_FILE: FopenFlags = FopenFlags::FOPEN_DIRECT_IO
-    .union(FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES)
-    .union(FopenFlags::FOPEN_NOFLUSH);
-
-/// The filesystem of one mount.
-pub(super) struct Provium {
-    tree: Arc<Tree>,
-}
-
-/// The session drops the filesystem at its end: the only sign of it where no request ever came.
-impl Drop for Provium {
-    fn drop(&mut self) {
-        self.tree.loops.end();
-    }
-}
-
-impl Provium {
-    pub(super) fn new(tree: Tree) -> Self {
-        let tree = Arc::new(tree);
-        Self { tree }
-    }
-
-    /// Does `work` for `disk`, which may take as long as its storage takes, on the pool.
-    fn run_on_pool(&self, disk: &Disk, work: impl FnOnce(&Tree) + Send + 'static) {
-        let tree = Arc::clone(&self.tree);
-        let pool = self.tree.disks.pool();
-        pool.run(disk.owner(), move || work(&tree));
-        self.tree.loops.rest();
-    }
-
-    /// Does `work` for a control file, or for what is said of a disk, on a thread that no data waits
-    /// for. Where there is none to be had, the reply that `work` owns answers EIO.
-    fn run_apart(&self, inode: Inode, work: impl FnOnce(&Tree) + Send + 'static) {
-        let tree = Arc::clone(&self.tree);
-        let pool = &self.tree.control_pool;
-        pool.run(inode.group(), move || work(&tree));
-        self.tree.loops.rest();
-    }
-
-    /// The last client has closed an open control file.
-    fn released(&self, inode: Inode, fh: FileHandle) {
-        if self.tree.released(inode, fh.0) {
-            self.run_apart(inode, move |tree| tree.finish_truncation(inode));
-        }
-    }
-
-    /// Answers with the attributes of `inode` through `answer`.
-    fn with_attr(
-        &self,
-        inode: Inode,
-        answer: impl FnOnce(Result<FileAttr, Errno>) + Send + 'static,
-    ) {
-        if self.tree.takes_long(inode) {
-            return self.run_apart(inode, move |tree| {
-                answer(tree.attr(inode).map_err(kernel_by_path));
-            });
-        }
-        answer(self.tree.attr(inode).map_err(kernel_by_path));
-        self.tree.loops.rest();
-    }
-
-    /// The open disk behind a data file's inode.
-    fn data(&self, ino: INodeNo) -> Result<Arc<Disk>, Errno> {
-        match Inode::of(ino) {
-            Some(Inode::Data(disk)) => self.tree.disks.at(disk).ok_or(Errno::ENODEV),
-            _ => Err(Errno::EINVAL),
-        }
-    }
-
-    /// The same, without a share in the disk.
-    fn disk_ref(&self, ino: INodeNo) -> Result<DiskRef, Errno> {
-        match Inode::of(ino) {
-            Some(Inode::Data(disk)) => self.tree.disks.disk_ref(disk).ok_or(Errno::ENODEV),
-            _ => Err(Errno::EINVAL),
-        }
-    }
-
-    /// Has `disk` serve a request of `client`, here or on the pool. A client with O_DIRECT in its
-    /// `flags` may ask for whole sectors only.
-    fn submit(
-        &self,
-        disk: impl Deref<Target = Arc<Disk>>,
-        client: u64,
-        flags: OpenFlags,
-        request: DiskRequest<'_>,
-        reply: impl Reply,
-    ) {
-        let busy = self.tree.loops.enter();
-        let origin = Origin {
-            client,
-            is_aligned: flags.0 & libc::O_DIRECT != 0,
-            may_wait: busy.is_some(),
-        };
-        disk.submit(request, origin, reply);
-        drop(busy);
-        // A thread that rests for long must not keep the image of a disk that is detached meanwhile.
-        drop(disk);
-        self.tree.loops.rest();
-    }
-
-    /// The same for a request without data in its answer.
-    fn submit_plain(
-        &self,
-        ino: INodeNo,
-        fh: FileHandle,
-        request: DiskRequest<'static>,
-        reply: ReplyEmpty,
-    ) {
-        match self.disk_ref(ino) {
-            Ok(disk) => self.submit(disk, fh.0, OpenFlags(0), request, EmptyReply(reply)),
-            Err(errno) => reply.error(errno),
-        }
-    }
-}
-
-/// How much of a write is on stable storage before it is answered.
-fn fua(flags: OpenFlags) -> Option<Fua> {
-    // O_SYNC is O_DSYNC and a bit of its own. The kernel sets them for RWF_SYNC and RWF_DSYNC too.
-    match flags.0 & libc::O_SYNC {
-        libc::O_SYNC => Some(Fua::All),
-        libc::O_DSYNC => Some(Fua::Data),
-        _ => None,
-    }
-}
-
-fn fallocate_request(mode: i32, offset: u64, len: u64) -> Option<DiskRequest<'static>> {
-    const PUNCH: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-    const ZERO: i32 = libc::FALLOC_FL_ZERO_RANGE;
-    const ZERO_KEEP: i32 = libc::FALLOC_FL_ZERO_RANGE | libc::FALLOC_FL_KEEP_SIZE;
-    match mode {
-        PUNCH => Some(DiskRequest::Discard { offset, len }),
-        ZERO | ZERO_KEEP => Some(DiskRequest::Zero {
-            offset,
-            len,
-            keep_size: mode == ZERO_KEEP,
-        }),
-        0 | libc::FALLOC_FL_KEEP_SIZE => Some(DiskRequest::Allocate {
-            offset,
-            len,
-            keep_size: mode != 0,
-        }),
-        _ => None,
-    }
-}
-
-/// There is no `poll`: a mount that answers it is asked before each request of an io_uring client. The
-/// kernel then takes every file for ready, a stream too.
+/// There is no `poll`: if a mount answers it, the kernel asks before each request of an io_uring client.
+/// Without it the kernel takes every file for ready, a stream too.
 impl Filesystem for Provium {
     fn init(&mut self, _req: &fuser::Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        // Each is an improvement that an old kernel may lack.
+        // An old kernel may lack any of them, and the mount works without.
         let wanted = [
             InitFlags::FUSE_ASYNC_DIO,
             InitFlags::FUSE_ATOMIC_O_TRUNC,
@@ -248,52 +90,18 @@ impl Filesystem for Provium {
             return reply.error(Errno::EPERM);
         }
         let reply = AttrReply::new(&self.tree, inode, reply);
-        if let (Ok(disk), Some(size)) = (self.disk_ref(ino), size) {
-            let client = fh.map_or(NOBODY, |fh| fh.0);
-            let request = DiskRequest::SetSize { size };
-            return self.submit(disk, client, OpenFlags(0), request, reply);
+        let client = fh.map_or(NOBODY, |fh| fh.0);
+        match (self.disk_ref(ino), size) {
+            (Ok(disk), Some(size)) => self.set_size(disk, client, size, reply),
+            _ => self.set_control_size(inode, size, reply),
         }
-        self.run_apart(inode, move |tree| {
-            let emptied = match size {
-                None => Ok(()),
-                Some(0) => tree.empty(inode),
-                Some(_) => Err(crate::protocol::Errno(libc::EINVAL)),
-            };
-            reply.send(emptied.map(|()| Answer::Done(0)));
-        });
     }
 
     fn open(&self, _req: &fuser::Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let writes = flags.0 & libc::O_ACCMODE != libc::O_RDONLY;
-        if let Ok(disk) = self.disk_ref(ino) {
-            if writes && disk.is_read_only() {
-                return reply.error(Errno::EROFS);
-            }
-            let client = match disk.open() {
-                Ok(client) => client,
-                Err(errno) => return reply.error(kernel_by_path(errno)),
-            };
-            let reply = OpenReply::new(Arc::clone(&disk), client, reply);
-            return match writes && flags.0 & libc::O_TRUNC != 0 {
-                true => {
-                    let request = DiskRequest::SetSize { size: 0 };
-                    self.submit(disk, client, OpenFlags(0), request, reply);
-                }
-                false => reply.send(Ok(Answer::Done(0))),
-            };
-        }
-        match Inode::of(ino) {
-            Some(inode) if inode.reads() == Reads::Stream => match self.tree.listen(inode) {
-                Ok(listener) => {
-                    let handle = self.tree.handles.open_stream(listener);
-                    reply.opened(FileHandle(handle), stream::OPEN_FLAGS);
-                }
-                Err(errno) => reply.error(kernel(errno)),
-            },
-            Some(Inode::Control(_) | Inode::Disk(..)) => {
-                let truncate = writes && flags.0 & libc::O_TRUNC != 0;
-                let handle = self.tree.handles.open(truncate);
-                reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO);
+        match (Inode::of(ino), self.disk_ref(ino)) {
+            (_, Ok(disk)) => self.open_data(disk, flags, reply),
+            (Some(inode @ (Inode::Control(_) | Inode::Disk(..))), _) => {
+                self.open_control(inode, flags, reply);
             }
             _ => reply.error(Errno::ENOENT),
         }
@@ -310,38 +118,16 @@ impl Filesystem for Provium {
         lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        if let Some(Inode::Data(index)) = Inode::of(ino) {
-            let Some(disk) = self.tree.disks.disk_ref(index) else {
-                return reply.error(Errno::ENODEV);
-            };
-            let request = DiskRequest::Read { offset, len: size };
-            let reply = ReadReply(reply);
-            if lock_owner.is_some() {
-                return self.submit(disk, fh.0, flags, request, reply);
+        let client = fh.0;
+        let from = Opened { client, flags };
+        match Inode::of(ino) {
+            // A client's read has an owner; without one the kernel itself reads a page.
+            Some(Inode::Data(disk)) => {
+                self.read_data(disk, from, offset, size, lock_owner.is_none(), reply);
             }
-            // Nobody reads: the kernel wants a page, to keep it.
-            let piece = offset..offset + u64::from(size);
-            let reply = PageReply::new(&self.tree.cache, index, &disk, piece, reply);
-            return self.submit(disk, fh.0, flags, request, reply);
+            Some(inode) => self.read_control(req, inode, from, offset, size, reply),
+            None => reply.error(Errno::EINVAL),
         }
-        if let Some(listener) = self.tree.handles.stream(fh.0) {
-            return self.tree.streams.answer(stream::Read {
-                listener,
-                pid: req.pid(),
-                size,
-                waits: flags.0 & libc::O_NONBLOCK == 0,
-                reply,
-            });
-        }
-        let Some(inode) = Inode::of(ino) else {
-            return reply.error(Errno::EINVAL);
-        };
-        self.run_apart(inode, move |tree| {
-            match tree.page(inode, fh.0, offset, size as usize) {
-                Ok(page) => reply.data(&page),
-                Err(errno) => reply.error(kernel(errno)),
-            }
-        });
     }
 
     fn write(
@@ -356,33 +142,13 @@ impl Filesystem for Provium {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let len = data.len();
-        if let Some(Inode::Data(index)) = Inode::of(ino) {
-            let Some(disk) = self.tree.disks.disk_ref(index) else {
-                return reply.error(Errno::ENODEV);
-            };
-            // The kernel's idea of the end may be old: only the disk knows where it appends.
-            let appends = flags.0 & libc::O_APPEND != 0;
-            let is_elsewhere = || appends || disk.has_rule_for(Op::Write, offset, len as u64);
-            let dropper = self.tree.cache.dropper(index);
-            let reply = WriteReply(reply, dropper.filter(|_| is_elsewhere()));
-            let (data, fua) = (Cow::Borrowed(data), fua(flags));
-            let request = match appends {
-                true => DiskRequest::Append { data, fua },
-                false => DiskRequest::Write { offset, data, fua },
-            };
-            return self.submit(disk, fh.0, flags, request, reply);
+        let client = fh.0;
+        let from = Opened { client, flags };
+        match Inode::of(ino) {
+            Some(Inode::Data(disk)) => self.write_data(disk, from, offset, data, reply),
+            Some(inode) => self.write_control(inode, client, data, reply),
+            None => reply.error(Errno::EINVAL),
         }
-        let Some(inode) = Inode::of(ino) else {
-            return reply.error(Errno::EINVAL);
-        };
-        let data = data.to_vec();
-        self.run_apart(inode, move |tree| {
-            match tree.write_control(inode, fh.0, &data) {
-                Ok(()) => reply.written(len as u32),
-                Err(errno) => reply.error(kernel(errno)),
-            }
-        });
     }
 
     fn flush(
@@ -416,7 +182,7 @@ impl Filesystem for Provium {
                     disk.close(fh.0);
                 }
             }
-            Some(inode) => self.released(inode, fh),
+            Some(inode) => self.released(inode, fh.0),
             None => {}
         }
         reply.ok();
@@ -430,10 +196,10 @@ impl Filesystem for Provium {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let request = DiskRequest::Flush {
+        let request = Request::Flush {
             data_only: datasync,
         };
-        self.submit_plain(ino, fh, request, reply);
+        self.submit_plain(ino, fh.0, request, reply);
     }
 
     fn fallocate(
@@ -447,7 +213,7 @@ impl Filesystem for Provium {
         reply: ReplyEmpty,
     ) {
         match fallocate_request(mode, offset, length) {
-            Some(request) => self.submit_plain(ino, fh, request, reply),
+            Some(request) => self.submit_plain(ino, fh.0, request, reply),
             None => reply.error(Errno::EOPNOTSUPP),
         }
     }
@@ -461,24 +227,7 @@ impl Filesystem for Provium {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let extent = match whence {
-            libc::SEEK_DATA => Extent::Data,
-            libc::SEEK_HOLE => Extent::Hole,
-            _ => return reply.error(Errno::EINVAL),
-        };
-        let disk = match self.data(ino) {
-            Ok(disk) => disk,
-            // What looks for holes reads all of a control file then.
-            Err(errno) => return reply.error(errno),
-        };
-        let Ok(offset) = u64::try_from(offset) else {
-            return reply.error(Errno::ENXIO);
-        };
-        let sought = Arc::clone(&disk);
-        self.run_on_pool(&disk, move |_| match sought.seek(extent, offset) {
-            Ok(found) => reply.offset(found as i64),
-            Err(error) => reply.error(kernel(crate::protocol::Errno::of(&error))),
-        });
+        self.seek(ino, offset, whence, reply);
     }
 
     fn ioctl(
@@ -492,7 +241,7 @@ impl Filesystem for Provium {
         _out_size: u32,
         reply: ReplyIoctl,
     ) {
-        match self.data(ino) {
+        match self.disk_ref(ino) {
             Ok(disk) if cmd == IOCTL_INJECTED_ERRORS => {
                 reply.ioctl(0, &disk.injected_errors(fh.0).to_ne_bytes());
             }
@@ -515,11 +264,7 @@ impl Filesystem for Provium {
         let Some(folder) = Inode::of(ino).filter(|inode| inode.is_folder()) else {
             return reply.error(Errno::ENOTDIR);
         };
-        let dots = [(folder, ".".to_owned()), (Inode::Root, "..".to_owned())];
-        let entries = dots
-            .into_iter()
-            .chain(self.tree.entries(folder))
-            .enumerate();
+        let entries = self.tree.listing(folder).into_iter().enumerate();
         for (at, (inode, name)) in entries.skip(offset as usize) {
             let kind = match inode.is_folder() {
                 true => FileType::Directory,
@@ -532,7 +277,7 @@ impl Filesystem for Provium {
         reply.ok();
     }
 
-    // Disks come by `ctl/attach` and go by `ctl/detach`: nothing is made or removed by name.
+    // Disks come by `ctl/attach` and go by `ctl/detach`: no name is created or removed otherwise.
 
     fn create(
         &self,

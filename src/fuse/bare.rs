@@ -14,9 +14,8 @@ use fuser::{
     ReplyOpen, ReplyWrite, Session, WriteFlags,
 };
 
-use super::adapter::DATA_FILE;
+use super::kernel::{self, DATA_FILE};
 use super::loops::Loops;
-use super::reply::kernel;
 use super::session::config;
 use crate::disk::LARGEST_REQUEST;
 use crate::os::mounts::Mount;
@@ -135,7 +134,7 @@ impl Filesystem for Bare {
             });
             match read {
                 Ok(data) => reply.data(data),
-                Err(error) => reply.error(kernel(DiskErrno::of(&error))),
+                Err(error) => reply.error(kernel::errno(DiskErrno::of(&error))),
             }
         });
         drop(busy);
@@ -157,7 +156,7 @@ impl Filesystem for Bare {
         let busy = self.loops.enter();
         match self.image.write_at(data, offset) {
             Ok(()) => reply.written(data.len() as u32),
-            Err(error) => reply.error(kernel(DiskErrno::of(&error))),
+            Err(error) => reply.error(kernel::errno(DiskErrno::of(&error))),
         }
         drop(busy);
         self.loops.rest();
@@ -173,7 +172,7 @@ impl Filesystem for Bare {
     ) {
         match self.image.flush(datasync) {
             Ok(()) => reply.ok(),
-            Err(error) => reply.error(kernel(DiskErrno::of(&error))),
+            Err(error) => reply.error(kernel::errno(DiskErrno::of(&error))),
         }
     }
 }

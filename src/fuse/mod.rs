@@ -5,9 +5,13 @@ mod attr;
 #[cfg(feature = "testing")]
 pub mod bare;
 mod cache;
+mod control_calls;
+mod data_calls;
 mod handles;
 mod inode;
+mod kernel;
 mod loops;
+mod provium;
 mod reply;
 mod session;
 mod stream;

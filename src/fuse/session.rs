@@ -9,11 +9,11 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 
-use super::adapter::Provium;
 use super::attr::Attributes;
 use super::cache::PageCache;
 use super::handles::Handles;
 use super::loops::Loops;
+use super::provium::Provium;
 use super::tree::Tree;
 use crate::control::Control;
 use crate::disk::{Disks, Pool};

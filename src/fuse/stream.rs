@@ -6,15 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fuser::{Errno, FopenFlags, ReplyData};
+use fuser::{Errno, ReplyData};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::disk::Listener;
 use crate::os::proc;
-
-/// A stream has no position, and nothing of it is cached.
-pub(super) const OPEN_FLAGS: FopenFlags =
-    FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_STREAM);
 
 /// How often the thread looks whether a signal waits for a reader.
 const LOOK: Duration = Duration::from_millis(50);

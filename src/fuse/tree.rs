@@ -117,8 +117,14 @@ impl Tree {
         Ok(self.attributes.data(inode, &disk, stat))
     }
 
+    /// The entries of a folder: itself, the top folder as its parent, and its files.
+    pub(super) fn listing(&self, folder: Inode) -> Vec<(Inode, String)> {
+        let dots = [(folder, ".".to_owned()), (Inode::Root, "..".to_owned())];
+        dots.into_iter().chain(self.entries(folder)).collect()
+    }
+
     /// The files in a folder.
-    pub(super) fn entries(&self, folder: Inode) -> Vec<(Inode, String)> {
+    fn entries(&self, folder: Inode) -> Vec<(Inode, String)> {
         let disks = self.disks.all().into_iter();
         match folder {
             Inode::Root => {

@@ -30,17 +30,20 @@ impl Policy {
                 skip: 0,
                 ..rule.clone()
             };
-            match (&rule.action, rule.at.as_slice()) {
-                _ if *rule == failing(&[Op::Read]) => policy.fail_reads = true,
-                _ if *rule == failing(&WRITES) => policy.fail_writes = true,
-                _ if from_first == failing_after(1) => {
-                    policy.fail_after = Some(rule.skip.saturating_add(1));
-                }
-                (_, &[at]) if *rule == failing_at(at) => policy.fail_range = Some(at),
-                (Action::Delay(by, _), _) if *rule == delay(by.as_millis() as u64) => {
-                    policy.delay_ms = Some(by.as_millis() as u64);
-                }
-                _ => {}
+            if *rule == failing(&[Op::Read]) {
+                policy.fail_reads = true;
+            } else if *rule == failing(&WRITES) {
+                policy.fail_writes = true;
+            } else if from_first == failing_after(1) {
+                policy.fail_after = Some(rule.skip.saturating_add(1));
+            } else if let &[at] = rule.at.as_slice()
+                && *rule == failing_at(at)
+            {
+                policy.fail_range = Some(at);
+            } else if let Action::Delay(by, _) = &rule.action
+                && *rule == delay(by.as_millis() as u64)
+            {
+                policy.delay_ms = Some(by.as_millis() as u64);
             }
         }
         policy

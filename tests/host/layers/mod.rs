@@ -299,6 +299,36 @@ fn unsafe_code_is_in_one_file_and_each_use_says_why() {
     }
 }
 
+/// Enums of which a new variant has to be answered for everywhere.
+const ANSWERED: [&str; 9] = [
+    "Action",
+    "ActionKind",
+    "Change",
+    "ControlFile",
+    "Decision",
+    "DiskFile",
+    "Effect",
+    "Op",
+    "Phase",
+];
+
+#[test]
+fn matches_over_actions_operations_and_control_files_name_every_variant() {
+    let mut found = BTreeSet::new();
+    for source in sources().all() {
+        for (line, enums) in &source.wildcards {
+            if let Some(name) = enums.iter().find(|name| ANSWERED.contains(&name.as_str())) {
+                found.insert(format!("{}: a match over {name}", at(source, *line)));
+            }
+        }
+    }
+    assert_none(
+        &Table::of_the_page(),
+        "an arm for all other variants",
+        &found,
+    );
+}
+
 #[test]
 fn files_say_what_they_are_for() {
     for (file, text) in files() {

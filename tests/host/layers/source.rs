@@ -33,6 +33,10 @@ pub struct Source {
     pub functions: Vec<Function>,
     /// Where `unsafe` stands.
     pub unsafe_lines: Vec<usize>,
+    /// Where a `match` has an arm for all other variants, with the enums that its arms name.
+    pub wildcards: Vec<(usize, Vec<String>)>,
+    /// The type of the `impl` that is visited.
+    self_type: String,
     module: Vec<String>,
     defines: HashSet<String>,
     /// The names that imports bind, with their paths.
@@ -231,12 +235,41 @@ impl<'ast> Visit<'ast> for Source {
     visit_unless_for_tests! {
         visit_item_const: ItemConst,
         visit_item_enum: ItemEnum,
-        visit_item_impl: ItemImpl,
         visit_item_mod: ItemMod,
         visit_item_static: ItemStatic,
         visit_item_struct: ItemStruct,
         visit_item_trait: ItemTrait,
         visit_item_type: ItemType,
+    }
+
+    fn visit_item_impl(&mut self, node: &'ast syn::ItemImpl) {
+        if !is_for_tests(&node.attrs) {
+            let own = match &*node.self_ty {
+                syn::Type::Path(own) => last_word(&own.path),
+                _ => String::new(),
+            };
+            let outer = std::mem::replace(&mut self.self_type, own);
+            visit::visit_item_impl(self, node);
+            self.self_type = outer;
+        }
+    }
+
+    fn visit_expr_match(&mut self, node: &'ast syn::ExprMatch) {
+        let is_rest = |arm: &&syn::Arm| match &arm.pat {
+            syn::Pat::Wild(_) => true,
+            syn::Pat::Ident(name) => name.subpat.is_none() && is_lower(&name.ident.to_string()),
+            _ => false,
+        };
+        if let Some(rest) = node.arms.iter().find(is_rest) {
+            let mut named = Enums(Vec::new());
+            node.arms.iter().for_each(|arm| named.visit_pat(&arm.pat));
+            let own = &self.self_type;
+            let names = named.0.into_iter();
+            let names = names.map(|name| if name == "Self" { own.clone() } else { name });
+            let line = rest.fat_arrow_token.spans[0].start().line;
+            self.wildcards.push((line, names.collect()));
+        }
+        visit::visit_expr_match(self, node);
     }
 
     fn visit_item_fn(&mut self, node: &'ast syn::ItemFn) {
@@ -364,4 +397,27 @@ impl Source {
             self.name(path, line);
         }
     }
+}
+
+/// The enums whose variants a pattern names.
+struct Enums(Vec<String>);
+
+impl<'ast> Visit<'ast> for Enums {
+    /// Leaves guards out.
+    fn visit_expr(&mut self, _: &'ast syn::Expr) {}
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let words = path.segments.iter().rev();
+        self.0
+            .extend(words.skip(1).take(1).map(|word| word.ident.to_string()));
+    }
+}
+
+fn last_word(path: &syn::Path) -> String {
+    let last = path.segments.last();
+    last.map(|word| word.ident.to_string()).unwrap_or_default()
+}
+
+fn is_lower(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_lowercase() || c == '_')
 }

@@ -1,4 +1,4 @@
-//! One served disk: what it consists of.
+//! The parts of a served disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,12 +110,12 @@ impl Disk {
         &self.trace
     }
 
-    /// What has happened so far.
+    /// Counters of its requests so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// What rules did to the image, for good.
+    /// The damage that rules did to the image, for good.
     pub fn damage(&self) -> &Arc<DamageList> {
         &self.damage
     }

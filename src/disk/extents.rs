@@ -1,5 +1,5 @@
-//! Where a client finds data, and where holes. What an armed rule for reads concerns is data, wherever
-//! the image has it: a copy that leaves holes out would never meet the rule.
+//! Where a client finds data, and where holes. Sectors of an armed rule for reads count as data even where
+//! the image has a hole: a copy that leaves holes out would never meet the rule.
 
 use std::io;
 

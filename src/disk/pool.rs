@@ -19,7 +19,7 @@ use crate::storage::with_buffer;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Whose jobs are shared fairly with those of others.
+/// An owner of jobs. Owners share the threads fairly.
 pub type Owner = u64;
 
 /// Threads of the pool that data requests use.
@@ -36,9 +36,9 @@ struct Shared {
     /// How many threads there are at most.
     most: usize,
     state: Mutex<State>,
-    /// Something that idle threads wait for.
+    /// Idle threads wait for this.
     has_job: Condvar,
-    /// Something that the end waits for.
+    /// The end waits for this.
     is_idle: Condvar,
 }
 
@@ -98,8 +98,8 @@ impl Pool {
         state.owners
     }
 
-    /// Runs `work` of `owner` on some thread of the pool, as soon as it is its turn; drops it where
-    /// there is no thread and none to be had, or after the end.
+    /// Runs `work` of `owner` on some thread of the pool, as soon as it is its turn. Drops it after the
+    /// end, and where no thread can be started.
     pub fn run(&self, owner: Owner, work: impl FnOnce() + Send + 'static) {
         self.add(owner, Box::new(work), None);
     }
@@ -147,7 +147,7 @@ impl Pool {
         if !state.ended && state.threads < jobs.min(READY_THREADS).min(self.0.most) {
             state.threads += 1;
             drop(state);
-            // One less is no harm: each job starts the thread that it needs.
+            // One less does no harm: each job starts the thread that it needs.
             let _ = self.0.start_thread(prepare_thread);
         }
     }
@@ -234,7 +234,7 @@ impl Shared {
         started.map(drop)
     }
 
-    /// A thread could not be started. Without any nobody would ever take the jobs: dropping them
+    /// A thread could not be started. Without any the jobs would wait for ever: dropping them
     /// answers EIO.
     fn drop_orphans(&self) {
         let mut state = self.state.lock();
@@ -266,13 +266,13 @@ impl Shared {
         }
         loop {
             if let Some((owner, job)) = state.begin_next(self.most) {
-                // What ended may have made room for more than this one.
+                // The job that ended may have made room for more than this one.
                 self.grow(state);
                 return Some((owner, job.work));
             }
             state.idle += 1;
             let is_late = match state.threads {
-                // The last one stays: there may be no other to be had when it is needed.
+                // The last one stays: another one might not start when it is needed.
                 1 => {
                     self.has_job.wait(&mut state);
                     false
@@ -301,19 +301,19 @@ mod tests {
     /// A pool of 12 threads whose jobs hang until `let_go` is dropped.
     struct Bench {
         pool: Pool,
-        tell: Sender<Owner>,
+        tx: Sender<Owner>,
         begun: Receiver<Owner>,
         hang: Receiver<()>,
     }
 
     impl Bench {
         fn new() -> (Self, Sender<()>) {
-            let (tell, begun) = unbounded();
+            let (tx, begun) = unbounded();
             let (let_go, hang) = bounded(0);
             let pool = Pool::new(12);
             let bench = Self {
                 pool,
-                tell,
+                tx,
                 begun,
                 hang,
             };
@@ -321,9 +321,9 @@ mod tests {
         }
 
         fn hang(&self, owner: Owner) {
-            let (tell, hang) = (self.tell.clone(), self.hang.clone());
+            let (tx, hang) = (self.tx.clone(), self.hang.clone());
             self.pool.run(owner, move || {
-                tell.send(owner).unwrap();
+                tx.send(owner).unwrap();
                 assert!(hang.recv().is_err());
             });
         }
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_hang_hold_up_none_of_another_owner() {
+    fn jobs_that_hang_delay_none_of_another_owner() {
         let (bench, _let_go) = Bench::new();
         for _ in 0..100 {
             bench.hang(1);
@@ -349,27 +349,27 @@ mod tests {
     }
 
     #[test]
-    fn all_jobs_are_done_and_owners_take_turns() {
+    fn pool_does_all_jobs_and_owners_take_turns() {
         let (bench, let_go) = Bench::new();
-        let (tell, told) = unbounded();
+        let (tx, rx) = unbounded();
         for owner in 1..=3 {
             (0..20).for_each(|_| bench.hang(owner));
         }
         bench.begun();
         for owner in (1..=3).cycle().take(30) {
-            let tell = tell.clone();
-            bench.pool.run(owner, move || tell.send(owner).unwrap());
+            let tx = tx.clone();
+            bench.pool.run(owner, move || tx.send(owner).unwrap());
         }
-        assert!(told.is_empty());
+        assert!(rx.is_empty());
         drop(let_go);
         bench.pool.end();
-        assert_eq!(told.len(), 30);
-        bench.pool.run(1, move || tell.send(1).unwrap());
-        assert_eq!(told.iter().count(), 30, "nothing is taken after the end");
+        assert_eq!(rx.len(), 30);
+        bench.pool.run(1, move || tx.send(1).unwrap());
+        assert_eq!(rx.iter().count(), 30, "nothing is taken after the end");
     }
 
     #[test]
-    fn a_request_is_listed_until_it_has_a_thread() {
+    fn request_is_listed_until_it_has_a_thread() {
         let (bench, let_go) = Bench::new();
         (0..20).for_each(|_| bench.hang(1));
         bench.begun();
@@ -386,11 +386,11 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_panics_takes_no_thread_with_it() {
+    fn job_that_panics_takes_no_thread_with_it() {
         let pool = Pool::new(1);
         pool.run(1, || panic!("as intended"));
-        let (tell, told) = bounded(1);
-        pool.run(1, move || tell.send(()).unwrap());
-        told.recv_timeout(Duration::from_secs(5)).unwrap();
+        let (tx, rx) = bounded(1);
+        pool.run(1, move || tx.send(()).unwrap());
+        rx.recv_timeout(Duration::from_secs(5)).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! The rules of a disk: what is armed, and what requests meet.
+//! The two fault sets of a disk: the armed one, and the one that requests meet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,9 @@ use crate::protocol::Switch;
 
 /// Both fault sets belong to the holder of `switch`; every thread reads them through a snapshot.
 pub(super) struct RuleSets {
-    /// What is armed.
+    /// The rules that are armed.
     pub(super) armed: ArcSwap<FaultSet>,
-    /// What requests meet: `armed`, or nothing while the rules are off.
+    /// The rules that requests meet: `armed`, or none while the rules are off.
     pub(super) acting: ArcSwap<FaultSet>,
     /// Changes with `acting`, after it. 0 while nothing is armed and never was.
     generation: AtomicU64,

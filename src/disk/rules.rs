@@ -40,17 +40,17 @@ impl Disk {
     }
 
     /// Edits the armed set, or with `replace` an empty one. Requests that arrive after this
-    /// returns see the result; those that wait for a rule that is no more go on.
+    /// returns see the result; those that wait for a rule that was removed go on.
     pub fn arm(&self, edits: &[Edit], replace: bool) -> Result<(), NoSuchTag> {
         let new = self.rules.edited(edits, replace, self.now())?;
-        // Before any read is told to find it: what is overwritten from now on is kept.
+        // Before any read is sent to the snapshots: contents that are overwritten from now on are kept.
         self.snapshots.keep_for(&new.faults);
         new.arm();
         self.release_unarmed();
         Ok(())
     }
 
-    /// Switches all rules off, those that are armed later included, or on again. What waits goes on
+    /// Switches all rules off, those that are armed later included, or on again. Requests that wait go on
     /// waiting.
     pub fn switch_rules(&self, to: Switch) {
         self.rules.set_switch(to);
@@ -67,7 +67,7 @@ impl Disk {
         let _ = self.arm(&[], true);
     }
 
-    /// Lets go on what waits for rules of which none is armed any more.
+    /// Lets requests go on that wait for rules of which none is armed any more.
     pub(super) fn release_unarmed(&self) {
         let faults = self.rules.armed.load();
         let is_over = |held: &Held| held.rules.iter().all(|rule| !faults.has(rule.id));

@@ -1,8 +1,8 @@
-//! What is known of the size of an image, and the questions about it, for those that must not wait as
-//! long as its storage may take.
+//! The size of an image as it is known, and the questions about it, for threads that must not wait as long
+//! as its storage may take.
 //!
-//! One thread of the pool asks the host at a time. An answer is for all that asked before the question
-//! began; where it does not come soon, they get what was known last.
+//! One thread of the pool asks the host at a time. An answer is for all callers that asked before the
+//! question began; where it does not come soon, they get the size that was known last.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +13,10 @@ use parking_lot::{Condvar, Mutex};
 use crate::protocol::Errno;
 use crate::storage::Image;
 
-/// How long to wait for what storage has to say.
+/// How long to wait for an answer of the storage.
 const SOON: Duration = Duration::from_millis(20);
 
-/// What the host says of an image.
+/// Size and blocks of an image on the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageStat {
     /// In bytes.
@@ -115,7 +115,7 @@ impl Sizes {
         (Question { number, deadline }, is_first)
     }
 
-    /// Answers all that asked before the question began; returns whether others have asked since.
+    /// Answers all callers that asked before the question began; returns whether others have asked since.
     pub(super) fn answer(&self, answer: Result<ImageStat, Errno>) -> bool {
         let mut state = self.state.lock();
         state.answered = state.begun;
@@ -129,7 +129,7 @@ impl Sizes {
         again
     }
 
-    /// The answer; what was known last where it does not come soon.
+    /// The answer; the last known size where it does not come soon.
     pub(super) fn wait(&self, question: &Question) -> Result<ImageStat, Errno> {
         let mut state = self.state.lock();
         let known = ImageStat {

@@ -55,7 +55,7 @@ pub enum DetachError {
         /// What there is.
         attached: String,
     },
-    /// Somebody uses it.
+    /// It is in use.
     #[error("disk `{id}` is in use: {open} open file(s); close them first")]
     Busy {
         /// What was asked for.
@@ -96,7 +96,7 @@ impl Deref for DiskRef {
 
 /// Every disk of a mount, each at an index that is never given to another.
 ///
-/// Readers take a snapshot; whoever changes the list holds `changing`.
+/// Readers take a snapshot; a thread that changes the list holds `changing`.
 pub struct Disks {
     list: ArcSwap<Vec<Option<Arc<Disk>>>>,
     changing: Mutex<()>,
@@ -212,7 +212,7 @@ impl Disks {
         drop(changing);
         disk.trace().end();
         flush(&disk);
-        // The image is unlocked when the last request of somebody who only looked is over.
+        // The image is unlocked when the last request that only looked at the disk is over.
         let deadline = Instant::now() + CLOSING;
         while Arc::strong_count(&disk) > 1 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
@@ -252,21 +252,21 @@ impl Disks {
         }
     }
 
-    /// Whoever listens to a disk finds the end.
+    /// Every listener of a disk finds the end.
     pub fn end_traces(&self) {
         for (_, disk) in self.all() {
             disk.trace().end();
         }
     }
 
-    /// No faults on any disk; everything that waits goes on.
+    /// Clears the faults of all disks; every waiting request goes on.
     pub fn clear(&self) {
         for (_, disk) in self.all() {
             disk.clear();
         }
     }
 
-    /// The end: lets go of what waits, finishes what was begun, answers what comes late with EIO,
+    /// The end: lets waiting requests go, finishes those that have begun, answers late ones with EIO,
     /// flushes the images. No disk's flush waits for another one's storage.
     pub fn end(&self) {
         self.clear();
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_comes_and_goes_and_its_index_is_not_reused() {
+    fn disk_comes_and_goes_and_its_index_is_not_reused() {
         let image = tempfile::NamedTempFile::new().unwrap();
         let disks = Disks::start().unwrap();
         disks
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_disk_stays_and_says_how_many_hold_it() {
+    fn disk_that_is_open_stays_and_says_how_many_clients_hold_it() {
         let image = tempfile::NamedTempFile::new().unwrap();
         let disks = Disks::start().unwrap();
         disks
@@ -329,6 +329,6 @@ mod tests {
         disk.close(client);
         disks.detach("vda").unwrap();
         let refused = disk.open().unwrap_err();
-        assert_eq!(refused.0, libc::ENOENT, "nobody opens a detached disk");
+        assert_eq!(refused.0, libc::ENOENT, "a detached disk cannot be opened");
     }
 }

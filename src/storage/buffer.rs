@@ -1,4 +1,4 @@
-//! Where a thread reads to, kept for its next request.
+//! The buffer that a thread reads into, kept for its next request.
 
 use std::cell::RefCell;
 use std::io;
@@ -7,7 +7,7 @@ const PAGE: usize = 4096;
 
 thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
 
-/// Calls `work` with a buffer of `len` bytes, in which anything may be, or with ENOMEM. It begins with a page: the
+/// Calls `work` with a buffer of `len` bytes of any content, or with ENOMEM. It begins with a page: the
 /// kernel takes what it is given page by page, and 4 KiB that lie in two cost it twice.
 pub fn with_buffer<T>(len: usize, work: impl FnOnce(io::Result<&mut [u8]>) -> T) -> T {
     BUFFER.with_borrow_mut(|buffer| {
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_begins_with_a_page_and_grows() {
+    fn buffer_begins_with_a_page_and_grows() {
         for len in [0, 1, 512, PAGE, 1 << 20, 512] {
             with_buffer(len, |buffer| {
                 let buffer = buffer.unwrap();

@@ -137,7 +137,7 @@ impl Image for FileImage {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < buffer.len() {
-            // Not by the C library, whose reads get ready to be cancelled: nobody here cancels threads.
+            // Not by the C library, whose reads get ready to be cancelled: no thread is cancelled here.
             match rustix::io::pread(&self.file, &mut buffer[done..], offset + done as u64) {
                 Ok(0) => break,
                 Ok(n) => done += n,
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back_and_lies_in_the_file() {
+    fn image_reads_back_what_was_written_and_has_it_in_the_file() {
         let (file, image) = image_of(&[0; 2048]);
         image.write_at(b"sector two", 1024).unwrap();
         let mut back = [0; 10];
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_across_the_end_is_short() {
+    fn read_across_the_end_is_short() {
         let (_file, image) = image_of(&[7; 700]);
         assert_eq!(image.read_at(&mut [0; 512], 512).unwrap(), 188);
     }
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_writer_is_refused_and_two_readers_are_not() {
+    fn image_has_one_writer_or_any_number_of_readers() {
         let (file, writer) = image_of(&[0; 512]);
         let second = FileImage::open(file.path(), false).unwrap_err();
         assert!(matches!(second, OpenError::Locked(_)), "{second}");
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unlocked_image_is_free_until_it_is_locked_again() {
+    fn image_that_is_unlocked_is_free_until_it_is_locked_again() {
         let (file, image) = image_of(&[0; 512]);
         image.unlock().unwrap();
         let other = FileImage::open(file.path(), false).unwrap();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_image_is_named_and_not_created() {
+    fn missing_image_is_named_and_not_created() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("none.img");
         let error = FileImage::open(&path, false).unwrap_err();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_kernels_own_is_no_image() {
+    fn file_of_the_kernels_own_is_not_an_image() {
         let memory = format!("/proc/{}/mem", std::process::id());
         for path in [
             memory.as_str(),
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_says_where_its_links_led() {
+    fn image_says_where_its_links_led() {
         let (file, image) = image_of(&[0; 512]);
         drop(image);
         let folder = tempfile::tempdir().unwrap();
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_not_an_image() {
+    fn directory_is_not_an_image() {
         let folder = tempfile::tempdir().unwrap();
         let error = FileImage::open(folder.path(), false).unwrap_err();
         assert_eq!(error.errno(), libc::EISDIR);

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_format_is_known_by_its_mark_and_raw_data_have_none() {
+    fn format_is_known_by_its_mark_and_raw_data_have_none() {
         for (format, at, mark) in MARKS {
             let mut beginning = vec![0; at];
             beginning.extend(mark);

@@ -13,7 +13,7 @@ pub enum Extent {
 
 /// Storage that a disk is backed by. Offsets and lengths are in bytes.
 ///
-/// Errors are passed on as they are, EINTR too: storage that says nothing else must not be asked for ever.
+/// Errors are passed on as they are, EINTR too: a caller that repeats them would never end where storage answers nothing else.
 ///
 /// Any thread may call any method at any time; requests whose ranges overlap and that run at the
 /// same time may be done in either order, as on a real disk.
@@ -57,7 +57,7 @@ pub trait Image: Send + Sync {
     fn blocks(&self) -> io::Result<u64>;
     /// Whether it can only be read.
     fn read_only(&self) -> bool;
-    /// Keeps others from it, where it can be shared at all; false when somebody else has it.
+    /// Keeps others from it, where it can be shared at all; false when another server has it.
     fn lock(&self) -> io::Result<bool> {
         Ok(true)
     }

@@ -18,7 +18,7 @@ const MOST_LINKS: usize = 40;
 /// A device's number.
 pub(super) type Device = (u32, u32);
 
-/// Why a path leads to no image.
+/// Why a path does not lead to an image.
 pub(super) enum Wrong {
     /// It leads into the mount of this process.
     InOwnMount,
@@ -105,7 +105,7 @@ impl Place {
     }
 }
 
-/// File systems whose files are no storage; include/uapi/linux/magic.h.
+/// File systems whose files are not storage; include/uapi/linux/magic.h.
 const OF_THE_KERNEL: [u32; 20] = [
     0x0000_9fa0, // proc
     0x6265_6572, // sysfs
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_followed_as_the_kernel_follows_it() {
+    fn path_is_followed_as_the_kernel_follows_it() {
         let folder = tempfile::tempdir().unwrap();
         let top = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(top.join("a/b")).unwrap();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leads_over_a_device_that_is_ours_is_refused_on_the_way() {
+    fn path_over_a_device_of_ours_is_refused_on_the_way() {
         let of_proc = Identity::of(std::fs::File::open("/proc").unwrap())
             .unwrap()
             .on;

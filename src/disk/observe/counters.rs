@@ -1,8 +1,8 @@
-//! What has happened on a disk since it was attached.
+//! Counters of the requests of a disk since it was attached.
 //!
 //! Every request counts. So that serving threads do not wait for each other's processors, each of the
 //! first ones counts in a shard of its own, and all others in one together; the shards are added up
-//! when somebody looks.
+//! to be shown.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -1,4 +1,4 @@
-//! What rules did to the image: where a checksum error that comes later has its cause.
+//! The damage that rules did to the image: the cause of checksum errors that come later.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ impl DamageList {
 
     /// The line at that place; None behind the last. Lines that are there stay as they are.
     pub fn line(&self, at: usize) -> Option<String> {
-        // Nobody waits while the text is made.
+        // The lock is not held while the text is made.
         let damage = {
             let list = self.0.lock();
             match list.entries.get(at) {

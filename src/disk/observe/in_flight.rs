@@ -1,4 +1,4 @@
-//! Which requests are in the middle of their I/O, kept without a lock.
+//! The requests that are in the middle of their I/O, listed without a lock.
 //!
 //! Each serving thread has a place of its own in the table of every disk and is the only one that
 //! writes there. A reader may see a place change under it; the list is a picture, not a ledger.
@@ -41,7 +41,7 @@ impl fmt::Display for InFlight {
 #[derive(Debug)]
 pub(in crate::disk) struct Serving([Place; SLOTS]);
 
-/// What one thread serves; idle while `since` is 0. On a cache line that no other thread writes to.
+/// The request that one thread serves; idle while `since` is 0. On a cache line that no other thread writes to.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Place {

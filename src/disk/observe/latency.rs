@@ -47,7 +47,7 @@ impl Latency {
         // Cannot fail: the value is in range.
         let _ = self.buckets.increment(nanos);
         add(&self.sum, nanos, is_own);
-        // Most answers are no record, and need not write.
+        // Most answers are not the slowest so far, and need not write.
         if nanos > self.longest.load(Ordering::Relaxed) {
             self.longest.fetch_max(nanos, Ordering::Relaxed);
         }
@@ -61,7 +61,7 @@ impl fmt::Debug for Latency {
     }
 }
 
-/// What is shown of latencies that were recorded apart.
+/// Latencies that were recorded apart, added up to be shown.
 #[derive(Default)]
 pub(in crate::disk) struct Figures {
     buckets: Option<Histogram>,
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_right_to_a_sixteenth_and_the_longest_to_the_nanosecond() {
+    fn latency_quantiles_are_right_to_a_sixteenth_and_the_longest_to_the_nanosecond() {
         let shards = [Latency::default(), Latency::default()];
         for micros in 1..=1000 {
             shards[micros as usize % 2].record(Duration::from_micros(micros), false);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_yet_is_zero_and_too_long_is_the_longest() {
+    fn latencies_without_requests_are_zero_and_too_long_ones_are_the_longest() {
         let latency = Latency::default();
         let figures = || Figures::of([&latency].into_iter());
         assert!(figures().lines().all(|(_, nanos)| nanos == 0));

@@ -1,4 +1,4 @@
-//! What a disk shows of its requests: counters, latencies, the trace, what is in flight, damage.
+//! A disk as its user sees it: counters, latencies, the trace, requests in flight, damage.
 
 pub(super) mod counters;
 mod damage;

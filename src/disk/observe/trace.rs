@@ -1,6 +1,6 @@
-//! The trace of a disk: a line for each request that was answered, for whoever listens.
+//! The trace of a disk: a line for each request that was answered, for its listeners.
 //!
-//! While nobody listens no line is made. A listener that reads too slowly loses lines and finds out
+//! Without a listener no line is made. A listener that reads too slowly loses lines and finds out
 //! how many; requests never wait for it.
 
 use std::collections::VecDeque;
@@ -15,15 +15,15 @@ use crate::fault::{Armed, IoRange};
 use crate::os::sys;
 use crate::protocol::Errno;
 
-/// Lines that wait for a listener; what comes then is lost to it.
+/// Lines that wait for a listener; later ones are lost to it.
 const MOST_LINES: usize = 1 << 14;
 /// Listeners of one disk.
 const MOST_LISTENERS: usize = 16;
 
-/// What tells somebody that a listener has something to read.
+/// Called when a listener has something to read.
 pub type Wake = Box<dyn FnOnce() + Send>;
 
-/// Whoever listens to a disk. Requests look at `any`; everything else is behind the lock, which is
+/// The listeners of a disk. Requests look at `any`; everything else is behind the lock, which is
 /// held to hand a line over.
 #[derive(Default)]
 pub struct Trace {
@@ -42,7 +42,7 @@ struct State {
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::disk) enum Verdict {
-    /// Well, as far as its client could tell.
+    /// Well, as far as its client can see.
     Done,
     /// With an error that a rule asked for.
     Injected(Errno),
@@ -54,7 +54,7 @@ pub(in crate::disk) enum Verdict {
 #[derive(Clone)]
 struct Line {
     sequence: u64,
-    /// When it was answered, by the clock that dmesg goes by.
+    /// When it was answered, by the clock of dmesg.
     time: Duration,
     range: IoRange,
     verdict: Verdict,
@@ -63,7 +63,7 @@ struct Line {
 }
 
 impl Trace {
-    /// Somebody new who listens, until the listener is dropped. None when there are too many.
+    /// A new listener, which listens until it is dropped. None when there are too many.
     pub fn listen(&self) -> Option<Arc<Listener>> {
         let mut state = self.state.lock();
         state
@@ -85,12 +85,12 @@ impl Trace {
         Some(listener)
     }
 
-    /// Whether anybody listens.
+    /// Whether there is a listener.
     pub(in crate::disk) fn is_on(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// Tells all who listen of a request that is about to be answered.
+    /// Hands all listeners the line of a request that is about to be answered.
     pub(in crate::disk) fn record(
         &self,
         range: IoRange,
@@ -134,7 +134,7 @@ impl Trace {
     }
 }
 
-/// Somebody who listens, and what it has not read yet.
+/// A listener, and the lines that it has not read yet.
 #[derive(Default)]
 pub struct Listener {
     unread: Mutex<Unread>,
@@ -154,7 +154,7 @@ struct Unread {
 }
 
 impl Listener {
-    /// Adds a line, or loses it; returns whom to tell.
+    /// Adds a line, or loses it. Returns the wake-up call that is due.
     fn push(&self, line: &Line) -> Option<Wake> {
         let mut unread = self.unread.lock();
         unread.newest = line.sequence;
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn each_who_listens_finds_what_came_since_and_nobody_else_is_told() {
+    fn trace_listener_finds_the_requests_since_it_began() {
         let trace = Trace::default();
         tell(&trace, 0);
         assert!(!trace.is_on());
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_reader_is_told_how_many_lines_it_lost() {
+    fn trace_slow_reader_is_told_how_many_lines_it_lost() {
         let trace = Trace::default();
         let listener = trace.listen().unwrap();
         (0..MOST_LINES as u64 + 7).for_each(|_| tell(&trace, 0));
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_ends_between_lines_and_one_of_a_byte_ends_where_it_must() {
+    fn trace_read_ends_between_lines_and_one_of_a_byte_ends_where_it_must() {
         let trace = Trace::default();
         let listener = trace.listen().unwrap();
         (0..2).for_each(|_| tell(&trace, 0));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken_by_a_line_and_by_the_end() {
+    fn trace_listener_is_woken_by_a_line_and_by_the_end() {
         let trace = Arc::new(Trace::default());
         let listener = trace.listen().unwrap();
         let (woken, is_woken) = crossbeam_channel::bounded(1);
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_bound_on_how_many_listen() {
+    fn trace_has_a_limited_number_of_listeners() {
         let trace = Trace::default();
         let all: Vec<_> = (0..MOST_LISTENERS)
             .map(|_| trace.listen().unwrap())

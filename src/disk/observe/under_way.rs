@@ -1,4 +1,4 @@
-//! What a disk says of the requests that are not answered, and what it does about those that are stuck.
+//! Requests that are not answered yet: the list of them, and what follows where one is stuck.
 
 use crate::disk::device::Disk;
 use crate::disk::observe::in_flight::InFlight;

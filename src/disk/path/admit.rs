@@ -1,7 +1,7 @@
-//! What is checked of a request before it is served, in one place for all front ends: whether the disk
-//! can be written, whether the request is aligned, and where the disk ends.
+//! The checks of a request before it is served, in one place for all front ends: whether the disk can be
+//! written, whether the request is aligned, and where the disk ends.
 //!
-//! A disk of fixed size does not grow, as no block device does; any other grows to what is written
+//! A disk of fixed size does not grow, as no block device does; any other grows by a write
 //! behind its end, as a file does.
 
 use std::cmp::Ordering;
@@ -17,9 +17,9 @@ const READ_ONLY: Errno = Errno(libc::EROFS);
 const INVALID: Errno = Errno(libc::EINVAL);
 
 impl Disk {
-    /// What keeps a request from being one: it is refused, and neither counted nor traced. EROFS for a
-    /// change of a read-only disk; EINVAL for a range that no file has, and, where a request must be
-    /// aligned, for a part of a sector.
+    /// Checks a request; one that fails is refused, and neither counted nor traced. EROFS for a change of
+    /// a read-only disk. EINVAL for a range that no file has, and, where a request must be aligned, for
+    /// a part of a sector.
     pub(super) fn check(
         &self,
         request: &Request<'_>,
@@ -65,8 +65,8 @@ impl Disk {
         }))
     }
 
-    /// What of a request reaches the disk. Of a write across the end of a fixed disk that is the part
-    /// before the end; at the end and behind it there is no space.
+    /// The part of a request that the disk has space for. Of a write across the end of a fixed disk that
+    /// is the part before the end; at the end and behind it there is ENOSPC.
     pub(super) fn bound<'a>(
         &self,
         request: Request<'a>,

@@ -1,4 +1,4 @@
-//! What rules make of a request that is served: corrupted, torn, misdirected, stale.
+//! How rules have a request served: corrupted, torn, misdirected, stale.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::fault::{Armed, Decision, FiredChange, IoRange, Op, Outcome, Then};
 use crate::protocol::names::SECTOR;
 use crate::protocol::{Effect, Errno};
 
-/// What is done to a request while it is served; nothing by default.
+/// The effects of rules on a request while it is served; none by default.
 #[derive(Default)]
 pub(super) struct Applied {
     /// How many bytes away it is served.
@@ -97,7 +97,7 @@ impl Applied {
         Some(&first.rule)
     }
 
-    /// The error that follows what was done well.
+    /// The error that a request ends with although it was served.
     pub(super) fn afterwards(&self) -> Option<Errno> {
         match self.torn {
             Some((_, Then::Error(errno), _)) => Some(errno),

@@ -1,4 +1,4 @@
-//! What goes along with a request from its arrival to its answer.
+//! The context of a request, from its arrival to its answer.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,10 +23,10 @@ pub(super) struct RequestContext<R> {
     pub(super) reply: R,
 }
 
-/// What a request owes to stable storage.
+/// What a request has to do for stable storage.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Durability {
-    /// Nothing: a flush of its client's takes care of it.
+    /// Nothing: its client flushes.
     None,
     /// A write that is to be flushed before it is answered.
     Due(Fua),
@@ -73,12 +73,12 @@ impl<R> RequestContext<R> {
         hits
     }
 
-    /// Takes out the room that the request has for its data.
+    /// Takes out the reservation for its data.
     pub(super) fn take_reservation(&mut self) -> Option<Reservation> {
         self.rules.as_mut()?.reservation.take()
     }
 
-    /// Ends what rules have to do with it, and gives back its room. Returns the rules that acted.
+    /// Ends its dealings with rules, and gives back its reservation. Returns the rules that acted.
     pub(super) fn end_rules(&mut self) -> Vec<Arc<Armed>> {
         self.rules
             .take()

@@ -23,7 +23,7 @@ pub(in crate::disk) struct Held {
     /// Those that it waits for.
     pub(in crate::disk) rules: Vec<Arc<Armed>>,
     pub(in crate::disk) is_hang: bool,
-    /// Takes how it goes on, where somebody said so before it was due.
+    /// Takes how it goes on, where it is released before it is due.
     pub(in crate::disk) go_on: Box<dyn FnOnce(Option<Then>) + Send>,
 }
 
@@ -44,8 +44,8 @@ impl Ord for Held {
     }
 }
 
-/// All waiting requests of a server. One thread sleeps until the first is due and hands what is
-/// due to the pool; the lock is held only to push, pop and list.
+/// All waiting requests of a server. One thread sleeps until the first is due and hands those that are
+/// due to the pool. The lock is held only to push, pop and list.
 pub struct Delays {
     shared: Arc<Shared>,
     timer: Mutex<Option<JoinHandle<()>>>,
@@ -66,7 +66,7 @@ struct State {
 }
 
 impl Delays {
-    /// Starts the timer thread; what is due goes on in `pool`.
+    /// Starts the timer thread; requests that are due go on in `pool`.
     pub fn start(pool: Arc<Pool>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (theirs, workers) = (Arc::clone(&shared), Arc::clone(&pool));
@@ -80,7 +80,7 @@ impl Delays {
         })
     }
 
-    /// Where what is due goes on.
+    /// Where requests go on that are due.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }

@@ -1,4 +1,4 @@
-//! Noting what rules did to the image, once it has happened.
+//! Noting the damage that rules do to the image, once it is done.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::disk::device::Disk;
 use crate::fault::{Armed, Change, FiredChange, Op};
 
 impl Disk {
-    /// Notes what is wrong with the bytes that have reached the image.
+    /// Notes the bytes that have reached the image corrupted.
     pub(super) fn note_corrupted(&self, offset: u64, done: usize, applied: &Applied) {
         for FiredChange { change, rule, .. } in &applied.changes {
             match change {
@@ -25,7 +25,7 @@ impl Disk {
         }
     }
 
-    /// Notes what has not been written where the client believes it to be.
+    /// Notes the bytes that are not in the image where the client believes them to be.
     pub(super) fn note_unwritten(&self, offset: u64, len: u64, applied: &Applied) {
         if let Some((_, _, rule)) = &applied.torn {
             let kept = applied.kept(len);
@@ -37,8 +37,8 @@ impl Disk {
         }
     }
 
-    /// Notes what was not done of a request that is acknowledged; or, of one that fails by the rule
-    /// `late` after all, what was done.
+    /// Notes the part of an acknowledged request that was not done; or the part that was done of one that
+    /// fails by the rule `late` after all.
     pub(super) fn note_damage(
         &self,
         request: &Request<'_>,

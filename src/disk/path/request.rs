@@ -253,8 +253,8 @@ pub(super) fn owned(data: Cow<'_, [u8]>) -> Result<Vec<u8>, Errno> {
 pub enum Answer<'a> {
     /// What a read found; shorter than asked for only at the end of the image.
     Data(&'a [u8]),
-    /// Anything else was done in full: so many bytes, which of a write across the end of a fixed disk
-    /// are fewer than asked for.
+    /// Any other request was done in full. The number of bytes is smaller than asked for only of a write
+    /// across the end of a fixed disk.
     Done(u64),
 }
 

@@ -1,12 +1,12 @@
-//! Memory for what waits: the data of requests that are held, and what `stale` rules keep.
+//! Memory for data that wait: those of requests that are held, and those that `stale` rules keep.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::protocol::Errno;
 
-/// Most bytes that wait in memory, of all disks of a server: the data of writes, and what `stale`
-/// rules keep. 1 GiB. What would be more fails with ENOMEM.
+/// Most bytes that wait in memory, of all disks of a server: the data of writes, and those that `stale`
+/// rules keep. 1 GiB. A request that needs more fails with ENOMEM.
 pub const MOST_HELD: u64 = 1 << 30;
 
 /// How many bytes wait in memory, of all disks of a server.

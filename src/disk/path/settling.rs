@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Word of a last close comes within microseconds. Without it there is somebody else who has the file
-/// open: a process that inherited it, say.
+/// Word of a last close comes within microseconds. Without it another process has the file open: one that
+/// inherited it, say.
 const WORD: Duration = Duration::from_millis(10);
-/// Once word has come, what follows from it is done in less.
+/// Once word has come, its consequences take less.
 const DONE: Duration = Duration::from_secs(1);
 
 /// Whether there was a close that may have been the last one.
@@ -30,7 +30,7 @@ impl Settling {
         self.set(WORD);
     }
 
-    /// It was the last one: what follows from that is being done.
+    /// It was the last one: its consequences are being carried out.
     pub(in crate::disk) fn begin(&self) {
         self.set(DONE);
     }
@@ -42,7 +42,7 @@ impl Settling {
         self.is_expected.store(true, Ordering::SeqCst);
     }
 
-    /// It is known what it was, and what follows from that is done.
+    /// It is known whether it was the last one, and the consequences are carried out.
     pub(in crate::disk) fn settled(&self) {
         if self.is_expected() {
             *self.until.lock() = None;
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_goes_on_at_word_or_soon_without_it() {
+    fn settling_ends_at_word_or_soon_without_it() {
         let settling = Settling::default();
         let begun = Instant::now();
         settling.wait();

@@ -1,5 +1,5 @@
-//! The I/O of a request: the one place where requests meet the image. What a rule makes of data or place
-//! is done on the way there and back.
+//! The I/O of a request: the one place where requests meet the image. Rules that change data or place act
+//! on the way there and back.
 
 use std::borrow::Cow;
 use std::io;
@@ -117,8 +117,7 @@ impl Disk {
         }
     }
 
-    /// Writes `data`, or what rules make of it, and notes where the image is then not what the client
-    /// believes.
+    /// Writes `data` as rules change it, and notes where the image then differs from the client's belief.
     fn write(&self, data: &[u8], offset: u64, applied: &Applied) -> io::Result<()> {
         let (place, kept) = (applied.place(offset), applied.kept(data.len() as u64));
         let mut changed = Cow::Borrowed(data);
@@ -146,10 +145,10 @@ impl Disk {
         result
     }
 
-    /// Changes what a read found, for its reader alone.
+    /// Changes the data that a read found, for its reader alone.
     fn change_read(&self, data: &mut [u8], offset: u64, applied: &Applied) -> io::Result<()> {
         let is_stale = |fired: &FiredChange| fired.change == Change::Stale;
-        // A stale rule goes back to the image, past what other rules made of it.
+        // A stale rule goes back to the contents of the image, past the changes of other rules.
         let image = match applied.changes.iter().any(is_stale) {
             true => owned(Cow::Borrowed(&*data))?,
             false => Vec::new(),

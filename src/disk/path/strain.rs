@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::fault::Op;
 
-/// A request whose I/O takes longer is stuck: a loop thread that does it serves nobody else meanwhile.
+/// A request whose I/O takes longer is stuck: a loop thread that does it serves no other request meanwhile.
 pub(in crate::disk) const STUCK: Duration = Duration::from_millis(10);
 /// The I/O of a request of quick storage takes less.
 const QUICK: Duration = Duration::from_millis(2);
-/// After so many quick ones in a row the storage is quick again.
+/// After this many quick ones in a row the storage is quick again.
 const ENOUGH: u32 = 32;
 
 /// Whether requests of a kind are slow.

@@ -1,4 +1,4 @@
-//! Old contents of a disk, by where they were.
+//! Old contents of a disk, by their places.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ impl Kept {
         gaps
     }
 
-    /// Keeps an extent where nothing is kept yet: whoever was first knows best.
+    /// Keeps an extent where nothing is kept yet: the first to keep it is right.
     pub(super) fn add(&mut self, start: u64, extent: Extent) -> Result<(), Errno> {
         let gaps = self.gaps(start, start + extent.len);
         if gaps == [(start, start + extent.len)] {
@@ -96,7 +96,7 @@ impl Kept {
         self.reservation.absorb(reservation);
     }
 
-    /// Puts what is kept from `start` on into `target`.
+    /// Puts the contents that are kept from `start` on into `target`.
     pub(super) fn overlay(&self, target: &mut [u8], start: u64) {
         let end = start + target.len() as u64;
         for (at, extent) in self.overlapping(start, end) {

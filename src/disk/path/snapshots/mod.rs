@@ -1,7 +1,7 @@
-//! What `stale` rules serve: their sectors as they were when the rules were armed.
+//! Snapshots for `stale` rules: their sectors as they were when the rules were armed.
 //!
-//! Nothing is copied when a rule is armed. Whoever is about to change some of its sectors keeps the
-//! old content first, if nobody has yet; what is not kept has not changed.
+//! Nothing is copied when a rule is armed. A request that is about to change some of its sectors keeps their
+//! old content first, unless that is kept already. Sectors that are not kept have not changed.
 
 mod kept;
 
@@ -19,11 +19,11 @@ use crate::protocol::names::SECTOR;
 use crate::storage::{Extent as Kind, Image};
 use kept::{Extent, Kept};
 
-/// Most bytes that are read at once to be kept; holes are looked for in more.
+/// Most bytes that are read at once to be kept. In longer ranges holes are looked for.
 const PIECE: u64 = 64 * 1024;
-/// What a piece without data holds.
+/// A piece without data.
 static ZEROS: [u8; PIECE as usize] = [0; PIECE as usize];
-/// Of more misdirections at once not every sum is reckoned with.
+/// With more misdirections at once, not every sum of them is considered.
 const MOST_SHIFTS: usize = 4;
 
 /// A snapshot for each `stale` rule that is armed.
@@ -44,7 +44,7 @@ struct Snapshot {
 
 struct Shared {
     kept: Mutex<Kept>,
-    /// The rule is armed no more: nothing need be kept for it.
+    /// The rule was removed: nothing need be kept for it.
     is_over: AtomicBool,
     /// There was no room for something.
     is_full: AtomicBool,
@@ -61,7 +61,7 @@ impl Snapshots {
         }
     }
 
-    /// Begins one for each new `stale` rule of `faults`, and ends those of rules that are no more.
+    /// Begins one for each new `stale` rule of `faults`, and ends those of rules that were removed.
     /// One caller at a time.
     pub(in crate::disk) fn keep_for(&self, faults: &FaultSet) {
         let old = self.all.load();
@@ -84,7 +84,7 @@ impl Snapshots {
         gone.for_each(|snapshot| snapshot.shared.is_over.store(true, Ordering::SeqCst));
     }
 
-    /// Keeps what the range holds, before it is changed. ENOMEM when there is no room for it; it must
+    /// Keeps the contents of the range, before it is changed. ENOMEM without room for them; the range must
     /// not be changed then.
     #[inline]
     pub(in crate::disk) fn preserve(&self, offset: u64, len: u64) -> Result<(), Errno> {
@@ -157,8 +157,8 @@ impl Snapshot {
         let start = offset / SECTOR * SECTOR;
         let end = offset.saturating_add(len).next_multiple_of(SECTOR);
         for (start, end) in self.ranges.within(start, end) {
-            // Not read under the lock. Whoever changes a range has kept it before: if this read finds
-            // it changed, it is kept by now, and stays as it is there.
+            // Not read under the lock. A request that changes a range has kept it before. So if this read
+            // finds it changed, it is kept by now, and stays as it is there.
             let gaps = self.shared.kept.lock().gaps(start, end);
             let (mut reserved, mut found) = (memory.reservation(), Vec::new());
             for (from, to) in gaps {
@@ -173,7 +173,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Reads what the image has from `at` up to `end`, holes as such, until the rule is no more.
+    /// Reads the image from `at` up to `end`, holes as such, until the rule is removed.
     fn collect(
         &self,
         image: &dyn Image,

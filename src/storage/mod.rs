@@ -7,6 +7,7 @@ mod image;
 #[cfg(any(test, feature = "testing"))]
 mod memory;
 mod place;
+pub mod write_log;
 
 pub use buffer::with_buffer;
 pub use file::{FileImage, OpenError};

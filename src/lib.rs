@@ -6,6 +6,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod crash;
 pub mod disk;
 pub mod events;
 pub mod fault;

@@ -123,7 +123,7 @@ const UNDECLARED: &str = "\
     memoffset@0.9.1 ordered-float@2.10.1 page_size@0.6.0 qapi-codegen@0.11.3 qapi-parser@0.11.0 \
     qapi-qga@0.13.0 qapi-qmp@0.15.0 qapi-spec@0.3.2 qapi@0.15.0 rustyline-derive@0.12.0 \
     rustyline@18.0.1 scopeguard@1.2.0 seccompiler@0.5.0 serde-value@0.7.0 smallvec@1.16.6 \
-    strip-ansi-escapes@0.2.1 unarray@0.1.4 utf8parse@0.2.2 zerocopy-derive@0.8.63";
+    strip-ansi-escapes@0.2.1 unarray@0.1.4 utf8parse@0.2.2 xxhash-rust@0.8.21 zerocopy-derive@0.8.63";
 
 #[test]
 fn crates_need_no_newer_rust_than_the_documented_one() {

@@ -1,0 +1,152 @@
+//! All states at one point, and a sum for each that costs next to nothing.
+//!
+//! Sectors over which the same pieces compete are one class: whichever of its pieces survives last
+//! decides what all of its sectors hold. So a state's sum needs one look at each class, however
+//! many sectors there are.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+use super::content::Content;
+use super::deltas::Deltas;
+use super::history::History;
+use super::subset::Subset;
+
+/// What survives or does not as one: sectors of a pending request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The number of its request.
+    pub request: usize,
+    /// Its sectors.
+    pub sectors: Range<u64>,
+}
+
+/// What is durable at a point, and all that may survive or not.
+#[derive(Debug)]
+pub struct Space {
+    pieces: Vec<Piece>,
+    classes: Vec<Class>,
+    durable: u128,
+}
+
+/// Sectors over which the same pieces compete.
+#[derive(Debug)]
+struct Class {
+    /// Numbers of pieces, the last to be applied first, each with the sum of the sectors that it wins.
+    pieces: Vec<(usize, u128)>,
+    /// The sum of what is durable there.
+    durable: u128,
+}
+
+impl Space {
+    /// The states of `durable`, whose sum is `sum`, and any of `candidates`, in pieces of `tear` sectors.
+    pub fn new(
+        history: &History,
+        deltas: &Deltas,
+        durable: &Content,
+        sum: u128,
+        candidates: &[usize],
+        tear: Option<u64>,
+    ) -> Self {
+        let pieces: Vec<_> = candidates
+            .iter()
+            .flat_map(|request| pieces_of(history, *request, tear))
+            .collect();
+        let mut classes: HashMap<Vec<usize>, Class> = HashMap::new();
+        for (sectors, competing) in intervals(&pieces) {
+            for (part, last) in durable.segments(&sectors) {
+                let is_later =
+                    |piece: &usize| last.is_none_or(|last| last < pieces[*piece].request);
+                let wins: Vec<_> = competing.iter().copied().filter(is_later).collect();
+                if wins.is_empty() {
+                    continue;
+                }
+                let delta = |request: usize| {
+                    deltas.of_part(request, history.requests[request].sectors.start, &part)
+                };
+                let sums = wins
+                    .iter()
+                    .map(|piece| (*piece, delta(pieces[*piece].request)));
+                let sums: Vec<_> = sums.rev().collect();
+                let class = classes.entry(wins).or_insert_with(|| Class {
+                    pieces: sums.iter().map(|(piece, _)| (*piece, 0)).collect(),
+                    durable: 0,
+                });
+                class.durable = class.durable.wrapping_add(last.map_or(0, delta));
+                for ((_, total), (_, sum)) in class.pieces.iter_mut().zip(&sums) {
+                    *total = total.wrapping_add(*sum);
+                }
+            }
+        }
+        Self {
+            pieces,
+            classes: classes.into_values().collect(),
+            durable: sum,
+        }
+    }
+
+    /// All pieces, in the order in which they are applied.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// The sum of the state in which `subset` of the pieces survives.
+    pub fn sum(&self, subset: &Subset) -> u128 {
+        let mut sum = self.durable;
+        for class in &self.classes {
+            if let Some((_, won)) = class.pieces.iter().find(|(piece, _)| subset.has(*piece)) {
+                sum = sum.wrapping_add(*won).wrapping_sub(class.durable);
+            }
+        }
+        sum
+    }
+
+    /// The content of that state, on top of `durable`.
+    pub fn content(&self, durable: &Content, subset: &Subset) -> Content {
+        let mut content = durable.clone();
+        for (number, piece) in self.pieces.iter().enumerate() {
+            if subset.has(number) {
+                content.apply(piece.request, &piece.sectors);
+            }
+        }
+        content
+    }
+}
+
+/// The pieces of a request: of `tear` sectors each, from its beginning on. A discard is never torn: it is
+/// a change of the disk's map.
+fn pieces_of(history: &History, request: usize, tear: Option<u64>) -> Vec<Piece> {
+    let of = &history.requests[request];
+    let (start, end) = (of.sectors.start, of.sectors.end);
+    let len = match (tear, of.data_at) {
+        (Some(tear), Some(_)) => tear,
+        _ => end - start,
+    };
+    let starts = (start..end).step_by(len as usize);
+    let piece = |start: u64| Piece {
+        request,
+        sectors: start..end.min(start + len),
+    };
+    starts.map(piece).collect()
+}
+
+/// Ranges of sectors over each of which the same pieces lie, with their numbers.
+fn intervals(pieces: &[Piece]) -> Vec<(Range<u64>, Vec<usize>)> {
+    let edges = pieces
+        .iter()
+        .flat_map(|piece| [piece.sectors.start, piece.sectors.end]);
+    let edges: Vec<_> = edges.collect::<BTreeSet<_>>().into_iter().collect();
+    let mut over = vec![Vec::new(); edges.len()];
+    for (number, piece) in pieces.iter().enumerate() {
+        let first = edges.partition_point(|edge| *edge < piece.sectors.start);
+        let last = edges.partition_point(|edge| *edge < piece.sectors.end);
+        over[first..last]
+            .iter_mut()
+            .for_each(|over| over.push(number));
+    }
+    let ranges = edges.windows(2).map(|edges| edges[0]..edges[1]);
+    ranges
+        .zip(over)
+        .filter(|(_, over)| !over.is_empty())
+        .collect()
+}

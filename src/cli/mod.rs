@@ -11,6 +11,7 @@ mod init;
 mod man;
 mod mount;
 mod repl;
+mod states;
 mod status;
 mod table;
 mod test;
@@ -59,6 +60,7 @@ enum Command {
     Fault(fault::Args),
     Status(status::Args),
     Top(top::Args),
+    States(Box<states::Args>),
     Test(Box<test_options::Args>),
     #[command(hide = true)]
     TestFile(test::FileArgs),
@@ -127,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Fault(args) => fault::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::States(args) => states::run(&args),
         Command::Test(args) => test::run(&args),
         Command::TestFile(args) => test::run_file(&args),
         Command::Init(args) => init::run(&args),

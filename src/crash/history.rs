@@ -206,8 +206,10 @@ mod tests {
         }
     }
 
-    /// A history of these writes, and of flushes where there is none.
-    fn history(steps: &[(Option<Request>, Option<(u64, u64)>)]) -> History {
+    /// A write, or a flush, with its arrival and its answer.
+    type Entry = (Option<Request>, Option<(u64, u64)>);
+
+    fn history(steps: &[Entry]) -> History {
         let mut history = History::default();
         for (request, order) in steps {
             let request = request.clone().map(|request| history.add(request));

@@ -30,7 +30,7 @@ pub struct Space {
 }
 
 /// Sectors over which the same pieces compete.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Class {
     /// Numbers of pieces, the last to be applied first, each with the sum of the sectors that it wins.
     pieces: Vec<(usize, u128)>,
@@ -52,35 +52,10 @@ impl Space {
             .iter()
             .flat_map(|request| pieces_of(history, *request, tear))
             .collect();
-        let mut classes: HashMap<Vec<usize>, Class> = HashMap::new();
-        for (sectors, competing) in intervals(&pieces) {
-            for (part, last) in durable.segments(&sectors) {
-                let is_later =
-                    |piece: &usize| last.is_none_or(|last| last < pieces[*piece].request);
-                let wins: Vec<_> = competing.iter().copied().filter(is_later).collect();
-                if wins.is_empty() {
-                    continue;
-                }
-                let delta = |request: usize| {
-                    deltas.of_part(request, history.requests[request].sectors.start, &part)
-                };
-                let sums = wins
-                    .iter()
-                    .map(|piece| (*piece, delta(pieces[*piece].request)));
-                let sums: Vec<_> = sums.rev().collect();
-                let class = classes.entry(wins).or_insert_with(|| Class {
-                    pieces: sums.iter().map(|(piece, _)| (*piece, 0)).collect(),
-                    durable: 0,
-                });
-                class.durable = class.durable.wrapping_add(last.map_or(0, delta));
-                for ((_, total), (_, sum)) in class.pieces.iter_mut().zip(&sums) {
-                    *total = total.wrapping_add(*sum);
-                }
-            }
-        }
+        let classes = classes_of(&pieces, history, deltas, durable);
         Self {
             pieces,
-            classes: classes.into_values().collect(),
+            classes,
             durable: sum,
         }
     }
@@ -110,6 +85,47 @@ impl Space {
             }
         }
         content
+    }
+}
+
+/// Sorts the sectors of `pieces` by the pieces that compete over them.
+fn classes_of(
+    pieces: &[Piece],
+    history: &History,
+    deltas: &Deltas,
+    durable: &Content,
+) -> Vec<Class> {
+    let mut classes: HashMap<Vec<usize>, Class> = HashMap::new();
+    for (sectors, competing) in intervals(pieces) {
+        for (part, last) in durable.segments(&sectors) {
+            let is_later = |piece: &usize| last.is_none_or(|last| last < pieces[*piece].request);
+            let competing: Vec<_> = competing.iter().copied().filter(is_later).collect();
+            let delta = |request: usize| {
+                deltas.of_part(request, history.requests[request].sectors.start, &part)
+            };
+            let wins = competing.iter().rev();
+            let wins: Vec<_> = wins
+                .map(|piece| (*piece, delta(pieces[*piece].request)))
+                .collect();
+            if !wins.is_empty() {
+                let class = classes.entry(competing).or_default();
+                class.add(&wins, last.map_or(0, delta));
+            }
+        }
+    }
+    classes.into_values().collect()
+}
+
+impl Class {
+    /// Adds sectors, with the sum that each piece makes of them and that of what is durable there.
+    fn add(&mut self, wins: &[(usize, u128)], durable: u128) {
+        if self.pieces.is_empty() {
+            self.pieces = wins.iter().map(|(piece, _)| (*piece, 0)).collect();
+        }
+        for ((_, total), (_, sum)) in self.pieces.iter_mut().zip(wins) {
+            *total = total.wrapping_add(*sum);
+        }
+        self.durable = self.durable.wrapping_add(durable);
     }
 }
 

@@ -31,6 +31,13 @@ impl Subset {
         subset
     }
 
+    /// All of `len` but `lost`.
+    pub fn without(lost: &[usize], len: usize) -> Self {
+        let mut subset = Self::all(len);
+        lost.iter().for_each(|number| subset.set(*number, false));
+        subset
+    }
+
     /// Those of `len` whose bit is set in `bits`.
     pub fn of_bits(bits: u64, len: usize) -> Self {
         let mut subset = Self::none(len);

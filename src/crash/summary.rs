@@ -92,28 +92,25 @@ impl Group {
         };
         let mut failed = Ok(());
         let _ = at_point.points(history, deltas, |_, space, durable| {
-            let without = |lost: &[usize]| {
-                let mut subset = Subset::all(space.pieces().len());
-                lost.iter().for_each(|piece| subset.set(*piece, false));
-                subset
+            let is_the_same = |subset: Subset| {
+                let content = space.content(durable, &subset);
+                let verdict = judge.verdict(&StateId { point, subset }, &content)?;
+                Ok(verdict == Some(Verdict::Bad(self.failure.clone())))
             };
+            let all = space.pieces().len();
             let lost: Vec<_> = self.example.subset.lost().collect();
             let small = shrink(&lost, |lost| {
-                let subset = without(lost);
-                let content = space.content(durable, &subset);
-                match judge.verdict(&StateId { point, subset }, &content) {
-                    Ok(verdict) => verdict == Some(Verdict::Bad(self.failure.clone())),
-                    Err(error) => {
-                        failed = Err(error);
-                        false
-                    }
-                }
+                let result = is_the_same(Subset::without(lost, all));
+                result.unwrap_or_else(|error| {
+                    failed = Err(error);
+                    false
+                })
             });
-            self.example.subset = without(&small);
             self.lost = small
                 .iter()
                 .map(|piece| space.pieces()[*piece].clone())
                 .collect();
+            self.example.subset = Subset::without(&small, all);
             ControlFlow::Break(())
         });
         failed

@@ -126,7 +126,8 @@ fn fua_write_stays_under_older_data_that_become_durable_later() {
 /// All contents that a cut may leave, by a list of sectors.
 fn model(events: &[Event]) -> HashSet<Vec<u8>> {
     let mut contents = HashSet::new();
-    let (mut durable, mut pending): (Vec<(usize, Event)>, Vec<(usize, Event)>) = Default::default();
+    let mut durable: Vec<(usize, Event)> = Vec::new();
+    let mut pending = Vec::new();
     for point in 0..=events.len() {
         for subset in 0..1_u32 << pending.len() {
             let chosen = pending.iter().enumerate();

@@ -14,7 +14,7 @@ use super::path::Delays;
 use super::pool::Pool;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, valid_id};
-use crate::storage::{FileImage, OpenError};
+use crate::storage::{FileImage, Image, OpenError};
 
 /// Why a disk was not attached.
 #[derive(Debug, thiserror::Error)]
@@ -161,11 +161,25 @@ impl Disks {
         must_be_a_line(image.path())?;
         let path = image.path().to_owned();
         let disk = Disk::new(id, &path, image, Arc::clone(&self.delays));
-        let disk = Arc::new(disk.of_fixed_size(options.fixed));
+        self.add(disk.of_fixed_size(options.fixed))
+    }
+
+    /// Serves `image` as `id`, which may be any file name; `path` is what people are told of it.
+    pub fn attach_image(
+        &self,
+        id: &str,
+        path: &Path,
+        image: Arc<dyn Image>,
+    ) -> Result<(), AttachError> {
+        let disk = Disk::new(id, path, image, Arc::clone(&self.delays));
+        self.add(disk.of_fixed_size(true))
+    }
+
+    fn add(&self, disk: Disk) -> Result<(), AttachError> {
         let _one_at_a_time = self.changing.lock();
-        self.must_be_free(id)?;
+        self.must_be_free(disk.id())?;
         let mut list = Vec::clone(&self.list.load());
-        list.push(Some(disk));
+        list.push(Some(Arc::new(disk)));
         self.list.store(Arc::new(list));
         Ok(())
     }

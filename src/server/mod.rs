@@ -8,3 +8,6 @@ pub mod options;
 pub mod sandbox;
 pub mod serve;
 mod start;
+mod state_mount;
+
+pub use state_mount::StateMount;

@@ -29,6 +29,7 @@ mod rules;
 mod run_folder;
 mod runner;
 mod selection;
+mod states;
 mod status_and_top;
 mod stopped_runs;
 mod survival;

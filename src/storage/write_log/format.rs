@@ -12,7 +12,7 @@ pub(super) const ENTRY_BYTES: usize = 512;
 /// Bytes of the longest mark.
 pub const LONGEST_MARK: usize = 479;
 
-const MAGIC: u64 = 0x6a73_6677_7368_72;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const VERSION: u64 = 1;
 /// Where the text of a mark begins.
 const MARK_AT: usize = 32;

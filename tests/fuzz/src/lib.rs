@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 pub mod grammar;
 pub mod json;
+pub mod log;
 pub mod options;
 pub mod qmp;
 pub mod texts;
@@ -20,13 +21,14 @@ mod peer;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("agent", agent::run),
     ("attach", attach::run),
     ("config", config::run),
     ("control", control::run),
     ("grammar", grammar::run),
     ("json", json::run),
+    ("log", log::run),
     ("options", options::run),
     ("qmp", qmp::run),
     ("texts", texts::run),

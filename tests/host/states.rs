@@ -1,0 +1,379 @@
+//! `provium states`: logs of QEMU, known counterexamples, the same verdicts in every way, bad input.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use provium::storage::write_log::{Entry, Flags, Superblock};
+use serde_json::Value;
+
+use crate::harness::*;
+
+/// A log of 512-byte writes, each a sector and a byte; `None` is a flush, a text is a mark.
+enum Step {
+    Write(u64, u8),
+    Flush,
+    Mark(&'static str),
+}
+
+use Step::{Flush, Mark, Write as W};
+
+fn log(folder: &TempDir, steps: &[Step]) -> PathBuf {
+    let path = folder.path().join("disk.log");
+    let mut file = std::fs::File::create(&path).unwrap();
+    let superblock = Superblock {
+        entries: steps.len() as u64,
+        sector_size: 512,
+    };
+    file.write_all(&superblock.encode()).unwrap();
+    let request = |sector, sectors, flags| Entry::Request {
+        sector,
+        sectors,
+        flags,
+        order: None,
+    };
+    for step in steps {
+        let (entry, data) = match step {
+            W(sector, byte) => (request(*sector, 1, Flags::NONE), vec![*byte; 512]),
+            Flush => (request(0, 0, Flags::FLUSH), Vec::new()),
+            Mark(text) => (Entry::Mark(text.as_bytes().to_vec()), Vec::new()),
+        };
+        file.write_all(&entry.encode()).unwrap();
+        file.write_all(&data).unwrap();
+    }
+    path
+}
+
+fn states(log: &Path, args: &[&str]) -> Output {
+    run(Command::new(PROVIUM).arg("states").arg(log).args(args))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The verdict of each state, by ID, and the summary.
+fn judged(log: &Path, args: &[&str]) -> (BTreeMap<String, String>, Value) {
+    let output = states(log, &[args, &["--json"]].concat());
+    let lines = stdout(&output);
+    let mut lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let summary = lines.pop().unwrap_or_else(|| panic!("{}", stderr(&output)))["summary"].take();
+    let verdict = |line: &Value| {
+        let text = |key: &str| line[key].as_str().unwrap().to_owned();
+        (text("id"), text("verdict"))
+    };
+    (lines.iter().map(verdict).collect(), summary)
+}
+
+/// Fails where the sector at 16 is set and the first one is not: a commit without its data.
+const COMMIT_HAS_DATA: &str = "! grep -q CCC {} || grep -q DDD {}";
+
+#[test]
+fn two_blocks_without_a_flush_between_have_one_bad_loss_and_it_is_named() {
+    let folder = TempDir::new().unwrap();
+    let (data, commit) = (W(0, b'D'), W(16, b'C'));
+    let log = log(&folder, &[Mark("begin"), data, commit]);
+    let output = states(&log, &["--check", COMMIT_HAS_DATA, "--pick", "every=8"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let id = "3.2";
+    let expected = format!(
+        "BAD: 1 state: exit code 1
+  smallest loss: 0+1
+  after the mark: begin
+  again: provium states {} --only {id} --out bad.img
+8 states, 4 distinct (seed 1)
+3 good, 1 bad; 4 checks, 0 states spared
+",
+        log.display()
+    );
+    assert_eq!(stdout(&output), expected);
+}
+
+#[test]
+fn two_blocks_with_a_flush_between_have_no_bad_state() {
+    let folder = TempDir::new().unwrap();
+    let log = log(&folder, &[W(0, b'D'), Flush, W(16, b'C')]);
+    let (_, summary) = judged(&log, &["--check", COMMIT_HAS_DATA]);
+    assert_eq!(
+        (&summary["distinct"], &summary["bad"]),
+        (&3.into(), &0.into())
+    );
+}
+
+#[test]
+fn verdicts_are_the_same_with_any_number_of_jobs_with_and_without_pruning() {
+    let folder = TempDir::new().unwrap();
+    let steps: Vec<_> = (0..24)
+        .map(|n| {
+            if n % 7 == 6 {
+                Flush
+            } else {
+                W(n % 5 * 8, n as u8)
+            }
+        })
+        .collect();
+    let log = log(&folder, &steps);
+    let check = ["--check", "test $(od -An -tu1 -N1 {}) -ne 15"];
+    let one = judged(&log, &[&check[..], &["-j", "1"]].concat());
+    let two = judged(&log, &[&check[..], &["-j", "2"]].concat());
+    let all = judged(&log, &[&check[..], &["--no-prune"]].concat());
+    assert_eq!(one.0, two.0);
+    assert_eq!(one.0, all.0);
+    assert_eq!(all.1["checks"], all.1["distinct"]);
+    assert!(
+        one.1["checks"].as_u64() < all.1["checks"].as_u64(),
+        "{}",
+        one.1
+    );
+    assert!(one.1["bad"].as_u64() > Some(0) && one.1["good"].as_u64() > Some(0));
+}
+
+#[test]
+fn state_that_is_made_by_its_id_is_the_one_that_was_checked() {
+    let folder = TempDir::new().unwrap();
+    let log = log(&folder, &[W(0, 1), W(1, 2), W(0, 3), Flush, W(2, 4)]);
+    let kept = folder.path().join("bad");
+    let (verdicts, _) = judged(&log, &["--check", "false", "--keep-bad", text(&kept)]);
+    assert!(verdicts.len() > 5, "{verdicts:?}");
+    for id in verdicts.keys() {
+        let made = folder.path().join(id);
+        assert_ok(&states(&log, &["--only", id, "--out", text(&made)]));
+        let was = std::fs::read(kept.join(format!("{id}.img"))).unwrap();
+        assert_eq!(std::fs::read(made).unwrap(), was, "{id}");
+    }
+}
+
+#[test]
+fn served_states_are_files_that_can_be_written_and_the_log_stays() {
+    let folder = TempDir::new().unwrap();
+    let log = log(&folder, &[W(0, 1), W(1, 2)]);
+    let before = std::fs::read(&log).unwrap();
+    let point = folder.path().join("mnt");
+    std::fs::create_dir(&point).unwrap();
+    let mut serving = Command::new(PROVIUM);
+    let serving = serving
+        .arg("states")
+        .args([&log, Path::new("--serve"), &point]);
+    let mut serving = serving.stderr(std::process::Stdio::null()).spawn().unwrap();
+    eventually("the last state is served", || point.join("2.2").exists());
+    let state = |id: &str| std::fs::read(point.join(id)).unwrap();
+    assert_eq!((state("2.3")[0], state("2.3")[512]), (1, 2));
+    assert_eq!((state("2.2")[0], state("2.2")[512]), (0, 2));
+    std::fs::write(point.join("2.2"), b"written").unwrap();
+    assert_eq!((&state("2.2")[..7], state("2.3")[0]), (&b"written"[..], 1));
+    assert_ok(&provium(&["umount", text(&point)]));
+    assert!(serving.wait().unwrap().success());
+    assert_eq!(std::fs::read(&log).unwrap(), before);
+}
+
+#[test]
+fn log_of_qemu_is_read_and_its_last_state_is_the_image() {
+    if !has("qemu-io") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (image, log) = (
+        folder.path().join("disk.img"),
+        folder.path().join("disk.log"),
+    );
+    new_image(&image, 4 * MIB);
+    new_image(&log, 0);
+    let options = format!(
+        "driver=blklogwrites,file.driver=raw,file.file.driver=file,file.file.filename={},log.driver=raw,log.file.driver=file,log.file.filename={}",
+        image.display(),
+        log.display()
+    );
+    let mut qemu = Command::new("qemu-io");
+    qemu.args(["-n", "--image-opts", &options]);
+    for command in [
+        "write -P 1 0 4k",
+        "write -P 2 64k 128k",
+        "flush",
+        "write -P 3 2k 1k",
+        "discard 64k 64k",
+    ] {
+        qemu.args(["-c", command]);
+    }
+    assert_ok(&run(&mut qemu));
+    let (found, summary) = judged(&log, &["--base", "none"]);
+    assert_eq!(summary["distinct"], found.len());
+    let last = states(&log, &["--base", "none", "--list", "--pick", "all"]);
+    let last = stdout(&last).lines().last().unwrap().to_owned();
+    let made = folder.path().join("made.img");
+    assert_ok(&states(
+        &log,
+        &["--base", "none", "--only", &last, "--out", text(&made)],
+    ));
+    let (made, image) = (std::fs::read(made).unwrap(), std::fs::read(image).unwrap());
+    assert!(
+        image.starts_with(&made),
+        "the end of the log is the end of the run"
+    );
+}
+
+#[test]
+fn bad_input_ends_with_code_2_and_says_what_is_wrong() {
+    let folder = TempDir::new().unwrap();
+    let log = log(&folder, &[W(0, 1), Mark("here"), W(9, 2)]);
+    let whole = std::fs::read(&log).unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let cut_off = file("cut-off", &whole[..whole.len() - 1]);
+    let mut bytes = whole.clone();
+    bytes[512 + 16] = 0x40;
+    let damaged = file("damaged", &bytes);
+    let small = file("small", &[0; 512]);
+    assert_fails(
+        &states(&cut_off, &[]),
+        2,
+        &["is cut off: it ends within entry 3 of 3"],
+    );
+    assert_fails(
+        &states(&damaged, &[]),
+        2,
+        &["entry 1 of 3: its flags are 0x40"],
+    );
+    assert_fails(&states(&small, &[]), 2, &["small is not a write log"]);
+    assert_fails(
+        &states(Path::new("/no/such"), &[]),
+        2,
+        &["cannot read /no/such"],
+    );
+    let base = ["--base", text(&small)];
+    assert_fails(
+        &states(&log, &base),
+        2,
+        &["the base has 1 sectors, and the log changes sector 9"],
+    );
+    let mark = ["--from", "there"];
+    assert_fails(
+        &states(&log, &mark),
+        2,
+        &["no mark `there`", "its marks: here"],
+    );
+    assert_fails(
+        &states(&log, &["--pick", "some"]),
+        2,
+        &["`some` does not say which states"],
+    );
+    for id in ["7.1", "1.2", "1", "1.x"] {
+        let out = folder.path().join("out");
+        let only = ["--only", id, "--out", text(&out)];
+        assert_fails(
+            &states(&log, &only),
+            2,
+            &[&format!("there is no state `{id}`")],
+        );
+        assert!(!out.exists());
+    }
+}
+
+#[test]
+fn check_that_is_not_there_or_hangs_is_bad_and_says_so() {
+    let folder = TempDir::new().unwrap();
+    let log = log(&folder, &[W(0, 1)]);
+    let missing = states(&log, &["--check", "no-such-checker {}"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(
+        stdout(&missing).contains("exit code 127"),
+        "{}",
+        stdout(&missing)
+    );
+    let hanging = states(&log, &["--check", "sleep 77.7", "--timeout", "200ms"]);
+    assert!(
+        stdout(&hanging).contains("no answer within 200ms"),
+        "{}",
+        stdout(&hanging)
+    );
+}
+
+/// A log of folders and files that are made on an ext4 with these options, with its base beside it.
+fn log_of_ext4(folder: &TempDir, mkfs: &[&str]) -> Option<PathBuf> {
+    let path = |name: &str| folder.path().join(name);
+    let (image, log) = (
+        new_image(&path("disk.img"), 16 * MIB),
+        new_image(&path("disk.log"), 0),
+    );
+    assert_ok(&run(Command::new("mkfs.ext4")
+        .args(["-q", "-F"])
+        .args(mkfs)
+        .arg(&image)));
+    std::fs::copy(&image, path("disk.log.base")).unwrap();
+    let point = path("mnt");
+    std::fs::create_dir(&point).unwrap();
+    let export = new_image(&path("export"), 0);
+    let mut storage = Command::new("qemu-storage-daemon")
+        .arg("--blockdev")
+        .arg(format!(
+            "driver=file,node-name=file,filename={}",
+            image.display()
+        ))
+        .args([
+            "--blockdev",
+            "driver=raw,node-name=raw,file=file",
+            "--blockdev",
+        ])
+        .arg(format!(
+            "driver=file,node-name=log-file,filename={}",
+            log.display()
+        ))
+        .args(["--blockdev", "driver=raw,node-name=log,file=log-file"])
+        .args([
+            "--blockdev",
+            "driver=blklogwrites,node-name=logged,file=raw,log=log",
+            "--export",
+        ])
+        .arg(format!(
+            "type=fuse,id=export,node-name=logged,mountpoint={},writable=on",
+            export.display()
+        ))
+        .spawn()
+        .unwrap();
+    eventually("the export is served", || is_mounted(&export));
+    let script = "mount -o loop $export $mnt || exit 77
+        for n in 1 2 3 4 5 6; do mkdir $mnt/$n; echo $n > $mnt/$n/file; [ $n = 3 ] && sync; done
+        umount $mnt";
+    let made = run(Command::new("sh")
+        .args(["-ec", script])
+        .env("export", &export)
+        .env("mnt", &point));
+    send(storage.id(), libc::SIGTERM);
+    storage.wait().unwrap();
+    if made.status.code() == Some(77) {
+        eprintln!("skipped: cannot mount: {}", stderr(&made));
+        return None;
+    }
+    assert_ok(&made);
+    Some(log)
+}
+
+const E2FSCK: &str =
+    "e2fsck -y -E journal_only {} > /dev/null 2>&1; e2fsck -fn {} > /dev/null 2>&1";
+
+#[test]
+fn ext4_has_no_bad_state_and_without_its_journal_it_has() {
+    if !["qemu-storage-daemon", "mkfs.ext4", "e2fsck"]
+        .into_iter()
+        .all(has)
+    {
+        return;
+    }
+    let with_journal = TempDir::new().unwrap();
+    let Some(log) = log_of_ext4(&with_journal, &[]) else {
+        return;
+    };
+    let (verdicts, summary) = judged(&log, &["--check", E2FSCK]);
+    assert_eq!(summary["bad"], 0, "{summary}");
+    assert!(verdicts.len() > 100, "{summary}");
+    let without = TempDir::new().unwrap();
+    let log = log_of_ext4(&without, &["-O", "^has_journal"]).unwrap();
+    let (_, summary) = judged(&log, &["--check", E2FSCK, "--stop-after", "3"]);
+    assert_eq!(summary["bad"], 3, "{summary}");
+}

@@ -101,8 +101,6 @@ fn stats(disk: &Disk) -> Text {
             DiskGauge::HeldBytesLimit => MOST_HELD,
         },
     });
-    let counters = disk.counters().to_string();
-    let counters = counters.lines().map(str::to_owned);
-    let lines = counters.chain(gauges.map(|line| line.to_string()));
+    let lines = disk.counters().lines().chain(gauges);
     Text::of(lines.collect())
 }

@@ -33,4 +33,4 @@ pub use rejection::Rejection;
 pub use rule_line::{Counts, Remark, RuleLine, RulesLine};
 pub use stats::{DiskGauge, LatencyFigure, OpCounter, StatKey, StatLine};
 pub use switch::Switch;
-pub use trace_line::{Answer, Answered, TraceLine, Verdict};
+pub use trace_line::{Answered, Completion, TraceLine, Verdict};

@@ -50,12 +50,12 @@ pub struct Verdict {
     /// What rules did to it, one for each rule.
     pub effects: Vec<Effect>,
     /// What its client was told.
-    pub answer: Answer,
+    pub completion: Completion,
 }
 
 /// What the client of a request is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Completion {
     /// That it is done.
     Done,
     /// An error that a rule asked for.
@@ -103,11 +103,11 @@ impl fmt::Display for Verdict {
             write!(f, "{between}{}", effect.name())?;
             between = "+";
         }
-        match self.answer {
-            Answer::Done if self.effects.is_empty() => f.write_str(OK),
-            Answer::Done => Ok(()),
-            Answer::Injected(errno) => write!(f, "{between}{errno}"),
-            Answer::Host(errno) => write!(f, "{between}{HOST}{errno}"),
+        match self.completion {
+            Completion::Done if self.effects.is_empty() => f.write_str(OK),
+            Completion::Done => Ok(()),
+            Completion::Injected(errno) => write!(f, "{between}{errno}"),
+            Completion::Host(errno) => write!(f, "{between}{HOST}{errno}"),
         }
     }
 }
@@ -153,7 +153,7 @@ impl FromStr for Verdict {
     fn from_str(text: &str) -> Result<Self, BadLine> {
         let mut verdict = Self {
             effects: Vec::new(),
-            answer: Answer::Done,
+            completion: Completion::Done,
         };
         if text == OK {
             return Ok(verdict);
@@ -162,8 +162,8 @@ impl FromStr for Verdict {
             let errno = |name: &str| name.parse().map_err(|_| bad(text));
             match (Effect::named(word), word.strip_prefix(HOST)) {
                 (Some(effect), _) => verdict.effects.push(effect),
-                (None, Some(name)) => verdict.answer = Answer::Host(errno(name)?),
-                (None, None) => verdict.answer = Answer::Injected(errno(word)?),
+                (None, Some(name)) => verdict.completion = Completion::Host(errno(name)?),
+                (None, None) => verdict.completion = Completion::Injected(errno(word)?),
             }
         }
         Ok(verdict)

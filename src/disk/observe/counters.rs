@@ -4,14 +4,13 @@
 //! first ones counts in a shard of its own, and all others in one together; the shards are added up
 //! to be shown.
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::latency::{Figures, Latency};
 use super::thread_slot::{add, my_slot};
-use crate::protocol::{Effect, Op};
+use crate::protocol::{Effect, Op, OpCounter, StatKey, StatLine};
 
 /// Shards that one thread alone writes to: as many as serve at once on a machine of common size.
 const OWN_SHARDS: usize = 4;
@@ -75,7 +74,7 @@ impl OpCounters<'_> {
     }
 }
 
-/// Counters of every kind of request; prints as `key value` lines. The last shard is the common one.
+/// Counters of every kind of request. The last shard is the common one.
 #[derive(Debug, Default)]
 pub struct Counters([[Shard; Op::ALL.len()]; OWN_SHARDS + 1]);
 
@@ -100,26 +99,27 @@ impl Counters {
     }
 }
 
-impl fmt::Display for Counters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for op in Op::ALL {
-            let sum = |name: &str, counter: &dyn Fn(&Shard) -> &AtomicU64| {
-                format!("{op}_{name} {}\n", self.sum(op, counter))
-            };
-            f.write_str(&sum("requests", &|shard| &shard.requests))?;
-            f.write_str(&sum("bytes", &|shard| &shard.bytes))?;
-            for effect in Effect::ALL {
-                f.write_str(&sum(effect.name(), &|shard| {
-                    &shard.effects[effect as usize]
-                }))?;
-            }
-            f.write_str(&sum("errors_injected", &|shard| &shard.errors_injected))?;
-            f.write_str(&sum("errors_host", &|shard| &shard.errors_host))?;
-            let latencies = self.shards(op).map(|shard| &shard.latency);
-            for (name, value) in Figures::of(latencies).lines() {
-                writeln!(f, "{op}_{name} {value}")?;
-            }
+impl Counters {
+    /// All counters, in the order of `stats`.
+    pub fn lines(&self) -> impl Iterator<Item = StatLine> {
+        Op::ALL.into_iter().flat_map(move |op| {
+            let figures = Figures::of(self.shards(op).map(|shard| &shard.latency));
+            OpCounter::all().map(move |counter| StatLine {
+                key: StatKey::Op(op, counter),
+                value: self.value(op, counter, &figures),
+            })
+        })
+    }
+
+    fn value(&self, op: Op, counter: OpCounter, figures: &Figures) -> u64 {
+        match counter {
+            OpCounter::Requests => self.sum(op, |shard| &shard.requests),
+            OpCounter::Bytes => self.sum(op, |shard| &shard.bytes),
+            OpCounter::Effect(effect) => self.sum(op, |shard| &shard.effects[effect as usize]),
+            OpCounter::ErrorsInjected => self.sum(op, |shard| &shard.errors_injected),
+            OpCounter::ErrorsHost => self.sum(op, |shard| &shard.errors_host),
+            OpCounter::Answered => figures.answered(),
+            OpCounter::Latency(figure) => figures.figure(figure),
         }
-        Ok(())
     }
 }

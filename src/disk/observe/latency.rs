@@ -7,20 +7,13 @@ use std::time::Duration;
 use histogram::{AtomicHistogram, Histogram};
 
 use super::thread_slot::add;
+use crate::protocol::{LatencyFigure, OpCounter};
 
 /// A bucket is at most a sixteenth wide of what it counts.
 const GROUPING_POWER: u8 = 4;
 /// In nanoseconds, up to 18 minutes; what takes longer counts as that.
 const MAX_VALUE_POWER: u8 = 40;
 const LONGEST: u64 = (1 << MAX_VALUE_POWER) - 1;
-
-/// The quantiles that are shown, by their names.
-const SHOWN: [(&str, f64); 4] = [
-    ("latency_ns_p50", 0.5),
-    ("latency_ns_p90", 0.9),
-    ("latency_ns_p99", 0.99),
-    ("latency_ns_p999", 0.999),
-];
 
 /// Latencies. Recording one takes no lock and allocates nothing.
 pub(in crate::disk) struct Latency {
@@ -57,7 +50,7 @@ impl Latency {
 impl fmt::Debug for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let figures = Figures::of([self].into_iter());
-        f.debug_map().entries(figures.lines()).finish()
+        f.debug_map().entries(figures.values()).finish()
     }
 }
 
@@ -85,27 +78,35 @@ impl Figures {
         figures
     }
 
-    /// Names and values: how many answers, and in nanoseconds quantiles, rounded up to the end of
-    /// their bucket, the longest, and the sum.
-    pub(in crate::disk) fn lines(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    /// How many answers there were, and all figures of their latencies, in the order of `stats`.
+    pub(in crate::disk) fn values(&self) -> impl Iterator<Item = (OpCounter, u64)> {
+        let figure = |figure| (OpCounter::Latency(figure), self.figure(figure));
+        let answered = (OpCounter::Answered, self.answered());
+        [answered].into_iter().chain(LatencyFigure::ALL.map(figure))
+    }
+
+    /// How many answers there were.
+    pub(in crate::disk) fn answered(&self) -> u64 {
         let buckets = self.buckets.as_ref();
-        let count = buckets.map_or(0, |buckets| buckets.as_slice().iter().sum());
-        let quantile = move |(name, quantile)| {
-            let bucket = buckets.and_then(|all| all.quantile_bucket(quantile).ok().flatten());
-            (
-                name,
-                bucket.map_or(0, |bucket| bucket.end().min(self.longest)),
-            )
-        };
-        let rest = [
-            ("latency_ns_max", self.longest),
-            ("latency_ns_sum", self.sum),
-        ];
-        let quantiles = SHOWN.into_iter().map(quantile);
-        [("answered", count)]
-            .into_iter()
-            .chain(quantiles)
-            .chain(rest)
+        buckets.map_or(0, |buckets| buckets.as_slice().iter().sum())
+    }
+
+    /// A figure in nanoseconds. A percentile is rounded up to the end of its bucket.
+    pub(in crate::disk) fn figure(&self, figure: LatencyFigure) -> u64 {
+        match figure {
+            LatencyFigure::P50 => self.quantile(0.5),
+            LatencyFigure::P90 => self.quantile(0.9),
+            LatencyFigure::P99 => self.quantile(0.99),
+            LatencyFigure::P999 => self.quantile(0.999),
+            LatencyFigure::Max => self.longest,
+            LatencyFigure::Sum => self.sum,
+        }
+    }
+
+    fn quantile(&self, quantile: f64) -> u64 {
+        let buckets = self.buckets.as_ref();
+        let bucket = buckets.and_then(|all| all.quantile_bucket(quantile).ok().flatten());
+        bucket.map_or(0, |bucket| bucket.end().min(self.longest))
     }
 }
 
@@ -119,7 +120,9 @@ mod tests {
         for micros in 1..=1000 {
             shards[micros as usize % 2].record(Duration::from_micros(micros), false);
         }
-        let figures: Vec<_> = Figures::of(shards.iter()).lines().collect();
+        let figures = Figures::of(shards.iter());
+        let named = |(counter, value): (OpCounter, u64)| (counter.name(), value);
+        let figures: Vec<_> = figures.values().map(named).collect();
         assert_eq!(figures[0], ("answered", 1000));
         for ((name, found), exact) in figures[1..]
             .iter()
@@ -138,8 +141,8 @@ mod tests {
     fn latencies_without_requests_are_zero_and_too_long_ones_are_the_longest() {
         let latency = Latency::default();
         let figures = || Figures::of([&latency].into_iter());
-        assert!(figures().lines().all(|(_, nanos)| nanos == 0));
+        assert!(figures().values().all(|(_, nanos)| nanos == 0));
         latency.record(Duration::from_secs(1 << 40), true);
-        assert_eq!(figures().lines().nth(1), Some(("latency_ns_p50", LONGEST)));
+        assert_eq!(figures().figure(LatencyFigure::P50), LONGEST);
     }
 }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::fault::{Armed, IoRange};
 use crate::os::sys;
-use crate::protocol::Errno;
+use crate::protocol::{Answered, Completion, TraceLine, Verdict};
 
 /// Lines that wait for a listener; later ones are lost to it.
 const MOST_LINES: usize = 1 << 14;
@@ -39,25 +39,14 @@ struct State {
     ended: bool,
 }
 
-/// How a request was answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::disk) enum Verdict {
-    /// Well, as far as its client can see.
-    Done,
-    /// With an error that a rule asked for.
-    Injected(Errno),
-    /// With an error of the host.
-    Host(Errno),
-}
-
-/// A line. Prints as `SEQUENCE SECONDS OP SECTOR COUNT VERDICT LATENCY RULES`.
+/// An answered request. Prints as its [`TraceLine`].
 #[derive(Clone)]
 struct Line {
     sequence: u64,
     /// When it was answered, by the clock of dmesg.
     time: Duration,
     range: IoRange,
-    verdict: Verdict,
+    completion: Completion,
     latency: Duration,
     rules: Vec<Arc<Armed>>,
 }
@@ -94,7 +83,7 @@ impl Trace {
     pub(in crate::disk) fn record(
         &self,
         range: IoRange,
-        verdict: Verdict,
+        completion: Completion,
         latency: Duration,
         rules: Vec<Arc<Armed>>,
     ) {
@@ -104,7 +93,7 @@ impl Trace {
             sequence: state.sequence,
             time: sys::monotonic(),
             range,
-            verdict,
+            completion,
             latency,
             rules,
         };
@@ -199,7 +188,7 @@ impl Unread {
             let line = self.lines.pop_front();
             let up_to = line.as_ref().map_or(self.newest + 1, |line| line.sequence);
             if up_to > self.next {
-                self.say(&format!("# {} lines were lost\n", up_to - self.next));
+                self.say(&format!("{}\n", TraceLine::Lost(up_to - self.next)));
             }
             self.next = up_to;
             let Some(line) = line else { return };
@@ -226,25 +215,24 @@ impl Unread {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sector, count) = self.range.sectors();
-        let (seconds, latency) = (self.time.as_secs_f64(), self.latency.as_secs_f64() * 1000.0);
-        write!(
-            f,
-            "{} {seconds:.6} {} {sector} {count} ",
-            self.sequence, self.range.op
-        )?;
         let effects = self
             .rules
             .iter()
             .filter_map(|armed| armed.rule.action.kind().effect());
-        let mut verdict: Vec<_> = effects.map(|effect| effect.name().to_owned()).collect();
-        match self.verdict {
-            Verdict::Injected(errno) => verdict.push(errno.to_string()),
-            Verdict::Host(errno) => verdict.push(format!("host:{errno}")),
-            Verdict::Done if verdict.is_empty() => verdict.push("ok".into()),
-            Verdict::Done => {}
-        }
-        let rules = Armed::texts(&self.rules);
-        write!(f, "{} {latency:.3}ms {rules}", verdict.join("+"))
+        let answered = Answered {
+            sequence: self.sequence,
+            time: self.time,
+            op: self.range.op,
+            sector,
+            count,
+            verdict: Verdict {
+                effects: effects.collect(),
+                completion: self.completion,
+            },
+            latency: self.latency,
+            rules: Armed::texts(&self.rules).into(),
+        };
+        answered.fmt(f)
     }
 }
 
@@ -260,7 +248,7 @@ mod tests {
             len: 512,
         };
         let latency = Duration::from_micros(1500);
-        trace.record(range, Verdict::Done, latency, Vec::new());
+        trace.record(range, Completion::Done, latency, Vec::new());
     }
 
     fn text(listener: &Listener, size: usize) -> String {

@@ -8,9 +8,8 @@ use super::context::{Durability, RequestContext};
 use super::request::{Answer, Fua, Reply, Request};
 use super::wait::Executor;
 use crate::disk::device::Disk;
-use crate::disk::observe::trace::Verdict;
 use crate::fault::{Armed, IoRange, Op};
-use crate::protocol::Errno;
+use crate::protocol::{Completion, Errno};
 
 impl Disk {
     /// Answers a request that was served, unless an error was armed for it meanwhile.
@@ -44,7 +43,7 @@ impl Disk {
     }
 
     fn answer_done<R: Reply>(self: &Arc<Self>, answer: Answer<'_>, mut context: RequestContext<R>) {
-        self.account(Verdict::Done, &mut context);
+        self.account(Completion::Done, &mut context);
         match (context.durability, answer) {
             (Durability::None, answer) => context.reply.send(Ok(answer)),
             (Durability::FlushOf(written), _) => context.reply.send(Ok(Answer::Done(written))),
@@ -76,7 +75,7 @@ impl Disk {
     /// Answers with an error of the host.
     pub(super) fn answer_host_error<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
         self.counters.of(context.range.op).host_error();
-        self.account(Verdict::Host(errno), &mut context);
+        self.account(Completion::Host(errno), &mut context);
         context.reply.send(Err(errno));
     }
 
@@ -84,17 +83,17 @@ impl Disk {
     pub(super) fn answer_injected<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
         self.counters.of(context.range.op).injected_error();
         self.clients.lock().count_injected(context.client);
-        self.account(Verdict::Injected(errno), &mut context);
+        self.account(Completion::Injected(errno), &mut context);
         context.reply.send(Err(errno));
     }
 
     /// Counts an answer, before it is sent: a client that has seen it also finds it counted.
-    fn account<R>(&self, verdict: Verdict, context: &mut RequestContext<R>) {
+    fn account<R>(&self, completion: Completion, context: &mut RequestContext<R>) {
         let latency = context.arrived.elapsed();
         self.counters.of(context.range.op).answered(latency);
         let acted = context.end_rules();
         if self.trace.is_on() {
-            self.trace.record(context.range, verdict, latency, acted);
+            self.trace.record(context.range, completion, latency, acted);
         }
     }
 }

@@ -111,9 +111,9 @@ impl Bench {
     }
 
     fn stat(&self, key: &str) -> u64 {
-        let text = self.disk.counters().to_string();
-        let mut pairs = text.lines().filter_map(|line| line.split_once(' '));
-        pairs.find(|(k, _)| *k == key).unwrap().1.parse().unwrap()
+        let mut lines = self.disk.counters().lines();
+        let line = lines.find(|line| line.key.to_string() == key);
+        line.unwrap().value
     }
 }
 

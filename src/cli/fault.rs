@@ -30,30 +30,30 @@ pub(super) struct Args {
     disk: PathBuf,
     /// Rules to arm, beside those that are armed
     #[arg(value_name = "RULE", help = rules_help())]
-    rules: Vec<String>,
+    given: Vec<String>,
     /// Add the rules to the armed ones (the default)
-    #[arg(long, requires = "rules", conflicts_with_all = ["set", "remove", "clear"])]
+    #[arg(long, requires = "given", conflicts_with_all = ["set", "remove", "clear"])]
     add: bool,
     /// Replace the armed rules by these
-    #[arg(long, requires = "rules", conflicts_with_all = ["remove", "clear"])]
+    #[arg(long, requires = "given", conflicts_with_all = ["remove", "clear"])]
     set: bool,
     /// Remove these rules
-    #[arg(long, requires = "rules", conflicts_with = "clear")]
+    #[arg(long, requires = "given", conflicts_with = "clear")]
     remove: bool,
     /// Remove all rules
-    #[arg(long, conflicts_with = "rules")]
+    #[arg(long, conflicts_with = "given")]
     clear: bool,
     /// Release the requests that a hang holds: `all`, or those of a tag
-    #[arg(long, value_name = "TAG", conflicts_with_all = ["rules", "clear"])]
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["given", "clear"])]
     release: Option<String>,
     /// Fail the released requests with this error; without it they are served
     #[arg(long, value_name = "ERRNO", requires = "release")]
     errno: Option<String>,
     /// Show the rules with their counters
-    #[arg(long = "rules", conflicts_with_all = ["rules", "clear", "release"])]
-    states: bool,
+    #[arg(long, conflicts_with_all = ["given", "clear", "release", "explain"])]
+    rules: bool,
     /// Show which rules would act on a request, and why the others would not
-    #[arg(long, value_name = "OP SECTOR+COUNT", conflicts_with_all = ["rules", "clear", "release", "states"])]
+    #[arg(long, value_name = "OP SECTOR+COUNT", conflicts_with_all = ["given", "clear", "release"])]
     explain: Option<String>,
 }
 
@@ -73,22 +73,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         disk.release(tag, args.errno.as_deref())?;
     } else if let Some(request) = &args.explain {
         explain(&disk, request)?;
-    } else if args.states {
+    } else if args.rules {
         for state in disk.rules()? {
             println!("{state}");
         }
-    } else if args.rules.is_empty() {
+    } else if args.given.is_empty() {
         for rule in disk.faults()? {
             println!("{rule}");
         }
     } else if args.remove {
-        disk.remove_faults(&args.rules)?;
+        disk.remove_faults(&args.given)?;
     } else {
         match args.set {
-            true => disk.set_faults(&args.rules)?,
-            false => disk.add_faults(&args.rules)?,
+            true => disk.set_faults(&args.given)?,
+            false => disk.add_faults(&args.given)?,
         }
-        for warning in disk.warnings(&args.rules)? {
+        for warning in disk.warnings(&args.given)? {
             eprintln!("provium: warning: {warning}");
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::client_table::Clients;
-use super::observe::in_flight::Serving;
+use super::observe::in_flight::InFlightTable;
 use super::observe::{Counters, DamageList, Trace};
 use super::path::Delays;
 use super::path::settling::Settling;
@@ -35,7 +35,7 @@ pub struct Disk {
     pub(super) rules: RuleSets,
     pub(super) clients: Mutex<Clients>,
     pub(super) counters: Counters,
-    pub(super) serving: Serving,
+    pub(super) serving: InFlightTable,
     pub(super) delays: Arc<Delays>,
     pub(super) snapshots: Snapshots,
     pub(super) damage: Arc<DamageList>,
@@ -58,7 +58,7 @@ impl Disk {
             rules: RuleSets::default(),
             clients: Mutex::default(),
             counters: Counters::default(),
-            serving: Serving::default(),
+            serving: InFlightTable::default(),
             snapshots: Snapshots::new(Arc::clone(&image), delays.memory().clone()),
             delays,
             damage: Arc::default(),

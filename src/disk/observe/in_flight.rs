@@ -39,7 +39,7 @@ impl fmt::Display for InFlight {
 
 /// The table of a disk, with a place for each thread; a thread without a slot serves unseen.
 #[derive(Debug)]
-pub(in crate::disk) struct Serving([Place; SLOTS]);
+pub(in crate::disk) struct InFlightTable([Place; SLOTS]);
 
 /// The request that one thread serves; idle while `since` is 0. On a cache line that no other thread writes to.
 #[derive(Debug, Default)]
@@ -50,13 +50,13 @@ struct Place {
     len_and_op: AtomicU64,
 }
 
-impl Default for Serving {
+impl Default for InFlightTable {
     fn default() -> Self {
         Self(std::array::from_fn(|_| Place::default()))
     }
 }
 
-impl Serving {
+impl InFlightTable {
     /// Shows the request, whose I/O begins at `now`, in the list until the returned guard is dropped.
     pub(in crate::disk) fn enter(&self, range: IoRange, now: Instant) -> Option<Visible<'_>> {
         let place = self.0.get(my_slot()?)?;

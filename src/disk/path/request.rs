@@ -149,7 +149,10 @@ impl Request<'_> {
 
     /// Whether it may change the image.
     pub(super) fn changes(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Flush { .. })
+        match self.op() {
+            Op::Read | Op::Flush => false,
+            Op::Write | Op::Discard | Op::Zero => true,
+        }
     }
 
     /// Whether the disk may be longer after it.
@@ -183,15 +186,22 @@ impl Request<'_> {
     pub(super) fn fua(&self) -> Option<Fua> {
         match self {
             Self::Write { fua, .. } | Self::Append { fua, .. } => *fua,
-            _ => None,
+            Self::Read { .. }
+            | Self::Flush { .. }
+            | Self::Discard { .. }
+            | Self::Zero { .. }
+            | Self::Allocate { .. }
+            | Self::SetSize { .. }
+            | Self::Erase { .. }
+            | Self::Grow { .. } => None,
         }
     }
 
     /// How many bytes of data it brings along.
     pub(super) fn data_len(&self) -> u64 {
-        match self {
-            Self::Write { data, .. } | Self::Append { data, .. } => data.len() as u64,
-            _ => 0,
+        match self.op() {
+            Op::Write => self.range(0).len,
+            Op::Read | Op::Flush | Op::Discard | Op::Zero => 0,
         }
     }
 

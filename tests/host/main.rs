@@ -16,6 +16,7 @@ mod fuzzing;
 mod getting_started;
 mod guest_runs;
 mod harness;
+mod helpers;
 mod integrity;
 mod layers;
 mod lua_suite;

@@ -104,7 +104,6 @@ fn modules_use_only_what_their_row_names() {
 }
 
 #[test]
-#[ignore = "some files are still to be moved"]
 fn table_of_modules_names_nothing_unused() {
     let (table, sources) = (Table::of_the_page(), sources());
     let mut used = BTreeSet::new();
@@ -213,7 +212,40 @@ fn circle(imports: &Imports, from: &str) -> Option<Vec<String>> {
 }
 
 #[test]
-#[ignore = "some files are still to be split"]
+fn circle_of_imports_is_found() {
+    let imports = Imports::from([
+        ("a", BTreeMap::from([("b", 1)])),
+        ("b", BTreeMap::from([("c", 2), ("d", 3)])),
+        ("d", BTreeMap::from([("b", 4)])),
+    ]);
+    assert_eq!(circle(&imports, "a"), None);
+    let found = circle(&imports, "b").unwrap();
+    assert_eq!(found, ["b:3 uses d", "d:4 uses b"]);
+}
+
+#[test]
+fn imports_are_followed_to_the_file_that_defines_them() {
+    let sources = sources();
+    let uses = sources
+        .all()
+        .flat_map(|source| source.uses.iter().map(move |one| (source, one)));
+    let imports =
+        uses.filter(|(source, one)| matches!(sources.place(source, &one.path), Place::Ours(_)));
+    let (mut followed, mut lost) = (0, BTreeSet::new());
+    for (source, one) in imports {
+        let Place::Ours(path) = sources.place(source, &one.path) else {
+            continue;
+        };
+        match sources.is_module(&path) || sources.definition(&path).is_some() {
+            true => followed += 1,
+            false => drop(lost.insert(format!("{}: {}", at(source, one.line), path.join("::")))),
+        }
+    }
+    assert!(followed > 3000, "{followed}");
+    assert_none(&Table::of_the_page(), "not followed", &lost);
+}
+
+#[test]
 fn files_import_in_no_circle() {
     let imports = imports(sources());
     assert!(imports.len() > 100, "{}", imports.len());
@@ -241,7 +273,6 @@ fn files() -> Vec<(String, String)> {
 }
 
 #[test]
-#[ignore = "some files are still to be split"]
 fn files_are_short() {
     let lengths = files()
         .into_iter()

@@ -82,6 +82,7 @@ impl Sources {
         let module = &source.module;
         let (first, rest) = path.split_first().unwrap();
         let ours = |module: &[String], rest: &[String]| Place::Ours([module, rest].concat());
+        let inner = [module, &path[..1]].concat();
         match first.as_str() {
             "crate" => ours(&[], rest),
             "self" => ours(module, rest),
@@ -95,12 +96,15 @@ impl Sources {
                 .is_some_and(|import| import != path) =>
             {
                 let import = &source.imports[first];
-                match import[0] == *first {
-                    true => Place::Other(path.to_owned()),
-                    false => self.place(source, &[import, rest].concat()),
+                match (import[0] == *first, self.is_module(&inner)) {
+                    // A function and the module that it is in have one name.
+                    (true, true) if rest.is_empty() => ours(module, import),
+                    (true, true) => ours(module, path),
+                    (true, false) => Place::Other(path.to_owned()),
+                    (false, _) => self.place(source, &[import, rest].concat()),
                 }
             }
-            _ if self.is_module(&[module, &path[..1]].concat()) => ours(module, path),
+            _ if self.is_module(&inner) => ours(module, path),
             _ if source.defines.contains(first) => ours(module, path),
             _ => Place::Other(path.to_owned()),
         }
@@ -112,7 +116,8 @@ impl Sources {
         for (at, name) in path.iter().enumerate() {
             let source = self.0.get(&module)?;
             let inner = [&module[..], std::slice::from_ref(name)].concat();
-            if self.is_module(&inner) {
+            let is_last = at + 1 == path.len();
+            if self.is_module(&inner) && !(is_last && source.imports.contains_key(name)) {
                 module = inner;
             } else if source.defines.contains(name) {
                 return Some(source);
@@ -127,7 +132,8 @@ impl Sources {
         None
     }
 
-    fn is_module(&self, module: &[String]) -> bool {
+    /// Whether there is a file for this module.
+    pub fn is_module(&self, module: &[String]) -> bool {
         self.0.contains_key(module)
     }
 }
@@ -187,6 +193,7 @@ fn defined(item: &Item) -> Option<String> {
         Item::Const(item) => &item.ident,
         Item::Enum(item) => &item.ident,
         Item::Fn(item) => &item.sig.ident,
+        Item::Macro(item) => item.ident.as_ref()?,
         Item::Static(item) => &item.ident,
         Item::Struct(item) => &item.ident,
         Item::Trait(item) => &item.ident,

@@ -1,4 +1,4 @@
-//! What `stat` says of each file.
+//! The attributes of each file, as `stat` shows them.
 
 use std::time::SystemTime;
 
@@ -41,7 +41,7 @@ impl Attributes {
         self.attr(inode, kind, perm, len, len.div_ceil(SECTOR))
     }
 
-    /// A data file, with what the host says of its image.
+    /// A data file, with the host's size and blocks of its image.
     pub(super) fn data(&self, inode: Inode, disk: &Disk, stat: ImageStat) -> FileAttr {
         let perm = match disk.is_read_only() {
             true => 0o400,

@@ -1,4 +1,4 @@
-//! The calls of control files, and attributes: what may take long is done on threads for which no data waits.
+//! The calls of control files, and attributes. Work that may take long goes to threads for which no data waits.
 
 use fuser::{
     Errno, FileAttr, FileHandle, OpenFlags, ReplyData, ReplyOpen, ReplyWrite, Request as Call,

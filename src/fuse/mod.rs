@@ -1,4 +1,5 @@
-//! The FUSE adapter: inodes and handles in, calls to `disk` and `control` out. Knows no fault.
+//! The front end that speaks FUSE: it turns inodes and handles into calls to `disk` and `control`. It does not know
+//! faults.
 
 mod adapter;
 mod attr;

@@ -1,4 +1,4 @@
-//! The end of a mount server, and what it releases before.
+//! The end of a mount server, and the release of everything that waits.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

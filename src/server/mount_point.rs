@@ -1,4 +1,4 @@
-//! Whether a folder can be mounted over, and what a user can do about it otherwise.
+//! The check that a folder can be mounted over. Its errors name the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -19,7 +19,7 @@ use crate::disk::{AttachError, Disks};
 use crate::os::{mounts, sys};
 use crate::protocol::DiskSpec;
 
-/// What to serve, and how.
+/// The disks to serve, and the way to serve them.
 #[derive(Debug)]
 pub struct Serving<'a> {
     /// An empty folder.

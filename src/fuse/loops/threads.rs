@@ -31,7 +31,7 @@ pub(super) struct Threads {
     /// How many may be wanted while requests are short.
     most_for_short: usize,
     long_requests: LongRequests,
-    /// What a thread that becomes busy has to attend to: [`ASLEEP`], [`CLOSED`].
+    /// Bits that a thread which becomes busy attends to: [`ASLEEP`], [`CLOSED`].
     attention: AtomicU8,
     /// How many threads have joined.
     joined: AtomicUsize,

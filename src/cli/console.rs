@@ -129,7 +129,7 @@ enum Typed {
     All,
 }
 
-/// Passes on what is typed, up to Ctrl-] or the end of the input.
+/// Passes the input on, up to Ctrl-] or its end.
 fn type_into(mut write: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<Typed> {
     let mut typed = [0; 256];
     loop {

@@ -95,13 +95,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// One line a rule. Nothing is counted: it is what would become of the next such request, now.
+/// Prints for each rule whether it would act on the next such request, now. Counts nothing.
 fn explain(disk: &DiskControl, request: &str) -> anyhow::Result<()> {
     let ask = parse_request(request).ok_or_else(|| {
         let valid = "read, write, flush, discard or zero, and SECTOR+COUNT, as in `read 2048+8`";
-        UsageError(format!("`{request}` is no request (valid: {valid})"))
+        UsageError(format!("`{request}` is not a request (valid: {valid})"))
     })?;
-    // Any moment will do from which all rules can be counted back.
+    // Any moment that is later than the age of each rule.
     let now = Duration::from_secs(1 << 40);
     let are_off = disk.are_rules_off()?;
     let states = disk.rules()?.into_iter().zip(1..);

@@ -116,7 +116,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     duration.ok_or_else(|| "seconds are a number above 0 and below 100 million".to_owned())
 }
 
-/// The same for what is said again each time as much has passed.
+/// Parses the time between two warnings.
 fn seconds_between_looks(text: &str) -> Result<Duration, String> {
     let duration = seconds(text)?;
     match duration < Duration::from_millis(100) {
@@ -155,7 +155,7 @@ impl Args {
         }
     }
 
-    /// Whether the run may stop by itself: what is left out then has to be known by name.
+    /// Whether the run may stop before its end. Then the names of all tests have to be known, to report those left out.
     pub(super) fn may_stop(&self) -> bool {
         self.fail_fast || self.max_fail.is_some()
     }

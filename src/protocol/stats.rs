@@ -8,7 +8,7 @@ use super::line::BadLine;
 use super::op::Op;
 use crate::units::listed;
 
-/// A key of `stats`. Prints as `OP_COUNTER`, or as the name of what is counted.
+/// A key of `stats`. Prints as `OP_COUNTER`, or as the name of a value of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StatKey {
     /// Counted for each kind of request.

@@ -426,7 +426,7 @@ fn explain_names_the_rules_that_would_act_and_why_the_rest_would_not() {
     assert_fails(
         &provium(&["fault", &disk, "--explain", "raed 1"]),
         2,
-        &["`raed 1` is no request"],
+        &["`raed 1` is not a request"],
     );
 }
 

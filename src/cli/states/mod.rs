@@ -22,11 +22,7 @@ use crate::server::StateMount;
 use crate::storage::Image;
 pub(super) use options::Args;
 use options::{Plan, Target};
-use report::Report;
-
-/// Groups of bad states whose smallest loss is looked for: those of a checker that prints something else
-/// each time are as many as its states.
-const SHRUNK: usize = 8;
+use report::{Report, SHRUNK};
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 1 << 20;

@@ -6,9 +6,12 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::SHRUNK;
 use super::options::Plan;
 use crate::crash::{Group, Judged, Piece, Summary, Verdict};
+
+/// Groups of bad states whose smallest loss is looked for: those of a checker that prints something else
+/// each time are as many as its states.
+pub(super) const SHRUNK: usize = 8;
 
 /// Prints as it goes.
 pub(super) struct Report<'a> {

@@ -1,10 +1,13 @@
 //! Making a counterexample small.
 
-/// The fewest of `lost` that still fail: leaving out any one of them would not. `fails` tries a choice
-/// of them. `lost` itself is taken to fail.
+/// The fewest of `lost` that still fail: leaving out any one of them would not. None where it fails
+/// without a loss. `fails` tries a choice of them. `lost` itself is taken to fail.
 ///
 /// This is delta debugging (Zeller, Hildebrandt: Simplifying and Isolating Failure-Inducing Input, 2002).
 pub(super) fn shrink(lost: &[usize], mut fails: impl FnMut(&[usize]) -> bool) -> Vec<usize> {
+    if fails(&[]) {
+        return Vec::new();
+    }
     let mut left = lost.to_vec();
     let mut parts = 2;
     while left.len() > 1 {
@@ -51,6 +54,11 @@ mod tests {
     #[test]
     fn counterexample_that_cannot_be_made_smaller_stays() {
         assert_eq!(shrink(&[4, 5], |choice| choice == [4, 5]), [4, 5]);
-        assert_eq!(shrink(&[4], |_| true), [4]);
+        assert_eq!(shrink(&[4], |choice| choice == [4]), [4]);
+    }
+
+    #[test]
+    fn failure_without_any_loss_loses_nothing() {
+        assert!(shrink(&[4, 5, 6], |_| true).is_empty());
     }
 }

@@ -91,6 +91,7 @@ fn judge_on(plan: &Plan, deltas: &Deltas, shelf: &dyn Shelf) -> anyhow::Result<E
     });
     let states = states.context("cannot check a state")?;
     failed?;
+    let checks = judge.checks();
     for group in summary.groups.iter_mut().take(SHRUNK) {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -98,7 +99,7 @@ fn judge_on(plan: &Plan, deltas: &Deltas, shelf: &dyn Shelf) -> anyhow::Result<E
         let shrunk = group.shrink(&judge, &plan.walk, &plan.source.history, deltas);
         shrunk.context("cannot check a state")?;
     }
-    report.end(&summary, states, judge.checks());
+    report.end(&summary, states, checks);
     Ok(if summary.bad() > 0 {
         Exit::Failed
     } else {

@@ -128,7 +128,7 @@ impl<'a> Judge<'a> {
             drop((waiting, results));
             let result = in_order(&judged, &mut each);
             stopped.store(true, Ordering::Relaxed);
-            // Whoever has a result for us does not wait for ever.
+            // A worker that has a result to send sees that nothing receives it, and ends.
             drop(judged);
             let states = walker.join().unwrap_or_default();
             result.map(|()| states)

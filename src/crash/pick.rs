@@ -16,15 +16,15 @@ pub enum Pick {
     None,
     /// All survive.
     All,
-    /// The first so and so many survive.
+    /// The first N survive, for each N.
     Prefix,
-    /// All but so many survive.
+    /// All but this number of pieces survive.
     Drop(usize),
-    /// So many survive.
+    /// This number of pieces survives.
     Keep(usize),
-    /// All subsets, where at most so many pieces are pending.
+    /// All subsets, at points with at most this number of pending pieces.
     Every(usize),
-    /// So many subsets by chance.
+    /// This number of subsets, by chance.
     Random(u32),
 }
 

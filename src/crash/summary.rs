@@ -29,7 +29,7 @@ pub struct Group {
 pub struct Summary {
     /// States that are good.
     pub good: u64,
-    /// States that nobody was asked about.
+    /// States that were not checked.
     pub unchecked: u64,
     /// The bad ones.
     pub groups: Vec<Group>,

@@ -32,7 +32,7 @@ pub struct Walk {
     pub at: At,
     /// Which states of each.
     pub picks: Vec<Pick>,
-    /// Requests survive in pieces of so many sectors.
+    /// The number of sectors of a piece; None for whole requests.
     pub tear: Option<u64>,
     /// Decides chance.
     pub seed: u64,

@@ -69,13 +69,13 @@ pub(in super::super) struct Args {
         help_heading = "Checking"
     )]
     timeout: String,
-    /// So many checks side by side
+    /// Number of checks side by side
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Checking")]
     jobs: Option<u16>,
     /// Check each state, even those that agree with a checked one in all that its check has read
     #[arg(long, help_heading = "Checking")]
     no_prune: bool,
-    /// Stop after so many bad states
+    /// Stop after this number of bad states
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Checking")]
     stop_after: Option<u64>,
     /// Copy each bad state to this folder, as ID.img

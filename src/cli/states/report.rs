@@ -151,7 +151,7 @@ fn of_group(group: &Group) -> Value {
     })
 }
 
-/// A line of standard output; nobody may be there to read it.
+/// Prints a line. The reader of standard output may be gone.
 fn print(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -129,8 +129,32 @@ pub(super) fn clean(error: &mlua::Error) -> String {
     without_ours(&text::message(text.as_bytes()))
 }
 
-/// A traceback without the lines of the prelude and of C functions.
+/// What a message's traceback begins with.
+const TRACEBACK: &str = "\nstack traceback:\n";
+
+/// A message and its traceback without the traceback's lines of the prelude and of C functions. The message
+/// stays as it is: the name of its file may have lines that look like these.
 fn without_ours(text: &str) -> String {
+    let Some(at) = text.find(TRACEBACK) else {
+        return text.to_owned();
+    };
+    let (message, traceback) = text.split_at(at);
     let ours = |line: &&str| !line.starts_with("\t[C]") && !line.starts_with("\tprovium:");
-    text.lines().filter(ours).collect::<Vec<_>>().join("\n")
+    let lines: Vec<_> = traceback.lines().filter(ours).collect();
+    message.to_owned() + &lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traceback_loses_our_lines_and_the_message_loses_none() {
+        let message = "a\n\t[C] b.test.lua:1: bad\n\tprovium:";
+        let traced =
+            format!("{message}{TRACEBACK}\t[C]: in ?\n\ta.test.lua:3: in f\n\tprovium:7: in g");
+        let expected = format!("{message}{TRACEBACK}\ta.test.lua:3: in f");
+        assert_eq!(without_ours(&traced), expected);
+        assert_eq!(without_ours(message), message);
+    }
 }

@@ -16,6 +16,8 @@ class Workload(NamedTuple):
     more: tuple = ()
 
 
+WARM_UP = Workload("warm-up", "qemu", 40000, 16, 4096)
+
 QUICK = [
     Workload("read-4k-d1", "qemu", 15000, 1, 4096),
     Workload("read-4k-d16", "qemu", 80000, 16, 4096),

@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Exit;
 use super::exit::UsageError;
-use crate::crash::{Content, Deltas, Judge, Shelf, Source, StateImage, Summary, Walk};
+use crate::crash::{At, Content, Deltas, Judge, Shelf, Source, StateImage, Subset, Summary, Walk};
 use crate::os::folders;
 use crate::server::StateMount;
 use crate::storage::Image;
@@ -33,7 +33,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let deltas = Deltas::of(&source.history, &source.log, &source.base);
     let deltas = deltas.context("cannot read the data of the log")?;
     match &plan.target {
-        Target::One { id, out } => write_one(source, &deltas, &plan.walk, id, out),
+        Target::One { id, out } => {
+            let content = content_of(source, &deltas, &plan.walk, id)?;
+            write_out(source, &content, out).map(|()| Exit::Done)
+        }
         Target::Serve(mount_point) => serve(&plan, &deltas, mount_point),
         Target::Judge => judge(&plan, &deltas),
     }
@@ -116,43 +119,29 @@ fn stop_at_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<Arc<AtomicBool>> {
     Ok(Arc::clone(stop))
 }
 
-/// Calls `work` with the content of the state called `id`.
-fn with_state<T>(
+/// The content of the state called `id`.
+fn content_of(
     source: &Source,
     deltas: &Deltas,
     walk: &Walk,
     id: &str,
-    work: impl FnOnce(Content) -> T,
-) -> anyhow::Result<T> {
+) -> Result<Content, UsageError> {
     let no_such = || UsageError(format!("there is no state `{id}` in this log"));
     let (point, subset) = id.split_once('.').ok_or_else(no_such)?;
     let point = point.parse().map_err(|_| no_such())?;
     let at_point = Walk {
         from: point,
         to: point,
-        at: crate::crash::At::Entry,
+        at: At::Entry,
         ..walk.clone()
     };
     let mut content = None;
     let _ = at_point.points(&source.history, deltas, |_, space, durable| {
-        let subset = crate::crash::Subset::parse(subset, space.pieces().len());
+        let subset = Subset::parse(subset, space.pieces().len());
         content = subset.map(|subset| space.content(durable, &subset));
         ControlFlow::Break(())
     });
-    Ok(work(content.ok_or_else(no_such)?))
-}
-
-fn write_one(
-    source: &Arc<Source>,
-    deltas: &Deltas,
-    walk: &Walk,
-    id: &str,
-    out: &Path,
-) -> anyhow::Result<Exit> {
-    with_state(source, deltas, walk, id, |content| {
-        write_out(source, &content, out)
-    })??;
-    Ok(Exit::Done)
+    content.ok_or_else(no_such)
 }
 
 /// Writes a state to a new file, with holes for zeros.

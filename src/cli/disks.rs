@@ -44,6 +44,7 @@ pub(super) fn attach(args: &AttachArgs) -> anyhow::Result<Exit> {
     let options = DiskOptions {
         read_only: args.ro,
         fixed: args.fixed,
+        ..DiskOptions::default()
     };
     MountClient::open(&args.mount_point)?.attach(&args.id, &image, options)?;
     warn_of_format(&image);

@@ -153,7 +153,13 @@ fn rejected(rejection: Rejection, cause: &io::Error) -> ClientError {
     let is_about_disks = match rejection.file {
         ControlPath::Mount(ControlFile::Attach | ControlFile::Detach) => true,
         ControlPath::Mount(
-            ControlFile::Version | ControlFile::Disks | ControlFile::Clear | ControlFile::Error,
+            ControlFile::Version
+            | ControlFile::Disks
+            | ControlFile::Clear
+            | ControlFile::Error
+            | ControlFile::Power
+            | ControlFile::Mark
+            | ControlFile::Events,
         )
         | ControlPath::Disk(..) => false,
     };

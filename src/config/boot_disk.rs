@@ -120,6 +120,7 @@ impl TryFrom<Table> for BootDisk {
             served: DiskOptions {
                 read_only: table.readonly,
                 fixed: table.fixed.unwrap_or(true),
+                ..DiskOptions::default()
             },
         })
     }

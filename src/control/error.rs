@@ -1,9 +1,9 @@
 //! Why a control file rejects a write: a sentence for `ctl/error`, and an error number.
 
-use crate::disk::{AttachError, DetachError};
+use crate::disk::{AttachError, CacheError, DetachError, LogError, PowerError};
 use crate::fault::{GrammarError, NoSuchTag};
 use crate::protocol::names::LONGEST_CONTROL_WRITE;
-use crate::protocol::{Errno, ReleaseError};
+use crate::protocol::{BadPower, Errno, ReleaseError};
 
 pub(super) const ATTACH_USAGE: &str = "attach expects one line `ID IMAGE [ro] [fixed]`, quoted as in a shell, as in `vda /srv/a.img ro`";
 pub(super) const DETACH_USAGE: &str = "detach expects one disk ID";
@@ -11,6 +11,11 @@ pub(super) const RELEASE_USAGE: &str = "release expects `all` or a tag, then, if
 pub(super) const RULES_USAGE: &str = "rules expects `off`, or `on` to have the rules act again";
 pub(super) const IMAGE_USAGE: &str =
     "image expects `unlock`, which leaves the image to others until somebody opens the disk";
+pub(super) const CACHE_USAGE: &str = "cache expects `off` or `volatile`";
+pub(super) const POWER_USAGE: &str =
+    "power expects `cut`, with `keep=...` to say what survives, or `on`";
+pub(super) const LOG_USAGE: &str = "log expects `start PATH` with an absolute path, and perhaps `base=none` or `base=PATH`, or `stop`";
+pub(super) const MARK_USAGE: &str = "mark expects one line of 1 to 400 bytes";
 pub(super) const SEED_USAGE: &str = "seed expects a whole number, 0 or more";
 
 /// Why a write is rejected. Nothing has changed.
@@ -34,6 +39,14 @@ pub(super) enum WriteError {
     Attach(#[from] AttachError),
     #[error(transparent)]
     Detach(#[from] DetachError),
+    #[error(transparent)]
+    PowerWords(#[from] BadPower),
+    #[error(transparent)]
+    Power(#[from] PowerError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error("the image stays locked: {0} file(s) of the disk are open")]
     InUse(usize),
     #[error("the image cannot be unlocked: {0}")]
@@ -48,12 +61,16 @@ impl WriteError {
             Self::Detach(error) => Errno(error.errno()),
             Self::InUse(_) => Errno(libc::EBUSY),
             Self::Unlock(errno) => *errno,
+            Self::Power(error) => error.errno(),
+            Self::Cache(error) => error.errno(),
+            Self::Log(error) => error.errno(),
             Self::Usage(_)
             | Self::TooLong(_)
             | Self::RemoveWhileReplacing
             | Self::RelativeImage(_)
             | Self::Grammar(_)
             | Self::Errno(_)
+            | Self::PowerWords(_)
             | Self::NoSuchTag(_) => Errno(libc::EINVAL),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Control, Text};
-use crate::disk::{Disk, Listener, MOST_HELD};
+use crate::disk::{Disk, Listener};
 use crate::protocol::names::VERSION;
 use crate::protocol::{
     ControlFile, DiskFile, DiskGauge, DiskLine, Errno, RulesLine, StatKey, StatLine, Switch,
@@ -11,6 +11,8 @@ use crate::protocol::{
 
 /// A file that has no text: it takes writes only, or it is a stream.
 const NO_TEXT: Errno = Errno(libc::EACCES);
+/// A stream has as many readers as it can have.
+const TOO_MANY: Errno = Errno(libc::EMFILE);
 
 impl Control {
     /// The text of `file`, now.
@@ -19,7 +21,12 @@ impl Control {
             ControlFile::Version => Ok(Text::line(VERSION)),
             ControlFile::Disks => Ok(Text::of(self.disk_lines())),
             ControlFile::Error => Ok(Text::of(self.rejected.lock().iter().cloned().collect())),
-            ControlFile::Attach | ControlFile::Detach | ControlFile::Clear => Err(NO_TEXT),
+            ControlFile::Power => Ok(Text::of(self.power_lines())),
+            ControlFile::Attach
+            | ControlFile::Detach
+            | ControlFile::Clear
+            | ControlFile::Mark
+            | ControlFile::Events => Err(NO_TEXT),
         }
     }
 
@@ -35,15 +42,34 @@ impl Control {
             DiskFile::Image => Ok(Text::line(disk.path().display())),
             DiskFile::Mode => Ok(Text::line(disk.options().access())),
             DiskFile::Seed => Ok(Text::line(disk.seed())),
-            DiskFile::Release | DiskFile::Trace => Err(NO_TEXT),
+            DiskFile::Cache => Ok(Text::line(disk.cache_mode())),
+            DiskFile::Pending => Ok(Text::of(disk.pending())),
+            DiskFile::Power => Ok(Text::line(disk.power())),
+            DiskFile::Log => Ok(Text::line(disk.log_line())),
+            DiskFile::Release | DiskFile::Trace | DiskFile::Mark => Err(NO_TEXT),
         }
     }
 
-    /// Begins to read `file` of `disk` as a stream. Error: EMFILE when it has too many readers, EACCES when it is
-    /// not a stream.
-    pub fn listen(&self, disk: &Disk, file: DiskFile) -> Result<Arc<Listener>, Errno> {
+    /// Begins to read `file` as a stream. Error: EMFILE when it has too many readers, EACCES when it is not a
+    /// stream.
+    pub fn listen(&self, file: ControlFile) -> Result<Arc<Listener>, Errno> {
         match file {
-            DiskFile::Trace => disk.trace().listen().ok_or(Errno(libc::EMFILE)),
+            ControlFile::Events => self.disks.events().listen().ok_or(TOO_MANY),
+            ControlFile::Version
+            | ControlFile::Disks
+            | ControlFile::Attach
+            | ControlFile::Detach
+            | ControlFile::Clear
+            | ControlFile::Error
+            | ControlFile::Power
+            | ControlFile::Mark => Err(NO_TEXT),
+        }
+    }
+
+    /// The same for `file` of `disk`.
+    pub fn listen_to_disk(&self, disk: &Disk, file: DiskFile) -> Result<Arc<Listener>, Errno> {
+        match file {
+            DiskFile::Trace => disk.trace().listen().ok_or(TOO_MANY),
             DiskFile::Faults
             | DiskFile::Rules
             | DiskFile::Stats
@@ -53,7 +79,12 @@ impl Control {
             | DiskFile::Size
             | DiskFile::Image
             | DiskFile::Mode
-            | DiskFile::Seed => Err(Errno(libc::EACCES)),
+            | DiskFile::Seed
+            | DiskFile::Cache
+            | DiskFile::Pending
+            | DiskFile::Power
+            | DiskFile::Log
+            | DiskFile::Mark => Err(NO_TEXT),
         }
     }
 
@@ -66,9 +97,17 @@ impl Control {
                 read_only: options.read_only,
                 image: disk.path().to_string_lossy().into_owned(),
                 fixed: options.fixed,
+                cache: options.cache,
             }
         };
         self.disks.sizes().into_iter().map(line).collect()
+    }
+
+    /// `ID STATE` of each disk.
+    fn power_lines(&self) -> Vec<String> {
+        let disks = self.disks.all().into_iter();
+        let line = |(_, disk): (_, Arc<Disk>)| format!("{} {}", disk.id(), disk.power());
+        disks.map(line).collect()
     }
 }
 
@@ -98,7 +137,14 @@ fn stats(disk: &Disk) -> Text {
             DiskGauge::InFlight => disk.in_flight_count() as u64,
             DiskGauge::OpenFiles => disk.open_count() as u64,
             DiskGauge::HeldBytesOfAllDisks => disk.held_bytes(),
-            DiskGauge::HeldBytesLimit => MOST_HELD,
+            DiskGauge::HeldBytesLimit => disk.held_bytes_limit(),
+            DiskGauge::PendingRequests => disk.pending_count().requests,
+            DiskGauge::PendingBytes => disk.pending_count().bytes,
+            DiskGauge::FlushesAnswered => disk.durability_counts().flushes,
+            DiskGauge::FuaRequests => disk.durability_counts().fua,
+            DiskGauge::EvictedRequests => disk.evicted_count().requests,
+            DiskGauge::EvictedBytes => disk.evicted_count().bytes,
+            DiskGauge::PowerOffErrors => disk.power_off_errors(),
         },
     });
     let lines = disk.counters().lines().chain(gauges);

@@ -2,16 +2,19 @@
 
 use std::path::Path;
 use std::str;
+use std::sync::Arc;
 
 use super::Control;
 use super::error::{
-    ATTACH_USAGE, DETACH_USAGE, IMAGE_USAGE, RELEASE_USAGE, RULES_USAGE, SEED_USAGE, WriteError,
+    ATTACH_USAGE, CACHE_USAGE, DETACH_USAGE, IMAGE_USAGE, LOG_USAGE, MARK_USAGE, POWER_USAGE,
+    RELEASE_USAGE, RULES_USAGE, SEED_USAGE, WriteError,
 };
 use crate::disk::Disk;
 use crate::fault::{Edit, NoSuchTag, Then, parse_edits};
-use crate::protocol::names::LONGEST_CONTROL_WRITE;
+use crate::protocol::names::{LONGEST_CONTROL_WRITE, LONGEST_MARK};
 use crate::protocol::{
-    Attach, ControlFile, ControlPath, DiskFile, Errno, Rejection, Release, Released, UNLOCK,
+    Attach, ControlFile, ControlPath, DiskFile, Errno, LogCommand, PowerCommand, Rejection,
+    Release, Released, UNLOCK,
 };
 
 /// The error of a write to a file that takes none. The kernel refuses to open it for writing, except for root.
@@ -27,9 +30,12 @@ impl Control {
                 self.disks.clear();
                 Ok(())
             }
-            ControlFile::Version | ControlFile::Disks | ControlFile::Error => {
-                return Err(READ_ONLY);
-            }
+            ControlFile::Power => self.switch_power(None, data),
+            ControlFile::Mark => self.mark(data),
+            ControlFile::Version
+            | ControlFile::Disks
+            | ControlFile::Error
+            | ControlFile::Events => return Err(READ_ONLY),
         };
         done.map_err(|error| self.reject(ControlPath::Mount(file), &error))
     }
@@ -38,7 +44,7 @@ impl Control {
     /// set of rules.
     pub fn write_disk(
         &self,
-        disk: &Disk,
+        disk: &Arc<Disk>,
         file: DiskFile,
         data: &[u8],
         replace: bool,
@@ -49,12 +55,17 @@ impl Control {
             DiskFile::Release => release(disk, data),
             DiskFile::Image => unlock_image(disk, data),
             DiskFile::Seed => set_seed(disk, data),
+            DiskFile::Cache => set_cache(disk, data),
+            DiskFile::Power => self.switch_power(Some(disk), data),
+            DiskFile::Log => log(disk, data),
+            DiskFile::Mark => mark(data).map(|text| disk.mark(text)),
             DiskFile::Stats
             | DiskFile::Inflight
             | DiskFile::Damage
             | DiskFile::Trace
             | DiskFile::Size
-            | DiskFile::Mode => return Err(READ_ONLY),
+            | DiskFile::Mode
+            | DiskFile::Pending => return Err(READ_ONLY),
         };
         let path = || ControlPath::Disk(disk.id().to_owned(), file);
         done.map_err(|error| self.reject(path(), &error))
@@ -75,6 +86,23 @@ impl Control {
             [id] => Ok(self.disks.detach(id)?),
             _ => Err(WriteError::Usage(DETACH_USAGE)),
         }
+    }
+
+    /// Cuts or returns the power of `disk`, or of all disks at one instant.
+    fn switch_power(&self, disk: Option<&Arc<Disk>>, data: &[u8]) -> Result<(), WriteError> {
+        match text(data, POWER_USAGE)?.parse()? {
+            PowerCommand::Cut(cut) => Ok(self.disks.cut_power(disk, &cut)?),
+            PowerCommand::On => Ok(self.disks.power_on(disk)?),
+        }
+    }
+
+    fn mark(&self, data: &[u8]) -> Result<(), WriteError> {
+        let text = mark(data)?;
+        self.disks
+            .all()
+            .iter()
+            .for_each(|(_, disk)| disk.mark(text));
+        Ok(())
     }
 
     fn reject(&self, file: ControlPath, error: &WriteError) -> Errno {
@@ -127,6 +155,25 @@ fn unlock_image(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
 fn set_seed(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
     disk.set_seed(parsed(data, SEED_USAGE)?);
     Ok(())
+}
+
+fn set_cache(disk: &Arc<Disk>, data: &[u8]) -> Result<(), WriteError> {
+    Ok(disk.set_cache_mode(parsed(data, CACHE_USAGE)?)?)
+}
+
+fn log(disk: &Arc<Disk>, data: &[u8]) -> Result<(), WriteError> {
+    let done = match parsed(data, LOG_USAGE)? {
+        LogCommand::Start { path, base } => disk.start_log(Path::new(&path), &base),
+        LogCommand::Stop => disk.stop_log(),
+    };
+    Ok(done?)
+}
+
+/// The text of a mark: one line that is not too long.
+fn mark(data: &[u8]) -> Result<&str, WriteError> {
+    let text = text(data, MARK_USAGE)?;
+    let is_mark = (1..=LONGEST_MARK).contains(&text.len()) && !text.contains(char::is_control);
+    is_mark.then_some(text).ok_or(WriteError::Usage(MARK_USAGE))
 }
 
 /// What `data` says, which is the rejected usage if it cannot be parsed.

@@ -82,6 +82,7 @@ impl Disk {
         DiskOptions {
             read_only: self.read_only,
             fixed: self.fixed,
+            cache: self.cache_mode(),
         }
     }
 

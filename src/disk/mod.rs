@@ -6,6 +6,7 @@
 mod client_table;
 mod clients;
 mod device;
+mod durability_stub;
 mod extents;
 mod observe;
 mod path;
@@ -19,6 +20,7 @@ mod table;
 mod tests;
 
 pub use device::Disk;
+pub use durability_stub::{Amount, CacheError, DurabilityCounts, LogError, PowerError};
 pub use observe::{Counters, DamageList, InFlight, Listener, OpCounters, Trace, Wake};
 pub use path::{Answer, Delays, Fua, LARGEST_REQUEST, MOST_HELD, NOBODY, Origin, Reply, Request};
 pub use pool::{Owner, Pool};

@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
 use super::device::Disk;
+use super::observe::Trace;
 use super::path::Delays;
 use super::pool::Pool;
 use crate::protocol::disk_options::DiskOptions;
@@ -102,6 +103,7 @@ pub struct Disks {
     changing: Mutex<()>,
     delays: Arc<Delays>,
     pool: Arc<Pool>,
+    pub(super) events: Trace,
 }
 
 impl Disks {
@@ -113,6 +115,7 @@ impl Disks {
             changing: Mutex::default(),
             delays: Arc::new(Delays::start(Arc::clone(&pool))?),
             pool,
+            events: Trace::default(),
         })
     }
 
@@ -271,6 +274,7 @@ impl Disks {
         for (_, disk) in self.all() {
             disk.trace().end();
         }
+        self.events.end();
     }
 
     /// Clears the faults of all disks; every waiting request goes on.

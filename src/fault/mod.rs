@@ -39,7 +39,7 @@ pub use op::{Op, Ops};
 pub use random::Random;
 pub use ranges::Ranges;
 pub use remarks::DiskKind;
-pub use rule::{Probability, Rule, Sectors, SizeRange, Spelling};
+pub use rule::{Rule, Sectors, SizeRange, Spelling};
 pub use set::{Arming, FaultSet, NoSuchTag};
 pub use state::RuleName;
 pub use why::Why;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Action, Ops};
 use crate::protocol::names::SECTOR;
+use crate::units::Probability;
 
 /// An action and its selectors, which must all hold. Two rules are equal when they do the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,31 +94,6 @@ impl SizeRange {
     /// Whether a request of `len` bytes is in the range.
     pub fn contains(self, len: u64) -> bool {
         (self.min..=self.max).contains(&len)
-    }
-}
-
-/// A probability from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Probability(f64);
-
-impl Probability {
-    /// The probability `value`. None unless it is from 0 to 1.
-    pub fn new(value: f64) -> Option<Self> {
-        // Adding 0 makes -0 the 0 that it is equal to.
-        (0.0..=1.0).contains(&value).then_some(Self(value + 0.0))
-    }
-
-    /// The number.
-    pub fn get(self) -> f64 {
-        self.0
-    }
-}
-
-// Never NaN, never -0: equal numbers have equal bits.
-impl Eq for Probability {}
-impl std::hash::Hash for Probability {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.to_bits().hash(state);
     }
 }
 

@@ -75,9 +75,16 @@ impl Inode {
     pub(super) fn group(self) -> u64 {
         match self {
             Self::Data(disk) | Self::DiskFolder(disk) | Self::Disk(disk, _) => first(disk),
-            Self::Control(ControlFile::Attach | ControlFile::Detach) => self.number().0,
+            Self::Control(ControlFile::Attach | ControlFile::Detach | ControlFile::Power) => {
+                self.number().0
+            }
             Self::Control(
-                ControlFile::Version | ControlFile::Disks | ControlFile::Clear | ControlFile::Error,
+                ControlFile::Version
+                | ControlFile::Disks
+                | ControlFile::Clear
+                | ControlFile::Error
+                | ControlFile::Mark
+                | ControlFile::Events,
             )
             | Self::Root
             | Self::Ctl => ROOT,
@@ -135,7 +142,7 @@ mod tests {
         let last = DiskFile::ALL.len() as u64;
         assert_eq!(
             Inode::of(INodeNo(file(1, last - 1))),
-            Some(Inode::Disk(0, DiskFile::Seed))
+            Some(Inode::Disk(0, DiskFile::Mark))
         );
         assert_eq!(Inode::of(INodeNo(file(1, last))), None);
         assert_eq!(Inode::of(INodeNo(0)), None);

@@ -75,7 +75,10 @@ impl Tree {
                 | ControlFile::Attach
                 | ControlFile::Detach
                 | ControlFile::Clear
-                | ControlFile::Error,
+                | ControlFile::Error
+                | ControlFile::Power
+                | ControlFile::Mark
+                | ControlFile::Events,
             )
             | Inode::Root
             | Inode::Ctl
@@ -89,12 +92,17 @@ impl Tree {
             DiskFile::Faults | DiskFile::Rules => disk.faults().armed().len(),
             DiskFile::Damage => disk.damage().len(),
             DiskFile::Inflight => disk.in_flight_count(),
+            DiskFile::Pending => disk.pending_count().requests as usize,
             DiskFile::Stats
             | DiskFile::Release
             | DiskFile::Trace
             | DiskFile::Image
             | DiskFile::Mode
-            | DiskFile::Seed => 0,
+            | DiskFile::Seed
+            | DiskFile::Cache
+            | DiskFile::Power
+            | DiskFile::Log
+            | DiskFile::Mark => 0,
         };
         lines > FEW || disk.is_settling()
     }
@@ -158,11 +166,14 @@ impl Tree {
 
     /// Begins to read a control file that is a stream.
     pub(super) fn listen(&self, inode: Inode) -> Result<Arc<Listener>, Errno> {
-        let Inode::Disk(disk, file) = inode else {
-            return Err(Errno(libc::ENOENT));
-        };
-        let disk = self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
-        self.control.listen(&disk, file)
+        match inode {
+            Inode::Control(file) => self.control.listen(file),
+            Inode::Disk(disk, file) => {
+                let disk = self.disks.at(disk).ok_or(Errno(libc::ENOENT))?;
+                self.control.listen_to_disk(&disk, file)
+            }
+            _ => Err(Errno(libc::ENOENT)),
+        }
     }
 
     /// Up to `size` bytes of a control file. A read from offset 0 makes the text anew; later ones read on in

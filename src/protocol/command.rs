@@ -11,7 +11,7 @@ use super::line::BadLine;
 /// What `image` takes: it leaves the image to others until somebody opens the disk.
 pub const UNLOCK: &str = "unlock";
 
-/// What `attach` takes. Prints as `ID IMAGE [ro] [fixed]`, quoted as for a shell.
+/// What `attach` takes. Prints as `ID IMAGE [ro] [fixed] [cache=volatile]`, quoted as for a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attach {
     /// The disk's ID.
@@ -140,7 +140,11 @@ mod tests {
                 let attach = Attach {
                     id: id.into(),
                     image: image.into(),
-                    options: DiskOptions { read_only, fixed },
+                    options: DiskOptions {
+                        read_only,
+                        fixed,
+                        ..DiskOptions::default()
+                    },
                 };
                 assert_eq!(attach.to_string().parse(), Ok(attach));
             }

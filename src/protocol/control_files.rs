@@ -45,6 +45,9 @@ listed! {
         Detach,
         Clear,
         Error,
+        Power,
+        Mark,
+        Events,
     }
 }
 
@@ -57,6 +60,9 @@ impl ControlFile {
             Self::Detach => ("detach", Reads::Nothing, Writes::Command),
             Self::Clear => ("clear", Reads::Nothing, Writes::ArmsRules),
             Self::Error => ("error", Reads::Text, Writes::Refused),
+            Self::Power => ("power", Reads::Text, Writes::SwitchesRules),
+            Self::Mark => ("mark", Reads::Nothing, Writes::Command),
+            Self::Events => ("events", Reads::Stream, Writes::Refused),
         }
     }
 }
@@ -77,6 +83,11 @@ listed! {
         Image,
         Mode,
         Seed,
+        Cache,
+        Pending,
+        Power,
+        Log,
+        Mark,
     }
 }
 
@@ -94,6 +105,11 @@ impl DiskFile {
             Self::Image => ("image", Reads::Text, Writes::Command),
             Self::Mode => ("mode", Reads::Text, Writes::Refused),
             Self::Seed => ("seed", Reads::Text, Writes::Command),
+            Self::Cache => ("cache", Reads::Text, Writes::Command),
+            Self::Pending => ("pending", Reads::Text, Writes::Refused),
+            Self::Power => ("power", Reads::Text, Writes::SwitchesRules),
+            Self::Log => ("log", Reads::Text, Writes::Command),
+            Self::Mark => ("mark", Reads::Nothing, Writes::Command),
         }
     }
 }

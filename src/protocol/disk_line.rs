@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use super::cache_mode::CacheMode;
 use super::disk_options::DiskOptions;
 use super::line::BadLine;
 
-/// A disk of a mount. Prints as `ID SIZE rw|ro IMAGE [fixed]`, quoted as for a shell.
+/// A disk of a mount. Prints as `ID SIZE rw|ro IMAGE [fixed] [cache=volatile]`, quoted as for a shell.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct DiskLine {
     /// The disk's ID.
@@ -20,6 +21,8 @@ pub struct DiskLine {
     pub image: String,
     /// Whether it never grows.
     pub fixed: bool,
+    /// Whether it has a volatile write cache.
+    pub cache: CacheMode,
 }
 
 impl DiskLine {
@@ -28,19 +31,25 @@ impl DiskLine {
         DiskOptions {
             read_only: self.read_only,
             fixed: self.fixed,
+            cache: self.cache,
         }
     }
 }
 
 impl fmt::Display for DiskLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let access = self.options().access();
+        let options = self.options();
+        let access = options.access();
         let image = shlex::try_quote(&self.image).unwrap_or(Cow::Borrowed(&self.image));
         match self.size {
             Some(size) => write!(f, "{} {size} {access} {image}", self.id)?,
             None => write!(f, "{} - {access} {image}", self.id)?,
         }
-        f.write_str(if self.fixed { " fixed" } else { "" })
+        let rest = DiskOptions {
+            read_only: false,
+            ..options
+        };
+        f.write_str(&rest.words(' '))
     }
 }
 
@@ -51,12 +60,17 @@ impl FromStr for DiskLine {
         let parse = || {
             let mut words = shlex::split(line)?.into_iter();
             let (id, size, access) = (words.next()?, words.next()?, words.next()?);
+            let image = words.next()?;
+            let mut options = DiskOptions::default();
+            // A word that only a newer server knows says nothing here.
+            words.for_each(|word| _ = options.set(&word));
             Some(Self {
                 id,
                 size: size.parse().ok(),
                 read_only: access == DiskOptions::READ_ONLY.access(),
-                image: words.next()?,
-                fixed: words.any(|word| word == "fixed"),
+                image,
+                fixed: options.fixed,
+                cache: options.cache,
             })
         };
         parse().ok_or_else(|| BadLine::new("a line of `ctl/disks`", line))
@@ -81,6 +95,7 @@ mod tests {
                     read_only,
                     image: image.into(),
                     fixed,
+                    cache: CacheMode::Volatile,
                 };
                 assert_eq!(line.to_string().parse(), Ok(line));
             }

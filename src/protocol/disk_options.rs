@@ -1,5 +1,10 @@
 //! How a disk is served: the words after its image, in `--disk` and in `ctl/attach`.
 
+use super::cache_mode::CacheMode;
+
+/// The word `cache=off` or `cache=volatile`.
+const CACHE: &str = "cache=";
+
 /// How a disk is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskOptions {
@@ -7,6 +12,8 @@ pub struct DiskOptions {
     pub read_only: bool,
     /// It does not grow: a write at its end or after it is ENOSPC, as on a real disk.
     pub fixed: bool,
+    /// Whether it has a volatile write cache.
+    pub cache: CacheMode,
 }
 
 impl DiskOptions {
@@ -14,6 +21,7 @@ impl DiskOptions {
     pub const READ_ONLY: Self = Self {
         read_only: true,
         fixed: false,
+        cache: CacheMode::Off,
     };
 
     /// `ro` or `rw`.
@@ -23,10 +31,11 @@ impl DiskOptions {
 
     /// Sets the option `word`. False when it is not an option.
     pub fn set(&mut self, word: &str) -> bool {
-        match word {
-            "ro" => self.read_only = true,
-            "fixed" => self.fixed = true,
-            _ => return false,
+        match (word, word.strip_prefix(CACHE).map(str::parse)) {
+            ("ro", _) => self.read_only = true,
+            ("fixed", _) => self.fixed = true,
+            (_, Some(Ok(cache))) => self.cache = cache,
+            (_, Some(Err(_)) | None) => return false,
         }
         true
     }
@@ -35,7 +44,13 @@ impl DiskOptions {
     pub fn words(self, before: char) -> String {
         let words = [("ro", self.read_only), ("fixed", self.fixed)];
         let said = words.into_iter().filter(|(_, is_set)| *is_set);
-        said.map(|(word, _)| format!("{before}{word}")).collect()
+        let words = said.map(|(word, _)| format!("{before}{word}"));
+        words.chain(self.cache_word(before)).collect()
+    }
+
+    fn cache_word(self, before: char) -> Option<String> {
+        let cache = self.cache;
+        (cache != CacheMode::Off).then(|| format!("{before}{CACHE}{cache}"))
     }
 
     /// Splits `IMAGE,WORD...`. A path may have commas: a word that is not an option belongs to it.
@@ -64,7 +79,11 @@ mod tests {
             ("a.img,fixed,ro", "a.img", true, true),
             ("a.img,ro,b", "a.img,ro,b", false, false),
         ] {
-            let options = DiskOptions { read_only, fixed };
+            let options = DiskOptions {
+                read_only,
+                fixed,
+                ..DiskOptions::default()
+            };
             assert_eq!(DiskOptions::split_from(text), (image, options), "{text}");
         }
     }
@@ -72,9 +91,17 @@ mod tests {
     #[test]
     fn disk_options_are_parsed_as_they_are_printed() {
         for (read_only, fixed) in [(false, false), (true, false), (false, true), (true, true)] {
-            let options = DiskOptions { read_only, fixed };
-            let text = format!("a.img{}", options.words(','));
-            assert_eq!(DiskOptions::split_from(&text), ("a.img", options));
+            for cache in [CacheMode::Off, CacheMode::Volatile] {
+                let options = DiskOptions {
+                    read_only,
+                    fixed,
+                    cache,
+                };
+                let text = format!("a.img{}", options.words(','));
+                assert_eq!(DiskOptions::split_from(&text), ("a.img", options));
+            }
         }
+        let (image, _) = DiskOptions::split_from("a.img,cache=on");
+        assert_eq!(image, "a.img,cache=on");
     }
 }

@@ -1,4 +1,4 @@
-//! A disk of the command line: `ID=IMAGE[,ro][,fixed]`, as `--disk` and the options of fstab have it.
+//! A disk of the command line: `ID=IMAGE[,ro][,fixed][,cache=volatile]`, as `--disk` and the options of fstab have it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub struct DiskSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDiskSpec {
     /// It does not have the form `ID=IMAGE`.
-    #[error("`{0}` is not ID=IMAGE[,ro][,fixed], as in `vda=disk.img`")]
+    #[error("`{0}` is not ID=IMAGE[,ro][,fixed][,cache=volatile], as in `vda=disk.img`")]
     Form(String),
     /// No disk can have the ID.
     #[error(transparent)]
@@ -71,7 +71,7 @@ mod tests {
             image: image.into(),
             options: DiskOptions {
                 read_only,
-                fixed: false,
+                ..DiskOptions::default()
             },
         };
         assert_eq!("vda=a,b=c.img".parse(), Ok(disk("a,b=c.img", false)));
@@ -88,6 +88,7 @@ mod tests {
             "a.b=/a,b=c.img,ro",
             "v=x,fixed",
             "v=x,ro,fixed",
+            "v=x,cache=volatile",
         ] {
             let disk: DiskSpec = text.parse().unwrap();
             assert_eq!(disk.to_argument(), text);

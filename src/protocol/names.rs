@@ -34,6 +34,9 @@ pub struct BadId(pub String);
 /// Most bytes that one write to a control file may have.
 pub const LONGEST_CONTROL_WRITE: usize = 64 * 1024;
 
+/// Most bytes of the text of a mark.
+pub const LONGEST_MARK: usize = 400;
+
 /// An ioctl on an open data file, `_IOR('P', 1, u64)`: the number of errors that were injected into requests of this
 /// open file. A client tells an injected EIO from one of the host by it.
 pub const IOCTL_INJECTED_ERRORS: u32 = 0x8008_5001;

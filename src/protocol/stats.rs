@@ -67,6 +67,20 @@ listed! {
         HeldBytesOfAllDisks,
         /// The most that `HeldBytesOfAllDisks` may be.
         HeldBytesLimit,
+        /// Requests that were answered and are not durable.
+        PendingRequests,
+        /// Their bytes.
+        PendingBytes,
+        /// Flushes that were answered without an error.
+        FlushesAnswered,
+        /// Writes that had to be durable when they were answered.
+        FuaRequests,
+        /// Pending requests that became durable early, for want of memory.
+        EvictedRequests,
+        /// Their bytes.
+        EvictedBytes,
+        /// Requests that failed because the power was off.
+        PowerOffErrors,
     }
 }
 
@@ -108,6 +122,13 @@ impl DiskGauge {
             Self::OpenFiles => "open_files",
             Self::HeldBytesOfAllDisks => "held_bytes_of_all_disks",
             Self::HeldBytesLimit => "held_bytes_limit",
+            Self::PendingRequests => "pending_requests",
+            Self::PendingBytes => "pending_bytes",
+            Self::FlushesAnswered => "flushes_answered",
+            Self::FuaRequests => "fua_requests",
+            Self::EvictedRequests => "evicted_requests",
+            Self::EvictedBytes => "evicted_bytes",
+            Self::PowerOffErrors => "power_off_errors",
         }
     }
 }
@@ -203,7 +224,8 @@ mod tests {
                      read_latency_ns_p50 read_latency_ns_p90 read_latency_ns_p99 read_latency_ns_p999 \
                      read_latency_ns_max read_latency_ns_sum write_requests";
         assert_eq!(keys[..19].join(" "), first);
-        let last = "in_flight open_files held_bytes_of_all_disks held_bytes_limit";
-        assert_eq!(keys[keys.len() - 4..].join(" "), last);
+        let last = "in_flight open_files held_bytes_of_all_disks held_bytes_limit pending_requests pending_bytes \
+                    flushes_answered fua_requests evicted_requests evicted_bytes power_off_errors";
+        assert_eq!(keys[keys.len() - 11..].join(" "), last);
     }
 }

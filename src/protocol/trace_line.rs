@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::effect::Effect;
 use super::errno::Errno;
+use super::event_line::DiskEvent;
 use super::line::BadLine;
 use super::op::Op;
 use crate::units::duration::parse_duration;
@@ -18,6 +19,8 @@ use crate::units::duration::parse_duration;
 pub enum TraceLine<'a> {
     /// A request was answered.
     Answered(Answered<'a>),
+    /// Something else happened between requests.
+    Noted(Noted),
     /// This many lines are missing here: the reader was too slow. Prints as `# N lines were lost`.
     Lost(u64),
 }
@@ -43,6 +46,26 @@ pub struct Answered<'a> {
     pub rules: Cow<'a, str>,
 }
 
+/// What happened between requests. Prints as `SEQUENCE SECONDS mark TEXT`, or as `SEQUENCE SECONDS disk EVENT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// Its number among the lines of the disk.
+    pub sequence: u64,
+    /// When, by the clock of dmesg; shown in microseconds.
+    pub time: Duration,
+    /// What it was.
+    pub note: Note,
+}
+
+/// What happened between requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Somebody has set a mark with this text, which is one line.
+    Mark(String),
+    /// Something has happened to the disk as a whole.
+    Disk(DiskEvent),
+}
+
 /// How a request was answered. Prints as the effects of rules and the error, with `+` between them; `ok` when
 /// there is neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,9 +85,14 @@ pub enum Completion {
     Injected(Errno),
     /// An error of the host. Prints with `host:` before it.
     Host(Errno),
+    /// EIO, because the power is off. Prints as `power:EIO`.
+    PowerOff,
 }
 
+const MARK: &str = "mark";
+const DISK: &str = "disk";
 const OK: &str = "ok";
+const POWER_OFF: &str = "power:EIO";
 const HOST: &str = "host:";
 const LOST: &str = " lines were lost";
 
@@ -72,6 +100,7 @@ impl fmt::Display for TraceLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered(answered) => answered.fmt(f),
+            Self::Noted(noted) => noted.fmt(f),
             Self::Lost(number) => write!(f, "# {number}{LOST}"),
         }
     }
@@ -96,6 +125,22 @@ impl fmt::Display for Answered<'_> {
     }
 }
 
+impl fmt::Display for Noted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.time.as_secs_f64();
+        write!(f, "{} {seconds:.6} {}", self.sequence, self.note)
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mark(text) => write!(f, "{MARK} {text}"),
+            Self::Disk(event) => write!(f, "{DISK} {event}"),
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut between = "";
@@ -108,6 +153,7 @@ impl fmt::Display for Verdict {
             Completion::Done => Ok(()),
             Completion::Injected(errno) => write!(f, "{between}{errno}"),
             Completion::Host(errno) => write!(f, "{between}{HOST}{errno}"),
+            Completion::PowerOff => write!(f, "{between}{POWER_OFF}"),
         }
     }
 }
@@ -122,7 +168,28 @@ impl FromStr for TraceLine<'static> {
                 .and_then(|number| number.parse().ok());
             return number.map(Self::Lost).ok_or_else(|| bad(line));
         }
-        line.parse().map(Self::Answered)
+        let noted = line.parse().map(Self::Noted);
+        noted.or_else(|_| line.parse().map(Self::Answered))
+    }
+}
+
+impl FromStr for Noted {
+    type Err = BadLine;
+
+    fn from_str(line: &str) -> Result<Self, BadLine> {
+        let parse = || {
+            let mut words = line.splitn(4, ' ');
+            Some(Self {
+                sequence: words.next()?.parse().ok()?,
+                time: parse_duration(&format!("{}s", words.next()?))?,
+                note: match (words.next()?, words.next()?) {
+                    (MARK, text) => Note::Mark(text.to_owned()),
+                    (DISK, event) => Note::Disk(event.parse().ok()?),
+                    _ => return None,
+                },
+            })
+        };
+        parse().ok_or_else(|| bad(line))
     }
 }
 
@@ -162,6 +229,7 @@ impl FromStr for Verdict {
             let errno = |name: &str| name.parse().map_err(|_| bad(text));
             match (Effect::named(word), word.strip_prefix(HOST)) {
                 (Some(effect), _) => verdict.effects.push(effect),
+                _ if word == POWER_OFF => verdict.completion = Completion::PowerOff,
                 (None, Some(name)) => verdict.completion = Completion::Host(errno(name)?),
                 (None, None) => verdict.completion = Completion::Injected(errno(word)?),
             }
@@ -186,6 +254,9 @@ mod tests {
             "19 0.000000 flush 0 0 EIO 0.000ms error op=flush errno=EIO",
             "20 1.500000 zero 7 9 held+host:ENOSYS 0.010ms hang",
             "21 1.500000 write 7 9 torn+400 0.010ms tear",
+            "22 1.500000 write 7 9 power:EIO 0.010ms -",
+            "23 1.500000 mark after mkfs",
+            "24 1.500000 disk cut kept=0 lost=1 seed=7 cut=1",
             "# 7 lines were lost",
         ] {
             let line: TraceLine<'_> = text.parse().unwrap();

@@ -65,7 +65,7 @@ mod tests {
             image: image.into(),
             options: DiskOptions {
                 read_only,
-                fixed: false,
+                ..DiskOptions::default()
             },
         }
     }

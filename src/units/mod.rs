@@ -6,6 +6,7 @@ pub mod duration;
 mod hash;
 mod listed;
 mod nearest;
+mod probability;
 pub mod size;
 pub mod text;
 
@@ -13,3 +14,4 @@ pub use count::{counted, ordinal};
 pub use hash::fnv;
 pub(crate) use listed::listed;
 pub use nearest::nearest;
+pub use probability::Probability;

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::fault::{Armed, IoRange};
 use crate::os::sys;
-use crate::protocol::{Answered, Completion, TraceLine, Verdict};
+use crate::protocol::{Answered, Completion, EventLine, Note, Noted, TraceLine, Verdict};
 
 /// Lines that wait for a listener; later ones are lost to it.
 const MOST_LINES: usize = 1 << 14;
@@ -39,12 +39,25 @@ struct State {
     ended: bool,
 }
 
-/// An answered request. Prints as its [`TraceLine`].
+/// A line for listeners: in a trace it prints as its [`TraceLine`], in `ctl/events` as its [`EventLine`].
 #[derive(Clone)]
 struct Line {
     sequence: u64,
-    /// When it was answered, by the clock of dmesg.
+    /// When it happened, by the clock of dmesg.
     time: Duration,
+    what: What,
+}
+
+#[derive(Clone)]
+enum What {
+    Answered(Request),
+    Noted(Arc<Note>),
+    Event(Arc<EventLine>),
+}
+
+/// An answered request.
+#[derive(Clone)]
+struct Request {
     range: IoRange,
     completion: Completion,
     latency: Duration,
@@ -87,15 +100,38 @@ impl Trace {
         latency: Duration,
         rules: Vec<Arc<Armed>>,
     ) {
+        self.hand_over(
+            sys::monotonic(),
+            What::Answered(Request {
+                range,
+                completion,
+                latency,
+                rules,
+            }),
+        );
+    }
+
+    /// Hands all listeners a line between those of requests.
+    pub(in crate::disk) fn note(&self, note: Note) {
+        if self.is_on() {
+            self.hand_over(sys::monotonic(), What::Noted(Arc::new(note)));
+        }
+    }
+
+    /// Hands all listeners of `ctl/events` a line.
+    pub(in crate::disk) fn tell(&self, event: EventLine) {
+        if self.is_on() {
+            self.hand_over(event.time, What::Event(Arc::new(event)));
+        }
+    }
+
+    fn hand_over(&self, time: Duration, what: What) {
         let mut state = self.state.lock();
         state.sequence += 1;
         let line = Line {
             sequence: state.sequence,
-            time: sys::monotonic(),
-            range,
-            completion,
-            latency,
-            rules,
+            time,
+            what,
         };
         let mut wakes = Vec::new();
         state.listeners.retain(|listener| {
@@ -214,14 +250,29 @@ impl Unread {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            What::Answered(request) => request.answered(self.sequence, self.time).fmt(f),
+            What::Noted(note) => {
+                let noted = Noted {
+                    sequence: self.sequence,
+                    time: self.time,
+                    note: Note::clone(note),
+                };
+                noted.fmt(f)
+            }
+            What::Event(event) => event.fmt(f),
+        }
+    }
+}
+
+impl Request {
+    fn answered(&self, sequence: u64, time: Duration) -> Answered<'_> {
         let (sector, count) = self.range.sectors();
-        let effects = self
-            .rules
-            .iter()
-            .filter_map(|armed| armed.rule.action.kind().effect());
-        let answered = Answered {
-            sequence: self.sequence,
-            time: self.time,
+        let rules = self.rules.iter();
+        let effects = rules.filter_map(|armed| armed.rule.action.kind().effect());
+        Answered {
+            sequence,
+            time,
             op: self.range.op,
             sector,
             count,
@@ -231,8 +282,7 @@ impl fmt::Display for Line {
             },
             latency: self.latency,
             rules: Armed::texts(&self.rules).into(),
-        };
-        answered.fmt(f)
+        }
     }
 }
 

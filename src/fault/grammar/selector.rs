@@ -2,7 +2,8 @@
 
 use super::error::GrammarError;
 use super::line::{Line, Pair};
-use crate::fault::{Op, Ops, Probability, Rule, Selector};
+use crate::fault::{Op, Ops, Rule, Selector};
+use crate::units::Probability;
 
 /// The largest count of requests that a selector takes.
 const MOST_REQUESTS: u64 = 1_000_000_000_000_000;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::units::Probability;
 
 fn duration() -> impl Strategy<Value = Duration> {
     (0_u64..1 << 44).prop_map(Duration::from_micros)

@@ -113,5 +113,6 @@ fn served(disk: &Options) -> Result<DiskOptions, String> {
     Ok(DiskOptions {
         read_only: disk.flag("readonly")?,
         fixed: fixed.unwrap_or(true),
+        ..DiskOptions::default()
     })
 }

@@ -1,7 +1,9 @@
 //! One disk and its control files.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::mount::{WriteMode, parsed};
@@ -214,13 +216,7 @@ impl DiskControl {
 
     /// The size now, in bytes.
     pub fn size(&self) -> Result<u64, ClientError> {
-        let text = self.read(DiskFile::Size)?;
-        text.trim().parse().map_err(|_| {
-            ClientError::Rejected(format!(
-                "ctl/{}: {text:?} is not a number",
-                self.file(DiskFile::Size)
-            ))
-        })
+        self.value(DiskFile::Size)
     }
 
     /// The counters.
@@ -237,12 +233,24 @@ impl DiskControl {
         self.mount.write(&self.file(DiskFile::Faults), text, mode)
     }
 
-    fn command(&self, file: DiskFile, text: &str) -> Result<(), ClientError> {
+    pub(super) fn command(&self, file: DiskFile, text: &str) -> Result<(), ClientError> {
         self.mount.write(&self.file(file), text, WriteMode::Append)
     }
 
-    fn read(&self, file: DiskFile) -> Result<String, ClientError> {
+    pub(super) fn read(&self, file: DiskFile) -> Result<String, ClientError> {
         self.mount.read(&self.file(file))
+    }
+
+    /// What the one line of `file` says.
+    pub(super) fn value<T>(&self, file: DiskFile) -> Result<T, ClientError>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let text = self.read(file)?;
+        let value = text.trim_end().parse();
+        value.map_err(|error: T::Err| {
+            ClientError::Rejected(format!("ctl/{}: {error}", self.file(file)))
+        })
     }
 
     fn file(&self, file: DiskFile) -> ControlPath {

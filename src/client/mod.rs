@@ -2,12 +2,14 @@
 
 mod data;
 mod disk;
+mod durability;
 mod error;
 mod mount;
 mod stats;
 
 pub use data::{DataError, DataFile};
 pub use disk::{DiskControl, Waiting};
+pub use durability::Events;
 pub use error::ClientError;
 pub use mount::MountClient;
 pub use stats::Stats;

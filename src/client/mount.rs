@@ -99,12 +99,12 @@ impl MountClient {
         self.command(ControlFile::Clear, "1\n")
     }
 
-    fn path_of(&self, file: &ControlPath) -> PathBuf {
+    pub(super) fn path_of(&self, file: &ControlPath) -> PathBuf {
         self.point.join(CTL).join(file.to_string())
     }
 
     /// Writes `text` to a control file of the mount.
-    fn command(&self, file: ControlFile, text: &str) -> Result<(), ClientError> {
+    pub(super) fn command(&self, file: ControlFile, text: &str) -> Result<(), ClientError> {
         self.write(&ControlPath::Mount(file), text, WriteMode::Append)
     }
 

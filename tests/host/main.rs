@@ -10,6 +10,7 @@ mod data;
 mod data_file;
 mod dependencies;
 mod docs;
+mod durability_client;
 mod errnos;
 mod fault_modes;
 mod fuzzing;

@@ -19,6 +19,9 @@ const LONGEST_OUTPUT: usize = 16 << 10;
 /// Between two looks whether to stop.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The variable that holds the last mark before a state, for commands that name it.
+const MARK: &str = "PROVIUM_MARK";
+
 /// A command that looks at a state: exit code 0 is good, anything else bad.
 #[derive(Clone, Debug)]
 pub struct Checker {
@@ -31,8 +34,14 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// Runs it on the state at `path`. Processes that it leaves behind are killed.
-    pub fn check(&self, path: &Path) -> io::Result<Verdict> {
+    /// Whether its verdict depends on the last mark before a state: whether it names the variable.
+    pub fn takes_mark(&self) -> bool {
+        self.command.contains(MARK)
+    }
+
+    /// Runs it on the state at `path`, after the mark `mark` of the log. Processes that it leaves behind are
+    /// killed.
+    pub fn check(&self, path: &Path, mark: Option<&str>) -> io::Result<Verdict> {
         let place = path.display().to_string();
         let (output, input) = io::pipe()?;
         let mut command = Command::new("sh");
@@ -41,6 +50,9 @@ impl Checker {
             .stdin(Stdio::null())
             .stdout(input.try_clone()?)
             .stderr(input);
+        if self.takes_mark() {
+            command.env(MARK, mark.unwrap_or_default());
+        }
         sys::new_session(&mut command);
         sys::die_with_starter(&mut command, libc::SIGKILL);
         let child = command.spawn()?;
@@ -105,12 +117,16 @@ mod tests {
     use super::*;
 
     fn checked(command: &str) -> Verdict {
+        checked_after(command, None)
+    }
+
+    fn checked_after(command: &str, mark: Option<&str>) -> Verdict {
         let checker = Checker {
             command: command.to_owned(),
             timeout: Duration::from_millis(500),
             stop: Arc::default(),
         };
-        checker.check(Path::new("/dev/null")).unwrap()
+        checker.check(Path::new("/dev/null"), mark).unwrap()
     }
 
     fn failure(command: &str) -> (Option<i32>, String, String) {
@@ -129,6 +145,15 @@ mod tests {
             (Some(3), "exit code 3".into(), "{} is bad\n".into())
         );
         assert_eq!(failure("kill -9 $$").1, "signal 9");
+    }
+
+    #[test]
+    fn checker_that_names_the_mark_is_given_it_to_the_letter() {
+        let mark = Some("it's $HOME");
+        let is_mark = "test \"$PROVIUM_MARK\" = 'it'\\''s $HOME'";
+        assert_eq!(checked_after(is_mark, mark), Verdict::Good);
+        let is_empty = "test \"${PROVIUM_MARK-unset}\" = ''";
+        assert_eq!(checked_after(is_empty, None), Verdict::Good);
     }
 
     #[test]

@@ -95,10 +95,15 @@ impl History {
         self.steps.iter().position(is_it).map(|at| at + 1)
     }
 
+    /// The number of the last step among the first `point` that is a mark.
+    pub fn mark_step(&self, point: usize) -> Option<usize> {
+        let mut steps = self.steps[..point].iter();
+        steps.rposition(|step| step.mark.is_some())
+    }
+
     /// The last mark among the first `point` entries.
     pub fn mark_before(&self, point: usize) -> Option<&str> {
-        let steps = self.steps[..point].iter().rev();
-        steps.into_iter().find_map(|step| step.mark.as_deref())
+        self.steps[self.mark_step(point)?].mark.as_deref()
     }
 }
 

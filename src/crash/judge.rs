@@ -87,15 +87,19 @@ impl<'a> Judge<'a> {
             return Ok(None);
         };
         let history = &self.source.history;
+        let mark = match checker.takes_mark() {
+            true => history.mark_step(id.point),
+            false => None,
+        };
         if let Some(known) = &self.known
-            && let Some(verdict) = known.lock().of(content, history, self.deltas)
+            && let Some(verdict) = known.lock().of(content, mark, history, self.deltas)
         {
             return Ok(Some(verdict.clone()));
         }
         let image = Arc::new(StateImage::new(self.source, content.clone()));
         let name = id.to_string();
         let path = self.shelf.serve(&name, &image)?;
-        let verdict = checker.check(&path);
+        let verdict = checker.check(&path, history.mark_before(id.point));
         self.shelf.withdraw(&name)?;
         let verdict = verdict?;
         self.checks.fetch_add(1, Ordering::Relaxed);
@@ -103,7 +107,7 @@ impl<'a> Judge<'a> {
             let read = image.read_sectors();
             known
                 .lock()
-                .learn(read, verdict.clone(), content, history, self.deltas);
+                .learn(read, verdict.clone(), content, mark, history, self.deltas);
         }
         Ok(Some(verdict))
     }

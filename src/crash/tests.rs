@@ -62,6 +62,7 @@ fn walked(events: &[Event], picks: &str, tear: Option<u64>) -> Vec<(String, Vec<
         picks: Pick::list(picks).unwrap(),
         tear,
         seed: 1,
+        by_mark: false,
     };
     let mut all = Vec::new();
     walk.for_each(&history, &deltas, |found| {

@@ -48,33 +48,44 @@ impl Verdict {
     }
 }
 
+/// The sum of what a checker has read, and the step of the mark that it was given.
+type Key = (u128, Option<usize>);
+
 /// The verdicts so far, by what their checkers have read.
 #[derive(Debug, Default)]
-pub struct Verdicts(Vec<(Sectors, HashMap<u128, Verdict>)>);
+pub struct Verdicts(Vec<(Sectors, HashMap<Key, Verdict>)>);
 
 impl Verdicts {
-    /// That of a state with `content`, if a checker would read what another one has read.
-    pub fn of(&self, content: &Content, history: &History, deltas: &Deltas) -> Option<&Verdict> {
+    /// That of a state with `content` after `mark`, if a checker would read what another one has read.
+    pub fn of(
+        &self,
+        content: &Content,
+        mark: Option<usize>,
+        history: &History,
+        deltas: &Deltas,
+    ) -> Option<&Verdict> {
         let mut known = self.0.iter();
-        known.find_map(|(read, verdicts)| verdicts.get(&sum_of(read, content, history, deltas)))
+        let key = |read| (sum_of(read, content, history, deltas), mark);
+        known.find_map(|(read, verdicts)| verdicts.get(&key(read)))
     }
 
-    /// Learns the verdict of a state with `content`, whose checker has read `read`.
+    /// Learns the verdict of a state with `content` after `mark`, whose checker has read `read`.
     pub fn learn(
         &mut self,
         read: Sectors,
         verdict: Verdict,
         content: &Content,
+        mark: Option<usize>,
         history: &History,
         deltas: &Deltas,
     ) {
-        let sum = sum_of(&read, content, history, deltas);
+        let key = (sum_of(&read, content, history, deltas), mark);
         let has_room = self.0.len() < MOST_SETS;
         match self.0.iter_mut().find(|(known, _)| *known == read) {
             Some((_, verdicts)) => {
-                verdicts.insert(sum, verdict);
+                verdicts.insert(key, verdict);
             }
-            None if has_room => self.0.push((read, HashMap::from([(sum, verdict)]))),
+            None if has_room => self.0.push((read, HashMap::from([(key, verdict)]))),
             None => {}
         }
     }

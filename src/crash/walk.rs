@@ -36,6 +36,8 @@ pub struct Walk {
     pub tear: Option<u64>,
     /// Decides chance.
     pub seed: u64,
+    /// States with equal contents after different marks are two.
+    pub by_mark: bool,
 }
 
 /// What names a state: `POINT.SUBSET`.
@@ -91,8 +93,8 @@ impl Durable<'_> {
 }
 
 impl Walk {
-    /// Calls `each` with every state whose content has not been met before. Returns how many states
-    /// there were, those with equal contents included.
+    /// Calls `each` with every state that has not been met before. Returns how many states there were,
+    /// those with equal contents included.
     pub fn for_each(
         &self,
         history: &History,
@@ -102,11 +104,12 @@ impl Walk {
         let (mut met, mut states) = (HashSet::new(), 0);
         let _ = self.points(history, deltas, |point, space, durable| {
             let seed = self.seed ^ point as u64;
+            let mark = self.by_mark.then(|| history.mark_step(point));
             self.picks.iter().try_for_each(|pick| {
                 pick.for_each(space.pieces().len(), seed, &mut |subset| {
                     states += 1;
                     let sum = space.sum(subset);
-                    if !met.insert(sum) {
+                    if !met.insert((sum, mark)) {
                         return ControlFlow::Continue(());
                     }
                     each(Found {

@@ -104,6 +104,32 @@ fn two_blocks_with_a_flush_between_have_no_bad_state() {
     );
 }
 
+/// Two writes, each with a mark after it; the flush before the second mark is left out at will.
+fn acknowledged(folder: &TempDir, flushes: bool) -> PathBuf {
+    let mut steps = vec![W(0, b'1'), Flush, Mark("1"), W(8, b'2'), Flush, Mark("2")];
+    if !flushes {
+        steps.remove(4);
+    }
+    log(folder, &steps)
+}
+
+#[test]
+fn check_that_names_the_mark_finds_what_was_acknowledged_and_lost() {
+    let has_all = "test $(tr -dc 12 < {} | tr -s 12 | wc -c) -ge ${PROVIUM_MARK:-0}";
+    let folder = TempDir::new().unwrap();
+    for prune in [&[][..], &["--no-prune"]] {
+        let args = [&["--check", has_all], prune].concat();
+        let (_, summary) = judged(&acknowledged(&folder, true), &args);
+        // The states after one write are met before and after the mark `1`.
+        let counts = (&summary["distinct"], &summary["bad"]);
+        assert_eq!(counts, (&5.into(), &0.into()), "{summary}");
+        let (verdicts, _) = judged(&acknowledged(&folder, false), &args);
+        let bad = verdicts.iter().filter(|(_, verdict)| *verdict == "bad");
+        // Its content was good after the mark `1`.
+        assert_eq!(bad.map(|(id, _)| id).collect::<Vec<_>>(), ["5.0"]);
+    }
+}
+
 #[test]
 fn verdicts_are_the_same_with_any_number_of_jobs_with_and_without_pruning() {
     let folder = TempDir::new().unwrap();

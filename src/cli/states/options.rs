@@ -58,7 +58,8 @@ pub(in super::super) struct Args {
         help_heading = "Which states"
     )]
     seed: u64,
-    /// Ask this command; `{}` in it is the path of the state, which may be written to
+    /// Ask this command; `{}` in it is the path of the state, which may be written to, and $PROVIUM_MARK
+    /// the last mark before it
     #[arg(long, value_name = "COMMAND", help_heading = "Checking")]
     check: Option<String>,
     /// How long a check may take
@@ -145,14 +146,18 @@ impl Plan {
             Pick::list(&args.pick).map_err(|error| UsageError(format!("--pick: {error}")))?;
         let source = Arc::new(source(args)?);
         let stop = Arc::<AtomicBool>::default();
+        let checker = args.check.clone().map(|command| Checker {
+            command,
+            timeout,
+            stop: Arc::clone(&stop),
+        });
         Ok(Self {
             log: args.log.clone(),
-            walk: walk(args, picks, &source.history)?,
-            checker: args.check.clone().map(|command| Checker {
-                command,
-                timeout,
-                stop: Arc::clone(&stop),
-            }),
+            walk: Walk {
+                by_mark: checker.as_ref().is_some_and(Checker::takes_mark),
+                ..walk(args, picks, &source.history)?
+            },
+            checker,
             stop,
             jobs: jobs(args),
             prune: !args.no_prune,
@@ -261,5 +266,6 @@ fn walk(args: &Args, picks: Vec<Pick>, history: &History) -> Result<Walk, UsageE
         picks,
         tear: args.tear,
         seed: args.seed,
+        by_mark: false,
     })
 }

@@ -31,6 +31,7 @@ pub fn run(input: &[u8]) {
         picks: Pick::list(Pick::DEFAULT).unwrap(),
         tear: Some(1),
         seed: 1,
+        by_mark: false,
     };
     let mut left = STATES;
     walk.for_each(&history, &deltas, |found| {

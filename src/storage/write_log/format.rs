@@ -9,6 +9,9 @@ use std::ops::BitOr;
 /// Bytes of an entry, and of the superblock, that have a meaning. The rest of the sector is zero.
 pub(super) const ENTRY_BYTES: usize = 512;
 
+/// A range ends here at the latest. Units are of up to 64 KiB, and others count in bytes.
+pub(super) const MOST_SECTORS: u64 = u64::MAX >> 17;
+
 /// Bytes of the longest mark.
 pub const LONGEST_MARK: usize = 479;
 
@@ -204,8 +207,7 @@ impl Entry {
         if sectors == 0 && flags == Flags::NONE {
             return Err(FormatError::Empty);
         }
-        // In units of up to 64 KiB, and counted in bytes by others.
-        if sector.saturating_add(sectors) > u64::MAX >> 17 {
+        if sector.saturating_add(sectors) > MOST_SECTORS {
             return Err(FormatError::Range(sector, sectors));
         }
         let order = (get(bytes, ORDER_AT) == ORDER_MAGIC).then(|| Order {

@@ -2,6 +2,12 @@
 
 mod format;
 mod reader;
+mod record;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 pub use format::{Entry, Flags, FormatError, LONGEST_MARK, Order, Superblock};
 pub use reader::{LogEntry, LogError, WriteLog};
+pub use record::{LONGEST_DISCARD, Record, Sectors};
+pub use writer::{END_MARK, LogWriter, Place};

@@ -92,8 +92,8 @@
 ---@field skip? integer Skips this number of matching requests first.
 ---@field every? integer Of the remaining requests, takes the Nth, 2Nth, 3Nth and so on.
 ---@field times? integer Acts on at most this number of requests.
----@field p? number Acts on these requests with this probability, from 0 to 1.
----@field seed? integer The seed of its random decisions.
+---@field p? number Acts on these requests with this probability, from 0 to 1. For a cut with `keep = "random"`: each pending request survives with it.
+---@field seed? integer The seed of its random decisions. For a cut: of what survives.
 ---@field after? provium.Duration Starts this long after arming, whatever the test does meanwhile.
 ---@field for? provium.Duration Stays active this long.
 ---@field up? provium.Duration With `down`: the fault is on for this long, repeatedly.
@@ -102,7 +102,7 @@
 ---@field tag? string A name for the rule.
 
 ---@class provium.Rule : provium.Selectors
----@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|provium.FaultMode
+---@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|"cut"|provium.FaultMode
 ---@field errno? string|integer For an error: a name, or a number from 1 to 511. EIO if not set.
 ---@field by? string For a delay `"50ms"` or `"20ms..80ms"`, for a misdirection `"+8"` or `"-8"` sectors.
 ---@field max? provium.Duration For a hang: the longest time. Default: 60 seconds.
@@ -110,7 +110,11 @@
 ---@field how? "flip"|"zero"|"random"|"fill" For a corruption.
 ---@field bits? integer The number of flipped bits. Default: 1.
 ---@field byte? integer|string The byte of `fill`.
----@field keep? integer Sectors of a torn write that reach the image.
+---@field keep? integer|string For a tear: the sectors of the write that reach the image. For a cut: `"none"` (the default), `"all"`, `"first=3"`, `"only=3,5,7"` or `"random"`.
+---@field point? "before"|"after" For a cut: whether the request itself is done before the power goes off. Default: `"before"`, it is not.
+---@field scope? "mount"|"disk" For a cut: all disks of the mount, which is the default, or this disk alone.
+---@field tear? integer For a cut: what survives or not are pieces of this many sectors.
+---@field garbage? number For a cut: the probability that a lost piece has neither old nor new data.
 
 ---The counters of a rule.
 ---@class provium.RuleState

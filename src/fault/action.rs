@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::cut::{CutPoint, CutRule};
 use super::keys::ActionKey;
 use super::{Op, Ops};
 use crate::protocol::names::SECTOR;
@@ -34,6 +35,8 @@ pub enum Action {
     Misdirect(i64),
     /// A read finds what the sectors held when the rule was armed.
     Stale,
+    /// The power goes off.
+    Cut(CutRule),
 }
 
 listed! {
@@ -49,6 +52,7 @@ listed! {
         Tear,
         Misdirect,
         Stale,
+        Cut,
     }
 }
 
@@ -103,6 +107,8 @@ pub enum Decision {
     Lose,
     /// This many sectors of it are done.
     Tear(u64, Then),
+    /// The power goes off at this point of it. The rest of the cut is in the rule.
+    Cut(CutPoint),
 }
 
 /// What is changed of a request.
@@ -128,12 +134,14 @@ impl Action {
             Self::Tear(..) => ActionKind::Tear,
             Self::Misdirect(_) => ActionKind::Misdirect,
             Self::Stale => ActionKind::Stale,
+            Self::Cut(_) => ActionKind::Cut,
         }
     }
 
     /// When it acts, and what it does then.
     pub fn phase(&self) -> Phase {
         match *self {
+            Self::Cut(ref rule) => Phase::Decide(Decision::Cut(rule.point)),
             Self::Error(errno) => Phase::Decide(Decision::Error(errno)),
             Self::Delay(min, max) => Phase::Wait(Pause::Delay(min, max)),
             Self::Hang(max, then) => Phase::Wait(Pause::Hang(max, then)),
@@ -153,12 +161,22 @@ impl Action {
         }
     }
 
+    /// The seed that it says itself, in the place of the selector.
+    pub fn seed(&self) -> Option<u64> {
+        match self {
+            Self::Cut(rule) => rule.cut.seed,
+            Self::Error(_) | Self::Delay(..) | Self::Hang(..) | Self::Corrupt(_) => None,
+            Self::Lose | Self::Tear(..) | Self::Misdirect(_) | Self::Stale => None,
+        }
+    }
+
     /// Whether two equal actions do more than one.
     pub fn adds_up(&self) -> bool {
         match self {
             Self::Delay(..) | Self::Misdirect(_) | Self::Corrupt(How::Flip(_)) => true,
             Self::Corrupt(How::Zero | How::Random | How::Fill(_)) => false,
-            Self::Error(_) | Self::Hang(..) | Self::Lose | Self::Tear(..) | Self::Stale => false,
+            Self::Error(_) | Self::Hang(..) | Self::Lose | Self::Tear(..) => false,
+            Self::Stale | Self::Cut(_) => false,
         }
     }
 }
@@ -185,6 +203,7 @@ impl ActionKind {
             Self::Tear => "tear",
             Self::Misdirect => "misdirect",
             Self::Stale => "stale",
+            Self::Cut => "cut",
         }
     }
 
@@ -197,13 +216,22 @@ impl ActionKind {
             Self::Corrupt => &[ActionKey::How, ActionKey::Bits, ActionKey::Byte],
             Self::Tear => &[ActionKey::Keep, ActionKey::Then],
             Self::Lose | Self::Stale => &[],
+            Self::Cut => &[
+                ActionKey::Point,
+                ActionKey::Scope,
+                ActionKey::Keep,
+                ActionKey::P,
+                ActionKey::Seed,
+                ActionKey::Tear,
+                ActionKey::Garbage,
+            ],
         }
     }
 
     /// The operations that it can act on. It acts on all of them when the rule has no `op=`.
     pub fn ops(self) -> Ops {
         match self {
-            Self::Error | Self::Delay | Self::Hang => Ops::ALL,
+            Self::Error | Self::Delay | Self::Hang | Self::Cut => Ops::ALL,
             Self::Corrupt | Self::Misdirect => Ops::of(&[Op::Read, Op::Write]),
             Self::Lose => Ops::of(&[Op::Write, Op::Flush, Op::Discard, Op::Zero]),
             Self::Tear => Ops::of(&[Op::Write]),
@@ -223,6 +251,7 @@ impl ActionKind {
             Self::Tear => Some(Effect::Torn),
             Self::Misdirect => Some(Effect::Misdirected),
             Self::Stale => Some(Effect::Stale),
+            Self::Cut => Some(Effect::Cut),
         }
     }
 }
@@ -241,8 +270,8 @@ impl Decision {
     /// Whether nothing of the request is done.
     pub fn leaves_undone(self) -> bool {
         match self {
-            Self::Error(_) | Self::Lose => true,
-            Self::Tear(..) => false,
+            Self::Error(_) | Self::Lose | Self::Cut(CutPoint::Before) => true,
+            Self::Tear(..) | Self::Cut(CutPoint::After) => false,
         }
     }
 }

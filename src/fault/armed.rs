@@ -37,7 +37,7 @@ impl Armed {
             id,
             since,
             // Nothing else of a rule changes what it draws.
-            seed: rule.seed.unwrap_or(disk_seed),
+            seed: rule.own_seed().unwrap_or(disk_seed),
             times_armed: 1,
             ranges: Ranges::of(&rule.at),
             short: OnceLock::new(),

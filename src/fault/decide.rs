@@ -27,6 +27,8 @@ pub struct Wait {
 pub struct Outcome {
     /// What becomes of it instead of what was asked for.
     pub decision: Option<(Decision, Arc<Armed>)>,
+    /// The seed for what the decision draws: the rule's own for this request.
+    pub seed: u64,
     /// What happens to its data or its place, in this order.
     pub changes: Vec<FiredChange>,
 }
@@ -104,7 +106,7 @@ impl FaultSet {
     /// decides; what changes data comes in order.
     pub fn outcome(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Outcome {
         let candidates = self.candidates(range);
-        let decision = self.decision(&candidates, range, now, hits);
+        let (decision, seed) = self.decision(&candidates, range, now, hits).unzip();
         let is_done = decision
             .as_ref()
             .is_none_or(|(decision, _)| !decision.leaves_undone());
@@ -119,6 +121,7 @@ impl FaultSet {
         Outcome {
             changes: changes.collect(),
             decision,
+            seed: seed.unwrap_or_default(),
         }
     }
 
@@ -128,15 +131,18 @@ impl FaultSet {
         range: IoRange,
         now: Duration,
         hits: &mut RuleHits,
-    ) -> Option<(Decision, Arc<Armed>)> {
+    ) -> Option<((Decision, Arc<Armed>), u64)> {
         let mut deciding = candidates.deciding.iter();
-        let first = deciding.find(|(armed, _)| self.fire(armed, range, now, hits).is_ok());
-        let (armed, decision) = first?;
+        let first = deciding.find_map(|(armed, decision)| {
+            let random = self.fire(armed, range, now, hits).ok()?;
+            Some((armed, decision, random))
+        });
+        let (armed, decision, mut random) = first?;
         // A decision is final: after the I/O only rules are asked that were armed since.
         for (armed, _) in &candidates.deciding {
             hits.note_match(armed);
         }
-        Some((*decision, Arc::clone(armed)))
+        Some(((*decision, Arc::clone(armed)), random.draw()))
     }
 
     /// How a request that has been served fails at `now`: by a rule that was armed, or began to act,
@@ -152,7 +158,7 @@ impl FaultSet {
             let errno = match decision {
                 Decision::Error(errno) => *errno,
                 // Too late: the image has been changed.
-                Decision::Lose | Decision::Tear(..) => return None,
+                Decision::Lose | Decision::Tear(..) | Decision::Cut(_) => return None,
             };
             self.fire(armed, range, now, hits).ok()?;
             Some((errno, Arc::clone(armed)))

@@ -38,6 +38,12 @@ listed! {
         Bits,
         Byte,
         Keep,
+        Point,
+        Scope,
+        P,
+        Seed,
+        Tear,
+        Garbage,
     }
 }
 
@@ -90,6 +96,12 @@ impl ActionKey {
             Self::Bits => "bits",
             Self::Byte => "byte",
             Self::Keep => "keep",
+            Self::Point => "point",
+            Self::Scope => "scope",
+            Self::P => "p",
+            Self::Seed => "seed",
+            Self::Tear => "tear",
+            Self::Garbage => "garbage",
         }
     }
 
@@ -100,6 +112,7 @@ impl ActionKey {
             // `by=` is a time of `delay` and sectors of `misdirect`.
             Self::By => false,
             Self::Errno | Self::Then | Self::How | Self::Bits | Self::Byte | Self::Keep => false,
+            Self::Point | Self::Scope | Self::P | Self::Seed | Self::Tear | Self::Garbage => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 mod action;
 mod armed;
 mod candidates;
+mod cut;
 mod decide;
 mod edit;
 mod explain;
@@ -29,6 +30,7 @@ mod why;
 
 pub use action::{Action, ActionKind, Change, Decision, HANG_MAX, How, Pause, Phase, Then};
 pub use armed::Armed;
+pub use cut::{CutPoint, CutRule, CutScope};
 pub use decide::{FiredChange, Outcome, Wait};
 pub use grammar::{Edit, GrammarError, nearest_action, parse_edits, parse_rule};
 pub use hits::RuleHits;

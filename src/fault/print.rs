@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::keys::{ActionKey, Selector};
-use super::{Action, How, Mode, Rule, Sectors, SizeRange, Spelling, Then};
+use super::{Action, CutRule, How, Mode, Rule, Sectors, SizeRange, Spelling, Then};
 use crate::units::duration::show_duration;
 
 /// Prints with the mode's name where the rule was written with it, or has nothing else.
@@ -63,6 +63,7 @@ impl Rule {
 /// `key=value` for each value of the action.
 fn action_words(action: &Action) -> Vec<String> {
     let values = match action {
+        Action::Cut(rule) => return cut_words(rule),
         Action::Error(errno) => vec![(ActionKey::Errno, errno.to_string())],
         Action::Delay(min, max) => vec![(ActionKey::By, show_range(*min, *max))],
         Action::Hang(max, then) => vec![
@@ -81,6 +82,15 @@ fn action_words(action: &Action) -> Vec<String> {
     words
         .map(|(key, value)| format!("{}={value}", key.name()))
         .collect()
+}
+
+fn cut_words(rule: &CutRule) -> Vec<String> {
+    let places = [
+        (ActionKey::Point.name(), rule.point.name().to_owned()),
+        (ActionKey::Scope.name(), rule.scope.name().to_owned()),
+    ];
+    let words = places.into_iter().chain(rule.cut.words());
+    words.map(|(key, value)| format!("{key}={value}")).collect()
 }
 
 fn corrupt_values(how: How) -> Vec<(ActionKey, String)> {

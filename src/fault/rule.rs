@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Ops};
+use super::{Action, ActionKind, Ops};
 use crate::protocol::names::SECTOR;
 use crate::units::Probability;
 
@@ -98,6 +98,16 @@ impl SizeRange {
 }
 
 impl Rule {
+    /// The seed that it says, as a selector or as a value of its action.
+    pub fn own_seed(&self) -> Option<u64> {
+        self.seed.or(self.action.seed())
+    }
+
+    /// Whether it cuts the power.
+    pub fn cuts_power(&self) -> bool {
+        self.action.kind() == ActionKind::Cut
+    }
+
     /// The action without any selector.
     pub fn new(action: Action) -> Self {
         Self {

@@ -14,6 +14,8 @@ pub struct FaultSet {
     index: Index,
     /// There is a rule with `from=guest`.
     tells_guests_apart: bool,
+    /// There is a rule that cuts the power.
+    cuts_power: bool,
     ids: HashSet<u64>,
     /// Places by tag.
     tags: HashMap<String, Vec<usize>>,
@@ -47,6 +49,7 @@ impl FaultSet {
         Self {
             index: Index::of(&armed),
             tells_guests_apart: armed.iter().any(|armed| armed.rule.from_guest),
+            cuts_power: armed.iter().any(|armed| armed.rule.cuts_power()),
             ids: armed.iter().map(|armed| armed.id).collect(),
             tags,
             armed,
@@ -81,6 +84,11 @@ impl FaultSet {
     /// Whether a rule passes by the sector calls of a test.
     pub fn tells_guests_apart(&self) -> bool {
         self.tells_guests_apart
+    }
+
+    /// Whether a rule may cut the power.
+    pub fn cuts_power(&self) -> bool {
+        self.cuts_power
     }
 
     /// Whether a rule may match such a request. Most requests have none, and need no clock.

@@ -20,6 +20,8 @@ listed! {
         Corrupted,
         /// It found old data.
         Stale,
+        /// The power was cut at it.
+        Cut,
     }
 }
 
@@ -34,6 +36,7 @@ impl Effect {
             Self::Misdirected => "misdirected",
             Self::Corrupted => "corrupted",
             Self::Stale => "stale",
+            Self::Cut => "cut",
         }
     }
 

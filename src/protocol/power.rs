@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::line::BadLine;
 use crate::units::Probability;
+use crate::units::text::readable;
 
 /// What `power` takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +48,24 @@ pub enum Keep {
 
 /// Why a text is not a [`PowerCommand`]: a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadPower(pub String);
+#[error("{what}")]
+pub struct BadPower {
+    /// What is wrong, and what would be right.
+    pub what: String,
+    /// The key of the `key=value` word that is wrong, if one is.
+    pub key: Option<String>,
+}
+
+impl BadPower {
+    fn new(what: String) -> Self {
+        Self { what, key: None }
+    }
+
+    fn at(key: &str, what: String) -> Self {
+        let key = Some(key.to_owned());
+        Self { what, key }
+    }
+}
 
 /// The state of a disk's power. Prints as `on`, or `off kept=K lost=L seed=S cut=N`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,26 +98,33 @@ const HALF: f64 = 0.5;
 const KEYS: &str = "keep, p, seed, tear, garbage";
 
 impl PowerCut {
-    /// The cut that `key=value` words describe.
+    /// The cut that `key=value` words describe. An error names the key of the word that is wrong.
     pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadPower> {
         let (mut cut, mut p, mut given) = (Self::default(), None, Vec::new());
         for (key, value) in pairs {
             if given.contains(&key) {
-                return Err(BadPower(format!("`{key}` is given twice")));
+                let what = format!("`{}` is given twice", readable(key));
+                return Err(BadPower::at(key, what));
             }
             given.push(key);
             match key {
                 "keep" => cut.keep = value.parse()?,
                 "p" => p = Some(probability(key, value)?),
-                "seed" => cut.seed = Some(number(key, value, "a whole number, 0 or more")?),
+                "seed" => cut.seed = Some(number(key, value, "a whole number below 2^64")?),
                 "tear" => cut.tear = Some(sectors(key, value)?),
                 "garbage" => cut.garbage = Some(probability(key, value)?),
-                _ => return Err(BadPower(format!("unknown key `{key}` (valid: {KEYS})"))),
+                _ => {
+                    let what = format!("unknown key `{}` (valid: {KEYS})", readable(key));
+                    return Err(BadPower::at(key, what));
+                }
             }
         }
         match (&mut cut.keep, p) {
             (Keep::Random(chance), Some(p)) => *chance = p,
-            (_, Some(_)) => return Err(BadPower("`p` belongs to keep=random".into())),
+            (_, Some(_)) => {
+                let what = "`p` belongs to keep=random".to_owned();
+                return Err(BadPower::at("p", what));
+            }
             (_, None) => {}
         }
         Ok(cut)
@@ -126,7 +150,8 @@ impl PowerCut {
 }
 
 fn bad(key: &str, value: &str, expected: &str) -> BadPower {
-    BadPower(format!("`{key}={value}` expects {expected}"))
+    let what = format!("`{key}={}` expects {expected}", readable(value));
+    BadPower::at(key, what)
 }
 
 fn number(key: &str, value: &str, expected: &str) -> Result<u64, BadPower> {
@@ -214,8 +239,9 @@ impl FromStr for PowerCommand {
         let first = words.next().unwrap_or_default();
         let mut pairs = words.map(|word| match word.split_once('=') {
             Some(pair) => Ok(pair),
-            None => Err(BadPower(format!(
-                "`{word}` is not key=value (valid keys: {KEYS})"
+            None => Err(BadPower::new(format!(
+                "`{}` is not key=value (valid keys: {KEYS})",
+                readable(word)
             ))),
         });
         match (first, text.split_whitespace().nth(1)) {
@@ -224,8 +250,9 @@ impl FromStr for PowerCommand {
                 PowerCut::of(pairs).map(Self::Cut)
             }
             (ON, None) => Ok(Self::On),
-            _ => Err(BadPower(format!(
-                "power expects `cut`, with `keep=...` to say what survives, or `on`, not `{text}`"
+            _ => Err(BadPower::new(format!(
+                "power expects `cut`, with `keep=...` to say what survives, or `on`, not `{}`",
+                readable(text)
             ))),
         }
     }
@@ -320,6 +347,8 @@ mod tests {
             ("cut p=0.5", "`p` belongs to keep=random"),
             ("cut keep=random p=2", "a probability from 0 to 1"),
             ("cut tear=0", "a number of sectors from 1"),
+            ("cut seed=18446744073709551616", "a whole number below 2^64"),
+            ("off\nnow\x1b", r"not `off\nnow\u{1b}`"),
             ("cut bogus=1", "unknown key `bogus` (valid: keep, p, seed"),
         ] {
             let error = text.parse::<PowerCommand>().unwrap_err().to_string();

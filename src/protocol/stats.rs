@@ -220,10 +220,10 @@ mod tests {
     fn stats_keys_have_the_order_of_the_documents() {
         let keys: Vec<_> = StatKey::all().map(|key| key.to_string()).collect();
         let first = "read_requests read_bytes read_delayed read_held read_lost read_torn read_misdirected \
-                     read_corrupted read_stale read_errors_injected read_errors_host read_answered \
+                     read_corrupted read_stale read_cut read_errors_injected read_errors_host read_answered \
                      read_latency_ns_p50 read_latency_ns_p90 read_latency_ns_p99 read_latency_ns_p999 \
                      read_latency_ns_max read_latency_ns_sum write_requests";
-        assert_eq!(keys[..19].join(" "), first);
+        assert_eq!(keys[..20].join(" "), first);
         let last = "in_flight open_files held_bytes_of_all_disks held_bytes_limit pending_requests pending_bytes \
                     flushes_answered fua_requests evicted_requests evicted_bytes power_off_errors";
         assert_eq!(keys[keys.len() - 11..].join(" "), last);

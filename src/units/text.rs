@@ -73,6 +73,14 @@ pub fn printable(text: &str) -> String {
     line
 }
 
+/// A word that somebody has typed, for a message of one short line: escaped, and cut after 40 characters.
+pub fn readable(word: &str) -> String {
+    const LONGEST: usize = 40;
+    let cut: String = word.chars().take(LONGEST).collect();
+    let dots = if cut.len() < word.len() { "…" } else { "" };
+    format!("{}{dots}", cut.escape_debug())
+}
+
 /// `text` with its lines and tabs, and without carriage returns, which consoles print at each line. Other characters
 /// that control a terminal are escaped.
 pub fn harmless(text: &str) -> String {
@@ -130,6 +138,13 @@ mod tests {
     fn shown_is_one_line_that_does_not_control_the_terminal() {
         let name = OsStr::from_bytes(b"a\x1b[2Jb\n\xc2\x9b\xe2\x80\xae\x7f\xff");
         assert_eq!(shown(name), r"a\u{1b}[2Jb\n\u{9b}\u{202e}\u{7f}\xff");
+    }
+
+    #[test]
+    fn readable_is_short_and_does_not_control_the_terminal() {
+        assert_eq!(readable("a\x1b[2J\n"), r"a\u{1b}[2J\n");
+        assert_eq!(readable(&"é".repeat(40)), "é".repeat(40));
+        assert_eq!(readable(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
     }
 
     #[test]

@@ -105,12 +105,13 @@ fn action_and_selector_are_shown_as_they_were_armed() {
                  lose op=flush when=stuck\n\
                  tear op=write keep=2 then=EIO size=4096..\n\
                  misdirect op=write by=-8 skip=1 every=2\n\
-                 stale op=read up=1s down=2s\n";
+                 stale op=read up=1s down=2s\n\
+                 cut op=flush point=after scope=disk keep=only=3,5 tear=8 skip=2 times=1\n";
     mount.arm(rules);
     assert_eq!(mount.read("vda/faults"), rules);
-    assert_eq!(mount.read("vda/rules").lines().count(), 8);
+    assert_eq!(mount.read("vda/rules").lines().count(), 9);
     mount.append("vda/faults", "!stuck").unwrap();
-    assert_eq!(mount.read("vda/faults").lines().count(), 7);
+    assert_eq!(mount.read("vda/faults").lines().count(), 8);
     assert_eq!(errno(mount.append("vda/faults", "!stuck")), libc::EINVAL);
     assert!(
         mount

@@ -40,8 +40,8 @@ impl Applied {
                 disk.counters.of(range.op).acted_on([Effect::Torn]);
                 Some((keep.saturating_mul(SECTOR), then, rule))
             }
-            // These are answered without being served.
-            Some((Decision::Error(_) | Decision::Lose, _)) | None => None,
+            // These are answered without being served, or served as they are.
+            Some((Decision::Error(_) | Decision::Lose | Decision::Cut(_), _)) | None => None,
         };
         let rules = outcome.changes.iter().map(|fired| &fired.rule.rule);
         let effects = rules.filter_map(|rule| rule.action.kind().effect());

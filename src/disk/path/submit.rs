@@ -9,8 +9,8 @@ use super::context::{Durability, RequestContext};
 use super::request::{Answer, Origin, Reply, Request};
 use super::wait::Executor;
 use crate::disk::device::Disk;
-use crate::fault::{Decision, IoRange, Outcome};
-use crate::protocol::Effect;
+use crate::fault::{CutPoint, Decision, IoRange, Outcome};
+use crate::protocol::{Effect, Errno};
 
 impl Disk {
     /// Takes in a request and answers it through `reply`: on this thread, or later on one of the pool
@@ -125,9 +125,28 @@ impl Disk {
                 let result = Ok(Answer::Done(range.len));
                 self.answer(&request, result, Done::Lost(&rule), context);
             }
+            Some((Decision::Cut(point), _)) => {
+                self.cut_by_rule(point, request, outcome, executor, context);
+            }
             Some((Decision::Tear(..), _)) | None => {
                 self.carry_out(request, outcome, executor, context);
             }
+        }
+    }
+
+    /// Ends, or does, a request at which a rule cuts the power.
+    fn cut_by_rule<R: Reply>(
+        self: &Arc<Self>,
+        point: CutPoint,
+        request: Request<'_>,
+        outcome: Outcome,
+        executor: Executor,
+        context: RequestContext<R>,
+    ) {
+        self.counters.of(context.range.op).acted_on([Effect::Cut]);
+        match point {
+            CutPoint::Before => self.answer_injected(Errno::EIO, context),
+            CutPoint::After => self.carry_out(request, outcome, executor, context),
         }
     }
 

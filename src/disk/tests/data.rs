@@ -57,6 +57,22 @@ fn lost_write_is_acknowledged_and_a_lost_flush_does_not_reach_the_image() {
 }
 
 #[test]
+fn write_that_a_rule_cuts_the_power_at_is_done_only_if_the_cut_comes_after_it() {
+    for (rule, expected) in [
+        ("cut op=write scope=disk skip=1", vec![0; 512]),
+        ("cut op=write scope=disk skip=1 point=after", pattern(1, 1)),
+    ] {
+        let bench = Bench::new();
+        bench.rules(rule);
+        assert_eq!(bench.write_sectors(8, &pattern(1, 1)), Ok(Vec::new()));
+        let _ = bench.write_sectors(9, &pattern(1, 1));
+        assert_eq!(bench.image_sectors(8, 1), pattern(1, 1), "{rule}");
+        assert_eq!(bench.image_sectors(9, 1), expected, "{rule}");
+        assert_eq!((bench.stat("write_cut"), bench.stat("read_cut")), (1, 0));
+    }
+}
+
+#[test]
 fn torn_write_has_its_first_sectors_in_the_image() {
     let bench = Bench::new();
     bench.rules("tear keep=3");

@@ -53,6 +53,7 @@ impl ModelRule {
 }
 
 impl Model {
+    /// Knows every action but `cut`, after which all requests fail.
     fn request(&mut self, op: Op, sector: u64, count: u64, data: &[u8]) -> Result {
         let mut keep = count;
         let mut afterwards = Ok(());

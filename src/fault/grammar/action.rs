@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::error::GrammarError;
 use super::line::{Line, Pair};
 use super::value::SECTORS_END;
-use crate::fault::{Action, ActionKey, ActionKind, HANG_MAX, How, Then};
-use crate::protocol::Errno;
+use crate::fault::{
+    Action, ActionKey, ActionKind, CutPoint, CutRule, CutScope, HANG_MAX, How, Then,
+};
+use crate::protocol::{Errno, PowerCut};
 
 /// The words of a rule that begins with the name of an action.
 pub(super) struct ActionWords<'l, 'a> {
@@ -28,7 +30,48 @@ impl<'a> ActionWords<'_, 'a> {
             ActionKind::Tear => Action::Tear(self.keep()?, self.then(Then::Ok)?),
             ActionKind::Misdirect => Action::Misdirect(self.shift()?),
             ActionKind::Stale => Action::Stale,
+            ActionKind::Cut => Action::Cut(self.cut()?),
         })
+    }
+
+    fn cut(&self) -> Result<CutRule, GrammarError> {
+        Ok(CutRule {
+            point: self.one_of(ActionKey::Point, CutPoint::ALL, CutPoint::name)?,
+            scope: self.one_of(ActionKey::Scope, CutScope::ALL, CutScope::name)?,
+            cut: self.power_cut()?,
+        })
+    }
+
+    /// What survives: in the words that `power` takes, too.
+    fn power_cut(&self) -> Result<PowerCut, GrammarError> {
+        let is_place = |key: &ActionKey| matches!(key, ActionKey::Point | ActionKey::Scope);
+        let is_of_cut = |pair: &&Pair<'_>| {
+            let mut own = self.kind.keys().iter();
+            own.any(|key| key.name() == pair.key && !is_place(key))
+        };
+        let pairs: Vec<_> = self.pairs.iter().filter(is_of_cut).collect();
+        PowerCut::of(pairs.iter().map(|pair| (pair.key, pair.value))).map_err(|error| {
+            let mut pairs = pairs.iter();
+            let wrong = pairs.find(|pair| error.key.as_deref() == Some(pair.key));
+            match wrong {
+                Some(pair) => self.line.error(pair.key, error.what),
+                None => self.line.error_at_end(error.what),
+            }
+        })
+    }
+
+    /// The one of `all` that the word with this key names; the default without the word.
+    fn one_of<T: Copy + Default, const N: usize>(
+        &self,
+        key: ActionKey,
+        all: [T; N],
+        name: fn(T) -> &'static str,
+    ) -> Result<T, GrammarError> {
+        let Some(pair) = self.find(key) else {
+            return Ok(T::default());
+        };
+        let found = all.into_iter().find(|one| name(*one) == pair.value);
+        found.ok_or_else(|| self.line.bad(pair, &all.map(name).join(" or ")))
     }
 
     fn find(&self, key: ActionKey) -> Option<Pair<'a>> {

@@ -27,11 +27,3 @@ pub enum GrammarError {
 pub(super) fn first_words() -> String {
     format!("{}, {}", Mode::list(), ActionKind::list())
 }
-
-/// Cuts and escapes user input so that a message stays one short line.
-pub(super) fn readable(word: &str) -> String {
-    const LONGEST: usize = 40;
-    let cut: String = word.chars().take(LONGEST).collect();
-    let dots = if cut.len() < word.len() { "…" } else { "" };
-    format!("{}{dots}", cut.escape_debug())
-}

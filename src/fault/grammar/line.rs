@@ -1,6 +1,7 @@
 //! A line of a text: its words, and errors that say where in it something is wrong.
 
-use super::error::{GrammarError, readable};
+use super::error::GrammarError;
+use crate::units::text::readable;
 
 /// The words of a line.
 pub(super) struct Line<'a> {

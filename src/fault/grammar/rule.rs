@@ -1,10 +1,11 @@
 //! A line that is a rule: a mode or an action, and `key=value` words.
 
 use super::action::ActionWords;
-use super::error::{GrammarError, first_words, readable};
+use super::error::{GrammarError, first_words};
 use super::line::{Line, Pair};
 use crate::fault::{ActionKey, ActionKind, Mode, Rule, Selector};
 use crate::units::nearest;
+use crate::units::text::readable;
 
 /// The word that a rule begins with.
 #[derive(Clone, Copy)]
@@ -88,8 +89,10 @@ impl<'a> Line<'a> {
     }
 
     fn unknown_key(&self, first: &str, own: &[ActionKey], key: &str) -> GrammarError {
-        let own = own.iter().map(|key| key.name());
-        let valid: Vec<_> = own.chain(Selector::ALL.map(Selector::name)).collect();
+        let is_own = |name: &&str| own.iter().any(|key| key.name() == *name);
+        let selectors = Selector::ALL.map(Selector::name).into_iter();
+        let selectors = selectors.filter(|name| !is_own(name));
+        let valid: Vec<_> = own.iter().map(|key| key.name()).chain(selectors).collect();
         let what = format!(
             "unknown key `{}` of `{first}`{} (valid: {})",
             readable(key),

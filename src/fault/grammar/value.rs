@@ -3,12 +3,13 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::error::{GrammarError, readable};
+use super::error::GrammarError;
 use super::line::{Line, Pair};
 use crate::fault::{Mode, Sectors, SizeRange, Then};
 use crate::protocol::{BadErrno, Errno};
 use crate::units::duration::parse_duration;
 use crate::units::size::parse_size;
+use crate::units::text::readable;
 
 /// A file has at most 2^63 - 1 bytes, and so a disk fewer sectors than this.
 pub(super) const SECTORS_END: u64 = 1 << 54;

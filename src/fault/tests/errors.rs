@@ -173,6 +173,80 @@ fn error_of_a_word_names_the_word() {
 }
 
 #[test]
+fn error_of_a_cut_stands_at_the_word_that_is_wrong() {
+    assert_rejected(&[
+        (
+            "cut point=during",
+            "line 1, column 5: `point=during` expects before or after",
+        ),
+        (
+            "cut op=flush scope=host",
+            "line 1, column 14: `scope=host` expects mount or disk",
+        ),
+        (
+            "slow\n cut keep=3",
+            "line 2, column 6: `keep=3` expects none, all, first=N, only=N,N,... or random",
+        ),
+        (
+            "cut keep=only=",
+            "line 1, column 5: `keep=only=` expects none, all, first=N",
+        ),
+        (
+            "cut keep=only=1,,2",
+            "line 1, column 5: `keep=only=1,,2` expects none, all, first=N",
+        ),
+        (
+            "cut keep=none=1",
+            "line 1, column 5: `keep=none=1` expects none, all, first=N",
+        ),
+        ("cut p=0.5", "line 1, column 5: `p` belongs to keep=random"),
+        (
+            "cut keep=all op=flush p=0.5",
+            "line 1, column 23: `p` belongs to keep=random",
+        ),
+        (
+            "cut keep=random p=2",
+            "line 1, column 17: `p=2` expects a probability from 0 to 1",
+        ),
+        (
+            "cut seed=-1",
+            "line 1, column 5: `seed=-1` expects a whole number below 2^64",
+        ),
+        (
+            "cut tear=0",
+            "line 1, column 5: `tear=0` expects a number of sectors from 1 to 2^54 - 1",
+        ),
+        (
+            "cut keep=all garbage=NaN",
+            "line 1, column 14: `garbage=NaN` expects a probability from 0 to 1",
+        ),
+        (
+            "cut keep=all keep=none",
+            "line 1, column 14: `keep` is given twice",
+        ),
+        (
+            "cut seed=1 seed=2",
+            "line 1, column 12: `seed` is given twice",
+        ),
+        (
+            "cut kep=all",
+            "line 1, column 5: unknown key `kep` of `cut`; did you mean `keep`? (valid: point, scope, keep, p, seed, \
+             tear, garbage, op, at, size, from, skip, every, times, after,",
+        ),
+        (
+            "cat",
+            "line 1, column 1: unknown mode `cat`; did you mean `cut`?",
+        ),
+        (
+            "lose scope=disk",
+            "line 1, column 6: unknown key `scope` of `lose`",
+        ),
+    ]);
+    let valid = parse_edits(b"cut kep=all").unwrap_err().to_string();
+    assert_eq!(valid.matches(" seed,").count(), 1, "{valid}");
+}
+
+#[test]
 fn error_of_a_missing_word_shows_an_example() {
     assert_rejected(&[
         (

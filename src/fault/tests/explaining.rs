@@ -81,7 +81,7 @@ fn do_request(set: &FaultSet, range: IoRange) {
 /// Rules of all phases, with and without each kind of selector.
 const RULES: &str = concat!(
     "(error errno=EIO|lose|tear keep=1|corrupt how=zero|stale|misdirect by=\\+8|delay by=1ms",
-    "|hang max=1ms then=(ok|EIO))",
+    "|hang max=1ms then=(ok|EIO)|cut keep=random point=(before|after))",
     "( at=[0-9]\\+[1-9])?( skip=[0-3])?( every=[1-3])?( times=[0-3])?( p=0\\.[1-9])?",
     "( after=[0-2]ms)?( when=[a-c])?( tag=[a-c])?",
 );

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::strategies::rule;
 use super::*;
+use crate::protocol::PowerCommand;
 
 #[test]
 fn rule_prints_as_it_was_written_and_equals_its_other_spelling() {
@@ -14,6 +15,44 @@ fn rule_prints_as_it_was_written_and_equals_its_other_spelling() {
     assert_eq!(both.rules().count(), 1);
     let plain = parse_rule("error op=read errno=EIO", 1).unwrap();
     assert_eq!(plain.to_string(), "eio_read");
+}
+
+#[test]
+fn cut_prints_its_defaults_and_what_is_said() {
+    for (text, printed) in [
+        ("cut", "cut op=all point=before scope=mount keep=none"),
+        (
+            "cut keep=random",
+            "cut op=all point=before scope=mount keep=random p=0.5",
+        ),
+        (
+            "cut times=1 skip=2 p=1 seed=7 garbage=0.25 tear=8 keep=random scope=disk point=after op=flush",
+            "cut op=flush point=after scope=disk keep=random p=1 seed=7 tear=8 garbage=0.25 skip=2 times=1",
+        ),
+        (
+            "cut op=write keep=only=7,3 tag=a",
+            "cut op=write point=before scope=mount keep=only=7,3 tag=a",
+        ),
+        (
+            "cut keep=first=3 every=10",
+            "cut op=all point=before scope=mount keep=first=3 every=10",
+        ),
+    ] {
+        let rule = parse_rule(text, 1).unwrap();
+        assert_eq!(rule.to_string(), printed);
+        assert_eq!(parse_rule(printed, 1), Ok(rule));
+    }
+}
+
+#[test]
+fn cut_has_the_words_of_power() {
+    for words in ["keep=all tear=1", "keep=random p=0.25 seed=7 garbage=0.5"] {
+        let command: PowerCommand = format!("cut {words}").parse().unwrap();
+        let Action::Cut(rule) = parse_rule(&format!("cut {words}"), 1).unwrap().action else {
+            panic!("{words}");
+        };
+        assert_eq!(PowerCommand::Cut(rule.cut), command);
+    }
 }
 
 #[test]

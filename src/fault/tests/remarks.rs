@@ -29,6 +29,11 @@ fn never_is_said_of_rules_that_cannot_act_and_of_no_others() {
         &["eio_read size=..0"],
         &["error op=flush at=0+1"],
         &["eio_read", "corrupt op=read how=zero"],
+        &["cut op=flush times=0"],
+        &["cut op=flush at=0+1"],
+        &["cut", "eio_read"],
+        &["cut", "corrupt op=read how=zero"],
+        &["lose op=flush", "cut op=flush"],
     ] {
         assert!(never(rules), "{rules:?}: {:?}", remarks(rules));
     }
@@ -40,6 +45,11 @@ fn never_is_said_of_rules_that_cannot_act_and_of_no_others() {
         &["eio_read times=1", "corrupt op=read how=zero"],
         &["eio_read", "delay op=read by=1ms"],
         &["eio_read", "lose op=write"],
+        &["cut keep=random p=0"],
+        &["cut times=1", "eio_read"],
+        &["cut point=after", "corrupt op=read how=zero"],
+        &["cut", "slow"],
+        &["lose op=write", "cut op=flush"],
     ] {
         assert!(!never(rules), "{rules:?}: {:?}", remarks(rules));
     }

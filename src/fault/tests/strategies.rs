@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::{Keep, PowerCut};
 use crate::units::Probability;
 
 fn duration() -> impl Strategy<Value = Duration> {
@@ -34,6 +35,33 @@ fn how() -> impl Strategy<Value = How> {
     ]
 }
 
+fn probability() -> impl Strategy<Value = Probability> {
+    (0.0..=1.0).prop_filter_map("from 0 to 1", Probability::new)
+}
+
+fn keep() -> impl Strategy<Value = Keep> {
+    prop_oneof![
+        Just(Keep::None),
+        Just(Keep::All),
+        any::<u64>().prop_map(Keep::First),
+        proptest::collection::vec(any::<u64>(), 1..4).prop_map(Keep::Only),
+        probability().prop_map(Keep::Random),
+    ]
+}
+
+prop_compose! {
+    fn cut()(
+        point in proptest::sample::select(CutPoint::ALL.to_vec()),
+        scope in proptest::sample::select(CutScope::ALL.to_vec()),
+        keep in keep(),
+        tear in proptest::option::of(1_u64..1 << 54),
+        garbage in proptest::option::of(probability()),
+        seed in proptest::option::of(any::<u64>()),
+    ) -> CutRule {
+        CutRule { point, scope, cut: PowerCut { keep, tear, garbage, seed } }
+    }
+}
+
 /// Any values of an action.
 fn action_of(kind: ActionKind) -> BoxedStrategy<Action> {
     let delay = |(a, b): (Duration, Duration)| Action::Delay(a.min(b), a.max(b));
@@ -53,6 +81,7 @@ fn action_of(kind: ActionKind) -> BoxedStrategy<Action> {
             .prop_map(Action::Misdirect)
             .boxed(),
         ActionKind::Stale => Just(Action::Stale).boxed(),
+        ActionKind::Cut => cut().prop_map(Action::Cut).boxed(),
     }
 }
 
@@ -99,11 +128,14 @@ prop_compose! {
         let chosen: Vec<_> = possible.filter(|op| bits & (1 << *op as u8) != 0).collect();
         let ops = Ops::of(&chosen);
         let reserved = |tag: &String| tag == "all" || Mode::named(tag).is_some();
+        let has = |key| !action.kind().keys().contains(&key);
         Rule {
             ops: if ops.is_empty() { action.kind().ops() } else { ops },
             at,
             size: size.map(|(a, b)| SizeRange { min: a.min(b), max: a.max(b) }),
-            from_guest, skip, every, probability, seed, times, after, lasts, cycle,
+            from_guest, skip, every, times, after, lasts, cycle,
+            probability: probability.filter(|_| has(ActionKey::P)),
+            seed: seed.filter(|_| has(ActionKey::Seed)),
             when: when.filter(|tag| !reserved(tag)),
             tag: tag.filter(|tag| !reserved(tag)),
             ..Rule::new(action)

@@ -47,11 +47,20 @@ fn rule_has_the_defaults_of_the_page() {
     page_says(FAULTS, "fails with `then=ERRNO` (EIO)");
     page_says(FAULTS, "flips `bits=` (1)");
     page_says(FAULTS, "succeeds with `then=ok` (the default)");
+    page_says(FAULTS, "| `point=` | `before` (the default)");
+    page_says(FAULTS, "| `scope=` | `mount` (the default)");
+    page_says(FAULTS, "| `keep=` | `none` (the default)");
+    page_says(FAULTS, "with the probability `p=` (0.5)");
     let mount = Mount::new();
     for (rule, expected) in [
         ("hang", "hang op=all max=1m then=EIO"),
         ("corrupt how=flip", "corrupt op=read,write how=flip bits=1"),
         ("tear keep=1", "tear op=write keep=1 then=ok"),
+        ("cut", "cut op=all point=before scope=mount keep=none"),
+        (
+            "cut keep=random",
+            "cut op=all point=before scope=mount keep=random p=0.5",
+        ),
     ] {
         assert_eq!(shown(&mount, rule), expected);
     }
@@ -68,6 +77,7 @@ fn action_has_the_operations_of_the_page() {
         "| `keep=`, `then=` (ok) | `write` |",
         "| the request goes to other sectors | `by=` | `read`, `write` |",
         "| reads return old data | | `read` |",
+        "| `point=` (before), `scope=` (mount), `keep=` (none), `p=` (0.5), `seed=`, `tear=`, `garbage=` | any |",
     ] {
         page_says(FAULTS, row);
     }
@@ -86,6 +96,7 @@ fn action_has_the_operations_of_the_page() {
         ("tear keep=1", "write"),
         ("misdirect by=+1", "read,write"),
         ("stale", "read"),
+        ("cut", "all"),
     ] {
         let shown = shown(&mount, rule);
         assert_eq!(shown.split(' ').nth(1).unwrap(), format!("op={ops}"));
@@ -209,6 +220,7 @@ fn stats_have_each_key_that_the_page_names() {
         "misdirected",
         "corrupted",
         "stale",
+        "cut",
         "errors_injected",
         "errors_host",
         "answered",

@@ -311,6 +311,7 @@ fn random_at(random: &mut Random) -> String {
     }
 }
 
+/// Any action but `cut`: the model knows no power, and all requests fail after a cut.
 fn random_rule(random: &mut Random) -> Rule {
     let by = (random.below(24) as i64 - 12).to_string();
     let misdirect = match by.as_str() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 
 use super::image::{Extent, Image};
-use super::place::{Identity, Place, Wrong, is_served_from, is_stored_in_own_mount};
+use super::place::{Identity, Place, Wrong, must_lie_outside};
 use crate::os::mounts;
 use crate::os::sys;
 
@@ -78,12 +78,14 @@ impl FileImage {
                 cause,
             },
         };
+        let outside = |wrong| match wrong {
+            Wrong::InOwnMount => OpenError::InOwnMount(path.to_owned()),
+            Wrong::InCircle => OpenError::InCircle(path.to_owned()),
+            Wrong::Io(cause) => failed(cause),
+        };
         let place = std::path::absolute(path).map_err(failed)?;
         let own = mounts::own_device();
-        let place = Place::find(&place, own).map_err(|wrong| match wrong {
-            Wrong::InOwnMount => OpenError::InOwnMount(path.to_owned()),
-            Wrong::Io(cause) => failed(cause),
-        })?;
+        let place = Place::find(&place, own).map_err(outside)?;
         // Looked at before it is opened: opening a pipe would wait for its other end.
         let identity = Identity::of(&place.named).map_err(failed)?;
         if let Some(what) = not_an_image(identity.kind) {
@@ -93,12 +95,9 @@ impl FileImage {
             return Err(OpenError::NotAnImage(path.to_owned(), KERNELS_OWN));
         }
         let is_block_device = identity.kind == FileType::BlockDevice;
-        let is_stored = |device| device != (0, 0) && is_stored_in_own_mount(device);
-        if is_stored(identity.on) || (is_block_device && is_stored(identity.is)) {
-            return Err(OpenError::InOwnMount(path.to_owned()));
-        }
-        if own.is_some_and(|own| is_served_from(own, identity.on)) {
-            return Err(OpenError::InCircle(path.to_owned()));
+        must_lie_outside(identity.on, own).map_err(outside)?;
+        if is_block_device {
+            must_lie_outside(identity.is, own).map_err(outside)?;
         }
         let mut options = OpenOptions::new();
         let file = place.open(options.read(true).write(!read_only));
@@ -209,6 +208,10 @@ impl Image for FileImage {
             Extent::Data => sys::seek_data(&self.file, offset),
             Extent::Hole => sys::seek_hole(&self.file, offset),
         }
+    }
+
+    fn clone_to(&self, file: &File) -> io::Result<()> {
+        Ok(rustix::fs::ioctl_ficlone(file, &self.file)?)
     }
 
     fn blocks(&self) -> io::Result<u64> {

@@ -1,5 +1,6 @@
 //! What a disk asks of the storage below it.
 
+use std::fs::File;
 use std::io;
 
 /// Which kind of extent a seek looks for.
@@ -53,6 +54,10 @@ pub trait Image: Send + Sync {
     fn size(&self) -> io::Result<u64>;
     /// Where the next extent of that kind starts, at `offset` or after it; ENXIO past the end.
     fn seek(&self, extent: Extent, offset: u64) -> io::Result<u64>;
+    /// Makes `file`, which is empty, share all its blocks, where the file system can do that.
+    fn clone_to(&self, _file: &File) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP))
+    }
     /// How many 512-byte blocks the host has stored for it.
     fn blocks(&self) -> io::Result<u64>;
     /// Whether it can only be read.

@@ -1,17 +1,21 @@
 //! The backing image of a disk: bytes at offsets, and nothing about faults.
 
 mod buffer;
+mod copy;
 mod file;
 mod format;
 mod image;
 #[cfg(any(test, feature = "testing"))]
 mod memory;
+mod new_file;
 mod place;
 pub mod write_log;
 
 pub use buffer::with_buffer;
+pub use copy::copy;
 pub use file::{FileImage, OpenError};
 pub use format::format_warning;
 pub use image::{Extent, Image};
 #[cfg(any(test, feature = "testing"))]
 pub use memory::MemoryImage;
+pub use new_file::{Existing, NewFile, NewFileError};

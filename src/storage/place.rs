@@ -18,10 +18,12 @@ const MOST_LINKS: usize = 40;
 /// A device's number.
 pub(super) type Device = (u32, u32);
 
-/// Why a path does not lead to an image.
+/// Why a path does not lead to storage that this process can use.
 pub(super) enum Wrong {
     /// It leads into the mount of this process.
     InOwnMount,
+    /// It leads into the mount of a server that serves from that of this process.
+    InCircle,
     /// The host says so.
     Io(io::Error),
 }
@@ -33,6 +35,7 @@ impl<E: Into<io::Error>> From<E> for Wrong {
 }
 
 /// What a path leads to; not opened, only named.
+#[derive(Debug)]
 pub(super) struct Place {
     pub(super) named: OwnedFd,
     /// The path without links.
@@ -90,6 +93,18 @@ impl Place {
             place.named = next;
         }
         Ok(place)
+    }
+
+    /// What is called `name` in this folder, a link perhaps; None where nothing is.
+    pub(super) fn entry(&self, name: &OsStr) -> Result<Option<Self>, Wrong> {
+        match step(&self.named, name) {
+            Ok(named) => Ok(Some(Self {
+                named,
+                path: self.path.join(name),
+            })),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Opens what it names: that and nothing that has taken its place.
@@ -157,9 +172,20 @@ fn step(from: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     openat(from, name, flags, Mode::empty())
 }
 
+/// Rejects a device whose data this process serves itself, `own` being that of its mount.
+pub(super) fn must_lie_outside(device: Device, own: Option<Device>) -> Result<(), Wrong> {
+    if device != (0, 0) && is_stored_in_own_mount(device) {
+        return Err(Wrong::InOwnMount);
+    }
+    match own.is_some_and(|own| is_served_from(own, device)) {
+        true => Err(Wrong::InCircle),
+        false => Ok(()),
+    }
+}
+
 /// Whether the block device `device` stores its data, over however many layers, in a file of the
 /// mount of this process. Looked up in sysfs, by name.
-pub(super) fn is_stored_in_own_mount(device: Device) -> bool {
+fn is_stored_in_own_mount(device: Device) -> bool {
     let (major, minor) = device;
     let folder = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
     let Ok(folder) = folder.canonicalize() else {
@@ -174,7 +200,7 @@ pub(super) fn is_stored_in_own_mount(device: Device) -> bool {
 
 /// Whether the mount with this device is that of another server which itself serves from the mount `own`
 /// of this process, over however many servers: each would wait for the other.
-pub(super) fn is_served_from(own: Device, device: Device) -> bool {
+fn is_served_from(own: Device, device: Device) -> bool {
     let mounts = mounts::list().unwrap_or_default();
     let mut seen = vec![device];
     let mut next = 0;
@@ -216,7 +242,7 @@ mod tests {
     fn find(path: &Path) -> Result<PathBuf, i32> {
         let found = Place::find(path, None).map(|place| place.path);
         found.map_err(|wrong| match wrong {
-            Wrong::InOwnMount => 0,
+            Wrong::InOwnMount | Wrong::InCircle => 0,
             Wrong::Io(error) => error.raw_os_error().unwrap(),
         })
     }

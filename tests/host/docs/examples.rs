@@ -7,7 +7,8 @@ use std::str::Lines;
 
 use crate::harness::*;
 
-fn pages() -> Vec<PathBuf> {
+/// The pages that people read.
+pub(super) fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = std::fs::read_dir(root.join("docs")).unwrap();
     let mut pages: Vec<_> = docs.map(|entry| entry.unwrap().path()).collect();

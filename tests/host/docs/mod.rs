@@ -4,6 +4,7 @@
 mod contributing;
 mod examples;
 mod fault_pages;
+mod file_nodes;
 mod lua_reference;
 mod other_pages;
 mod other_tools;

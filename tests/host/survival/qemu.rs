@@ -12,7 +12,7 @@ use crate::harness::*;
 /// A QEMU that runs no guest and is told what to do by QMP, with `disk` as its block node `n`.
 fn idle_qemu(scene: &Scene, disk: &Path) -> Command {
     let drive = format!(
-        "driver=file,node-name=n,filename={},cache.direct=on",
+        "driver=raw,node-name=n,cache.direct=on,file.driver=file,file.filename={}",
         disk.display()
     );
     let mut qemu = scene.command("qemu-system-x86_64");

@@ -2,16 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::Exit;
 use super::exit::UsageError;
 use crate::client::MountClient;
+use crate::protocol::CacheMode;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, valid_id};
 use crate::storage::format_warning;
 
 /// Add a disk to a mount
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  provium attach /tmp/m vdb second.img --ro")]
+#[command(after_help = "\
+Examples:
+  provium attach /tmp/m vdb second.img --ro
+  provium attach /tmp/m vdc third.img --cache volatile")]
 pub(super) struct AttachArgs {
     /// The mount
     #[arg(value_name = "MNT")]
@@ -26,6 +32,14 @@ pub(super) struct AttachArgs {
     /// Never let the image grow: a write past its end fails with ENOSPC, as on a real disk
     #[arg(long)]
     fixed: bool,
+    /// With `volatile`, the disk has a write cache that a power cut empties
+    #[arg(long, value_name = "off|volatile", default_value = "off", hide_default_value = true, hide_possible_values = true, value_parser = cache_mode())]
+    cache: CacheMode,
+}
+
+fn cache_mode() -> impl TypedValueParser<Value = CacheMode> {
+    let modes = [CacheMode::Off, CacheMode::Volatile].map(|mode| mode.to_string());
+    PossibleValuesParser::new(modes).try_map(|mode| mode.parse())
 }
 
 /// Remove a disk from a mount
@@ -44,7 +58,7 @@ pub(super) fn attach(args: &AttachArgs) -> anyhow::Result<Exit> {
     let options = DiskOptions {
         read_only: args.ro,
         fixed: args.fixed,
-        ..DiskOptions::default()
+        cache: args.cache,
     };
     MountClient::open(&args.mount_point)?.attach(&args.id, &image, options)?;
     warn_of_format(&image);

@@ -9,7 +9,7 @@ use super::disks::warn_of_format;
 use super::exit::UsageError;
 
 use crate::os::sys;
-use crate::protocol::DiskSpec;
+use crate::protocol::{CacheMode, DiskSpec};
 use crate::server::launch::{self, Lifetime};
 use crate::server::mount_point::check_mount_point;
 use crate::server::options::{MountOptions, parse_options};
@@ -22,6 +22,7 @@ use crate::server::serve::{self, Serving};
 #[command(after_help = "\
 Examples:
   provium mount /tmp/m --disk vda=disk.img --disk vdb=base.img,ro
+  provium mount /tmp/m --disk vda=disk.img,cache=volatile -o memory=256M
   qemu-system-x86_64 ... \\
     -blockdev driver=raw,node-name=vda,cache.direct=on,file.driver=file,file.filename=/tmp/m/vda \\
     -device virtio-blk-pci,drive=vda,werror=report,rerror=report
@@ -30,14 +31,15 @@ pub(super) struct Args {
     /// An empty folder
     #[arg(value_name = "MNT")]
     mount_point: PathBuf,
-    /// An image to serve, and its name; `,ro` serves it read-only, `,fixed` never lets it grow.
-    /// May be repeated
-    #[arg(long = "disk", value_name = "ID=IMAGE[,ro][,fixed]")]
+    /// An image to serve, and its name; `,ro` serves it read-only, `,fixed` never lets it grow,
+    /// `,cache=volatile` gives it a write cache that a power cut empties. May be repeated
+    #[arg(long = "disk", value_name = "ID=IMAGE[,ro][,fixed][,cache=volatile]")]
     disks: Vec<DiskSpec>,
     /// Stay in the foreground; SIGINT and SIGTERM unmount. Speaks sd_notify
     #[arg(short, long)]
     foreground: bool,
-    /// Mount options: allow_other, ro, fixed, disk=ID=IMAGE, rodisk=ID=IMAGE
+    /// Mount options: allow_other, ro, fixed, disk=ID=IMAGE, rodisk=ID=IMAGE, cache=volatile (for all disks),
+    /// memory=SIZE (for all pending and held data together; default: 1G)
     #[arg(short = 'o', value_name = "OPTS")]
     options: Vec<String>,
     /// Where to say that the mount answers
@@ -58,8 +60,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         return serve(args, &options, &disks);
     }
     let mount_point = check_mount_point(&args.mount_point)?;
-    let allow_other = options.allow_other.then(|| "allow_other".to_owned());
-    let passed_on: Vec<_> = allow_other.into_iter().collect();
+    let passed_on = options.of_the_server();
     launch::start(&mount_point, &disks, &passed_on, &Lifetime::UntilUnmounted)?;
     Ok(Exit::Done)
 }
@@ -71,6 +72,9 @@ fn all_disks(args: &Args, options: &MountOptions) -> anyhow::Result<Vec<DiskSpec
         disk.image = std::path::absolute(&disk.image)?;
         disk.options.read_only |= options.served.read_only;
         disk.options.fixed |= options.served.fixed;
+        if options.served.cache == CacheMode::Volatile {
+            disk.options.cache = CacheMode::Volatile;
+        }
     }
     Ok(disks)
 }
@@ -81,6 +85,7 @@ fn serve(args: Args, options: &MountOptions, disks: &[DiskSpec]) -> anyhow::Resu
         mount_point: &args.mount_point,
         disks,
         allow_other: options.allow_other,
+        memory: options.memory,
         ready: ready.map(File::from),
         scratch: args.scratch,
     };

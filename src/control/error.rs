@@ -5,7 +5,7 @@ use crate::fault::{GrammarError, NoSuchTag};
 use crate::protocol::names::LONGEST_CONTROL_WRITE;
 use crate::protocol::{BadPower, Errno, ReleaseError};
 
-pub(super) const ATTACH_USAGE: &str = "attach expects one line `ID IMAGE [ro] [fixed]`, quoted as in a shell, as in `vda /srv/a.img ro`";
+pub(super) const ATTACH_USAGE: &str = "attach expects one line `ID IMAGE [ro] [fixed] [cache=volatile]`, quoted as in a shell, as in `vda /srv/a.img ro`";
 pub(super) const DETACH_USAGE: &str = "detach expects one disk ID";
 pub(super) const RELEASE_USAGE: &str = "release expects `all` or a tag, then, if the held requests are to fail, an error or `drop`, as in `all EIO`";
 pub(super) const RULES_USAGE: &str = "rules expects `off`, or `on` to have the rules act again";

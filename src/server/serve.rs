@@ -28,6 +28,8 @@ pub struct Serving<'a> {
     pub disks: &'a [DiskSpec],
     /// Other users may open the data files.
     pub allow_other: bool,
+    /// Bytes that all pending and held data together may take; the default of the disks without it.
+    pub memory: Option<u64>,
     /// Gets [`READY`] once the mount answers, or the error text.
     pub ready: Option<File>,
     /// A folder to remove at the end.

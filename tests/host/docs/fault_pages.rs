@@ -241,7 +241,10 @@ fn stats_have_each_key_that_the_page_names() {
     for end in ["p90", "p99", "p999", "max", "sum"] {
         assert_eq!(stat_in(&stats, &format!("read_latency_ns_{end}")), 0);
     }
-    page_says(FILES, "| `held_bytes_limit` | 1 GiB.");
+    page_says(
+        FILES,
+        "| `held_bytes_limit` | 1 GiB unless `-o memory=SIZE` says otherwise",
+    );
     assert_eq!(stat_in(&stats, "held_bytes_limit"), 1 << 30);
     assert_eq!(stat_in(&stats, "in_flight"), 0);
     assert_eq!(stat_in(&stats, "open_files"), 0);

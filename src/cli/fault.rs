@@ -1,13 +1,13 @@
 //! `provium fault`: shows and edits the faults of a disk.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Exit;
-use super::disks::must_be_valid;
 use super::exit::UsageError;
-use crate::client::{DiskControl, MountClient};
+use super::target;
+use crate::client::DiskControl;
 use crate::fault::{ActionKind, Armed, FaultSet, IoRange, Mode, Op};
 use crate::protocol::names::SECTOR;
 
@@ -66,7 +66,7 @@ fn rules_help() -> String {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let disk = open(&args.disk)?;
+    let disk = target::disk(&args.disk)?;
     if args.clear {
         disk.clear_faults()?;
     } else if let Some(tag) = &args.release {
@@ -125,16 +125,4 @@ fn parse_request(text: &str) -> Option<IoRange> {
         offset: sector.parse::<u64>().ok()?.checked_mul(SECTOR)?,
         len: count.parse::<u64>().ok()?.checked_mul(SECTOR)?,
     })
-}
-
-fn open(path: &Path) -> anyhow::Result<DiskControl> {
-    let path = std::path::absolute(path)?;
-    let parts = path
-        .parent()
-        .zip(path.file_name().and_then(|id| id.to_str()));
-    let Some((mount, id)) = parts else {
-        return Err(UsageError(format!("`{}` is not MNT/ID", path.display())).into());
-    };
-    must_be_valid(id)?;
-    Ok(MountClient::open(mount)?.disk(id)?)
 }

@@ -4,16 +4,21 @@ mod completions;
 mod console;
 mod disks;
 mod doctor;
+mod durability;
 mod exit;
 mod fault;
 mod guest;
 mod init;
 mod man;
+mod mark;
 mod mount;
+mod power;
+mod record;
 mod repl;
 mod states;
 mod status;
 mod table;
+mod target;
 mod test;
 mod test_options;
 mod top;
@@ -45,6 +50,7 @@ Examples:
   provium mount /tmp/m --disk vda=disk.img      serve disk.img as /tmp/m/vda
   echo eio_read > /tmp/m/ctl/vda/faults         from now on its reads fail
   provium fault /tmp/m/vda --clear              and now they succeed again
+  provium power /tmp/m cut                      cut the power of all its disks
   provium top /tmp/m                            show live what its disks do
   provium umount /tmp/m
   provium test examples/                        run Lua tests against real guests
@@ -58,6 +64,9 @@ enum Command {
     Attach(disks::AttachArgs),
     Detach(disks::DetachArgs),
     Fault(fault::Args),
+    Power(power::Args),
+    Record(record::Args),
+    Mark(mark::Args),
     Status(status::Args),
     Top(top::Args),
     States(Box<states::Args>),
@@ -90,6 +99,8 @@ impl Command {
         matches!(
             self,
             Self::Fault(_)
+                | Self::Power(_)
+                | Self::Record(_)
                 | Self::Status(_)
                 | Self::Top(_)
                 | Self::Guest(_)
@@ -127,6 +138,9 @@ pub fn main() -> ExitCode {
         Command::Attach(args) => disks::attach(&args),
         Command::Detach(args) => disks::detach(&args),
         Command::Fault(args) => fault::run(&args),
+        Command::Power(args) => power::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Mark(args) => mark::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Top(args) => top::run(&args),
         Command::States(args) => states::run(&args),

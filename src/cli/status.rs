@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::durability::Durability;
 use super::{Exit, table};
 use crate::client::{ClientError, DiskControl, MountClient};
 use crate::os::mounts::{self, Mount};
+use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::{DiskGauge, DiskLine, OpCounter};
 use crate::units::text::shown;
 use crate::vm::{self, Holder};
@@ -43,6 +45,8 @@ struct DiskStatus {
     in_flight: u64,
     errors_injected: u64,
     errors_host: u64,
+    #[serde(flatten)]
+    durability: Durability,
     /// The processes that have it open; of a QEMU also whether its guest sees errors.
     holders: Vec<Holder>,
 }
@@ -56,15 +60,17 @@ impl DiskStatus {
             in_flight: stats.gauge(DiskGauge::InFlight),
             errors_injected: stats.sum(OpCounter::ErrorsInjected),
             errors_host: stats.sum(OpCounter::ErrorsHost),
+            durability: Durability::of(control, &stats),
             holders: vm::holders(&control.path()),
             faults,
             disk,
         })
     }
 
-    /// Sentences below the table.
-    fn notes(&self) -> Vec<String> {
-        let warnings = self.warnings.iter().cloned();
+    /// Sentences below the table of the mount at `point`.
+    fn notes(&self, point: &Path) -> Vec<String> {
+        let durability = self.durability.notes(&point.join(&self.disk.id));
+        let warnings = durability.into_iter().chain(self.warnings.clone());
         let holders = self
             .holders
             .iter()
@@ -174,24 +180,28 @@ fn print(mounts: &[MountStatus]) {
             table::print(HEAD, &rows);
         }
         for disk in &mount.disks {
-            for note in disk.notes() {
+            for note in disk.notes(&mount.mount) {
                 println!("  {}: {}", disk.disk.id, shown(note));
             }
         }
     }
 }
 
-const HEAD: [&str; 8] = [
-    "  DISK", "SIZE", "MODE", "OPEN", "WAIT", "ERRORS", "IMAGE", "FAULTS",
+const HEAD: [&str; 9] = [
+    "  DISK", "SIZE", "MODE", "OPEN", "WAIT", "PENDING", "ERRORS", "IMAGE", "FAULTS",
 ];
 
-/// `rw` or `ro`, and `fixed` for a disk that does not grow.
+/// `rw` or `ro`, and what else is special about the disk.
 fn mode(disk: &DiskLine) -> String {
-    let fixed = if disk.fixed { " fixed" } else { "" };
-    format!("{}{fixed}", disk.options().access())
+    let options = disk.options();
+    let others = DiskOptions {
+        read_only: false,
+        ..options
+    };
+    format!("{}{}", options.access(), others.words(' '))
 }
 
-fn row(status: &DiskStatus) -> [String; 8] {
+fn row(status: &DiskStatus) -> [String; 9] {
     let disk = &status.disk;
     let faults = match status.faults.is_empty() {
         true => "-".into(),
@@ -204,6 +214,7 @@ fn row(status: &DiskStatus) -> [String; 8] {
         mode(disk),
         status.open_files.to_string(),
         status.in_flight.to_string(),
+        status.durability.cell(disk.cache),
         match status.errors_host {
             0 => status.errors_injected.to_string(),
             host => format!("{}+{host} of the host", status.errors_injected),

@@ -1,8 +1,11 @@
 //! A plain table for people: columns as wide as their widest cell.
 
-/// The lines of a table: `head`, then `rows`.
+/// The lines of a table: `head`, then `rows`. A column without any text below its head is left out;
+/// in any other, a cell without text is `-`.
 pub(super) fn lines<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
     let head = head.map(str::to_owned);
+    let has_text = |column: usize| rows.iter().any(|row| !row[column].is_empty());
+    let shown: [bool; N] = std::array::from_fn(|column| rows.is_empty() || has_text(column));
     let all = || std::iter::once(&head).chain(rows);
     let width = |column: usize| {
         all()
@@ -12,9 +15,13 @@ pub(super) fn lines<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Ve
     };
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths);
+        let cells = row.iter().zip(widths).zip(shown);
         let cells: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
+            .filter(|(_, shown)| *shown)
+            .map(|((cell, width), _)| match cell.as_str() {
+                "" => format!("{:width$}", "-"),
+                cell => format!("{cell:width$}"),
+            })
             .collect();
         cells.join("  ").trim_end().to_owned()
     };
@@ -25,5 +32,22 @@ pub(super) fn lines<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Ve
 pub(super) fn print<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
     for line in lines(head, rows) {
         println!("{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_leaves_out_a_column_without_text_and_marks_a_cell_without() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned);
+        let head = ["DISK", "PENDING", "F"];
+        let rows = [row(["vda", "", "x"]), row(["v", "", ""])];
+        assert_eq!(lines(head, &rows), ["DISK  F", "vda   x", "v     -"]);
+        let rows = [row(["vda", "", "x"]), row(["v", "off", "y"])];
+        let expected = ["DISK  PENDING  F", "vda   -        x", "v     off      y"];
+        assert_eq!(lines(head, &rows), expected);
+        assert_eq!(lines(head, &[]), ["DISK  PENDING  F"]);
     }
 }

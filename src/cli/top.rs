@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::exit::UsageError;
-use super::{Exit, table};
-use crate::client::{MountClient, Stats};
+use super::{Exit, durability, table};
+use crate::client::{DiskControl, MountClient, Stats};
 use crate::os::poll;
 use crate::os::terminal::RawTerminal;
-use crate::protocol::{DiskGauge, LatencyFigure, Op, OpCounter};
+use crate::protocol::{CacheMode, DiskGauge, LatencyFigure, Op, OpCounter, PowerState};
 use crate::units::duration::parse_duration;
 use crate::units::text::shown;
 
@@ -26,7 +26,8 @@ Examples:
   provium top /tmp/m --interval 200ms --count 5 | cat
 
 LAT is the mean time from a request's arrival to its answer, its delays included. WAIT is how many
-requests are not answered. ERR/s counts injected errors.")]
+requests are not answered. ERR/s counts injected errors. PENDING is there for disks with a write
+cache: what a power cut would take; it is `off` while the power is off.")]
 pub(super) struct Args {
     /// The mount
     #[arg(value_name = "MNT")]
@@ -65,18 +66,40 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 /// One look at all disks.
 struct Look {
     at: Instant,
-    disks: Vec<(String, Stats, Vec<String>)>,
+    disks: Vec<DiskLook>,
+}
+
+/// One look at a disk.
+struct DiskLook {
+    id: String,
+    stats: Stats,
+    faults: Vec<String>,
+    cache: CacheMode,
+    is_off: bool,
+}
+
+impl DiskLook {
+    /// None if the disk is detached meanwhile.
+    fn at(disk: &DiskControl) -> Option<Self> {
+        Some(Self {
+            id: disk.id().to_owned(),
+            stats: disk.stats().ok()?,
+            faults: disk.faults().ok()?,
+            // A server of an older version has neither file.
+            cache: disk.cache().unwrap_or_default(),
+            is_off: matches!(disk.power(), Ok(PowerState::Off(_))),
+        })
+    }
+
+    fn pending(&self) -> String {
+        let bytes = self.stats.gauge(DiskGauge::PendingBytes);
+        durability::cell(self.is_off, self.cache, bytes)
+    }
 }
 
 fn look(mount: &MountClient) -> anyhow::Result<Look> {
-    let mut disks = Vec::new();
-    for id in mount.ids()? {
-        // A disk may be detached between the list and here.
-        let Ok(disk) = mount.disk(&id) else { continue };
-        if let (Ok(stats), Ok(faults)) = (disk.stats(), disk.faults()) {
-            disks.push((id, stats, faults));
-        }
-    }
+    let disks = mount.all()?;
+    let disks = disks.iter().filter_map(DiskLook::at).collect();
     let at = Instant::now();
     Ok(Look { at, disks })
 }
@@ -85,15 +108,19 @@ fn title(mount: &MountClient) -> String {
     format!("{}  (q quits)", shown(mount.point()))
 }
 
-const HEAD: [&str; 10] = [
-    "DISK", "READ/s", "MiB/s", "LAT", "WRITE/s", "MiB/s", "LAT", "WAIT", "ERR/s", "FAULTS",
+const HEAD: [&str; 11] = [
+    "DISK", "READ/s", "MiB/s", "LAT", "WRITE/s", "MiB/s", "LAT", "WAIT", "PENDING", "ERR/s",
+    "FAULTS",
 ];
 
 fn picture(before: &Look, now: &Look) -> Vec<String> {
     let seconds = (now.at - before.at).as_secs_f64();
-    let rows = now.disks.iter().map(|(id, stats, faults)| {
-        let old = before.disks.iter().find(|(other, ..)| other == id);
-        let old = old.map_or(stats, |(_, stats, _)| stats);
+    let rows = now.disks.iter().map(|disk| {
+        let DiskLook {
+            id, stats, faults, ..
+        } = disk;
+        let old = before.disks.iter().find(|other| other.id == *id);
+        let old = old.map_or(stats, |old| &old.stats);
         let [
             [reads, read_mib, read_time],
             [writes, write_mib, write_time],
@@ -109,6 +136,7 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
             write_mib,
             write_time,
             stats.gauge(DiskGauge::InFlight).to_string(),
+            disk.pending(),
             format!("{:.0}", errors as f64 / seconds),
             if faults.is_empty() {
                 "-".into()

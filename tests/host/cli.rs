@@ -250,6 +250,10 @@ fn help_has_examples_and_completions_name_the_commands() {
         &["--help"][..],
         &["mount", "--help"],
         &["fault", "--help"],
+        &["power", "--help"],
+        &["record", "--help"],
+        &["mark", "--help"],
+        &["attach", "--help"],
         &["test", "--help"],
     ] {
         let help = stdout(&provium(command));
@@ -266,6 +270,9 @@ fn help_has_examples_and_completions_name_the_commands() {
         "attach",
         "detach",
         "fault",
+        "power",
+        "record",
+        "mark",
         "status",
         "test",
         "guest",

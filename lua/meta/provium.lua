@@ -12,6 +12,9 @@
 ---`paused`: its processors are stopped. `shutdown`: by a call, by the guest itself, or closed. `dead`: panicked, not booted in time, or QEMU ended.
 ---@alias provium.VmState "created"|"booted"|"paused"|"shutdown"|"dead"
 
+---`off`: what is answered has reached the image. `volatile`: it reaches the image with the next flush.
+---@alias provium.CacheMode "off"|"volatile"
+
 ---How a command in the guest ended: by itself, by a signal, or killed at its time-out.
 ---@alias provium.ExitStatus "exited"|"signalled"|"timed_out"
 
@@ -51,6 +54,8 @@
 ---@field id? string Its name. Without one, its place in the list counts. Default: `boot0`, `boot1` and so on.
 ---@field readonly? boolean Rejects writes by the guest and by the host. Default: false.
 ---@field fixed? boolean A write past the end fails with ENOSPC, as on a real disk. With false the image grows. Default: true.
+---@field cache? provium.CacheMode Whether it has a volatile write cache. Default: `"off"`.
+---@field mediated? boolean Another spelling: true is `"volatile"`, false is `"off"`. Default: none.
 
 ---@class provium.AttachOptions
 ---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. Default: `attached-VM`.
@@ -58,6 +63,8 @@
 ---@field size? integer The modelled size in bytes of a disk without an image. Default: 4 GiB.
 ---@field readonly? boolean Rejects writes by the guest and by the host. Default: false.
 ---@field fixed? boolean A write past the end fails with ENOSPC, as on a real disk. With false the image grows. Default: true.
+---@field cache? provium.CacheMode Whether it has a volatile write cache. Default: `"off"`.
+---@field mediated? boolean Another spelling: true is `"volatile"`, false is `"off"`. Default: none.
 
 ---Without `args`, and without arguments in the table itself, the text goes to `sh -c`.
 ---@class provium.RunOptions
@@ -134,6 +141,31 @@
 ---@field fail_range_sector? integer
 ---@field fail_range_count? integer
 ---@field delay_ms? integer
+
+---A request that was answered and is not durable.
+---@class provium.Pending
+---@field number integer Later requests of the disk have larger numbers.
+---@field op string
+---@field sector integer
+---@field count integer
+---@field age number Seconds since it was answered.
+
+---Which pending requests survive a power cut; see docs/power.md.
+---@class provium.PowerCut
+---@field keep? string|integer[] `"none"`, `"all"`, `"first=3"`, `"only=3,5"`, `"random"`, or a list of the numbers that survive. Default: `"none"`.
+---@field p? number With `"random"`: the probability that a request survives. Default: 0.5.
+---@field seed? integer The seed of the random decisions. Default: drawn, and returned.
+---@field tear? integer Pieces of this many sectors survive or not, in place of whole requests. Default: none.
+---@field garbage? number The probability that a piece that does not survive has neither old nor new data. Default: 0.
+
+---@class provium.VmPowerCut : provium.PowerCut
+---@field disks? (provium.Disk|string)[] Handles or IDs: these lose power, one after the other. Without it all do, at one instant.
+
+---What a power cut has done to a disk.
+---@class provium.CutReport
+---@field kept integer Pending requests, or pieces of them, that have survived.
+---@field lost integer Those that have not.
+---@field seed integer The seed that decided.
 
 ---A request that is not answered yet.
 ---@class provium.InFlight
@@ -415,14 +447,31 @@ function Disk:clear_policy() end
 ---@return provium.Policy
 function Disk:fault_policy() end
 
----Raises: it needs a volatile write cache, which this version does not have.
-function Disk:power_cut() end
+---Gives it a volatile write cache, or takes it away once everything in it is durable. Without `mode`, returns the mode.
+---@param mode? provium.CacheMode
+---@return provium.CacheMode? mode
+function Disk:cache(mode) end
 
----Raises, as `power_cut` does.
+---Returns the requests that were answered and are not durable, oldest first.
+---@return provium.Pending[]
+function Disk:pending() end
+
+---Returns the number of flushes that were answered since it was attached.
+---@return integer
 function Disk:flushes() end
 
----Raises, as `power_cut` does.
+---Returns the number of sectors that are pending, each counted once.
+---@return integer
 function Disk:unflushed_sectors() end
+
+---Cuts the power of this disk alone, and returns it at once. A guest runs on.
+---@param options? provium.PowerCut
+---@return provium.CutReport
+function Disk:power_cut(options) end
+
+---Sets a mark in its trace and its write log.
+---@param text string 1 to 400 bytes.
+function Disk:mark(text) end
 
 ---Removes all faults. The policy stays.
 function Disk:clear_faults() end
@@ -469,6 +518,20 @@ function Vm:reset() end
 
 ---Presses the power button, and does not wait for an effect.
 function Vm:power_button() end
+
+---Cuts the power of its disks, then kills QEMU. The VM may boot again, with its disks and what they have kept.
+---@param options? provium.VmPowerCut
+---@return table<string, provium.CutReport> reports By the IDs of the disks.
+function Vm:power_cut(options) end
+
+---Waits until a rule has cut the power. Raises at the time-out.
+---@param timeout? provium.Duration Default: 10 seconds.
+---@return table<string, provium.CutReport> reports By the IDs of the disks.
+function Vm:wait_power_cut(timeout) end
+
+---Sets a mark in the traces and the write logs of all its disks.
+---@param text string 1 to 400 bytes.
+function Vm:mark(text) end
 
 ---Ends the VM at once, in any state. Held requests are dropped, its disks are detached, and its files on the host are removed. Its console can still be read.
 function Vm:close() end

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::protocol::CacheMode;
 use crate::protocol::disk_options::DiskOptions;
 use crate::units::size::parse_size;
 
 /// The form of a scratch disk's size.
 pub const SCRATCH: &str = "a size such as \"256M\", or a number of bytes";
 
-/// Why an option for a volatile write cache is rejected.
-pub const NO_CACHE: &str =
-    "it takes a disk with a volatile write cache, which this version does not have";
+/// The values of the option `cache`.
+pub const CACHE: &str = "\"volatile\" or \"off\"";
 
 /// A disk that a guest finds when it boots.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -74,11 +74,21 @@ impl BootImage {
     }
 }
 
-/// Rejects a disk with a volatile write cache.
-pub fn check_mediated(mediated: bool) -> Result<(), String> {
-    match mediated {
-        true => Err(format!("`mediated`: {NO_CACHE}")),
-        false => Ok(()),
+/// What the options `cache` and `mediated` of a disk say together. `mediated = true` is another spelling of
+/// `cache = "volatile"`; an error if the two disagree.
+pub fn cache_mode(cache: Option<CacheMode>, mediated: Option<bool>) -> Result<CacheMode, String> {
+    let other = mediated.map(|mediated| match mediated {
+        true => CacheMode::Volatile,
+        false => CacheMode::Off,
+    });
+    match (cache, other) {
+        (Some(cache), Some(other)) if cache != other => {
+            let mediated = other == CacheMode::Volatile;
+            Err(format!(
+                "`cache = \"{cache}\"` and `mediated = {mediated}` disagree: give one of them"
+            ))
+        }
+        (cache, other) => Ok(cache.or(other).unwrap_or_default()),
     }
 }
 
@@ -93,8 +103,8 @@ struct Table {
     #[serde(default)]
     readonly: bool,
     fixed: Option<bool>,
-    #[serde(default)]
-    mediated: bool,
+    cache: Option<String>,
+    mediated: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -108,7 +118,10 @@ impl TryFrom<Table> for BootDisk {
     type Error = String;
 
     fn try_from(table: Table) -> Result<Self, String> {
-        check_mediated(table.mediated)?;
+        let cache = table.cache.map(|text| {
+            let mode = text.parse();
+            mode.map_err(|_| format!("`cache` expects {CACHE}, not {text:?}"))
+        });
         let scratch = table.scratch.map(|size| match size {
             Size::Bytes(bytes) => Ok(bytes),
             Size::Text(text) => parse_size(&text)
@@ -120,7 +133,7 @@ impl TryFrom<Table> for BootDisk {
             served: DiskOptions {
                 read_only: table.readonly,
                 fixed: table.fixed.unwrap_or(true),
-                ..DiskOptions::default()
+                cache: cache_mode(cache.transpose()?, table.mediated)?,
             },
         })
     }
@@ -140,9 +153,34 @@ mod tests {
         let two = error("path = '/x'\nscratch = '1M'");
         assert!(two.contains("given: `path` and `scratch`"), "{two}");
         assert!(error("scratch = 'much'").contains("`scratch` expects a size"));
-        assert!(error("scratch = 512\nmediated = true").contains("volatile write cache"));
         assert!(error("scratch = 512\nmediatde = true").contains("mediated"));
         let disk: BootDisk = toml::from_str("scratch = 512").unwrap();
         assert_eq!(disk.image, BootImage::Scratch(512));
+    }
+
+    #[test]
+    fn write_cache_is_chosen_by_either_of_two_options_that_agree() {
+        let parse = |text: &str| toml::from_str::<BootDisk>(&format!("scratch = 512\n{text}"));
+        for (text, cache) in [
+            ("", CacheMode::Off),
+            ("cache = 'off'", CacheMode::Off),
+            ("cache = 'volatile'", CacheMode::Volatile),
+            ("mediated = true", CacheMode::Volatile),
+            ("cache = 'volatile'\nmediated = true", CacheMode::Volatile),
+            ("cache = 'off'\nmediated = false", CacheMode::Off),
+        ] {
+            assert_eq!(parse(text).unwrap().served.cache, cache, "{text}");
+        }
+        let error = |text: &str| parse(text).unwrap_err().to_string();
+        let unknown = error("cache = 'on'");
+        assert!(
+            unknown.contains("`cache` expects \"volatile\" or \"off\", not \"on\""),
+            "{unknown}"
+        );
+        let both = error("cache = 'off'\nmediated = true");
+        assert!(
+            both.contains("`cache = \"off\"` and `mediated = true` disagree"),
+            "{both}"
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use boot_disk::{BootDisk, BootImage, NO_CACHE, SCRATCH, check_mediated};
+pub use boot_disk::{BootDisk, BootImage, CACHE, SCRATCH, cache_mode};
 
 use crate::units::size::parse_size;
 

@@ -8,8 +8,8 @@ use super::state::{Expected, State};
 use super::{BootFile, BootOptions, Vm, VmError};
 
 impl Vm {
-    /// Starts it, with all disks that are attached, and waits for the guest's agent. A boot that fails
-    /// leaves none of its own disks attached.
+    /// Starts it, with all disks that are attached, and waits for the guest's agent. The power of the disks returns
+    /// first. A boot that fails leaves none of its own disks attached, unless a rule has cut the power.
     pub fn boot(&mut self, options: BootOptions) -> Result<(), VmError> {
         let may_boot = matches!(self.state(), State::Created | State::Shutdown);
         if !may_boot || self.server.is_none() {
@@ -19,10 +19,16 @@ impl Vm {
         let deadline = Instant::now() + options.agent_timeout.unwrap_or(BOOT);
         let plan = BootPlan::new(&self.profile, &self.profile_name, options, deadline)?;
         self.patience = options.agent_timeout.unwrap_or(BOOT);
+        self.watch.start(&self.mount()?)?;
         let before = self.disks.len();
         let booted = self
             .attach_boot_disks(&options.disks)
             .and_then(|()| self.start_up(&plan, &options.files));
+        if let Some(cut) = self.cut_by_rule() {
+            // It has booted that far: its disks stay.
+            self.lose_power(Some(&cut));
+            return Err(cut.into());
+        }
         if booted.is_err() {
             self.machine = None;
             while let Some(disk) = self.disks.at(before) {
@@ -43,13 +49,14 @@ impl Vm {
         };
         let seen = self.await_disks(&mut machine, deadline);
         self.machine = Some(machine);
-        self.with_machine(|_| seen)
+        self.judged(seen)
     }
 
     /// Starts the machine, and gives the guest its files.
     fn start_up(&mut self, plan: &BootPlan, files: &[BootFile]) -> Result<(), VmError> {
         self.state = State::Dead;
         self.powered_off = false;
+        self.return_power()?;
         self.disks.claim_images(&self.name)?;
         self.disks.assign_ports();
         let machine = match plan.is_cold {

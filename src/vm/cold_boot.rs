@@ -51,6 +51,7 @@ impl Vm {
             &self.mount()?,
             console,
             &self.limit,
+            &self.watch,
             plan.deadline,
         )
     }

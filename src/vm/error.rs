@@ -9,6 +9,7 @@ use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::protocol::names::BadId;
 use crate::server::launch::LaunchError;
+use crate::units::duration::show_duration;
 
 /// Why something with a VM failed.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,10 @@ pub enum VmError {
         /// A remark about the state; begins with a space.
         hint: String,
     },
+    #[error("the power was cut by {rule} (disk `{disk}`)")]
+    PowerCut { rule: String, disk: String },
+    #[error("no rule has cut the power within {}", show_duration(*.0))]
+    NoPowerCut(Duration),
     #[error("the guest powered itself off\n{console}")]
     PoweredOff { console: String },
     /// The request that a rule holds.

@@ -4,28 +4,31 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::guest::console::Console;
+use super::power_watch::Armed;
 use super::qemu::process::Qemu;
 use super::{Limit, VmError};
 
 /// What the life of a guest depends on.
 pub(super) struct Health {
     qemu: Qemu,
+    power: Armed,
     pub(super) console: Console,
     pub(super) limit: Limit,
 }
 
 impl Health {
-    pub(super) fn new(qemu: Qemu, console: Console, limit: Limit) -> Self {
+    pub(super) fn new(qemu: Qemu, power: Armed, console: Console, limit: Limit) -> Self {
         Self {
             qemu,
+            power,
             console,
             limit,
         }
     }
 
-    /// Fails when QEMU is gone, the kernel has panicked, or the test's time is up.
+    /// Fails when the power was cut, QEMU is gone, the kernel has panicked, or the test's time is up.
     pub(super) fn check(&mut self) -> Result<(), VmError> {
-        if self.qemu.exited().is_some() {
+        if self.qemu.exited().is_some() || self.power.cut().is_some() {
             return Err(self.exit_error());
         }
         if let Some(line) = self.console.new_panic() {
@@ -72,6 +75,9 @@ impl Health {
 
     /// The error that says how QEMU ended.
     pub(super) fn exit_error(&mut self) -> VmError {
+        if let Some(cut) = self.power.cut() {
+            return cut.into();
+        }
         self.qemu.exit_error("while the guest ran")
     }
 }

@@ -10,6 +10,8 @@ use super::disks::mount_server::MountServer;
 use super::folder::Folder;
 use super::guest::console::{Console, end_of};
 use super::machine::Machine;
+use super::power_loss::PowerLoss;
+use super::power_watch::PowerWatch;
 use super::state::{Expected, State};
 use super::{Limit, VmError};
 use crate::client::MountClient;
@@ -38,6 +40,9 @@ pub struct Vm {
     pub(super) untold: Option<VmError>,
     /// The guest powered itself off since it was booted last.
     pub(super) powered_off: bool,
+    /// The power cut that has ended the guest since it was booted last.
+    pub(super) power_loss: Option<PowerLoss>,
+    pub(super) watch: PowerWatch,
     /// The disks that boots have attached by now, with their names.
     pub(super) boot_disks: Vec<(BootDisk, String)>,
     /// The console's log, once the VM is closed.
@@ -71,6 +76,8 @@ impl Vm {
             notes: Vec::new(),
             untold: None,
             powered_off: false,
+            power_loss: None,
+            watch: PowerWatch::default(),
             boot_disks: Vec::new(),
             last_log: None,
         })
@@ -88,6 +95,7 @@ impl Vm {
 
     /// Where it is in its life.
     pub fn state(&mut self) -> State {
+        self.note_power_cut();
         self.note_power_off();
         self.note_end();
         self.state
@@ -99,8 +107,13 @@ impl Vm {
         self.untold.take().map_or(Ok(()), Err)
     }
 
+    /// Whether its guest runs, or is paused.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Booted | State::Paused)
+    }
+
     fn note_end(&mut self) {
-        let is_running = matches!(self.state, State::Booted | State::Paused);
+        let is_running = self.is_running();
         let machine = self.machine.as_mut().filter(|_| is_running);
         let checked = machine.map_or(Ok(()), |machine| machine.health.check());
         if let Err(error @ (VmError::Exited { .. } | VmError::Panicked { .. })) = checked {
@@ -111,7 +124,7 @@ impl Vm {
 
     /// A guest that powered itself down is shut down, as if it had been asked to.
     fn note_power_off(&mut self) {
-        let is_running = matches!(self.state, State::Booted | State::Paused);
+        let is_running = self.is_running();
         let machine = self.machine.as_mut().filter(|_| is_running);
         if machine.is_some_and(Machine::has_powered_off) {
             self.powered_off();
@@ -218,7 +231,10 @@ impl Vm {
                 let console = end_of(&self.folder.console());
                 format!(" (not booted: its guest powered itself off)\n{console}")
             }
-            _ => " (not booted)".into(),
+            _ => match &self.power_loss {
+                Some(loss) => loss.hint(),
+                None => " (not booted)".into(),
+            },
         }
     }
 
@@ -227,6 +243,15 @@ impl Vm {
         action: impl FnOnce(&mut Machine) -> Result<T, VmError>,
     ) -> Result<T, VmError> {
         let result = action(self.running()?);
+        self.judged(result)
+    }
+
+    /// The result of something that was done with the machine, unless the guest is over: then the reason.
+    pub(super) fn judged<T>(&mut self, result: Result<T, VmError>) -> Result<T, VmError> {
+        if let Some(cut) = self.cut_by_rule() {
+            self.lose_power(Some(&cut));
+            return Err(cut.into());
+        }
         if let Err(VmError::Exited { .. } | VmError::Panicked { .. }) = &result {
             if self.machine.as_mut().is_some_and(Machine::has_powered_off) {
                 self.powered_off();

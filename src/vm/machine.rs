@@ -12,6 +12,7 @@ use super::guest::agent::{Agent, LivenessCheck};
 use super::guest::console::Console;
 use super::guest::terminal::Terminal;
 use super::health::Health;
+use super::power_watch::PowerWatch;
 use super::qemu::arguments::{MachineSpec, Sockets};
 use super::qemu::process::{Channels, Qemu};
 use super::qemu::qmp::{Qmp, QmpError};
@@ -30,16 +31,19 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Starts QEMU, with its disks in `mount`, and greets it; the guest stands still. What the console
-    /// shows is news from where `console_log` stands.
+    /// shows is news from where `console_log` stands. A rule that cuts the power of a disk ends it, as `watch` tells.
     pub(super) fn launch<'a>(
         spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
         folder: &Folder,
         mount: &MountClient,
         console_log: Console,
         limit: &Limit,
+        watch: &PowerWatch,
         deadline: Instant,
     ) -> Result<Self, VmError> {
         let (mut qemu, channels) = Qemu::start(spec, &folder.qemu_log(), mount)?;
+        let armed = watch.arm(qemu.pid());
+        let armed = armed.map_err(VmError::io("the process of QEMU"))?;
         let Channels {
             qmp,
             agent,
@@ -56,7 +60,7 @@ impl Machine {
             mount: mount.clone(),
             agent: Agent::new(agent),
             terminal,
-            health: Health::new(qemu, console_log, limit.clone()),
+            health: Health::new(qemu, armed, console_log, limit.clone()),
         })
     }
 

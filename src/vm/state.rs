@@ -37,6 +37,8 @@ pub enum Expected {
     Booted,
     /// The guest is paused.
     Paused,
+    /// The guest runs, or is paused.
+    Running,
     /// The VM may boot.
     Bootable,
     /// The VM may get a disk.
@@ -50,6 +52,7 @@ impl fmt::Display for Expected {
         f.write_str(match self {
             Self::Booted => "booted",
             Self::Paused => "paused",
+            Self::Running => "booted or paused",
             Self::Bootable => "created or shutdown",
             Self::Attachable => "created, booted, paused or shutdown",
             Self::Open => "not closed",

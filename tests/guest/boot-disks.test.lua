@@ -12,7 +12,7 @@ local function sizes(vm, ...)
 end
 
 test("a disk has exactly one source", function(t)
-  page_says([[A disk has exactly one of `path`, `scratch` and `template`. - `mediated = true` is an error]])
+  page_says([[A disk has exactly one of `path`, `scratch` and `template`. - `cache` and `mediated` that disagree are an error]])
   local vm = provium:vm("v", "peios")
   local function message(disk)
     return raised(t, function() vm:boot({ disks = { { scratch = "1M" }, disk } }) end)
@@ -22,8 +22,10 @@ test("a disk has exactly one source", function(t)
   t:assert_eq(message({ path = "/x", scratch = "1M" }), wanted .. "`path` and `scratch`")
   t:assert_eq(message({ path = "/x", template = "/x" }), wanted .. "`path` and `template`")
   t:assert_contains(message({ scratch = -1 }), "`scratch` expects a size such as \"256M\", or a number of bytes, not -1")
-  t:assert_contains(message({ scratch = 512, mediated = true }), "disks[2]: `mediated`: it takes a disk with a volatile write cache, which this version does not have")
-  t:assert_contains(raised(t, function() vm:attach_disk({ mediated = true }) end), "vm:attach_disk: `mediated`: it takes")
+  local disagree = "`cache = \"off\"` and `mediated = true` disagree: give one of them"
+  t:assert_contains(message({ scratch = 512, cache = "off", mediated = true }), "disks[2]: " .. disagree)
+  t:assert_eq(raised(t, function() vm:attach_disk({ cache = "off", mediated = true }) end), "vm:attach_disk: " .. disagree)
+  t:assert_eq(raised(t, function() vm:attach_disk({ cache = "on" }) end), "vm:attach_disk: `cache` expects \"volatile\" or \"off\", not \"on\"")
   t:assert_eq(vm:state(), "created")
 end)
 

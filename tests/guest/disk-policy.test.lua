@@ -166,20 +166,6 @@ test("a policy is with the disk, and shows as rules", function(t)
   os.remove(path)
 end)
 
-test("calls that need a volatile cache say so", function(t)
-  page_says([[raise: `it takes a disk with a volatile write cache, which this version does not have`]])
-  local disk, path = disk_of("own")
-  local missing = "it takes a disk with a volatile write cache, which this version does not have"
-  for _, verb in ipairs({ "power_cut", "flushes", "unflushed_sectors" }) do
-    t:assert_eq(raised(function() disk[verb](disk) end), "disk:" .. verb .. ": " .. missing)
-  end
-  local mediated = { id = "b", image = path, mediated = true }
-  t:assert_eq(raised(function() provium:vm("own"):attach_disk(mediated) end), "vm:attach_disk: `mediated`: " .. missing)
-  mediated.image, mediated.mediated = nil, false
-  t:assert_eq(provium:vm("own"):attach_disk(mediated):id(), "b")
-  os.remove(path)
-end)
-
 -- In a guest.
 local data = "/dev/disk/by-id/virtio-data"
 local disk = guest:disk("data")

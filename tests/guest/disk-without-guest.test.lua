@@ -236,7 +236,7 @@ test("bad arguments name the call and what it expects", function(t)
   raises("vm:attach_disk: image /no/such.img does not exist", function() vm:attach_disk({ id = "b", image = "/no/such.img" }) end)
   raises("is a directory", function() vm:attach_disk({ id = "b", image = "/tmp" }) end)
   raises("vm:attach_disk: bad disk ID `1b`", function() vm:attach_disk({ id = "1b", image = path }) end)
-  raises("vm:attach_disk: unknown option `imgae` (known: id, size, image, readonly, fixed, mediated)", function() vm:attach_disk({ imgae = path }) end)
+  raises("vm:attach_disk: unknown option `imgae` (known: id, size, image, readonly, fixed, cache, mediated)", function() vm:attach_disk({ imgae = path }) end)
   raises("vm:attach_disk: `size` expects a whole number of bytes, 0 or more, not \"big\"",
     function() vm:attach_disk({ id = "c", size = "big" }) end)
   raises("not -1", function() vm:attach_disk({ id = "c", size = -1 }) end)

@@ -13,10 +13,13 @@ use crate::vm::{DiskRecord, Vm};
 
 pub(super) const CLASS: &str = "disk";
 
+/// A disk that several handles share.
+pub(in crate::script) type SharedDisk = Rc<RefCell<DiskRecord>>;
+
 /// A handle on a disk. The state is with the disk: all handles see the same.
 pub(in crate::script) struct Disk {
     vm: SharedVm,
-    record: Rc<RefCell<DiskRecord>>,
+    record: SharedDisk,
 }
 
 impl UserData for Disk {
@@ -27,9 +30,14 @@ impl UserData for Disk {
 
 impl Disk {
     /// A handle on the disk of `record`, which is one of `vm`'s.
-    pub(in crate::script) fn new(vm: &SharedVm, record: Rc<RefCell<DiskRecord>>) -> Self {
+    pub(in crate::script) fn new(vm: &SharedVm, record: SharedDisk) -> Self {
         let vm = Rc::clone(vm);
         Self { vm, record }
+    }
+
+    /// The disk, for a call of its VM.
+    pub(in crate::script) fn shared(&self) -> &SharedDisk {
+        &self.record
     }
 
     pub(super) fn record(&self) -> Ref<'_, DiskRecord> {
@@ -41,7 +49,7 @@ impl Disk {
     }
 
     /// Asks the VM about the disk.
-    pub(super) fn ask_vm<T>(&self, ask: impl FnOnce(&mut Vm, &Rc<RefCell<DiskRecord>>) -> T) -> T {
+    pub(super) fn ask_vm<T>(&self, ask: impl FnOnce(&mut Vm, &SharedDisk) -> T) -> T {
         ask(&mut self.vm.borrow_mut(), &self.record)
     }
 

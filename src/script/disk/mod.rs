@@ -1,5 +1,6 @@
 //! The `disk` of the documents.
 
+mod durability;
 mod error;
 mod faults;
 mod handle;
@@ -9,7 +10,8 @@ mod rule_text;
 mod sectors;
 mod wait_fired;
 
-pub(super) use handle::Disk;
+pub(super) use durability::{CUT_OPTIONS, cut_of, report_table};
+pub(super) use handle::{Disk, SharedDisk};
 
 use super::bind::Methods;
 use super::context::Context;
@@ -23,5 +25,6 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
     observe::add(&methods)?;
     wait_fired::add(&methods)?;
     policy::add(&methods)?;
+    durability::add(&methods)?;
     methods.register()
 }

@@ -1,9 +1,8 @@
 //! The policy verbs of a disk: what its guest's requests meet, and a test's own sector calls do not.
 
-use mlua::{MultiValue, Table};
+use mlua::Table;
 
 use super::handle::Disk;
-use crate::config::NO_CACHE;
 use crate::fault::Sectors;
 use crate::script::bind::{CallResult, Methods};
 use crate::script::context::Context;
@@ -20,11 +19,7 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("fail_range", fail_range)?;
     methods.add("delay", delay)?;
     methods.add("clear_policy", clear_policy)?;
-    methods.add("fault_policy", fault_policy)?;
-    for later in ["power_cut", "flushes", "unflushed_sectors"] {
-        methods.add(later, needs_cache)?;
-    }
-    Ok(())
+    methods.add("fault_policy", fault_policy)
 }
 
 fn fail_reads(_: &Context, disk: &Disk, (): ()) -> CallResult<()> {
@@ -69,11 +64,6 @@ fn fault_policy(context: &Context, disk: &Disk, (): ()) -> CallResult<Table> {
     table.set("fail_range_count", range.map(|range| range.count))?;
     table.set("delay_ms", policy.delay_ms)?;
     Ok(table)
-}
-
-/// A call of a disk with a volatile cache.
-fn needs_cache(_: &Context, _: &Disk, _: MultiValue) -> CallResult<()> {
-    Err(NO_CACHE.into())
 }
 
 fn set(disk: &Disk, change: impl FnOnce(&mut Policy)) -> CallResult<()> {

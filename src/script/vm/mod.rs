@@ -9,6 +9,7 @@ mod files;
 mod handle;
 mod lifecycle;
 mod options;
+mod power;
 mod process;
 mod provium;
 mod run_result;
@@ -25,6 +26,7 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
     let methods = Methods::of(context, handle::CLASS)?;
     handle::add(&methods)?;
     lifecycle::add(&methods)?;
+    power::add(&methods)?;
     disks::add(&methods)?;
     files::add(&methods)?;
     commands::add(&methods)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mlua::{LuaString, Value};
 
 use crate::config::{
-    BootDisk, BootImage, CPUS, MEMORY, SCRATCH, check_mediated, cpus, memory, memory_of,
+    BootDisk, BootImage, CACHE, CPUS, MEMORY, SCRATCH, cache_mode, cpus, memory, memory_of,
 };
 use crate::protocol::disk_options::DiskOptions;
 use crate::script::bind::{GuestText, Options};
@@ -74,9 +74,8 @@ pub(super) fn file_mode(options: &Options, key: &str) -> Result<Option<u32>, Str
 
 fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
     disk.only(&[
-        "path", "scratch", "template", "id", "readonly", "fixed", "mediated",
+        "path", "scratch", "template", "id", "readonly", "fixed", "cache", "mediated",
     ])?;
-    check_mediated(disk.flag("mediated")?)?;
     let path: Option<String> = disk.get("path", "the path of an image")?;
     let template: Option<String> = disk.get("template", "the path of an image")?;
     let size = |value: &Value| match value {
@@ -96,8 +95,9 @@ fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
 }
 
 pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String> {
-    options.only(&["id", "size", "image", "readonly", "fixed", "mediated"])?;
-    check_mediated(options.flag("mediated")?)?;
+    options.only(&[
+        "id", "size", "image", "readonly", "fixed", "cache", "mediated",
+    ])?;
     let image: Option<String> = options.get("image", "a path")?;
     Ok(AttachOptions {
         id: options.get("id", "a string")?,
@@ -109,10 +109,13 @@ pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String>
 
 /// How a disk is served. A real disk does not grow, so a VM's disk grows only if the test says so.
 fn served(disk: &Options) -> Result<DiskOptions, String> {
-    let fixed = disk.read("fixed", "true or false", Value::as_boolean)?;
+    let flag = |key| disk.read(key, "true or false", Value::as_boolean);
+    let cache = disk.read("cache", CACHE, |value| {
+        value.as_string()?.to_string_lossy().parse().ok()
+    })?;
     Ok(DiskOptions {
         read_only: disk.flag("readonly")?,
-        fixed: fixed.unwrap_or(true),
-        ..DiskOptions::default()
+        fixed: flag("fixed")?.unwrap_or(true),
+        cache: cache_mode(cache, flag("mediated")?)?,
     })
 }

@@ -105,6 +105,11 @@ impl Qemu {
         Ok((qemu, channels))
     }
 
+    /// Its number.
+    pub(in crate::vm) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it did.
     pub(in crate::vm) fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()

@@ -181,6 +181,7 @@ fn reference_and_stubs_have_equal_options_and_defaults() {
         ("| option of `vm:attach_disk` | default |", "AttachOptions"),
         ("| option of a disk in `vm:boot` | default |", "BootDisk"),
         ("| option of `vm:run` | default |", "RunOptions"),
+        ("| option of a power cut | default |", "PowerCut"),
     ] {
         assert_eq!(rows(head), fields(class), "{class}");
     }
@@ -215,6 +216,8 @@ fn reference_table_in_braces_has_the_fields_of_its_class() {
         ("| `vm:mkdir(", "MkdirOptions"),
         ("| `files` |", "BootFile"),
         ("| `disk:rules()` |", "RuleState"),
+        ("| `disk:pending()` |", "Pending"),
+        ("| `disk:power_cut(", "CutReport"),
         ("| `vm:listdir(", "Entry"),
     ] {
         let braces = row(start).split_once('{').unwrap().1;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::client_table::Clients;
+use super::log::DiskLog;
 use super::observe::in_flight::InFlightTable;
 use super::observe::{Counters, DamageList, Trace};
 use super::path::Delays;
@@ -14,6 +15,7 @@ use super::path::settling::Settling;
 use super::path::snapshots::Snapshots;
 use super::path::strain::Strains;
 use super::pool::Owner;
+use super::range_lock::RangeLock;
 use super::rule_sets::RuleSets;
 use super::sizes::{ImageStat, Sizes};
 use crate::protocol::disk_options::DiskOptions;
@@ -43,15 +45,23 @@ pub struct Disk {
     pub(super) sizes: Sizes,
     pub(super) strain: Strains,
     pub(super) settling: Settling,
+    pub(super) log: DiskLog,
+    /// The ranges whose changes the log puts in an order.
+    // Its readers come with the cache.
+    #[allow(dead_code)]
+    pub(super) ranges: Arc<RangeLock>,
     attached: Instant,
 }
 
 impl Disk {
     /// A disk without faults. Requests that have to wait do so in `delays`.
     pub fn new(id: &str, path: &Path, image: Arc<dyn Image>, delays: Arc<Delays>) -> Self {
+        let owner = delays.pool().new_owner();
+        let pool = Arc::clone(&delays);
+        let ranges = RangeLock::new(move |work| pool.pool().run(owner, work));
         Self {
             id: id.to_owned(),
-            owner: delays.pool().new_owner(),
+            owner,
             path: path.to_owned(),
             read_only: image.read_only(),
             fixed: false,
@@ -66,6 +76,8 @@ impl Disk {
             sizes: Sizes::new(ImageStat::of(&*image).unwrap_or_default()),
             strain: Strains::default(),
             settling: Settling::default(),
+            log: DiskLog::default(),
+            ranges: Arc::new(ranges),
             image,
             attached: Instant::now(),
         }

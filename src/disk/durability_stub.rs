@@ -1,12 +1,11 @@
 //! Stand-in until the cache, the power switch and the log of a disk are there.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::device::Disk;
 use super::observe::Trace;
 use super::table::Disks;
-use crate::protocol::{CacheMode, Errno, LogBase, LogLine, PendingLine, PowerCut, PowerState};
+use crate::protocol::{CacheMode, Errno, PendingLine, PowerCut, PowerState};
 
 /// Why the power of a disk was not switched.
 #[derive(Debug, thiserror::Error)]
@@ -50,21 +49,6 @@ impl CacheError {
         match self {
             Self::Storage(errno) => *errno,
         }
-    }
-}
-
-/// Why the log of a disk was not begun or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// There is none.
-    #[error("there is no log to stop")]
-    NoLog,
-}
-
-impl LogError {
-    /// The error number for a client that only gets a number.
-    pub fn errno(&self) -> Errno {
-        Errno(libc::EINVAL)
     }
 }
 
@@ -130,27 +114,6 @@ impl Disk {
     /// The most that may wait in memory.
     pub fn held_bytes_limit(&self) -> u64 {
         super::MOST_HELD
-    }
-
-    /// The state of its log.
-    pub fn log_line(&self) -> LogLine {
-        LogLine::Off
-    }
-
-    /// Begins a log.
-    pub fn start_log(self: &Arc<Self>, _path: &Path, _base: &LogBase) -> Result<(), LogError> {
-        Err(LogError::NoLog)
-    }
-
-    /// Ends the log.
-    pub fn stop_log(&self) -> Result<(), LogError> {
-        Err(LogError::NoLog)
-    }
-
-    /// Sets a mark in the trace and the log.
-    pub fn mark(&self, text: &str) {
-        self.trace
-            .note(crate::protocol::Note::Mark(text.to_owned()));
     }
 }
 

@@ -8,9 +8,13 @@ mod clients;
 mod device;
 mod durability_stub;
 mod extents;
+mod log;
 mod observe;
 mod path;
 mod pool;
+// Its callers come with the cache.
+#[allow(dead_code)]
+mod range_lock;
 mod rule_sets;
 mod rules;
 mod sizes;
@@ -20,7 +24,8 @@ mod table;
 mod tests;
 
 pub use device::Disk;
-pub use durability_stub::{Amount, CacheError, DurabilityCounts, LogError, PowerError};
+pub use durability_stub::{Amount, CacheError, DurabilityCounts, PowerError};
+pub use log::LogError;
 pub use observe::{Counters, DamageList, InFlight, Listener, OpCounters, Trace, Wake};
 pub use path::{Answer, Delays, Fua, LARGEST_REQUEST, MOST_HELD, NOBODY, Origin, Reply, Request};
 pub use pool::{Owner, Pool};

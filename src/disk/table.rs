@@ -13,8 +13,10 @@ use super::device::Disk;
 use super::observe::Trace;
 use super::path::Delays;
 use super::pool::Pool;
+use crate::os::sys;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, valid_id};
+use crate::protocol::{DiskEvent, EventLine};
 use crate::storage::{FileImage, Image, OpenError};
 
 /// Why a disk was not attached.
@@ -103,7 +105,7 @@ pub struct Disks {
     changing: Mutex<()>,
     delays: Arc<Delays>,
     pool: Arc<Pool>,
-    pub(super) events: Trace,
+    pub(super) events: Arc<Trace>,
 }
 
 impl Disks {
@@ -115,7 +117,7 @@ impl Disks {
             changing: Mutex::default(),
             delays: Arc::new(Delays::start(Arc::clone(&pool))?),
             pool,
-            events: Trace::default(),
+            events: Arc::default(),
         })
     }
 
@@ -179,6 +181,14 @@ impl Disks {
     }
 
     fn add(&self, disk: Disk) -> Result<(), AttachError> {
+        let (events, id) = (Arc::clone(&self.events), disk.id().to_owned());
+        disk.log.when_stopped(move |why| {
+            events.tell(EventLine {
+                time: sys::monotonic(),
+                id: id.clone(),
+                what: DiskEvent::LogStopped(why),
+            });
+        });
         let _one_at_a_time = self.changing.lock();
         self.must_be_free(disk.id())?;
         let mut list = Vec::clone(&self.list.load());
@@ -229,6 +239,7 @@ impl Disks {
         drop(changing);
         disk.trace().end();
         flush(&disk);
+        disk.end_log();
         // The image is unlocked when the last request that only looked at the disk is over.
         let deadline = Instant::now() + CLOSING;
         while Arc::strong_count(&disk) > 1 && Instant::now() < deadline {
@@ -285,14 +296,17 @@ impl Disks {
     }
 
     /// The end: lets waiting requests go, finishes those that have begun, answers late ones with EIO,
-    /// flushes the images. No disk's flush waits for another one's storage.
+    /// flushes the images, ends the logs. No disk's flush waits for another one's storage.
     pub fn end(&self) {
         self.clear();
         self.delays.end();
         self.pool.end();
         let flushing = Pool::default();
         for (_, disk) in self.all() {
-            flushing.run(disk.owner(), move || flush(&disk));
+            flushing.run(disk.owner(), move || {
+                flush(&disk);
+                disk.end_log();
+            });
         }
         flushing.end();
     }

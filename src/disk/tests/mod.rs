@@ -2,6 +2,7 @@
 
 mod damage;
 mod data;
+mod log;
 mod looks;
 mod model;
 mod rules;

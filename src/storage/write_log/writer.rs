@@ -65,8 +65,9 @@ struct Slot {
 }
 
 /// A place in a log for a record. One that is dropped without being filled ends the log.
+/// The default is one that writes nothing.
 #[must_use]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Place(Option<Reserved>);
 
 #[derive(Debug)]
@@ -138,14 +139,10 @@ impl LogWriter {
         marked.and(counted).and(synced)
     }
 
-    /// Its entries so far: those that a reader would find if it ended now.
-    pub fn entries(&self) -> u64 {
-        self.tail.lock().whole.entries
-    }
-
-    /// Its bytes so far: up to the end of these entries.
-    pub fn bytes(&self) -> u64 {
-        self.tail.lock().whole.bytes
+    /// Its entries and its bytes so far: what a reader would find if it ended now.
+    pub fn len(&self) -> (u64, u64) {
+        let whole = self.tail.lock().whole;
+        (whole.entries, whole.bytes)
     }
 
     /// What has ended it before its end.
@@ -189,7 +186,7 @@ impl LogWriter {
     /// Has the superblock count what is whole.
     fn count(&self) -> io::Result<()> {
         let mut counted = self.counted.lock();
-        let entries = self.entries();
+        let entries = self.len().0;
         if *counted != entries {
             self.write(&mut [IoSlice::new(&superblock(entries))], 0)?;
             *counted = entries;

@@ -1,0 +1,271 @@
+//! The write log of a disk: beginning it with a copy of what the disk holds, what goes into it, its end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+use super::device::Disk;
+use crate::protocol::{Errno, LogBase, LogLine, Note};
+use crate::storage::write_log::{LogWriter, Place, Record};
+use crate::storage::{Existing, Image, NewFile, NewFileError, copy};
+
+/// What is added to the path of a log for that of the copy it begins from.
+const BASE_SUFFIX: &str = ".base";
+
+/// Why a log was not begun or ended. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// A file of the log cannot be made.
+    #[error(transparent)]
+    File(#[from] NewFileError),
+    /// A path that the control files could not show as one line of text.
+    #[error("path {0:?} holds a newline or is not UTF-8: give the log a path without")]
+    BadPath(PathBuf),
+    /// There is one.
+    #[error("the log of this disk is being written to {0}: stop it first")]
+    IsOn(String),
+    /// It is being begun or ended.
+    #[error("the log of this disk is just being started or stopped")]
+    IsChanging,
+    /// There is none.
+    #[error("there is no log to stop")]
+    NoLog,
+    /// The image cannot be copied.
+    #[error("cannot copy the image to {path}, which the log begins from: {cause}")]
+    Base {
+        /// The copy.
+        path: String,
+        /// What the host said.
+        cause: io::Error,
+    },
+    /// The log cannot be written.
+    #[error("cannot write the log {path}: {cause}")]
+    Storage {
+        /// The log.
+        path: String,
+        /// What the host said.
+        cause: io::Error,
+    },
+}
+
+impl LogError {
+    /// The error number for a client that only gets a number.
+    pub fn errno(&self) -> Errno {
+        Errno(match self {
+            Self::File(error) => error.errno(),
+            Self::BadPath(_) | Self::NoLog => libc::EINVAL,
+            Self::IsOn(_) => libc::EALREADY,
+            Self::IsChanging => libc::EBUSY,
+            Self::Base { cause, .. } | Self::Storage { cause, .. } => {
+                cause.raw_os_error().unwrap_or(libc::EIO)
+            }
+        })
+    }
+}
+
+/// The log of a disk, if there is one.
+#[derive(Default)]
+pub(super) struct DiskLog {
+    /// Whether requests are to be recorded. Read by each of them.
+    is_on: AtomicBool,
+    current: ArcSwapOption<Started>,
+    /// Held to begin and to end a log.
+    changing: Mutex<()>,
+    /// The latest of the numbers that order arrivals and answers.
+    order: AtomicU64,
+    when_stopped: OnceLock<Box<dyn Fn(String) + Send + Sync>>,
+}
+
+/// A log that was begun, and perhaps has ended at an error.
+struct Started {
+    path: String,
+    writer: Arc<LogWriter>,
+}
+
+/// The files of a log that begins. They are gone again unless it does.
+struct Files {
+    path: String,
+    log: NewFile,
+    base: Option<(String, NewFile)>,
+}
+
+impl DiskLog {
+    /// Whether requests are to be recorded.
+    #[inline]
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    /// Has `tell` called with the reason, once, when a log ends by itself.
+    pub(super) fn when_stopped(&self, tell: impl Fn(String) + Send + Sync + 'static) {
+        // The first one stays: a disk is added to one list of disks.
+        let _ = self.when_stopped.set(Box::new(tell));
+    }
+
+    // Its caller comes with the cache.
+    #[allow(dead_code)]
+    /// The next of the numbers that order arrivals and answers.
+    pub(super) fn next_number(&self) -> u64 {
+        self.order.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Gives the next place in the log to `record`. Does no I/O: call it where the order of records is known.
+    pub(super) fn reserve(&self, record: Record) -> Place {
+        match &*self.current.load() {
+            Some(started) => started.writer.reserve(record),
+            None => Place::default(),
+        }
+    }
+
+    /// Writes a record at its place, with the data of a write.
+    pub(super) fn fill(&self, place: Place, data: &[u8]) {
+        if let Err(cause) = place.fill(data) {
+            self.tell(&cause);
+        }
+    }
+
+    /// Adds `record` to the log, with the data of a write.
+    pub(super) fn record(&self, record: Record, data: &[u8]) {
+        self.fill(self.reserve(record), data);
+    }
+
+    /// The log has ended at an error.
+    #[cold]
+    fn tell(&self, cause: &io::Error) {
+        self.is_on.store(false, Ordering::Relaxed);
+        if let Some(tell) = self.when_stopped.get() {
+            tell(cause.to_string());
+        }
+    }
+
+    /// Begins a log at `path` of what `image` holds now. No change may be under way.
+    pub(super) fn start(
+        &self,
+        image: &dyn Image,
+        path: &Path,
+        base: &LogBase,
+    ) -> Result<(), LogError> {
+        let _one_at_a_time = self.changing.try_lock().ok_or(LogError::IsChanging)?;
+        if let Some(started) = &*self.current.load()
+            && started.writer.failure().is_none()
+        {
+            return Err(LogError::IsOn(started.path.clone()));
+        }
+        let started = Files::create(path, base)?.begin(image)?;
+        self.current.store(Some(Arc::new(started)));
+        self.is_on.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Ends the log. What is recorded meanwhile is in it, or not.
+    pub(super) fn stop(&self) -> Result<(), LogError> {
+        let _one_at_a_time = self.changing.lock();
+        self.is_on.store(false, Ordering::SeqCst);
+        let started = self.current.swap(None).ok_or(LogError::NoLog)?;
+        let finished = started.writer.finish();
+        finished.map_err(|cause| LogError::Storage {
+            path: started.path.clone(),
+            cause,
+        })
+    }
+
+    /// The line of `log`.
+    pub(super) fn line(&self) -> LogLine {
+        match &*self.current.load() {
+            Some(started) => started.line(),
+            None => LogLine::Off,
+        }
+    }
+}
+
+impl Started {
+    fn line(&self) -> LogLine {
+        let (entries, bytes) = self.writer.len();
+        LogLine::On {
+            path: self.path.clone(),
+            entries,
+            bytes,
+            stopped: self.writer.failure().map(|cause| cause.to_string()),
+        }
+    }
+}
+
+impl Files {
+    fn create(path: &Path, base: &LogBase) -> Result<Self, LogError> {
+        let line = path.to_str().filter(|line| !line.contains('\n'));
+        let line = line.ok_or_else(|| LogError::BadPath(path.to_owned()))?;
+        let log = NewFile::create(path, Existing::Empty)?;
+        let base = match base {
+            LogBase::Beside => Some(format!("{line}{BASE_SUFFIX}")),
+            LogBase::At(base) => Some(base.clone()),
+            LogBase::None => None,
+        };
+        let base = base.map(|path| {
+            let file = NewFile::create(path.as_ref(), Existing::No)?;
+            Ok::<_, LogError>((path, file))
+        });
+        Ok(Self {
+            path: line.to_owned(),
+            log,
+            base: base.transpose()?,
+        })
+    }
+
+    fn begin(self, image: &dyn Image) -> Result<Started, LogError> {
+        if let Some((path, file)) = &self.base {
+            copy(image, file.file()).map_err(|cause| LogError::Base {
+                path: path.clone(),
+                cause,
+            })?;
+        }
+        let file = self.log.file().try_clone();
+        let writer = file
+            .and_then(LogWriter::begin)
+            .map_err(|cause| LogError::Storage {
+                path: self.path.clone(),
+                cause,
+            })?;
+        self.log.keep();
+        self.base.into_iter().for_each(|(_, file)| file.keep());
+        Ok(Started {
+            path: self.path,
+            writer: Arc::new(writer),
+        })
+    }
+}
+
+impl Disk {
+    /// The state of its log.
+    pub fn log_line(&self) -> LogLine {
+        self.log.line()
+    }
+
+    /// Begins a log at `path`, and copies what the disk holds to where `base` says.
+    pub fn start_log(self: &Arc<Self>, path: &Path, base: &LogBase) -> Result<(), LogError> {
+        self.log.start(&*self.image, path, base)
+    }
+
+    /// Ends the log.
+    pub fn stop_log(&self) -> Result<(), LogError> {
+        self.log.stop()
+    }
+
+    /// Ends the log, if there is one, as the disk ends. Who listens to events is told of an error.
+    pub(super) fn end_log(&self) {
+        if let Err(LogError::Storage { cause, .. }) = self.log.stop() {
+            self.log.tell(&cause);
+        }
+    }
+
+    /// Sets a mark in the trace and the log.
+    pub fn mark(&self, text: &str) {
+        self.trace.note(Note::Mark(text.to_owned()));
+        if self.log.is_on() {
+            self.log.record(Record::Mark(text.into()), &[]);
+        }
+    }
+}

@@ -8,8 +8,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
-use super::device::Disk;
-use crate::protocol::{Errno, LogBase, LogLine, Note};
+use crate::protocol::{Errno, LogBase, LogLine};
 use crate::storage::write_log::{LogWriter, Place, Record};
 use crate::storage::{Existing, Image, NewFile, NewFileError, copy};
 
@@ -135,7 +134,7 @@ impl DiskLog {
 
     /// The log has ended at an error.
     #[cold]
-    fn tell(&self, cause: &io::Error) {
+    pub(super) fn tell(&self, cause: &io::Error) {
         self.is_on.store(false, Ordering::Relaxed);
         if let Some(tell) = self.when_stopped.get() {
             tell(cause.to_string());
@@ -235,37 +234,5 @@ impl Files {
             path: self.path,
             writer: Arc::new(writer),
         })
-    }
-}
-
-impl Disk {
-    /// The state of its log.
-    pub fn log_line(&self) -> LogLine {
-        self.log.line()
-    }
-
-    /// Begins a log at `path`, and copies what the disk holds to where `base` says.
-    pub fn start_log(self: &Arc<Self>, path: &Path, base: &LogBase) -> Result<(), LogError> {
-        self.log.start(&*self.image, path, base)
-    }
-
-    /// Ends the log.
-    pub fn stop_log(&self) -> Result<(), LogError> {
-        self.log.stop()
-    }
-
-    /// Ends the log, if there is one, as the disk ends. Who listens to events is told of an error.
-    pub(super) fn end_log(&self) {
-        if let Err(LogError::Storage { cause, .. }) = self.log.stop() {
-            self.log.tell(&cause);
-        }
-    }
-
-    /// Sets a mark in the trace and the log.
-    pub fn mark(&self, text: &str) {
-        self.trace.note(Note::Mark(text.to_owned()));
-        if self.log.is_on() {
-            self.log.record(Record::Mark(text.into()), &[]);
-        }
     }
 }

@@ -9,6 +9,7 @@ mod device;
 mod durability_stub;
 mod extents;
 mod log;
+mod logging;
 mod observe;
 mod path;
 mod pool;

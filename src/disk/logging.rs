@@ -1,0 +1,41 @@
+//! What users do with the write log of a disk.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::device::Disk;
+use super::log::LogError;
+use crate::protocol::{LogBase, LogLine, Note};
+use crate::storage::write_log::Record;
+
+impl Disk {
+    /// The state of its log.
+    pub fn log_line(&self) -> LogLine {
+        self.log.line()
+    }
+
+    /// Begins a log at `path`, and copies what the disk holds to where `base` says.
+    pub fn start_log(self: &Arc<Self>, path: &Path, base: &LogBase) -> Result<(), LogError> {
+        self.log.start(&*self.image, path, base)
+    }
+
+    /// Ends the log.
+    pub fn stop_log(&self) -> Result<(), LogError> {
+        self.log.stop()
+    }
+
+    /// Ends the log, if there is one, as the disk ends. Who listens to events is told of an error.
+    pub(super) fn end_log(&self) {
+        if let Err(LogError::Storage { cause, .. }) = self.log.stop() {
+            self.log.tell(&cause);
+        }
+    }
+
+    /// Sets a mark in the trace and the log.
+    pub fn mark(&self, text: &str) {
+        self.trace.note(Note::Mark(text.to_owned()));
+        if self.log.is_on() {
+            self.log.record(Record::Mark(text.into()), &[]);
+        }
+    }
+}

@@ -65,6 +65,16 @@ test("disks of the profile, disks attached before and disks of the boot are all 
   os.remove(template)
 end)
 
+test("two disks of a boot that are alike are two disks, and are there again", function(t)
+  local vm = provium:vm("v", "peios")
+  for _ = 1, 2 do
+    vm:boot({ disks = { { scratch = "1M" }, { scratch = "1M" } } })
+    t:assert_eq(sizes(vm, "virtio-boot0", "virtio-boot1"), "1048576\n1048576\n")
+    t:assert_eq(vm:run("ls /dev/vd*").stdout, "/dev/vda\n/dev/vdb\n")
+    vm:shutdown()
+  end
+end)
+
 test("a disk is plugged in read-only, and into a paused guest", function(t)
   local vm = provium:vm("v", "peios"):boot()
   local path = image.new(8)

@@ -9,13 +9,16 @@ impl Vm {
     /// Attaches the disks that are not there since an earlier boot.
     pub(in crate::vm) fn attach_boot_disks(&mut self, disks: &[BootDisk]) -> Result<(), VmError> {
         let own = self.profile.disks.clone();
+        let mut earlier = self.boot_disks.clone();
         for (at, disk) in own.iter().chain(disks).enumerate() {
-            let mut earlier = self.boot_disks.iter();
-            let is_there = earlier.any(|(same, id)| same == disk && self.disk(id).is_some());
-            if !is_there {
-                let id = self.attach_boot_disk(disk, at)?;
-                self.boot_disks.push((disk.clone(), id));
+            let same = |(other, id): &(BootDisk, String)| other == disk && self.disk(id).is_some();
+            // Each stands for one disk of the list: two of these may be alike.
+            if let Some(place) = earlier.iter().position(same) {
+                earlier.remove(place);
+                continue;
             }
+            let id = self.attach_boot_disk(disk, at)?;
+            self.boot_disks.push((disk.clone(), id));
         }
         Ok(())
     }

@@ -70,6 +70,8 @@ enum Command {
     Status(status::Args),
     Top(top::Args),
     States(Box<states::Args>),
+    #[command(hide = true)]
+    StateServer(states::ServerArgs),
     Test(Box<test_options::Args>),
     #[command(hide = true)]
     TestFile(test::FileArgs),
@@ -144,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Top(args) => top::run(&args),
         Command::States(args) => states::run(&args),
+        Command::StateServer(args) => states::run_server(args),
         Command::Test(args) => test::run(&args),
         Command::TestFile(args) => test::run_file(&args),
         Command::Init(args) => init::run(&args),

@@ -12,7 +12,7 @@ use super::exit::UsageError;
 use super::test_options::{Args, Reporters};
 use crate::config::Config;
 use crate::events::Event;
-use crate::os::sys;
+use crate::os::{run_folder, sys};
 use crate::runner::{self, Job, Rounds, RunOptions, Selected, Selection, Stop, Tests};
 use crate::script::{FileOptions, run_file as run_script};
 use crate::units::text;
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(print_list(&plan));
     }
     let mut reporters = Reporters::open(args)?;
-    vm::remove_leftovers()?;
+    run_folder::remove_leftovers()?;
     // Tests run even where old states cannot be removed.
     let _ = vm::WarmStore::open().and_then(|store| store.sweep());
     let seed = args.seed();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::judge::Examiner;
 use super::verdict::{Failure, Verdict};
 use crate::os::process::{Process, kill_group};
 use crate::os::sys;
@@ -33,15 +34,14 @@ pub struct Checker {
     pub stop: Arc<AtomicBool>,
 }
 
-impl Checker {
-    /// Whether its verdict depends on the last mark before a state: whether it names the variable.
-    pub fn takes_mark(&self) -> bool {
+impl Examiner for Checker {
+    /// Whether it names the variable.
+    fn takes_mark(&self) -> bool {
         self.command.contains(MARK)
     }
 
-    /// Runs it on the state at `path`, after the mark `mark` of the log. Processes that it leaves behind are
-    /// killed.
-    pub fn check(&self, path: &Path, mark: Option<&str>) -> io::Result<Verdict> {
+    /// Runs it on the state at `path`. Processes that it leaves behind are killed.
+    fn examine(&self, path: &Path, mark: Option<&str>) -> io::Result<Verdict> {
         let place = path.display().to_string();
         let (output, input) = io::pipe()?;
         let mut command = Command::new("sh");
@@ -64,7 +64,9 @@ impl Checker {
         let output = text::message(&output).replace(&place, "{}");
         Ok(self.verdict(status, in_time, output))
     }
+}
 
+impl Checker {
     /// Waits for the checker's end, and kills it when its time is up; then what it has started.
     fn wait(&self, mut child: Child) -> io::Result<(ExitStatus, bool)> {
         let in_time = Process::open(child.id()).and_then(|process| self.wait_in_time(&process));
@@ -126,7 +128,7 @@ mod tests {
             timeout: Duration::from_millis(500),
             stop: Arc::default(),
         };
-        checker.check(Path::new("/dev/null"), mark).unwrap()
+        checker.examine(Path::new("/dev/null"), mark).unwrap()
     }
 
     fn failure(command: &str) -> (Option<i32>, String, String) {

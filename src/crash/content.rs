@@ -1,6 +1,7 @@
 //! What a disk holds: which request was the last to change each of its sectors.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 /// Sectors that a request changed last, or that are as they were in the base.
@@ -70,6 +71,34 @@ impl Content {
             .iter()
             .map(|(start, (end, request))| (*start..*end, *request))
     }
+
+    /// Reads what [`Display`](fmt::Display) prints. None for another text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let extent = |word: &str| {
+            let (sectors, request) = word.split_once('=')?;
+            let (start, count) = sectors.split_once('+')?;
+            let start: u64 = start.parse().ok()?;
+            let end = start.checked_add(count.parse().ok()?)?;
+            Some((start, (end, request.parse().ok()?)))
+        };
+        text.split_whitespace()
+            .map(extent)
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+}
+
+/// Prints as `START+COUNT=REQUEST`, with spaces between them.
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = "";
+        for (sectors, request) in self.extents() {
+            let count = sectors.end - sectors.start;
+            write!(f, "{before}{}+{count}={request}", sectors.start)?;
+            before = " ";
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +125,8 @@ mod tests {
                 found.extend(sectors.map(|_| request));
             }
             prop_assert_eq!(found, model);
+            let parsed = Content::parse(&content.to_string()).unwrap();
+            prop_assert!(parsed.extents().eq(content.extents()));
         }
     }
 }

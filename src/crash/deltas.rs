@@ -31,18 +31,22 @@ enum Prefix {
 }
 
 impl Deltas {
-    /// Reads all data of `log`, and what they overwrite of `base`.
-    pub fn of(history: &History, log: &WriteLog, base: &Base) -> io::Result<Self> {
-        let prefix = |request: &Request| match request.data_at {
-            Some(at) => data_prefix(request, at, log, base),
-            None => discard_prefix(request, base),
+    /// Reads all data of `log`, and what they overwrite of `base`. Tells `progress` how many requests are done.
+    pub fn of(
+        history: &History,
+        log: &WriteLog,
+        base: &Base,
+        mut progress: impl FnMut(usize),
+    ) -> io::Result<Self> {
+        let prefix = |(number, request): (usize, &Request)| {
+            progress(number);
+            match request.data_at {
+                Some(at) => data_prefix(request, at, log, base),
+                None => discard_prefix(request, base),
+            }
         };
-        history
-            .requests
-            .iter()
-            .map(prefix)
-            .collect::<io::Result<_>>()
-            .map(Self)
+        let requests = history.requests.iter().enumerate();
+        requests.map(prefix).collect::<io::Result<_>>().map(Self)
     }
 
     /// By how much `request`, whose first sector is `start`, changes the sum where `sectors` are its.

@@ -1,6 +1,6 @@
 //! What a log says happened: requests in the order of their completion, and what each step makes durable.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use crate::storage::write_log::{Entry, Flags, LogEntry, Order, WriteLog};
 
@@ -28,6 +28,34 @@ pub struct Step {
     pub mark: Option<String>,
     /// When it arrived and was answered, if the log says so.
     pub order: Option<Order>,
+}
+
+/// Marks between which there are no points.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadMark {
+    /// The log does not have it.
+    #[error("there is no mark `{mark}` in the log ({})", known_marks(known))]
+    Unknown {
+        /// What was asked for.
+        mark: String,
+        /// The marks of the log.
+        known: Vec<String>,
+    },
+    /// The end comes before the beginning.
+    #[error("the mark to end at comes before the mark to begin at")]
+    Backwards,
+}
+
+fn known_marks(marks: &[String]) -> String {
+    /// Marks that an error names.
+    const NAMED: usize = 20;
+    let named = marks.iter().take(NAMED).map(String::as_str);
+    let named = named.collect::<Vec<_>>().join(", ");
+    match marks.len() {
+        0 => "it has none".into(),
+        1..=NAMED => format!("its marks: {named}"),
+        all => format!("its marks: {named} and {} more", all - NAMED),
+    }
 }
 
 /// All steps of a log. Step `n` is entry `n + 1`.
@@ -93,6 +121,31 @@ impl History {
     pub fn point_of(&self, text: &str) -> Option<usize> {
         let is_it = |step: &Step| step.mark.as_deref() == Some(text);
         self.steps.iter().position(is_it).map(|at| at + 1)
+    }
+
+    /// The points between the marks `from` and `to`: from the beginning without the first, to the end without the
+    /// second.
+    pub fn points(
+        &self,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<RangeInclusive<usize>, BadMark> {
+        let point = |mark: &str| {
+            let unknown = || {
+                let marks = self.steps.iter().filter_map(|step| step.mark.clone());
+                BadMark::Unknown {
+                    mark: mark.to_owned(),
+                    known: marks.collect(),
+                }
+            };
+            self.point_of(mark).ok_or_else(unknown)
+        };
+        let first = from.map(point).transpose()?.unwrap_or(0);
+        let last = to.map(point).transpose()?.unwrap_or(self.steps.len());
+        match first <= last {
+            true => Ok(first..=last),
+            false => Err(BadMark::Backwards),
+        }
     }
 
     /// The number of the last step among the first `point` that is a mark.

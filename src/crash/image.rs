@@ -9,26 +9,11 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::base::Base;
 use super::content::Content;
-use super::history::History;
 use super::sectors::Sectors;
+use super::source::Source;
 use crate::os::sys;
-use crate::storage::write_log::WriteLog;
 use crate::storage::{Extent, Image};
-
-/// All that states are made of.
-#[derive(Debug)]
-pub struct Source {
-    /// What the disk held first.
-    pub base: Base,
-    /// What happened to it.
-    pub log: WriteLog,
-    /// The same, as requests.
-    pub history: History,
-    /// The size of the disk.
-    pub sectors: u64,
-}
 
 /// A state that a checker may read and write.
 #[derive(Debug)]

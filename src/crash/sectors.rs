@@ -1,6 +1,7 @@
 //! Sets of sectors.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 /// Ranges that neither overlap nor touch, by their first sector.
@@ -56,6 +57,29 @@ impl Sectors {
     pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.0.iter().map(|(start, end)| *start..*end)
     }
+
+    /// Reads what [`Display`](fmt::Display) prints. None for another text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut sectors = Self::default();
+        for word in text.split_whitespace() {
+            let (start, count) = word.split_once('+')?;
+            let start: u64 = start.parse().ok()?;
+            sectors.insert(start..start.checked_add(count.parse().ok()?)?);
+        }
+        Some(sectors)
+    }
+}
+
+/// Prints as `START+COUNT`, with spaces between them.
+impl fmt::Display for Sectors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = "";
+        for range in self.ranges() {
+            write!(f, "{before}{}+{}", range.start, range.end - range.start)?;
+            before = " ";
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +103,7 @@ mod tests {
             }
             prop_assert_eq!(found, model);
             let ranges: Vec<_> = set.ranges().collect();
+            prop_assert_eq!(Sectors::parse(&set.to_string()), Some(set.clone()));
             prop_assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
         }
     }

@@ -5,6 +5,7 @@
 //! many sectors there are.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::ops::Range;
 
 use super::content::Content;
@@ -19,6 +20,14 @@ pub struct Piece {
     pub request: usize,
     /// Its sectors.
     pub sectors: Range<u64>,
+}
+
+/// Prints as `SECTOR+COUNT`.
+impl fmt::Display for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sectors = &self.sectors;
+        write!(f, "{}+{}", sectors.start, sectors.end - sectors.start)
+    }
 }
 
 /// What is durable at a point, and all that may survive or not.

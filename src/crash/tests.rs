@@ -54,7 +54,7 @@ fn log(events: &[Event]) -> WriteLog {
 fn walked(events: &[Event], picks: &str, tear: Option<u64>) -> Vec<(String, Vec<u8>)> {
     let log = log(events);
     let (history, base) = (History::of(&log), Base::zeros(SECTORS as u64));
-    let deltas = Deltas::of(&history, &log, &base).unwrap();
+    let deltas = Deltas::of(&history, &log, &base, |_| ()).unwrap();
     let walk = Walk {
         from: 0,
         to: history.steps.len(),

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::ControlFlow;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::content::Content;
 use super::deltas::Deltas;
 use super::history::{Cursor, History};
@@ -52,6 +54,18 @@ pub struct StateId {
 impl fmt::Display for StateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.point, self.subset)
+    }
+}
+
+impl StateId {
+    /// A name for its file: the ID, or what stands for one that is longer than a name should be.
+    pub fn file_name(&self) -> String {
+        const LONGEST: usize = 200;
+        let id = self.to_string();
+        match id.len() <= LONGEST {
+            true => id,
+            false => format!("{}.hash-{:016x}", self.point, xxh3_64(id.as_bytes())),
+        }
     }
 }
 

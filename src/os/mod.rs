@@ -7,6 +7,7 @@ pub mod mounts;
 pub mod poll;
 pub mod proc;
 pub mod process;
+pub mod run_folder;
 pub mod server_lock;
 pub mod sys;
 pub mod terminal;

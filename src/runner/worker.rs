@@ -13,9 +13,8 @@ use super::story::{Story, Verdict};
 use crate::events::{Event, Order, TestInfo};
 use crate::os::capped_log::{self, Trimmer};
 use crate::os::process::{self, Process};
-use crate::os::{poll, sys};
+use crate::os::{poll, run_folder, sys};
 use crate::units::text;
-use crate::vm;
 
 /// How long the mount servers of a killed process may take to clean up.
 const CLEAN_UP: Duration = Duration::from_secs(5);
@@ -214,7 +213,7 @@ impl Worker {
         process::kill_group(self.child.id());
         let status = self.child.wait()?;
         if !status.success() {
-            vm::await_clean_up(CLEAN_UP);
+            run_folder::await_clean_up(CLEAN_UP);
         }
         Ok(status)
     }

@@ -2,10 +2,13 @@
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::crash::Source;
+use crate::os::run_folder::RunFolder;
 use crate::os::sys;
 use crate::protocol::DiskSpec;
 
@@ -46,7 +49,13 @@ pub fn start(
     lifetime: &Lifetime,
 ) -> Result<Child, LaunchError> {
     let (ready, write_end) = io::pipe()?;
-    let mut command = command(disks, options, write_end.as_fd())?;
+    let mut command = command(&["mount", "--foreground"], write_end.as_fd())?;
+    for disk in disks {
+        command.arg("--disk").arg(disk.to_argument());
+    }
+    for option in options {
+        command.arg("-o").arg(option);
+    }
     bind(&mut command, lifetime);
     // After the options, so that a mount point may begin with a dash.
     command.arg("--").arg(mount_point);
@@ -55,18 +64,39 @@ pub fn start(
     await_ready(child, ready)
 }
 
-/// `provium mount` with its options, and nothing of the caller's open: the server may outlive it.
-fn command(disks: &[DiskSpec], options: &[String], ready: BorrowedFd<'_>) -> io::Result<Command> {
+/// Starts a server of the states of `source` in `folder`, and returns once the mount answers. It lives until the
+/// calling thread ends or the socket is closed; then it also removes the folder.
+pub(super) fn start_states(
+    source: &Source,
+    folder: &RunFolder,
+) -> Result<(Child, UnixStream), LaunchError> {
+    let (ready, write_end) = io::pipe()?;
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut command = command(&["state-server"], write_end.as_fd())?;
+    command
+        .arg("--socket-fd")
+        .arg(theirs.as_raw_fd().to_string());
+    sys::inherit(&mut command, theirs.as_fd());
+    command.arg("--sectors").arg(source.sectors.to_string());
+    if let Some(base) = &source.base_path {
+        command.arg("--base").arg(std::path::absolute(base)?);
+    }
+    let scratch = folder.path().to_owned();
+    bind(&mut command, &Lifetime::WithCaller { scratch });
+    command.arg("--").arg(folder.mount_point());
+    command.arg(std::path::absolute(&source.log_path)?);
+    let child = command.spawn()?;
+    drop((write_end, theirs));
+    Ok((await_ready(child, ready)?, ours))
+}
+
+/// A command of provium that serves and reports at `ready`. Nothing else of the caller's is open in it: the server
+/// may outlive it.
+fn command(words: &[&str], ready: BorrowedFd<'_>) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["mount", "--foreground", "--ready-fd"]);
+    command.args(words).arg("--ready-fd");
     command.arg(ready.as_raw_fd().to_string());
     sys::inherit(&mut command, ready);
-    for disk in disks {
-        command.arg("--disk").arg(disk.to_argument());
-    }
-    for option in options {
-        command.arg("-o").arg(option);
-    }
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -9,5 +9,7 @@ pub mod sandbox;
 pub mod serve;
 mod start;
 mod state_mount;
+mod state_server;
 
 pub use state_mount::StateMount;
+pub use state_server::{StateServer, StatesServing, serve_states};

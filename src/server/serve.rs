@@ -15,6 +15,7 @@ use super::launch::READY;
 use super::mount_point::{MountError, check_mount_point};
 use super::sandbox::{self, SandboxError};
 use super::start::{Options, Server};
+use crate::crash::SourceError;
 use crate::disk::{AttachError, Disks};
 use crate::os::{mounts, sys};
 use crate::protocol::DiskSpec;
@@ -51,6 +52,9 @@ pub enum ServeError {
     /// An image could not be attached.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// There are no states to serve.
+    #[error(transparent)]
+    States(#[from] SourceError),
 }
 
 /// Serves until a signal (SIGINT, SIGTERM, SIGHUP) or an unmount ends the mount. A server that cannot enter
@@ -100,7 +104,7 @@ fn start(serving: &Serving<'_>) -> Result<(Server, Receiver<()>), ServeError> {
 }
 
 /// Gets a message, or disconnects, at the first signal that ends the server.
-fn stop_signals() -> io::Result<Receiver<()>> {
+pub(super) fn stop_signals() -> io::Result<Receiver<()>> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let (tx, stop) = bounded(1);
     let listen = move || {
@@ -128,7 +132,7 @@ fn serve_until(stop: &Receiver<()>, server: &Server) {
 }
 
 /// Removes the folder of a test run, but never through a mount that is still there.
-fn remove_scratch(scratch: &Path, mount_point: &Path) {
+pub(super) fn remove_scratch(scratch: &Path, mount_point: &Path) {
     if mount_point.starts_with(scratch) && matches!(mounts::find(mount_point), Ok(None)) {
         let _ = std::fs::remove_dir_all(scratch);
     }

@@ -1,60 +1,83 @@
-//! A mount whose files are states that a power cut may leave.
+//! A mount whose files are states that a power cut may leave, seen by the process that asks for them.
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::process::Child;
+use std::time::Duration;
 
-use super::mount_point::MountError;
-use super::start::{Options, Server};
-use crate::crash::{Shelf, StateImage};
-use crate::disk::Disks;
+use parking_lot::Mutex;
 
-/// The mount, until [`end`](Self::end). The process that has it must not open files in it.
+use super::launch::{LaunchError, start_states};
+use crate::crash::{Content, Sectors, Shelf, Source};
+use crate::os::process::Process;
+use crate::os::run_folder::{RunFolder, RunFolderKind};
+
+/// How long the server may take to end.
+const SERVER_END: Duration = Duration::from_secs(10);
+
+/// The mount, in a folder of its own. Its server ends with this, and with the thread that started it.
+#[derive(Debug)]
 pub struct StateMount {
-    mount_point: PathBuf,
-    disks: Arc<Disks>,
-    server: Server,
+    socket: Mutex<BufReader<UnixStream>>,
+    server: Child,
+    // The last to go: the mount lies in it.
+    _folder: RunFolder,
 }
 
 impl StateMount {
-    /// Mounts at `mount_point`, an empty folder with an absolute path.
-    pub fn start(mount_point: &Path) -> Result<Self, MountError> {
-        let failed = |cause| MountError::Io {
-            path: mount_point.to_owned(),
-            cause,
-        };
-        let disks = Arc::new(Disks::start().map_err(failed)?);
-        let options = Options {
-            mount_point: mount_point.to_owned(),
-            allow_other: false,
-        };
+    /// Starts a server of the states of `source`.
+    pub fn start(source: &Source) -> Result<Self, LaunchError> {
+        let folder = RunFolder::create(RunFolderKind::States)?;
+        let (server, socket) = start_states(source, &folder)?;
         Ok(Self {
-            mount_point: mount_point.to_owned(),
-            server: Server::start(&options, Arc::clone(&disks))?,
-            disks,
+            socket: Mutex::new(BufReader::new(socket)),
+            server,
+            _folder: folder,
         })
     }
 
-    /// Disconnects when somebody else has unmounted it.
-    pub fn unmounted(&self) -> &crossbeam_channel::Receiver<()> {
-        self.server.unmounted()
-    }
-
-    /// Unmounts.
-    pub fn end(self) {
-        self.server.end();
+    fn ask(&self, request: &str) -> io::Result<String> {
+        let gone = || io::Error::other("the server of the states has ended");
+        let mut socket = self.socket.lock();
+        let asked = socket.get_mut().write_all(request.as_bytes());
+        asked.map_err(|_| gone())?;
+        let mut answer = String::new();
+        socket.read_line(&mut answer)?;
+        let answer = answer.strip_suffix('\n').ok_or_else(gone)?;
+        match answer.split_once(' ') {
+            Some(("ok", result)) => Ok(result.to_owned()),
+            Some((_, text)) => Err(io::Error::other(text.to_owned())),
+            None => Err(gone()),
+        }
     }
 }
 
 impl Shelf for StateMount {
-    fn serve(&self, name: &str, image: &Arc<StateImage>) -> io::Result<PathBuf> {
-        let image = Arc::clone(image);
-        let attached = self.disks.attach_image(name, Path::new("state"), image);
-        attached.map_err(io::Error::other)?;
-        Ok(self.mount_point.join(name))
+    fn serve(&self, name: &str, content: &Content) -> io::Result<PathBuf> {
+        self.ask(&format!("serve {name} {content}\n"))
+            .map(PathBuf::from)
     }
 
-    fn withdraw(&self, name: &str) -> io::Result<()> {
-        self.disks.detach(name).map_err(io::Error::other)
+    fn withdraw(&self, path: &Path) -> io::Result<Sectors> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let read = self.ask(&format!("withdraw {name}\n"))?;
+        let bad = || io::Error::other("the server of the states does not say what was read");
+        Sectors::parse(&read).ok_or_else(bad)
+    }
+}
+
+impl Drop for StateMount {
+    fn drop(&mut self) {
+        let _ = self
+            .socket
+            .get_mut()
+            .get_ref()
+            .shutdown(std::net::Shutdown::Both);
+        let server = Process::open(self.server.id());
+        if !server.is_ok_and(|server| server.wait(SERVER_END).unwrap_or(false)) {
+            let _ = self.server.kill();
+        }
+        let _ = self.server.wait();
     }
 }

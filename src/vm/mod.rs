@@ -31,7 +31,6 @@ pub use disks::holders::{Holder, holders};
 pub use disks::policy::Policy;
 pub use disks::record::{AttachOptions, DEFAULT_DISK_SIZE, DiskRecord};
 pub use error::VmError;
-pub use folder::{await_clean_up, remove_leftovers};
 pub use guest::boot_files::{DEFAULT_GUEST, Guest};
 pub use guest::command::{Command, Exit, RunResult};
 pub use guest::console::end_of as console_end;

@@ -35,13 +35,14 @@ impl RunFolder {
         command
     }
 
-    /// QEMU and the mount servers of this run, which have its run-time folder in their environment.
+    /// QEMU and the servers of this run, which have its run-time folder in their environment.
     pub fn processes(&self) -> Vec<u32> {
-        [self.called("qemu-system"), self.called(" mount ")].concat()
+        let words = ["qemu-system", " mount ", " state-server "];
+        words.map(|word| self.called(word)).concat()
     }
 
     /// The processes of this run whose command line contains `word`.
-    fn called(&self, word: &str) -> Vec<u32> {
+    pub fn called(&self, word: &str) -> Vec<u32> {
         let ours = format!("XDG_RUNTIME_DIR={}\0", self.path("run").display());
         let read = |pid: u32, file: &str| {
             let text = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use provium::storage::write_log::{Entry, Flags, Superblock};
 use serde_json::Value;
 
 use crate::harness::*;
+use crate::run_folder::RunFolder;
 
 /// A log of 512-byte writes, each a sector and a byte; `None` is a flush, a text is a mark.
 enum Step {
@@ -318,4 +320,97 @@ fn check_that_is_not_there_or_hangs_is_bad_and_says_so() {
         "{}",
         stdout(&hanging)
     );
+}
+
+/// Starts `provium states` with a check that tells the path of its state and stays. Returns once it runs.
+fn check_that_stays(folder: &RunFolder, log: &Path) -> std::process::Child {
+    let check = "echo {} > seen.new; mv seen.new seen; exec sleep 60";
+    let mut states = folder.command(&["states", text(log), "--check", check, "-j", "1"]);
+    let states = states.stdout(std::process::Stdio::null()).spawn().unwrap();
+    eventually("the check runs", || folder.path("seen").exists());
+    states
+}
+
+#[test]
+fn killed_walk_leaves_neither_mount_nor_folder_nor_process() {
+    let (folder, run_folder) = (TempDir::new().unwrap(), RunFolder::new());
+    let log = log(&folder, &[W(0, 1)]);
+    let mut states = check_that_stays(&run_folder, &log);
+    let seen = std::fs::read_to_string(run_folder.path("seen")).unwrap();
+    assert!(is_mounted(Path::new(&seen).parent().unwrap()), "{seen}");
+    send(states.id(), libc::SIGKILL);
+    states.wait().unwrap();
+    run_folder.assert_nothing_left_within(Duration::from_secs(10));
+}
+
+#[test]
+fn next_walk_removes_what_a_killed_server_of_states_has_left() {
+    let (folder, run_folder) = (TempDir::new().unwrap(), RunFolder::new());
+    let log = log(&folder, &[W(0, 1)]);
+    let mut states = check_that_stays(&run_folder, &log);
+    let servers = run_folder.called(" state-server ");
+    assert_eq!(servers.len(), 1);
+    send(servers[0], libc::SIGSTOP);
+    send(states.id(), libc::SIGKILL);
+    states.wait().unwrap();
+    send(servers[0], libc::SIGKILL);
+    let left = || {
+        let entries = std::fs::read_dir(run_folder.path("run/provium"));
+        entries.unwrap().count()
+    };
+    assert!(left() > 0);
+    let args = ["states", text(&log), "--check", "true"];
+    eventually("nothing is left", || {
+        assert_ok(&run(&mut run_folder.command(&args)));
+        left() == 0
+    });
+    run_folder.assert_nothing_left_within(Duration::from_secs(10));
+}
+
+#[test]
+fn check_that_floods_is_bad_and_its_output_is_bounded() {
+    let folder = TempDir::new().unwrap();
+    let log = log(&folder, &[W(0, 1)]);
+    let flood = ["--check", "yes | head -c 100M; exit 3", "--json"];
+    let flooded = stdout(&states(&log, &flood));
+    assert!(flooded.contains("exit code 3"));
+    assert!(flooded.len() < 100_000, "{}", flooded.len());
+}
+
+#[test]
+fn state_of_many_pieces_is_checked_and_made_by_its_id() {
+    let folder = TempDir::new().unwrap();
+    let steps: Vec<_> = (0..5000).map(|n| W(n, n as u8 | 1)).collect();
+    let log = log(&folder, &steps);
+    let walk = ["--at", "flush", "--pick", "random=2"];
+    let check = ["--check", "cat {} > /dev/null; false"];
+    let (verdicts, summary) = judged(&log, &[&check[..], &walk].concat());
+    assert_eq!((verdicts.len(), &summary["checks"]), (2, &2.into()));
+    for id in verdicts.keys() {
+        let made = folder.path().join("made");
+        assert_ok(&states(&log, &["--only", id, "--out", text(&made)]));
+        std::fs::remove_file(made).unwrap();
+    }
+}
+
+#[test]
+fn line_that_makes_a_state_again_works_with_a_base_and_with_pieces() {
+    let folder = TempDir::new().unwrap();
+    let log = log(&folder, &[W(0, b'D'), W(16, b'C')]);
+    let base = new_image(&folder.path().join("the base.img"), MIB);
+    let check = ["--check", COMMIT_HAS_DATA, "--base", text(&base)];
+    let said = stdout(&states(&log, &[&check[..], &["--tear", "1"]].concat()));
+    let again = said.split("again: ").nth(1).unwrap();
+    let again = again
+        .lines()
+        .next()
+        .unwrap()
+        .replacen("provium", PROVIUM, 1);
+    let mut shell = Command::new("sh");
+    assert_ok(&run(shell.args(["-c", &again]).current_dir(folder.path())));
+    let made = folder.path().join("bad.img");
+    assert_eq!(made.metadata().unwrap().len(), MIB);
+    let check = COMMIT_HAS_DATA.replace("{}", text(&made));
+    let bad = run(Command::new("sh").args(["-c", &check]));
+    assert_eq!(bad.status.code(), Some(1));
 }

@@ -2,12 +2,13 @@
 
 mod options;
 mod report;
+mod server;
 
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,13 +17,16 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Exit;
 use super::exit::UsageError;
-use crate::crash::{At, Content, Deltas, Judge, Shelf, Source, StateImage, Subset, Summary, Walk};
-use crate::os::folders;
-use crate::server::StateMount;
+use crate::crash::{
+    At, Content, Deltas, Judge, Sectors, Shelf, Source, StateImage, Subset, Summary, Walk,
+};
+use crate::os::run_folder;
+use crate::server::{StateMount, StateServer};
 use crate::storage::Image;
 pub(super) use options::Args;
 use options::{Plan, Target};
-use report::{Report, SHRUNK};
+use report::Report;
+pub(super) use server::{Args as ServerArgs, run as run_server};
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 1 << 20;
@@ -30,8 +34,12 @@ const CHUNK: usize = 1 << 20;
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let plan = Plan::of(args)?;
     let source = &plan.source;
-    let deltas = Deltas::of(&source.history, &source.log, &source.base);
-    let deltas = deltas.context("cannot read the data of the log")?;
+    let progress = report::reading(source.history.requests.len());
+    let deltas = Deltas::of(&source.history, &source.log, &source.base, |number| {
+        progress.set_position(number as u64);
+    });
+    progress.finish_and_clear();
+    let deltas = Arc::new(deltas.context("cannot read the data of the log")?);
     match &plan.target {
         Target::One { id, out } => {
             let content = content_of(source, &deltas, &plan.walk, id)?;
@@ -46,44 +54,37 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 struct NoShelf;
 
 impl Shelf for NoShelf {
-    fn serve(&self, _name: &str, _image: &Arc<StateImage>) -> io::Result<std::path::PathBuf> {
+    fn serve(&self, _name: &str, _content: &Content) -> io::Result<PathBuf> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn withdraw(&self, _name: &str) -> io::Result<()> {
-        Ok(())
+    fn withdraw(&self, _path: &Path) -> io::Result<Sectors> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-fn judge(plan: &Plan, deltas: &Deltas) -> anyhow::Result<Exit> {
-    if plan.checker.is_none() {
-        return judge_on(plan, deltas, &NoShelf);
-    }
-    let scratch = tempfile::Builder::new()
-        .prefix("states-")
-        .tempdir_in(folders::runtime()?)?;
-    let mount = StateMount::start(scratch.path())?;
-    let result = judge_on(plan, deltas, &mount);
-    mount.end();
-    result
-}
-
-fn judge_on(plan: &Plan, deltas: &Deltas, shelf: &dyn Shelf) -> anyhow::Result<Exit> {
+fn judge(plan: &Plan, deltas: &Arc<Deltas>) -> anyhow::Result<Exit> {
+    // Before the server is started: a signal must not end this process without it.
     let stop = stop_at_signal(&plan.stop)?;
-    let checker = plan.checker.as_ref();
-    let judge = Judge::new(&plan.source, deltas, checker, shelf, plan.prune);
+    let shelf: Arc<dyn Shelf> = match plan.checker.is_some() {
+        true => {
+            run_folder::remove_leftovers()?;
+            Arc::new(StateMount::start(&plan.source)?)
+        }
+        false => Arc::new(NoShelf),
+    };
+    let judge = Judge::new(&plan.source, deltas, &shelf, plan.prune);
     let mut report = Report::start(plan);
     let mut summary = Summary::default();
     let mut failed = Ok(());
-    let states = judge.walk(&plan.walk, plan.jobs, |judged| {
+    let checker = plan.checker.as_ref();
+    let states = judge.walk(&plan.walk, checker, plan.jobs, |judged| {
         summary.note(&judged);
         report.state(&judged, &summary);
-        let is_bad = judged
-            .verdict
-            .as_ref()
-            .is_some_and(|verdict| !verdict.is_good());
+        let verdict = judged.verdict.as_ref();
+        let is_bad = verdict.is_some_and(|verdict| !verdict.is_good());
         if let (true, Some(folder)) = (is_bad, &plan.keep_bad) {
-            let path = folder.join(format!("{}.img", judged.id));
+            let path = folder.join(format!("{}.img", judged.id.file_name()));
             failed = write_out(&plan.source, &judged.content, &path);
         }
         let enough = plan.stop_after.is_some_and(|most| summary.bad() >= most);
@@ -95,18 +96,15 @@ fn judge_on(plan: &Plan, deltas: &Deltas, shelf: &dyn Shelf) -> anyhow::Result<E
     let states = states.context("cannot check a state")?;
     failed?;
     let checks = judge.checks();
-    for group in summary.groups.iter_mut().take(SHRUNK) {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let shrunk = group.shrink(&judge, &plan.walk, &plan.source.history, deltas);
+    if let Some(checker) = checker {
+        let is_over = || stop.load(Ordering::Relaxed);
+        let shrunk = summary.shrink(&judge, checker, &plan.walk, is_over);
         shrunk.context("cannot check a state")?;
     }
     report.end(&summary, states, checks);
-    Ok(if summary.bad() > 0 {
-        Exit::Failed
-    } else {
-        Exit::Done
+    Ok(match summary.bad() {
+        0 => Exit::Done,
+        _ => Exit::Failed,
     })
 }
 
@@ -166,14 +164,13 @@ fn write_out(source: &Arc<Source>, content: &Content, path: &Path) -> anyhow::Re
 fn serve(plan: &Plan, deltas: &Deltas, mount_point: &Path) -> anyhow::Result<Exit> {
     let mount_point = crate::server::mount_point::check_mount_point(mount_point)?;
     let stop = stop_at_signal(&plan.stop)?;
-    let mount = StateMount::start(&mount_point)?;
+    let mount = StateServer::start(&mount_point, Arc::clone(&plan.source))?;
     let mut failed = Ok(());
     let source = &plan.source;
     let mut served = 0;
     plan.walk.for_each(&source.history, deltas, |found| {
         let content = found.space.content(found.durable, &found.id.subset);
-        let image = Arc::new(StateImage::new(source, content));
-        failed = mount.serve(&found.id.to_string(), &image).map(drop);
+        failed = mount.serve(&found.id.file_name(), &content).map(drop);
         served += 1;
         match failed.is_err() || stop.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),

@@ -1,14 +1,13 @@
 //! What the command line says, checked against the log.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 
 use super::super::exit::UsageError;
-use crate::crash::{At, Base, Checker, History, Pick, Source, Walk};
-use crate::storage::write_log::WriteLog;
+use crate::crash::{At, BaseImage, Checker, Examiner, History, Pick, Source, Walk};
 use crate::units::duration::parse_duration;
 
 /// Try every state that a power cut may have left
@@ -119,7 +118,6 @@ pub(super) enum Target {
 
 /// All that is to be done.
 pub(super) struct Plan {
-    pub(super) log: PathBuf,
     pub(super) source: Arc<Source>,
     pub(super) walk: Walk,
     pub(super) checker: Option<Checker>,
@@ -144,7 +142,9 @@ impl Plan {
         })?;
         let picks =
             Pick::list(&args.pick).map_err(|error| UsageError(format!("--pick: {error}")))?;
-        let source = Arc::new(source(args)?);
+        let base = args.base.as_deref().map(BaseImage::given);
+        let source = Source::open(&args.log, &base.unwrap_or_default());
+        let source = Arc::new(source.map_err(|error| UsageError(error.to_string()))?);
         let stop = Arc::<AtomicBool>::default();
         let checker = args.check.clone().map(|command| Checker {
             command,
@@ -152,7 +152,6 @@ impl Plan {
             stop: Arc::clone(&stop),
         });
         Ok(Self {
-            log: args.log.clone(),
             walk: Walk {
                 by_mark: checker.as_ref().is_some_and(Checker::takes_mark),
                 ..walk(args, picks, &source.history)?
@@ -196,68 +195,12 @@ fn keep_bad(args: &Args) -> anyhow::Result<Option<PathBuf>> {
     Ok(folder)
 }
 
-/// The log and its base, if they fit.
-fn source(args: &Args) -> anyhow::Result<Source> {
-    let log = WriteLog::open(&args.log).map_err(|error| UsageError(error.to_string()))?;
-    let history = History::of(&log);
-    let end = history.end();
-    let base = match base_path(args) {
-        None => Base::zeros(end),
-        Some(path) => Base::open(&path).map_err(|error| {
-            UsageError(format!("cannot read the base {}: {error}", path.display()))
-        })?,
-    };
-    if base.sectors() < end {
-        let text = format!(
-            "the base has {} sectors, and the log changes sector {}: it is the base of another disk",
-            base.sectors(),
-            end - 1
-        );
-        return Err(UsageError(text).into());
-    }
-    Ok(Source {
-        sectors: base.sectors(),
-        base,
-        log,
-        history,
-    })
-}
-
-fn base_path(args: &Args) -> Option<PathBuf> {
-    match &args.base {
-        Some(path) if path == Path::new("none") => None,
-        Some(path) => Some(path.clone()),
-        None => {
-            let mut beside = args.log.clone().into_os_string();
-            beside.push(".base");
-            Some(PathBuf::from(beside)).filter(|path| path.exists())
-        }
-    }
-}
-
 fn walk(args: &Args, picks: Vec<Pick>, history: &History) -> Result<Walk, UsageError> {
-    let point = |mark: &String| {
-        history.point_of(mark).ok_or_else(|| {
-            let marks = history.steps.iter().filter_map(|step| step.mark.clone());
-            let marks = marks.collect::<Vec<_>>();
-            let known = match marks.is_empty() {
-                true => "it has none".to_owned(),
-                false => format!("its marks: {}", marks.join(", ")),
-            };
-            UsageError(format!("there is no mark `{mark}` in the log ({known})"))
-        })
-    };
-    let from = args.from.as_ref().map(point).transpose()?.unwrap_or(0);
-    let to = args.to.as_ref().map(point).transpose()?;
-    let to = to.unwrap_or(history.steps.len());
-    if to < from {
-        return Err(UsageError(
-            "the mark of --to comes before that of --from".into(),
-        ));
-    }
+    let points = history.points(args.from.as_deref(), args.to.as_deref());
+    let points = points.map_err(|error| UsageError(error.to_string()))?;
     Ok(Walk {
-        from,
-        to,
+        from: *points.start(),
+        to: *points.end(),
         at: if args.at == "flush" {
             At::Flush
         } else {

@@ -9,9 +9,22 @@ use serde_json::{Value, json};
 use super::options::Plan;
 use crate::crash::{Group, Judged, Piece, Summary, Verdict};
 
-/// Groups of bad states whose smallest loss is looked for: those of a checker that prints something else
-/// each time are as many as its states.
-pub(super) const SHRUNK: usize = 8;
+/// What is shown while the data of the log are read.
+pub(super) fn reading(requests: usize) -> ProgressBar {
+    let progress =
+        ProgressBar::with_draw_target(Some(requests as u64), ProgressDrawTarget::stderr());
+    styled(
+        &progress,
+        "reading the log: entry {pos} of {len}, {eta} left",
+    );
+    progress
+}
+
+fn styled(progress: &ProgressBar, template: &str) {
+    let style = ProgressStyle::with_template(template);
+    progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    progress.enable_steady_tick(Duration::from_millis(200));
+}
 
 /// Prints as it goes.
 pub(super) struct Report<'a> {
@@ -21,18 +34,19 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(super) fn start(plan: &'a Plan) -> Self {
-        let progress = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{pos} states, {per_sec}, {msg}");
-        progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        progress.enable_steady_tick(Duration::from_millis(200));
+        let entries = plan.walk.to - plan.walk.from;
+        let target = ProgressDrawTarget::stderr();
+        let progress = ProgressBar::with_draw_target(Some(entries as u64), target);
+        styled(&progress, "{msg}, {eta} left");
         Self { plan, progress }
     }
 
     /// A state has been judged.
     pub(super) fn state(&mut self, judged: &Judged, so_far: &Summary) {
-        self.progress.inc(1);
+        let entry = judged.id.point;
         self.progress
-            .set_message(self.place(judged.id.point, so_far));
+            .set_position((entry - self.plan.walk.from) as u64);
+        self.progress.set_message(self.place(entry, so_far));
         if self.plan.json {
             print(&of_state(judged).to_string());
         } else if self.plan.list {
@@ -40,12 +54,11 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn place(&self, point: usize, so_far: &Summary) -> String {
-        format!(
-            "{} bad, entry {point} of {}",
-            so_far.bad(),
-            self.plan.walk.to
-        )
+    fn place(&self, entry: usize, so_far: &Summary) -> String {
+        let states = so_far.distinct();
+        let rate = states as f64 / self.progress.elapsed().as_secs_f64().max(0.001);
+        let (bad, last) = (so_far.bad(), self.plan.walk.to);
+        format!("{states} states, {rate:.0}/s, {bad} bad, entry {entry} of {last}")
     }
 
     /// All have been judged.
@@ -66,19 +79,8 @@ impl<'a> Report<'a> {
     }
 
     fn print(&self, summary: &Summary, states: u64, checks: u64) {
-        for group in summary.groups.iter().take(SHRUNK) {
-            self.print_group(group);
-        }
-        if let Some(more) = summary
-            .groups
-            .len()
-            .checked_sub(SHRUNK)
-            .filter(|more| *more > 0)
-        {
-            print(&format!(
-                "... and {more} more ways to fail (--json names them all)"
-            ));
-        }
+        let text = summary.text(&self.plan.source, self.plan.walk.tear);
+        text.lines().for_each(print);
         let (distinct, seed) = (summary.distinct(), self.plan.walk.seed);
         print(&format!(
             "{states} states, {distinct} distinct (seed {seed})"
@@ -93,41 +95,6 @@ impl<'a> Report<'a> {
             summary.bad()
         ));
     }
-
-    fn print_group(&self, group: &Group) {
-        let failure = &group.failure;
-        let states = if group.states == 1 { "state" } else { "states" };
-        print(&format!("BAD: {} {states}: {}", group.states, failure.how));
-        for line in failure.output.lines().take(20) {
-            print(&format!("  | {line}"));
-        }
-        let history = &self.plan.source.history;
-        let lost: Vec<_> = group.lost.iter().map(place).collect();
-        let lost = if lost.is_empty() {
-            "nothing".into()
-        } else {
-            lost.join(", ")
-        };
-        print(&format!("  smallest loss: {lost}"));
-        if let Some(mark) = history.mark_before(group.example.point) {
-            print(&format!("  after the mark: {mark}"));
-        }
-        let log = self.plan.log.display();
-        let tear = self.plan.walk.tear;
-        let tear = tear
-            .map(|tear| format!(" --tear {tear}"))
-            .unwrap_or_default();
-        print(&format!(
-            "  again: provium states {log}{tear} --only {} --out bad.img",
-            group.example
-        ));
-    }
-}
-
-/// `SECTOR+COUNT`.
-fn place(piece: &Piece) -> String {
-    let sectors = &piece.sectors;
-    format!("{}+{}", sectors.start, sectors.end - sectors.start)
 }
 
 fn of_state(judged: &Judged) -> Value {
@@ -147,7 +114,7 @@ fn of_group(group: &Group) -> Value {
     json!({
         "how": group.failure.how, "code": group.failure.code, "output": group.failure.output,
         "states": group.states, "example": group.example.to_string(),
-        "lost": group.lost.iter().map(place).collect::<Vec<_>>(),
+        "lost": group.lost.iter().map(Piece::to_string).collect::<Vec<_>>(),
     })
 }
 

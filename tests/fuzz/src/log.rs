@@ -23,7 +23,7 @@ pub fn run(input: &[u8]) {
         return;
     }
     let base = Base::zeros(history.end());
-    let deltas = Deltas::of(&history, &log, &base).unwrap();
+    let deltas = Deltas::of(&history, &log, &base, |_| ()).unwrap();
     let walk = Walk {
         from: 0,
         to: history.steps.len(),

@@ -9,7 +9,7 @@ use super::ClientError;
 use crate::os::mounts;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{CTL, is_version};
-use crate::protocol::{Attach, ControlFile, ControlPath, DiskLine, Rejection};
+use crate::protocol::{Attach, ControlFile, ControlPath, DiskFile, DiskLine, Rejection};
 
 /// A provium mount that answers.
 #[derive(Clone, Debug)]
@@ -147,10 +147,10 @@ impl MountClient {
     }
 }
 
-/// The error of a write that was rejected. EINVAL says that the text itself is wrong; but a bad line for
-/// `attach` or `detach` may be right elsewhere, or later.
+/// The error of a write that was rejected. EINVAL says that the text itself is wrong; but a line for `attach`, `detach`
+/// or `log` may be right elsewhere, or later.
 fn rejected(rejection: Rejection, cause: &io::Error) -> ClientError {
-    let is_about_disks = match rejection.file {
+    let depends_on_state = match rejection.file {
         ControlPath::Mount(ControlFile::Attach | ControlFile::Detach) => true,
         ControlPath::Mount(
             ControlFile::Version
@@ -160,11 +160,11 @@ fn rejected(rejection: Rejection, cause: &io::Error) -> ClientError {
             | ControlFile::Power
             | ControlFile::Mark
             | ControlFile::Events,
-        )
-        | ControlPath::Disk(..) => false,
+        ) => false,
+        ControlPath::Disk(_, file) => file == DiskFile::Log,
     };
     match cause.raw_os_error() {
-        Some(libc::EINVAL) if !is_about_disks => ClientError::Wrong(rejection.reason),
+        Some(libc::EINVAL) if !depends_on_state => ClientError::Wrong(rejection.reason),
         _ => ClientError::Rejected(rejection.reason),
     }
 }

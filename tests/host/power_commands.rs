@@ -128,7 +128,7 @@ fn record_shows_that_there_is_no_log_and_refuses_what_makes_no_sense() {
     let all = on(&mount, "record", "", &["a.log"]);
     assert_fails(&all, 1, &["is not a provium mount"]);
     let none = on(&mount, "record", "vda", &["--stop"]);
-    assert_fails(&none, 1, &["disk `vda` has no log to stop"]);
+    assert_fails(&none, 1, &["there is no log to stop"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What `--disk` and `-o` take: anything is understood or refused, and a disk that is understood has
-//! a name that is valid.
+//! What `--disk` and `-o` take: anything is understood or refused. A disk that is understood has a name that is valid, and what is
+//! passed on to a server in the background means the same.
 
 use provium::protocol::DiskSpec;
 use provium::protocol::names::valid_id;
@@ -14,5 +14,8 @@ pub fn run(data: &[u8]) {
     }
     if let Ok(options) = parse_options(&[text.to_owned()]) {
         assert!(options.disks.iter().all(|disk| valid_id(&disk.id)));
+        let passed_on = parse_options(&options.of_the_server()).unwrap();
+        assert_eq!(passed_on.memory, options.memory);
+        assert_eq!(passed_on.allow_other, options.allow_other);
     }
 }

@@ -1,0 +1,84 @@
+//! `provium record`: where the log and its base are, and what it says at its end.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use provium::storage::write_log::WriteLog;
+
+use crate::harness::*;
+
+/// `provium record MNT/vda WORDS` from the folder of the mount.
+fn record(mount: &Mount, words: &[&str]) -> Output {
+    let mut command = Command::new(PROVIUM);
+    command.arg("record").arg(mount.vda()).args(words);
+    run(command.current_dir(mount.folder()))
+}
+
+/// The sentence with which a log at `name` begins and ends, without marks and writes.
+fn line(mount: &Mount, name: &str, entries: u64) -> String {
+    let path = mount.folder().join(name);
+    let bytes = (entries + 1) * 512;
+    format!("{} entries={entries} bytes={bytes}\n", path.display())
+}
+
+#[test]
+fn record_begins_shows_and_ends_a_log_beside_its_base() {
+    let mount = Mount::new();
+    assert_eq!(stdout(&record(&mount, &["a.log"])), "");
+    assert_eq!(stdout(&record(&mount, &[])), line(&mount, "a.log", 0));
+    assert_ok(&provium(&["mark", mount.vda().to_str().unwrap(), "x"]));
+    let ended = record(&mount, &["--stop"]);
+    assert_eq!(
+        stdout(&ended),
+        line(&mount, "a.log", 2),
+        "{}",
+        stderr(&ended)
+    );
+    assert_eq!(stdout(&record(&mount, &[])), "off\n");
+    let log = WriteLog::open(&mount.folder().join("a.log")).unwrap();
+    assert_eq!(log.entries().len(), 2);
+    let base = mount.folder().join("a.log.base").metadata().unwrap();
+    assert_eq!(base.len(), 16 * MIB);
+}
+
+#[test]
+fn record_keeps_the_base_where_it_is_told_or_nowhere() {
+    let mount = Mount::new();
+    let is_there = |name: &str| Path::new(&mount.folder().join(name)).exists();
+    for (log, base, kept) in [("a.log", "other", true), ("b.log", "none", false)] {
+        assert_ok(&record(&mount, &[log, "--base", base]));
+        assert_ok(&record(&mount, &["--stop"]));
+        assert!(is_there(log) && !is_there(&format!("{log}.base")));
+        assert_eq!(is_there(base), kept);
+    }
+}
+
+#[test]
+fn record_that_cannot_begin_says_why_and_begins_nothing() {
+    let mount = Mount::new();
+    std::fs::write(mount.folder().join("used"), "x").unwrap();
+    assert_fails(&record(&mount, &["used"]), 1, &["used", "exists"]);
+    assert_fails(&record(&mount, &["none/a.log"]), 1, &["none/a.log"]);
+    assert_fails(&record(&mount, &["mnt/a.log"]), 1, &["mnt/a.log"]);
+    assert_eq!(stdout(&record(&mount, &[])), "off\n");
+    assert_ok(&record(&mount, &["a.log"]));
+    assert_fails(&record(&mount, &["b.log"]), 1, &["a.log: stop it first"]);
+    assert_eq!(stdout(&record(&mount, &[])), line(&mount, "a.log", 0));
+}
+
+#[test]
+fn status_tells_of_a_log() {
+    let mount = Mount::new();
+    let point = mount.point().display().to_string();
+    assert_ok(&record(&mount, &["a.log"]));
+    let shown = stdout(&provium(&["status", &point]));
+    let log = mount.folder().join("a.log").display().to_string();
+    let note = format!("  vda: its writes are logged to {log} (entries=0 bytes=512)\n");
+    assert!(shown.contains(&note), "{shown}");
+    let json = provium(&["status", &point, "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let expected = serde_json::json!({ "path": log, "entries": 0, "bytes": 512, "stopped": null });
+    assert_eq!(json[0]["disks"][0]["log"], expected);
+    assert_ok(&record(&mount, &["--stop"]));
+    assert!(!stdout(&provium(&["status", &point])).contains("logged to"));
+}

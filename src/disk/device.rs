@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::cache::CachedImage;
 use super::client_table::Clients;
+use super::durability::DurabilityCounters;
 use super::log::DiskLog;
 use super::observe::in_flight::InFlightTable;
 use super::observe::{Counters, DamageList, Trace};
@@ -15,6 +17,8 @@ use super::path::settling::Settling;
 use super::path::snapshots::Snapshots;
 use super::path::strain::Strains;
 use super::pool::Owner;
+use super::power::Power;
+use super::power::mains::Mains;
 use super::range_lock::RangeLock;
 use super::rule_sets::RuleSets;
 use super::sizes::{ImageStat, Sizes};
@@ -30,7 +34,10 @@ pub struct Disk {
     /// The number under which the pool knows its jobs.
     pub(super) owner: Owner,
     path: PathBuf,
-    pub(super) image: Arc<dyn Image>,
+    pub(super) image: Arc<CachedImage>,
+    pub(super) power: Power,
+    pub(super) mains: Arc<Mains>,
+    pub(super) durability: DurabilityCounters,
     pub(super) read_only: bool,
     /// It does not grow.
     pub(super) fixed: bool,
@@ -57,11 +64,15 @@ impl Disk {
     /// A disk without faults. Requests that have to wait do so in `delays`.
     pub fn new(id: &str, path: &Path, image: Arc<dyn Image>, delays: Arc<Delays>) -> Self {
         let owner = delays.pool().new_owner();
+        let image = Arc::new(CachedImage::new(image, delays.memory().clone()));
         let pool = Arc::clone(&delays);
         let ranges = RangeLock::new(move |work| pool.pool().run(owner, work));
         Self {
             id: id.to_owned(),
             owner,
+            power: Power::default(),
+            mains: Arc::default(),
+            durability: DurabilityCounters::default(),
             path: path.to_owned(),
             read_only: image.read_only(),
             fixed: false,
@@ -69,7 +80,7 @@ impl Disk {
             clients: Mutex::default(),
             counters: Counters::default(),
             serving: InFlightTable::default(),
-            snapshots: Snapshots::new(Arc::clone(&image), delays.memory().clone()),
+            snapshots: Snapshots::new(Arc::<CachedImage>::clone(&image), delays.memory().clone()),
             delays,
             damage: Arc::default(),
             trace: Trace::default(),
@@ -87,6 +98,13 @@ impl Disk {
     #[must_use]
     pub fn of_fixed_size(self, fixed: bool) -> Self {
         Self { fixed, ..self }
+    }
+
+    /// The same disk, whose power can be cut with that of all others of `mains`.
+    #[must_use]
+    pub(super) fn on(self, mains: &Arc<Mains>) -> Self {
+        let mains = Arc::clone(mains);
+        Self { mains, ..self }
     }
 
     /// How it is served.

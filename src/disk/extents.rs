@@ -5,7 +5,7 @@ use std::io;
 
 use super::device::Disk;
 use crate::fault::{FaultSet, Op};
-use crate::storage::Extent;
+use crate::storage::{Extent, Image};
 
 impl Disk {
     /// Where the next extent of that kind starts, at `offset` or after it; ENXIO past the end.

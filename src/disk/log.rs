@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
+use super::power::PowerError;
 use crate::protocol::{Errno, LogBase, LogLine};
 use crate::storage::write_log::{LogWriter, Place, Record};
 use crate::storage::{Existing, Image, NewFile, NewFileError, copy};
@@ -33,6 +34,12 @@ pub enum LogError {
     /// There is none.
     #[error("there is no log to stop")]
     NoLog,
+    /// The power is off, or a request does not end.
+    #[error(transparent)]
+    Power(#[from] PowerError),
+    /// What is pending cannot be made durable.
+    #[error("the pending data cannot be made durable: {0}")]
+    Pending(Errno),
     /// The image cannot be copied.
     #[error("cannot copy the image to {path}, which the log begins from: {cause}")]
     Base {
@@ -59,6 +66,8 @@ impl LogError {
             Self::BadPath(_) | Self::NoLog => libc::EINVAL,
             Self::IsOn(_) => libc::EALREADY,
             Self::IsChanging => libc::EBUSY,
+            Self::Power(error) => return error.errno(),
+            Self::Pending(errno) => return *errno,
             Self::Base { cause, .. } | Self::Storage { cause, .. } => {
                 cause.raw_os_error().unwrap_or(libc::EIO)
             }
@@ -74,8 +83,6 @@ pub(super) struct DiskLog {
     current: ArcSwapOption<Started>,
     /// Held to begin and to end a log.
     changing: Mutex<()>,
-    /// The latest of the numbers that order arrivals and answers.
-    order: AtomicU64,
     when_stopped: OnceLock<Box<dyn Fn(String) + Send + Sync>>,
 }
 
@@ -103,13 +110,6 @@ impl DiskLog {
     pub(super) fn when_stopped(&self, tell: impl Fn(String) + Send + Sync + 'static) {
         // The first one stays: a disk is added to one list of disks.
         let _ = self.when_stopped.set(Box::new(tell));
-    }
-
-    // Its caller comes with the cache.
-    #[allow(dead_code)]
-    /// The next of the numbers that order arrivals and answers.
-    pub(super) fn next_number(&self) -> u64 {
-        self.order.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     /// Gives the next place in the log to `record`. Does no I/O: call it where the order of records is known.

@@ -1,5 +1,6 @@
 //! What users do with the write log of a disk.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,20 +15,34 @@ impl Disk {
         self.log.line()
     }
 
-    /// Begins a log at `path`, and copies what the disk holds to where `base` says.
+    /// Begins a log at `path`, and copies what the disk holds to where `base` says. What is pending becomes durable
+    /// first. Requests wait meanwhile.
     pub fn start_log(self: &Arc<Self>, path: &Path, base: &LogBase) -> Result<(), LogError> {
-        self.log.start(&*self.image, path, base)
+        self.quietly(|| {
+            self.settle_pending().map_err(LogError::Pending)?;
+            self.log.start(&*self.image, path, base)
+        })?
     }
 
     /// Ends the log.
-    pub fn stop_log(&self) -> Result<(), LogError> {
-        self.log.stop()
+    pub fn stop_log(self: &Arc<Self>) -> Result<(), LogError> {
+        // Without power nothing is under way either.
+        let stopped = self.quietly(|| self.log.stop());
+        stopped.unwrap_or_else(|_| self.log.stop())
     }
 
     /// Ends the log, if there is one, as the disk ends. Who listens to events is told of an error.
     pub(super) fn end_log(&self) {
         if let Err(LogError::Storage { cause, .. }) = self.log.stop() {
             self.log.tell(&cause);
+        }
+    }
+
+    /// The power was cut, and with it the log.
+    pub(super) fn cut_log(&self) {
+        if self.log.is_on() {
+            self.end_log();
+            self.log.tell(&io::Error::other("the power was cut"));
         }
     }
 

@@ -3,18 +3,18 @@
 //! Order of a request: look at the faults; wait, if they say so; look again; do the I/O; look once
 //! more; answer. The fault set is swapped whole, so each look sees one state of it.
 
+mod cache;
 mod client_table;
 mod clients;
 mod device;
-mod durability_stub;
+mod durability;
 mod extents;
 mod log;
 mod logging;
 mod observe;
 mod path;
 mod pool;
-// Its callers come with the cache.
-#[allow(dead_code)]
+mod power;
 mod range_lock;
 mod rule_sets;
 mod rules;
@@ -24,11 +24,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use cache::Amount;
 pub use device::Disk;
-pub use durability_stub::{Amount, CacheError, DurabilityCounts, PowerError};
+pub use durability::CacheError;
 pub use log::LogError;
 pub use observe::{Counters, DamageList, InFlight, Listener, OpCounters, Trace, Wake};
 pub use path::{Answer, Delays, Fua, LARGEST_REQUEST, MOST_HELD, NOBODY, Origin, Reply, Request};
 pub use pool::{Owner, Pool};
+pub use power::PowerError;
 pub use sizes::ImageStat;
 pub use table::{AttachError, DetachError, DiskRef, Disks};

@@ -4,8 +4,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+/// All bytes of a disk.
+pub(super) const ALL: Range<u64> = 0..u64::MAX;
 
 /// What a change does once its range is free.
 type GoOn = Box<dyn FnOnce(RangeGuard) + Send>;
@@ -62,6 +66,17 @@ impl RangeLock {
         }
     }
 
+    /// Takes all of the disk, for which this thread waits; None if it is not free in time. Not for a loop thread.
+    pub(super) fn lock_all_within(self: &Arc<Self>, limit: Duration) -> Option<RangeGuard> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.try_lock(ALL) {
+                None if Instant::now() < deadline => std::thread::sleep(Duration::from_micros(200)),
+                guard => return guard,
+            }
+        }
+    }
+
     /// Calls `go_on` on another thread when `range` is free, after all that came before. Drops it where no
     /// thread takes it any more.
     pub(super) fn lock(
@@ -81,8 +96,8 @@ impl RangeLock {
         }
     }
 
-    /// How many changes wait.
-    pub(super) fn waiting_count(&self) -> usize {
+    #[cfg(test)]
+    fn waiting_count(&self) -> usize {
         let state = self.state.lock();
         state.ranges.iter().filter(|range| range.before > 0).count()
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::device::Disk;
 use super::sizes::{ImageStat, Question};
 use crate::protocol::Errno;
+use crate::storage::Image;
 
 impl Disk {
     /// The size now, in bytes. Asks the host, and takes as long as that takes.

@@ -10,13 +10,12 @@ use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
 use super::device::Disk;
-use super::observe::Trace;
-use super::path::Delays;
+use super::path::{Delays, MOST_HELD};
 use super::pool::Pool;
-use crate::os::sys;
+use super::power::mains::Mains;
+use crate::protocol::DiskEvent;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, valid_id};
-use crate::protocol::{DiskEvent, EventLine};
 use crate::storage::{FileImage, Image, OpenError};
 
 /// Why a disk was not attached.
@@ -105,19 +104,24 @@ pub struct Disks {
     changing: Mutex<()>,
     delays: Arc<Delays>,
     pool: Arc<Pool>,
-    pub(super) events: Arc<Trace>,
+    pub(super) mains: Arc<Mains>,
 }
 
 impl Disks {
     /// No disks yet.
     pub fn start() -> io::Result<Self> {
+        Self::with_memory(MOST_HELD)
+    }
+
+    /// No disks yet, and so much memory for what is held and pending, in bytes.
+    pub fn with_memory(memory: u64) -> io::Result<Self> {
         let pool = Arc::new(Pool::default());
         Ok(Self {
             list: ArcSwap::default(),
             changing: Mutex::default(),
-            delays: Arc::new(Delays::start(Arc::clone(&pool))?),
+            delays: Arc::new(Delays::with_memory(Arc::clone(&pool), memory)?),
             pool,
-            events: Arc::default(),
+            mains: Arc::default(),
         })
     }
 
@@ -166,6 +170,7 @@ impl Disks {
         must_be_a_line(image.path())?;
         let path = image.path().to_owned();
         let disk = Disk::new(id, &path, image, Arc::clone(&self.delays));
+        disk.image.set_mode(options.cache);
         self.add(disk.of_fixed_size(options.fixed))
     }
 
@@ -181,18 +186,15 @@ impl Disks {
     }
 
     fn add(&self, disk: Disk) -> Result<(), AttachError> {
-        let (events, id) = (Arc::clone(&self.events), disk.id().to_owned());
-        disk.log.when_stopped(move |why| {
-            events.tell(EventLine {
-                time: sys::monotonic(),
-                id: id.clone(),
-                what: DiskEvent::LogStopped(why),
-            });
-        });
+        let (mains, id) = (Arc::clone(&self.mains), disk.id().to_owned());
+        disk.log
+            .when_stopped(move |why| mains.tell(&id, DiskEvent::LogStopped(why)));
         let _one_at_a_time = self.changing.lock();
         self.must_be_free(disk.id())?;
         let mut list = Vec::clone(&self.list.load());
-        list.push(Some(Arc::new(disk)));
+        let disk = Arc::new(disk.on(&self.mains));
+        self.mains.add(list.len(), &disk);
+        list.push(Some(disk));
         self.list.store(Arc::new(list));
         Ok(())
     }
@@ -285,7 +287,7 @@ impl Disks {
         for (_, disk) in self.all() {
             disk.trace().end();
         }
-        self.events.end();
+        self.events().end();
     }
 
     /// Clears the faults of all disks; every waiting request goes on.
@@ -323,7 +325,8 @@ fn must_be_a_line(path: &Path) -> Result<(), AttachError> {
 /// Best effort: a host that cannot flush any more has told the writers so already.
 fn flush(disk: &Disk) {
     if !disk.is_read_only() {
-        let _ = disk.image.flush(false);
+        let _ = disk.settle_pending();
+        let _ = disk.image.below.flush(false);
     }
 }
 

@@ -61,6 +61,8 @@ impl FrontEnd {
     pub fn mount(self, mount_point: &Path, source: &str) -> io::Result<Session> {
         let Self { disks, loops, .. } = self;
         let cache = Arc::new(PageCache::default());
+        let pages = Arc::clone(&cache);
+        disks.on_power_cut(move |disk| pages.drop_all(disk));
         let tree = Tree {
             control: Control::new(Arc::clone(&disks)),
             handles: Handles::default(),

@@ -92,7 +92,7 @@ impl Tree {
             DiskFile::Faults | DiskFile::Rules => disk.faults().armed().len(),
             DiskFile::Damage => disk.damage().len(),
             DiskFile::Inflight => disk.in_flight_count(),
-            DiskFile::Pending => disk.pending_count().requests as usize,
+            DiskFile::Pending => disk.pending_amount().requests as usize,
             DiskFile::Stats
             | DiskFile::Release
             | DiskFile::Trace

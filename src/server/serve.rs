@@ -90,7 +90,11 @@ fn start(serving: &Serving<'_>) -> Result<(Server, Receiver<()>), ServeError> {
     let mount_point = check_mount_point(serving.mount_point)?;
     // Before the mount: a signal that arrives in between must not leave the mount behind.
     let stop = stop_signals().map_err(ServeError::Signals)?;
-    let disks = Arc::new(Disks::start().map_err(ServeError::Threads)?);
+    let disks = match serving.memory {
+        Some(memory) => Disks::with_memory(memory),
+        None => Disks::start(),
+    };
+    let disks = Arc::new(disks.map_err(ServeError::Threads)?);
     for disk in serving.disks {
         let image = disk.image.canonicalize();
         let image = image.unwrap_or_else(|_| disk.image.clone());

@@ -7,6 +7,7 @@ mod hash;
 mod listed;
 mod nearest;
 mod probability;
+mod range_map;
 pub mod size;
 pub mod text;
 
@@ -15,3 +16,4 @@ pub use hash::fnv;
 pub(crate) use listed::listed;
 pub use nearest::nearest;
 pub use probability::Probability;
+pub use range_map::RangeMap;

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use crate::fault::{Armed, IoRange, Op};
 use crate::protocol::DamageLine;
 
+/// What stands in place of a rule where a power cut did the damage.
+const POWER: &str = "power";
 /// More is counted, not listed.
 const MOST: usize = 100_000;
 
@@ -25,7 +27,8 @@ struct Damage {
     sector: u64,
     count: u64,
     what: &'static str,
-    rule: Arc<Armed>,
+    /// None where a power cut did it.
+    rule: Option<Arc<Armed>>,
 }
 
 impl DamageList {
@@ -37,6 +40,15 @@ impl DamageList {
         what: &'static str,
         rule: &Arc<Armed>,
     ) {
+        self.add(offset, len, what, Some(rule));
+    }
+
+    /// Notes what a power cut did to a range of bytes.
+    pub(in crate::disk) fn record_cut(&self, offset: u64, len: u64, what: &'static str) {
+        self.add(offset, len, what, None);
+    }
+
+    fn add(&self, offset: u64, len: u64, what: &'static str, rule: Option<&Arc<Armed>>) {
         if len == 0 {
             return;
         }
@@ -51,7 +63,7 @@ impl DamageList {
             sector,
             count,
             what,
-            rule: Arc::clone(rule),
+            rule: rule.cloned(),
         });
     }
 }
@@ -83,7 +95,10 @@ impl DamageList {
             sector: damage.sector,
             count: damage.count,
             what: damage.what.into(),
-            rule: Armed::texts(&[damage.rule]).into(),
+            rule: match damage.rule {
+                Some(rule) => Armed::texts(&[rule]).into(),
+                None => POWER.into(),
+            },
         };
         Some(line.to_string())
     }

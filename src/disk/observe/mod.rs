@@ -4,7 +4,7 @@ pub(super) mod counters;
 mod damage;
 pub(super) mod in_flight;
 mod latency;
-mod thread_slot;
+pub(in crate::disk) mod thread_slot;
 pub(super) mod trace;
 mod under_way;
 

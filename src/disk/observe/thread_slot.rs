@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 /// More than all loops and workers together; a thread beyond it has no number.
-pub(super) const SLOTS: usize = 128;
+pub(in crate::disk) const SLOTS: usize = 128;
 
 /// Adds to a counter, which no other thread writes to if it `is_own`.
 pub(super) fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
@@ -54,7 +54,7 @@ thread_local! {
 /// The slot of this thread: a small number that no other has while it lives; None when there are
 /// too many threads.
 #[inline]
-pub(super) fn my_slot() -> Option<usize> {
+pub(in crate::disk) fn my_slot() -> Option<usize> {
     let mut known = KNOWN.get();
     if known == UNKNOWN {
         known = find_slot();

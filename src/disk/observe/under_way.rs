@@ -35,9 +35,14 @@ impl Disk {
         }
     }
 
-    /// How many bytes wait in memory, of all disks of the server: at most `MOST_HELD`.
+    /// How many bytes wait in memory, of all disks of the server.
     pub fn held_bytes(&self) -> u64 {
         self.delays.memory().bytes()
+    }
+
+    /// The most that these may be. Pending data may exceed it for a moment.
+    pub fn held_bytes_limit(&self) -> u64 {
+        self.delays.memory().limit()
     }
 
     /// A file whose last close clears the set was closed, perhaps for the last time.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::apply::Done;
 use super::context::{Durability, RequestContext};
@@ -44,9 +45,16 @@ impl Disk {
 
     fn answer_done<R: Reply>(self: &Arc<Self>, answer: Answer<'_>, mut context: RequestContext<R>) {
         self.account(Completion::Done, &mut context);
+        if context.range.op == Op::Flush {
+            self.durability.flushes.fetch_add(1, Ordering::SeqCst);
+        }
         match (context.durability, answer) {
-            (Durability::None, answer) => context.reply.send(Ok(answer)),
-            (Durability::FlushOf(written), _) => context.reply.send(Ok(Answer::Done(written))),
+            (Durability::None, answer) => self.send(context, Ok(answer)),
+            (Durability::FlushOf(written), _) => self.send(context, Ok(Answer::Done(written))),
+            // With a cache it is durable as it is, or a rule has lost it.
+            (Durability::Due(_), answer) if self.image.is_cached() => {
+                self.send(context, Ok(answer))
+            }
             (Durability::Due(fua), Answer::Done(written)) => {
                 self.flush_write(fua, written, context)
             }
@@ -67,7 +75,9 @@ impl Disk {
             len: 0,
         };
         let durability = Durability::FlushOf(written);
-        let context = RequestContext::new(range, write.client, durability, write.reply);
+        self.power.gate.leave(write.pass);
+        let arrival = self.arrival();
+        let context = RequestContext::new(range, write.client, durability, arrival, write.reply);
         // Wherever the write was answered: that thread may be one that must not wait.
         self.begin(flush, Executor::Pool, context);
     }
@@ -76,7 +86,20 @@ impl Disk {
     pub(super) fn answer_host_error<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
         self.counters.of(context.range.op).host_error();
         self.account(Completion::Host(errno), &mut context);
-        context.reply.send(Err(errno));
+        self.send(context, Err(errno));
+    }
+
+    /// Answers with the error of a disk without power.
+    pub(super) fn answer_power_off<R: Reply>(&self, mut context: RequestContext<R>) {
+        self.power.errors.fetch_add(1, Ordering::SeqCst);
+        self.account(Completion::PowerOff, &mut context);
+        self.send(context, Err(Errno::EIO));
+    }
+
+    /// Sends the answer. The request is inside the gate until then.
+    fn send<R: Reply>(&self, context: RequestContext<R>, result: Result<Answer<'_>, Errno>) {
+        context.reply.send(result);
+        self.power.gate.leave(context.pass);
     }
 
     /// Answers with an injected error.
@@ -84,7 +107,7 @@ impl Disk {
         self.counters.of(context.range.op).injected_error();
         self.clients.lock().count_injected(context.client);
         self.account(Completion::Injected(errno), &mut context);
-        context.reply.send(Err(errno));
+        self.send(context, Err(errno));
     }
 
     /// Counts an answer, before it is sent: a client that has seen it also finds it counted.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::request::Fua;
 use super::reservation::Reservation;
 use crate::disk::device::Disk;
+use crate::disk::power::gate::Pass;
 use crate::fault::{Armed, FaultSet, IoRange, RuleHits};
 use crate::protocol::Effect;
 
@@ -15,6 +16,10 @@ pub(super) struct RequestContext<R> {
     /// As `Disk::open` numbered it.
     pub(super) client: u64,
     pub(super) arrived: Instant,
+    /// Its place in the order of arrivals and answers; 0 where nobody asks for it.
+    pub(super) arrival: u64,
+    /// While it is inside the gate of the disk's power.
+    pub(super) pass: Option<Pass>,
     pub(super) durability: Durability,
     /// The generation of the rules in which none was for it.
     pub(super) unconcerned: Option<u64>,
@@ -48,16 +53,29 @@ pub(super) struct RuleContext {
 
 impl<R> RequestContext<R> {
     /// That of a request which arrives now.
-    pub(super) fn new(range: IoRange, client: u64, durability: Durability, reply: R) -> Self {
+    pub(super) fn new(
+        range: IoRange,
+        client: u64,
+        durability: Durability,
+        arrival: u64,
+        reply: R,
+    ) -> Self {
         Self {
             range,
             client,
             arrived: Instant::now(),
+            arrival,
+            pass: None,
             durability,
             unconcerned: None,
             rules: None,
             reply,
         }
+    }
+
+    /// Whether it has to be durable when it is answered.
+    pub(super) fn is_fua(&self) -> bool {
+        matches!(self.durability, Durability::Due(_))
     }
 
     pub(super) fn rules(&mut self) -> &mut RuleContext {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::reservation::HeldMemory;
+use super::request::Request;
+use super::reservation::{HeldMemory, MOST_HELD};
 use crate::disk::observe::in_flight::InFlight;
 use crate::disk::pool::{Owner, Pool};
 use crate::fault::{Armed, IoRange, Then};
@@ -23,8 +24,19 @@ pub(in crate::disk) struct Held {
     /// Those that it waits for.
     pub(in crate::disk) rules: Vec<Arc<Armed>>,
     pub(in crate::disk) is_hang: bool,
-    /// Takes how it goes on, where it is released before it is due.
-    pub(in crate::disk) go_on: Box<dyn FnOnce(Option<Then>) + Send>,
+    pub(in crate::disk) request: Request<'static>,
+    pub(in crate::disk) go_on: Box<dyn FnOnce(Request<'static>, GoOn) + Send>,
+}
+
+/// Why a waiting request goes on.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::disk) enum GoOn {
+    /// It is due.
+    Due,
+    /// It was released, and goes on in this way.
+    Released(Then),
+    /// The power was cut, which it learns as an error. Its request is of no use any more.
+    PowerOff,
 }
 
 impl PartialEq for Held {
@@ -68,6 +80,11 @@ struct State {
 impl Delays {
     /// Starts the timer thread; requests that are due go on in `pool`.
     pub fn start(pool: Arc<Pool>) -> std::io::Result<Self> {
+        Self::with_memory(pool, MOST_HELD)
+    }
+
+    /// The same, with so much memory for what waits, in bytes.
+    pub fn with_memory(pool: Arc<Pool>, memory: u64) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (theirs, workers) = (Arc::clone(&shared), Arc::clone(&pool));
         let timer = std::thread::Builder::new().name("delays".into());
@@ -76,7 +93,7 @@ impl Delays {
             shared,
             timer: Mutex::new(Some(timer)),
             pool,
-            memory: HeldMemory::default(),
+            memory: HeldMemory::new(memory),
         })
     }
 
@@ -125,10 +142,20 @@ impl Delays {
         drop(state);
         let count = go.len();
         for Reverse(held) in go {
-            let go_on = held.go_on;
-            self.pool.run(owner, move || go_on(Some(then)));
+            self.pool
+                .run(owner, move || held.go_on(GoOn::Released(then)));
         }
         count
+    }
+
+    /// Takes the waiting requests of `owner` out, in no order.
+    pub(in crate::disk) fn take(&self, owner: Owner) -> Vec<Held> {
+        let mut state = self.shared.state.lock();
+        let all = std::mem::take(&mut state.heap).into_iter();
+        let (taken, stay): (Vec<_>, Vec<_>) = all.partition(|Reverse(held)| held.owner == owner);
+        state.heap = stay.into();
+        drop(state);
+        taken.into_iter().map(|Reverse(held)| held).collect()
     }
 
     /// How many requests of `owner` wait.
@@ -167,6 +194,11 @@ impl Drop for Delays {
 }
 
 impl Held {
+    /// Goes on with it.
+    pub(in crate::disk) fn go_on(self, how: GoOn) {
+        (self.go_on)(self.request, how);
+    }
+
     fn in_flight(&self) -> InFlight {
         InFlight {
             range: self.range,
@@ -189,8 +221,9 @@ impl Shared {
             if !wait.is_zero() {
                 self.changed.wait_for(&mut state, wait);
             } else if let Some(Reverse(due)) = state.heap.pop() {
-                let go_on = move || (due.go_on)(None);
-                MutexGuard::unlocked(&mut state, || pool.run(due.owner, go_on));
+                let owner = due.owner;
+                let go_on = move || due.go_on(GoOn::Due);
+                MutexGuard::unlocked(&mut state, || pool.run(owner, go_on));
             }
         }
     }

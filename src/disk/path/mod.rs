@@ -6,10 +6,13 @@
 mod admit;
 mod answer;
 mod apply;
+mod cached;
 mod context;
 mod corrupt;
 pub(super) mod delays;
+mod logged;
 mod note_damage;
+mod power;
 mod request;
 pub(super) mod reservation;
 pub(super) mod settling;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::disk::cache::entry::{Content, StoredChange};
 use crate::fault::{IoRange, Op};
 use crate::protocol::Errno;
 
@@ -242,6 +243,26 @@ impl Request<'_> {
             Self::Erase { offset, len } => Request::Erase { offset, len },
             Self::Grow { offset, len } => Request::Grow { offset, len },
         })
+    }
+}
+
+impl Request<'_> {
+    /// The change of an image that it asks for; None if it asks for none, or for one without a place. ENOMEM
+    /// without memory for its data.
+    pub(in crate::disk) fn into_change(self) -> Result<Option<StoredChange>, Errno> {
+        let range = self.range(0);
+        let content = match self {
+            Self::Write { data, .. } => Content::Data(owned(data)?),
+            Self::Zero { keep_size, .. } => Content::Zeroes { keep_size },
+            Self::Discard { .. } | Self::Erase { .. } => Content::Discarded,
+            Self::Grow { .. } => Content::Grown,
+            Self::Read { .. }
+            | Self::Append { .. }
+            | Self::Flush { .. }
+            | Self::Allocate { .. }
+            | Self::SetSize { .. } => return Ok(None),
+        };
+        Ok(Some(StoredChange { range, content }))
     }
 }
 

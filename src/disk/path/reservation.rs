@@ -5,13 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::protocol::Errno;
 
-/// Most bytes that wait in memory, of all disks of a server: the data of writes, and those that `stale`
-/// rules keep. 1 GiB. A request that needs more fails with ENOMEM.
+/// Most bytes that wait in memory unless the mount says otherwise, of all disks of a server: the data of held and
+/// pending writes, and those that `stale` rules keep. 1 GiB. A held request that needs more fails with ENOMEM.
 pub const MOST_HELD: u64 = 1 << 30;
 
 /// How many bytes wait in memory, of all disks of a server.
-#[derive(Clone, Debug, Default)]
-pub(in crate::disk) struct HeldMemory(Arc<AtomicU64>);
+#[derive(Clone, Debug)]
+pub(in crate::disk) struct HeldMemory(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    bytes: AtomicU64,
+    limit: u64,
+}
 
 /// Room for bytes that wait in memory; given back when this is dropped.
 pub(in crate::disk) struct Reservation {
@@ -20,8 +26,24 @@ pub(in crate::disk) struct Reservation {
 }
 
 impl HeldMemory {
+    /// Memory of which `limit` bytes may be taken.
+    pub(in crate::disk) fn new(limit: u64) -> Self {
+        let bytes = AtomicU64::new(0);
+        Self(Arc::new(Held { bytes, limit }))
+    }
+
     pub(in crate::disk) fn bytes(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.0.bytes.load(Ordering::SeqCst)
+    }
+
+    /// The most that may wait.
+    pub(in crate::disk) fn limit(&self) -> u64 {
+        self.0.limit
+    }
+
+    /// How much more may wait.
+    pub(in crate::disk) fn free(&self) -> u64 {
+        self.limit().saturating_sub(self.bytes())
     }
 
     /// A reservation of nothing, which can grow.
@@ -36,12 +58,26 @@ impl HeldMemory {
 impl Reservation {
     /// Reserves `by` bytes more. ENOMEM when too many wait already.
     pub(in crate::disk) fn grow(&mut self, by: u64) -> Result<(), Errno> {
-        let more = |held: u64| held.checked_add(by).filter(|held| *held <= MOST_HELD);
-        let held = &self.memory.0;
+        let limit = self.memory.limit();
+        let more = |held: u64| held.checked_add(by).filter(|held| *held <= limit);
+        let held = &self.memory.0.bytes;
         let grown = held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
         grown.map_err(|_| Errno::ENOMEM)?;
         self.bytes += by;
         Ok(())
+    }
+
+    /// Reserves `by` bytes more, past the limit: others are about to give back as much.
+    pub(in crate::disk) fn grow_past_the_limit(&mut self, by: u64) {
+        self.memory.0.bytes.fetch_add(by, Ordering::SeqCst);
+        self.bytes += by;
+    }
+
+    /// Gives back `by` bytes, at most all.
+    pub(in crate::disk) fn shrink(&mut self, by: u64) {
+        let by = by.min(self.bytes);
+        self.memory.0.bytes.fetch_sub(by, Ordering::SeqCst);
+        self.bytes -= by;
     }
 
     /// Takes over what `other` has reserved.
@@ -52,6 +88,6 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.memory.0.fetch_sub(self.bytes, Ordering::SeqCst);
+        self.shrink(u64::MAX);
     }
 }

@@ -9,6 +9,7 @@ use super::apply::{Applied, Done};
 use super::context::RequestContext;
 use super::corrupt::{corrupt, pieces};
 use super::request::{Answer, Reply, Request, owned};
+use crate::disk::cache::entry::erase;
 use crate::disk::device::Disk;
 use crate::fault::{Change, FiredChange, Outcome};
 use crate::storage::{Image, with_buffer};
@@ -28,15 +29,32 @@ impl Disk {
         if let Request::Read { offset, len } = *request {
             return self.serve_read(request, offset, applied.len(len), &applied, context);
         }
+        if self.image.is_cached() {
+            return self.serve_cached(request, applied, context);
+        }
+        if self.log.is_on() {
+            return self.serve_logged(request, applied, context);
+        }
         // Out of the list before the answer: a client that has it finds its request gone.
         let visible = self.serving.enter(context.range, context.arrived);
         let result = self.change(request, &applied);
         drop(visible);
+        self.answer_changed(request, result, &applied, context);
+    }
+
+    /// Answers a request that changes the disk, or flushes it.
+    pub(super) fn answer_changed<R: Reply>(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        result: io::Result<()>,
+        applied: &Applied,
+        context: RequestContext<R>,
+    ) {
         match (result, applied.afterwards()) {
             (Ok(()), Some(errno)) => self.answer_injected(errno, context),
             (result, _) => {
                 let result = result.map(|()| Answer::Done(context.range.len));
-                self.answer(request, result, Done::Served(&applied), context);
+                self.answer(request, result, Done::Served(applied), context);
             }
         }
     }
@@ -64,13 +82,15 @@ impl Disk {
         });
     }
 
-    /// Serves any request but a read.
-    fn change(&self, request: &Request<'_>, applied: &Applied) -> io::Result<()> {
-        let image = &*self.image;
+    /// Serves any request but a read, of a disk without a cache.
+    pub(super) fn change(&self, request: &Request<'_>, applied: &Applied) -> io::Result<()> {
+        let image = &*self.image.below;
         match *request {
             Request::Write {
                 offset, ref data, ..
-            } => self.write(data, offset, applied),
+            } => self.write(data, offset, applied, |data, place| {
+                image.write_part(&data, place)
+            }),
             Request::Flush { data_only } => image.flush(data_only),
             Request::Discard { offset, len } => {
                 self.snapshots.preserve(offset, len)?;
@@ -111,14 +131,21 @@ impl Disk {
         }
     }
 
-    fn learn_growth(&self, offset: u64, len: u64, keep_size: bool) {
+    pub(super) fn learn_growth(&self, offset: u64, len: u64, keep_size: bool) {
         if !keep_size {
             self.sizes.learn_end(offset.saturating_add(len));
         }
     }
 
-    /// Writes `data` as rules change it, and notes where the image then differs from the client's belief.
-    fn write(&self, data: &[u8], offset: u64, applied: &Applied) -> io::Result<()> {
+    /// Writes `data` as rules change it, and notes where the disk then differs from the client's belief. `put`
+    /// stores bytes at a place; it says how many it has stored, and why these are not all.
+    pub(super) fn write(
+        &self,
+        data: &[u8],
+        offset: u64,
+        applied: &Applied,
+        put: impl FnOnce(Cow<'_, [u8]>, u64) -> (usize, io::Result<()>),
+    ) -> io::Result<()> {
         let (place, kept) = (applied.place(offset), applied.kept(data.len() as u64));
         let mut changed = Cow::Borrowed(data);
         for fired in &applied.changes {
@@ -133,7 +160,7 @@ impl Disk {
             }
         }
         self.snapshots.preserve(place, kept)?;
-        let (done, result) = self.image.write_part(&changed[..kept as usize], place);
+        let (done, result) = put(first(changed, kept as usize), place);
         self.sizes.learn_end(place + done as u64);
         self.note_corrupted(offset, done, applied);
         if result.is_ok() {
@@ -176,12 +203,13 @@ impl Disk {
     }
 }
 
-/// Makes the range read as zeros in the way that takes the least room.
-fn erase(image: &dyn Image, offset: u64, len: u64) -> io::Result<()> {
-    match image.discard(offset, len) {
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-            image.write_zeroes(offset, len, true)
+/// The first `len` bytes of `data`.
+fn first(data: Cow<'_, [u8]>, len: usize) -> Cow<'_, [u8]> {
+    match data {
+        Cow::Borrowed(data) => Cow::Borrowed(&data[..len]),
+        Cow::Owned(mut data) => {
+            data.truncate(len);
+            Cow::Owned(data)
         }
-        result => result,
     }
 }

@@ -2,6 +2,7 @@
 //! at the fault set.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::apply::Done;
@@ -9,8 +10,8 @@ use super::context::{Durability, RequestContext};
 use super::request::{Answer, Origin, Reply, Request};
 use super::wait::Executor;
 use crate::disk::device::Disk;
-use crate::fault::{CutPoint, Decision, IoRange, Outcome};
-use crate::protocol::{Effect, Errno};
+use crate::fault::{Decision, IoRange, Outcome};
+use crate::protocol::Effect;
 
 impl Disk {
     /// Takes in a request and answers it through `reply`: on this thread, or later on one of the pool
@@ -23,7 +24,8 @@ impl Disk {
             return reply.send(Err(errno));
         }
         let durability = Durability::of(request.fua());
-        let context = RequestContext::new(range, origin.client, durability, reply);
+        let arrival = self.arrival();
+        let context = RequestContext::new(range, origin.client, durability, arrival, reply);
         if request.is_relative() {
             return self.on_pool(request, context, move |disk, request, context| {
                 disk.settle();
@@ -89,6 +91,9 @@ impl Disk {
         let bound = self.bound(request, &mut context.range);
         let range = context.range;
         self.counters.of(range.op).arrived(range.len);
+        if context.is_fua() {
+            self.durability.fua.fetch_add(1, Ordering::SeqCst);
+        }
         match bound {
             Ok(request) => self.look(request, executor, context),
             Err(errno) => self.answer_host_error(errno, context),
@@ -106,18 +111,33 @@ impl Disk {
         let range = context.range;
         let generation = self.rules_changed();
         let faults = (generation != 0).then(|| self.rules.acting.load());
-        let Some(faults) = faults.filter(|faults| faults.concerns(range)) else {
+        let faults = faults.filter(|faults| faults.concerns(range));
+        // A request that comes after one whose rule cuts the power finds the gate closed.
+        let cuts = faults.as_ref().is_some_and(|faults| faults.cuts_power());
+        let order = cuts.then(|| self.power.order.lock());
+        context.pass = match self.power.gate.enter() {
+            Ok(pass) => Some(pass),
+            Err(barred) => {
+                drop(order);
+                return self.wait_at_the_gate(request, barred, context);
+            }
+        };
+        let Some(faults) = faults else {
             context.unconcerned = Some(generation);
             return self.carry_out(request, Outcome::default(), executor, context);
         };
         let now = self.now();
         if let Some(wait) = faults.wait(range, now, context.hits(self, &faults)) {
-            drop(faults);
+            drop((faults, order));
             return self.hold(request, wait, context);
         }
         let outcome = faults.outcome(range, now, context.hits(self, &faults));
-        drop(faults);
+        let cut = self.begin_cut(&outcome);
+        drop((faults, order));
         context.rules().acted.extend(outcome.rules().cloned());
+        if let Some(cut) = cut {
+            return self.cut_by_rule(request, outcome, cut, context);
+        }
         match outcome.decision {
             Some((Decision::Error(errno), _)) => self.answer_injected(errno, context),
             Some((Decision::Lose, rule)) => {
@@ -125,28 +145,18 @@ impl Disk {
                 let result = Ok(Answer::Done(range.len));
                 self.answer(&request, result, Done::Lost(&rule), context);
             }
-            Some((Decision::Cut(point), _)) => {
-                self.cut_by_rule(point, request, outcome, executor, context);
-            }
-            Some((Decision::Tear(..), _)) | None => {
+            // A cut has been carried out before.
+            Some((Decision::Tear(..) | Decision::Cut(_), _)) | None => {
                 self.carry_out(request, outcome, executor, context);
             }
         }
     }
 
-    /// Ends, or does, a request at which a rule cuts the power.
-    fn cut_by_rule<R: Reply>(
-        self: &Arc<Self>,
-        point: CutPoint,
-        request: Request<'_>,
-        outcome: Outcome,
-        executor: Executor,
-        context: RequestContext<R>,
-    ) {
-        self.counters.of(context.range.op).acted_on([Effect::Cut]);
-        match point {
-            CutPoint::Before => self.answer_injected(Errno::EIO, context),
-            CutPoint::After => self.carry_out(request, outcome, executor, context),
+    /// Its place in the order of arrivals and answers, where a cache or a log asks for it.
+    pub(super) fn arrival(&self) -> u64 {
+        match self.image.is_cached() || self.log.is_on() {
+            true => self.image.next_in_order(),
+            false => 0,
         }
     }
 
@@ -158,6 +168,10 @@ impl Disk {
         executor: Executor,
         context: RequestContext<R>,
     ) {
+        let executor = match self.takes_long(&request) {
+            true => Executor::Pool,
+            false => executor,
+        };
         match executor {
             Executor::ThisThread => self.serve(&request, outcome, context),
             Executor::Pool => self.on_pool(request, context, |disk, request, context| {

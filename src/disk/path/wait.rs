@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::context::RequestContext;
-use super::delays::Held;
+use super::delays::{GoOn, Held};
 use super::request::{Reply, Request};
 use super::reservation::Reservation;
 use crate::disk::device::Disk;
@@ -44,6 +44,7 @@ impl Disk {
         wait: Wait,
         mut context: RequestContext<R>,
     ) {
+        self.power.gate.leave(context.pass.take());
         context.rules().acted.extend(wait.rules.iter().cloned());
         let request = match self.kept(request, &mut context) {
             Ok(request) => request,
@@ -64,9 +65,17 @@ impl Disk {
             range: context.range,
             rules: wait.rules,
             is_hang: wait.is_hang,
-            go_on: Box::new(move |released| match released.unwrap_or(wait.then) {
-                Then::Ok => disk.look(request, Executor::ThisThread, context),
-                Then::Error(errno) => disk.answer_injected(errno, context),
+            request,
+            go_on: Box::new(move |request, how| {
+                let then = match how {
+                    GoOn::Due => wait.then,
+                    GoOn::Released(then) => then,
+                    GoOn::PowerOff => return disk.answer_power_off(context),
+                };
+                match then {
+                    Then::Ok => disk.look(request, Executor::ThisThread, context),
+                    Then::Error(errno) => disk.answer_injected(errno, context),
+                }
             }),
         });
         // Disarmed between the look and here: nothing else would let it go.
@@ -78,8 +87,8 @@ impl Disk {
 
     /// The request as it can wait, with room for its data. It keeps the reservation that it has: a
     /// request that waits again takes no more.
-    fn kept<R>(
-        &self,
+    pub(super) fn kept<R>(
+        self: &Arc<Self>,
         request: Request<'_>,
         context: &mut RequestContext<R>,
     ) -> Result<Request<'static>, Errno> {
@@ -92,9 +101,16 @@ impl Disk {
         Ok(request)
     }
 
-    fn reserve(&self, bytes: u64) -> Result<Reservation, Errno> {
+    /// Room for data that wait. What is pending makes room; ENOMEM where nothing is.
+    fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Errno> {
         let mut reservation = self.delays.memory().reservation();
-        reservation.grow(bytes)?;
+        if let Err(errno) = reservation.grow(bytes) {
+            if !self.image.has_pending() {
+                return Err(errno);
+            }
+            reservation.grow_past_the_limit(bytes);
+            self.make_room_soon();
+        }
         Ok(reservation)
     }
 }

@@ -1,5 +1,6 @@
 //! A disk against an image in memory that misbehaves on demand.
 
+mod cache;
 mod damage;
 mod data;
 mod log;
@@ -57,8 +58,16 @@ impl Bench {
     }
 
     fn of_size(size: usize) -> Self {
+        let delays = Delays::start(Arc::new(Pool::default())).unwrap();
+        Self::with(size, Arc::new(delays))
+    }
+
+    fn on(delays: Arc<Delays>) -> Self {
+        Self::with(1 << 20, delays)
+    }
+
+    fn with(size: usize, delays: Arc<Delays>) -> Self {
         let image = Arc::new(MemoryImage::new(size));
-        let delays = Arc::new(Delays::start(Arc::new(Pool::default())).unwrap());
         let disk = Disk::new("vda", "memory".as_ref(), image.clone(), Arc::clone(&delays));
         let disk = Arc::new(disk);
         let client = disk.open().unwrap();

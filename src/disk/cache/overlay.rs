@@ -1,0 +1,172 @@
+//! The pending requests of a disk, in order, and what a read finds of them. It does no I/O.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::entry::{Entry, StoredChange};
+use crate::disk::path::reservation::Reservation;
+use crate::protocol::PendingLine;
+use crate::units::RangeMap;
+
+/// Pending requests, oldest first by their numbers.
+pub(super) struct Overlay {
+    entries: BTreeMap<u64, Arc<Entry>>,
+    /// The newest of them at each byte.
+    visible: RangeMap<Arc<Entry>>,
+    /// What became durable alone, past older requests: they do not concern these bytes any more. The value is
+    /// the number from which on requests do.
+    passed_by: RangeMap<u64>,
+    memory: Reservation,
+    bytes: u64,
+    /// Where the disk ends at least.
+    end: u64,
+    last_number: u64,
+}
+
+/// Parts of pending requests that a read finds, first to last.
+pub(super) type Found = Vec<(Range<u64>, Arc<Entry>)>;
+
+impl Overlay {
+    pub(super) fn new(memory: Reservation) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            visible: RangeMap::default(),
+            passed_by: RangeMap::default(),
+            memory,
+            bytes: 0,
+            end: 0,
+            last_number: 0,
+        }
+    }
+
+    /// Adds a request, which is answered at `sequence`.
+    pub(super) fn add(
+        &mut self,
+        change: StoredChange,
+        sequence: u64,
+        room: Reservation,
+    ) -> Arc<Entry> {
+        self.memory.absorb(room);
+        self.bytes += change.range.len;
+        if change.grows() {
+            self.end = self.end.max(change.range.end());
+        }
+        self.last_number += 1;
+        let entry = Arc::new(Entry {
+            number: self.last_number,
+            sequence,
+            answered: Instant::now(),
+            change,
+        });
+        let span = entry.change.span();
+        self.visible.insert(span, Arc::clone(&entry));
+        self.entries.insert(entry.number, Arc::clone(&entry));
+        entry
+    }
+
+    /// What reads of `range` find in it.
+    pub(super) fn find(&self, range: Range<u64>) -> Found {
+        let found = self.visible.within(range);
+        found
+            .map(|(part, entry)| (part, Arc::clone(entry)))
+            .collect()
+    }
+
+    /// Where the disk ends at least. It may be where the image ends by now.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) fn oldest(&self) -> Option<Arc<Entry>> {
+        self.entries
+            .first_key_value()
+            .map(|(_, entry)| Arc::clone(entry))
+    }
+
+    /// The oldest requests that were answered before `sequence`, at most `most` of them.
+    pub(super) fn oldest_before(&self, sequence: u64, most: usize) -> Vec<Arc<Entry>> {
+        let entries = self.entries.values();
+        let covered = entries.take_while(|entry| entry.sequence < sequence);
+        covered.take(most).cloned().collect()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries.values().cloned().collect()
+    }
+
+    /// The parts of the request that still matter: nothing newer has become durable there.
+    pub(super) fn live(&self, entry: &Entry, part: Range<u64>) -> Vec<Range<u64>> {
+        if self.passed_by.is_empty() {
+            return vec![part];
+        }
+        let (mut live, mut at) = (Vec::new(), part.start);
+        for (passed, number) in self.passed_by.within(part.clone()) {
+            if entry.number >= *number {
+                continue;
+            }
+            if at < passed.start {
+                live.push(at..passed.start);
+            }
+            at = passed.end;
+        }
+        if at < part.end {
+            live.push(at..part.end);
+        }
+        live
+    }
+
+    /// The request is in the image.
+    pub(super) fn remove(&mut self, entry: &Entry) {
+        let Some(removed) = self.entries.remove(&entry.number) else {
+            return;
+        };
+        self.bytes -= removed.change.range.len;
+        self.memory.shrink(removed.change.cost());
+        let parts = self.visible.within(removed.change.span());
+        let parts: Vec<_> = parts
+            .filter(|(_, newest)| newest.number == removed.number)
+            .map(|(part, _)| part)
+            .collect();
+        parts.iter().for_each(|part| self.visible.remove(part));
+        if self.entries.is_empty() {
+            self.passed_by = RangeMap::default();
+        }
+    }
+
+    /// The bytes of `range` are in the image as they are now: nothing older concerns them.
+    pub(super) fn pass_by(&mut self, range: Range<u64>) {
+        self.visible.remove(&range);
+        if let Some(oldest) = self.oldest() {
+            self.passed_by.retain(|number| *number > oldest.number);
+            self.passed_by.insert(range, self.last_number + 1);
+        }
+    }
+
+    /// Takes all requests out.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.visible = RangeMap::default();
+        self.passed_by = RangeMap::default();
+        self.memory.shrink(u64::MAX);
+        (self.bytes, self.end) = (0, 0);
+    }
+
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.entries.contains_key(&number)
+    }
+
+    pub(super) fn lines(&self) -> Vec<PendingLine> {
+        let is_live = |entry: &&Arc<Entry>| !self.live(entry, entry.change.span()).is_empty();
+        self.entries
+            .values()
+            .filter(is_live)
+            .map(|entry| entry.line())
+            .collect()
+    }
+
+    pub(super) fn count(&self) -> (u64, u64) {
+        (self.entries.len() as u64, self.bytes)
+    }
+}

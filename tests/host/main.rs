@@ -25,6 +25,7 @@ mod own_mount;
 mod page_cache;
 mod power_commands;
 mod power_loss;
+mod power_switch;
 mod record;
 mod report_texts;
 mod reports;

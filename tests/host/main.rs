@@ -44,3 +44,4 @@ mod terminal;
 mod timeouts;
 mod trace;
 mod warm_boots;
+mod write_log;

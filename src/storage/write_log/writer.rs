@@ -270,7 +270,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(place) = self.0.take() {
-            let given_up = Err(io::Error::from_raw_os_error(libc::ECANCELED));
+            let given_up = Err(io::Error::from_raw_os_error(libc::EIO));
             let _ = place.log.settle(place.number, given_up);
         }
     }

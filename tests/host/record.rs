@@ -1,5 +1,6 @@
 //! `provium record`: where the log and its base are, and what it says at its end.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -81,4 +82,31 @@ fn status_tells_of_a_log() {
     assert_eq!(json[0]["disks"][0]["log"], expected);
     assert_ok(&record(&mount, &["--stop"]));
     assert!(!stdout(&provium(&["status", &point])).contains("logged to"));
+}
+
+#[test]
+fn log_that_has_ended_by_itself_is_told_of_until_it_is_stopped() {
+    let folder = TempDir::new().unwrap();
+    let image = new_image(&folder.path().join("vda.img"), MIB);
+    let mut server = Command::new("bash");
+    // No file may grow beyond 16 KiB.
+    server.args(["-c", "ulimit -f 16; exec \"$0\" \"$@\"", PROVIUM]);
+    let disk = format!("vda={}", image.display());
+    let mount = Mount::start(server, folder, &["--disk", &disk]);
+    assert_ok(&record(&mount, &["a.log", "--base", "none"]));
+    let file = std::fs::File::options().write(true).open(mount.vda());
+    file.unwrap().write_all_at(&[7; 16384], 0).unwrap();
+    let log = mount.folder().join("a.log").display().to_string();
+    let why = "File too large (os error 27)";
+    let status = stdout(&provium(&["status", &mount.point().display().to_string()]));
+    let note = format!("  vda: its log {log} has ended by itself, after entries=0: {why}\n");
+    assert!(status.contains(&note), "{status}");
+    assert!(stdout(&record(&mount, &[])).ends_with(&format!(" stopped: {why}\n")));
+    let stop = record(&mount, &["--stop"]);
+    assert_fails(
+        &stop,
+        1,
+        &[&format!("the log {log} had ended by itself: {why}")],
+    );
+    assert_eq!(stdout(&record(&mount, &[])), "off\n");
 }

@@ -1,14 +1,18 @@
 //! Requests that are not answered yet: the list of them, and what follows where one is stuck.
 
+use std::time::Instant;
+
 use crate::disk::device::Disk;
 use crate::disk::observe::in_flight::InFlight;
 use crate::disk::path::strain::STUCK;
+use crate::fault::IoRange;
 
 impl Disk {
     /// How many requests have arrived and are not answered.
     pub fn in_flight_count(&self) -> usize {
         self.delays.count(self.owner)
             + self.delays.pool().waiting_count(self.owner)
+            + self.in_line().len()
             + self.serving.list().len()
     }
 
@@ -16,14 +20,25 @@ impl Disk {
     pub fn in_flight(&self) -> Vec<InFlight> {
         let mut all = self.delays.list(self.owner);
         let waiting = self.delays.pool().waiting(self.owner).into_iter();
-        all.extend(waiting.map(|(range, arrived)| InFlight {
-            range,
-            age: arrived.elapsed(),
-            rules: Vec::new(),
-        }));
+        all.extend(
+            waiting
+                .chain(self.in_line())
+                .map(|(range, arrived)| InFlight {
+                    range,
+                    age: arrived.elapsed(),
+                    rules: Vec::new(),
+                }),
+        );
         all.extend(self.serving.list());
         all.sort_by_key(|request| std::cmp::Reverse(request.age));
         all
+    }
+
+    /// The requests that wait for others that change the same bytes, or in front of the gate.
+    fn in_line(&self) -> Vec<(IoRange, Instant)> {
+        let mut waiting = self.ranges.waiting();
+        waiting.extend(self.power.gate.waiting());
+        waiting
     }
 
     /// Has loop threads leave its requests to the pool if one of them is stuck.

@@ -83,7 +83,8 @@ impl Disk {
             Err(errno) => return self.answer_host_error(errno, context),
         };
         let disk = Arc::clone(self);
-        self.ranges.lock(ALL, move |turn| {
+        let waiting = Some((context.range, context.arrived));
+        self.ranges.lock(ALL, waiting, move |turn| {
             disk.serve_in_turn(turn, &request, applied, context);
         });
     }
@@ -239,7 +240,7 @@ impl Disk {
     /// What is pending makes room on a thread of the pool: others have taken more than there is.
     pub(super) fn make_room_soon(self: &Arc<Self>) {
         let disk = Arc::clone(self);
-        self.ranges.lock(ALL, move |turn| {
+        self.ranges.lock(ALL, None, move |turn| {
             if let Ok((_, evicted)) = disk.image.make_room(&turn, 0) {
                 disk.note_evicted(evicted);
             }

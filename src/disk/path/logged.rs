@@ -92,7 +92,8 @@ impl Disk {
             Err(errno) => return self.answer_host_error(errno, context),
         };
         let disk = Arc::clone(self);
-        self.ranges.lock(around(&range), move |guard| {
+        let waiting = Some((context.range, context.arrived));
+        self.ranges.lock(around(&range), waiting, move |guard| {
             disk.serve_and_log(Some((guard, range)), &request, &applied, context);
         });
     }

@@ -35,9 +35,11 @@ impl Disk {
             Err(errno) => return self.answer_host_error(errno, context),
         };
         let disk = Arc::clone(self);
+        let waiting = (context.range, context.arrived);
         let go_on = move |request| disk.look(request, Executor::ThisThread, context);
         let parked = Parked {
             request,
+            waiting,
             go_on: Box::new(go_on),
         };
         // The gate has opened meanwhile.

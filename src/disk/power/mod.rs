@@ -86,7 +86,7 @@ impl Disk {
 
     /// Lets requests go on that have waited in front of the gate.
     pub(super) fn go_on_with(&self, parked: Vec<Parked>) {
-        for Parked { request, go_on } in parked {
+        for Parked { request, go_on, .. } in parked {
             self.delays.pool().run(self.owner, move || go_on(request));
         }
     }

@@ -7,7 +7,7 @@ mod stamps;
 mod volatile_cache;
 
 /// A number from the environment: for a longer run, or to repeat one.
-fn setting(name: &str, default: u64) -> u64 {
+pub fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap(),
         Err(_) => default,

@@ -14,8 +14,36 @@ pub const RECOVER: &str = "e2fsck -y -E journal_only {} > /dev/null 2>&1;";
 /// What records.
 #[derive(Clone, Copy)]
 pub enum Recorder {
+    /// A mount with a volatile cache.
+    Provium,
     /// QEMU's blklogwrites, which has no marks.
     Qemu,
+}
+
+/// What is done to a file system.
+pub struct Scene<'a> {
+    pub recorder: Recorder,
+    /// Options of mkfs.ext4.
+    pub mkfs: &'a [&'a str],
+    /// Options of mount.
+    pub options: &'a str,
+    /// A script for sh that makes the files which are there from the start, in its folder.
+    pub files: &'a str,
+    /// The script that is recorded, for sh: `$mnt` is the file system, and what is written to `$mark` is a mark of
+    /// the log.
+    pub script: &'a str,
+}
+
+impl Default for Scene<'_> {
+    fn default() -> Self {
+        Self {
+            recorder: Recorder::Provium,
+            mkfs: &[],
+            options: "defaults",
+            files: "",
+            script: "",
+        }
+    }
 }
 
 /// A log, with what its disk held first beside it.
@@ -34,52 +62,49 @@ pub struct Found {
 }
 
 impl Recording {
-    /// Records `script`, run by sh with `$mnt`, an ext4 that is made with the options `mkfs` and mounted with
-    /// `options`. Files that are there from the start come from `old`. None, with a message, where this machine
-    /// cannot do that.
-    pub fn of_ext4(
-        recorder: Recorder,
-        mkfs: &[&str],
-        options: &str,
-        old: &[(&str, &str)],
-        script: &str,
-    ) -> Option<Self> {
-        if !needs(&["mkfs.ext4", "e2fsck", "debugfs", "losetup", "unshare"]) {
+    /// None, with a message, where this machine cannot do that.
+    pub fn of_ext4(scene: &Scene<'_>) -> Option<Self> {
+        let tools = ["mkfs.ext4", "e2fsck", "debugfs", "losetup", "unshare"];
+        if !tools.into_iter().all(has) {
             return None;
         }
-        let folder = TempDir::new().unwrap();
-        let recording = Self { folder };
-        let old_files = recording.path("old");
-        std::fs::create_dir(&old_files).unwrap();
-        for (name, text) in old {
-            std::fs::write(old_files.join(name), text).unwrap();
-        }
+        let recording = Self {
+            folder: TempDir::new().unwrap(),
+        };
+        let files = recording.path("files");
+        std::fs::create_dir(&files).unwrap();
+        let mut made = Command::new("sh");
+        assert_ok(&run(made.args(["-ec", scene.files]).current_dir(&files)));
         let image = new_image(&recording.path("disk.img"), 16 * MIB);
-        let mut command = Command::new("mkfs.ext4");
-        command.args(["-q", "-F", "-d"]).arg(&old_files).args(mkfs);
-        assert_ok(&run(command.arg(&image)));
-        recording.record(recorder, options, script)
+        let mut made = Command::new("mkfs.ext4");
+        made.args(["-q", "-F", "-d"]).arg(files).args(scene.mkfs);
+        assert_ok(&run(made.arg(&image)));
+        recording.record(scene)
     }
 
-    fn record(self, recorder: Recorder, options: &str, script: &str) -> Option<Self> {
-        let disk = recorder.start(&self)?;
+    fn record(self, scene: &Scene<'_>) -> Option<Self> {
+        let disk = match scene.recorder {
+            Recorder::Provium => Disk::of_provium(&self),
+            Recorder::Qemu if has("qemu-storage-daemon") => Disk::of_qemu(&self),
+            Recorder::Qemu => return None,
+        };
         std::fs::create_dir(self.path("mnt")).unwrap();
-        // The mount is in a namespace of its own, so it goes with the script. The loop device goes with the mount.
+        // The mount is in a namespace of its own, and so it goes with the script at the latest.
         let script = format!(
             "loop=$(losetup -f --show --direct-io=$direct $disk) || exit 77
             trap 'losetup -d $loop' EXIT
-            mount -o {options} $loop $mnt || exit 77
+            mount -o {} $loop $mnt || exit 77
             trap 'umount $mnt; losetup -d $loop' EXIT
-            {script}"
+            {}",
+            scene.options, scene.script
         );
-        let mut isolated = Command::new("unshare");
-        isolated
+        let done = run(Command::new("unshare")
             .args(["-m", "sh", "-ec", &script])
+            .env("mnt", self.path("mnt"))
             .env("disk", &disk.path)
             .env("direct", disk.direct)
-            .env("mnt", self.path("mnt"));
-        let done = run(&mut isolated);
-        disk.end();
+            .env("mark", &disk.mark));
+        drop(disk);
         if done.status.code() == Some(77) {
             eprintln!("skipped: cannot mount: {}", stderr(&done));
             return None;
@@ -94,6 +119,10 @@ impl Recording {
 
     pub fn log(&self) -> PathBuf {
         self.path("disk.log")
+    }
+
+    fn image(&self) -> PathBuf {
+        self.path("disk.img")
     }
 
     /// Asks `check` about each state.
@@ -122,68 +151,72 @@ pub fn judged(log: &Path, args: &[&str]) -> Found {
     }
 }
 
-/// Whether this machine has all `tools`; as [`has`].
-pub fn needs(tools: &[&str]) -> bool {
-    tools.iter().all(|tool| has(tool))
-}
-
-/// A disk that is recorded until [`Disk::end`].
+/// A disk that is recorded until it is dropped.
 struct Disk {
     path: PathBuf,
+    mark: PathBuf,
     /// Whether its loop device does direct I/O: `on` or `off`.
     direct: &'static str,
-    server: Child,
+    _server: Server,
 }
 
-impl Disk {
-    fn end(mut self) {
-        send(self.server.id(), libc::SIGTERM);
-        self.server.wait().unwrap();
-    }
+enum Server {
+    Provium(Mount),
+    Qemu(Child),
 }
 
-impl Recorder {
-    /// Serves the image of `recording` as a file.
-    fn start(self, recording: &Recording) -> Option<Disk> {
+impl Drop for Server {
+    fn drop(&mut self) {
         match self {
-            Self::Qemu => {
-                let is_there = has("qemu-storage-daemon");
-                is_there.then(|| storage_daemon(recording))
+            Self::Provium(mount) => mount.append("vda/log", "stop").unwrap(),
+            Self::Qemu(daemon) => {
+                send(daemon.id(), libc::SIGTERM);
+                let _ = daemon.wait();
             }
         }
     }
 }
 
-fn storage_daemon(recording: &Recording) -> Disk {
-    let (image, log) = (recording.path("disk.img"), recording.log());
-    std::fs::copy(&image, recording.path("disk.log.base")).unwrap();
-    new_image(&log, 0);
-    let export = new_image(&recording.path("export"), 0);
-    let node = |options: String| ["--blockdev".to_owned(), options];
-    let file = |name: &str, path: &Path| {
-        let path = path.display();
-        let file = format!("driver=raw,node-name={name},file.driver=file,file.filename={path}");
-        node(file)
-    };
-    let server = Command::new("qemu-storage-daemon")
-        .args(file("disk", &image))
-        .args(file("log", &log))
-        .args(node(
-            "driver=blklogwrites,node-name=logged,file=disk,log=log".into(),
-        ))
-        .arg("--export")
-        .arg(format!(
-            "type=fuse,id=export,node-name=logged,mountpoint={},writable=on",
-            export.display()
-        ))
-        .spawn()
-        .unwrap();
-    eventually("the export is served", || is_mounted(&export));
-    Disk {
-        path: export,
-        // QEMU 7.2's export mixes up the data of writes that are in flight together (seen). Without direct I/O a
-        // loop device sends one at a time.
-        direct: "off",
-        server,
+impl Disk {
+    fn of_provium(recording: &Recording) -> Self {
+        let disk = format!("vda={},cache=volatile", recording.image().display());
+        let mount = Mount::serve(TempDir::new().unwrap(), &["--disk", &disk]);
+        let start = format!("start {}", recording.log().display());
+        mount.append("vda/log", &start).unwrap();
+        Self {
+            path: mount.vda(),
+            mark: mount.ctl("vda/mark"),
+            direct: "on",
+            _server: Server::Provium(mount),
+        }
+    }
+
+    fn of_qemu(recording: &Recording) -> Self {
+        let (image, log) = (recording.image(), recording.log());
+        std::fs::copy(&image, recording.path("disk.log.base")).unwrap();
+        new_image(&log, 0);
+        let export = new_image(&recording.path("export"), 0);
+        let file = |name: &str, path: &Path| {
+            let path = path.display();
+            format!("driver=raw,node-name={name},file.driver=file,file.filename={path}")
+        };
+        let logged = "driver=blklogwrites,node-name=logged,file=disk,log=log";
+        let mut daemon = Command::new("qemu-storage-daemon");
+        for node in [file("disk", &image), file("log", &log), logged.to_owned()] {
+            daemon.arg("--blockdev").arg(node);
+        }
+        let point = export.display();
+        let options =
+            format!("type=fuse,id=export,node-name=logged,mountpoint={point},writable=on");
+        let daemon = daemon.args(["--export", &options]).spawn().unwrap();
+        eventually("the export is served", || is_mounted(&export));
+        Self {
+            path: export,
+            mark: "/dev/null".into(),
+            // QEMU 7.2's export mixes up the data of writes that are in flight together (seen). Without direct
+            // I/O a loop device sends one at a time.
+            direct: "off",
+            _server: Server::Qemu(daemon),
+        }
     }
 }

@@ -35,6 +35,8 @@ local function place(level)
   return ""
 end
 
+local running -- the `t` of the test that runs
+
 local function fail(t, message)
   message = place(3) .. tostring(message)
   t.failed = t.failed or message
@@ -104,6 +106,16 @@ function T:assert_raises(fn, message)
     fail(self, ("%s: expected to raise"):format(message or "assert_raises"))
   end
   return err
+end
+
+-- Checks each state that a power cut may have left, by the disk's write log.
+function T:assert_crash_safe(disk, options, ...)
+  local ok, why = native.crash_safe(self, disk, options, ...)
+  if not ok then
+    error(why, 2)
+  elseif why then
+    fail(self, "assert_crash_safe: " .. why)
+  end
 end
 
 function T:fail(message)
@@ -196,6 +208,7 @@ provium = setmetatable({
   boot = wrap(native.provium_boot),
   shutdown = wrap(native.provium_shutdown),
   claim = wrap(native.provium_claim),
+  states = wrap(native.provium_states),
 }, {
   __index = function(_, name)
     if settings[name] ~= nil then
@@ -211,6 +224,78 @@ provium = setmetatable({
     settings[key] = value
   end,
 })
+
+-- What tells a function from others: its code, and the values that it refers to now.
+local function key_of(fn)
+  local info = debug.getinfo(fn, "Su")
+  local key = { n = info.nups, code = info.what == "Lua" and string.dump(fn) or fn }
+  for at = 1, info.nups do
+    key[at] = select(2, debug.getupvalue(fn, at))
+  end
+  return key
+end
+
+local function same_key(a, b)
+  local same = a.n == b.n and rawequal(a.code, b.code)
+  for at = 1, same and a.n or 0 do
+    same = same and rawequal(a[at], b[at])
+  end
+  return same
+end
+
+-- Gives each state to a guest, as a disk. One guest has many: it keeps the number of the latest.
+local numbers = setmetatable({}, { __mode = "k" })
+
+-- Ends the guest without asking it: a paused one is switched off.
+local function switch_off(vm)
+  pcall(vm.pause, vm)
+  vm:shutdown()
+end
+
+local function try_states(vm, disk, options, fn, ...)
+  local ok, states, boot = native.try_states(vm, disk, options, fn, ...)
+  if not ok then
+    error(states, 2)
+  end
+  local now = {}
+  -- It refers to the same values for each state, so that what it reads decides which states are alike.
+  local function try(path)
+    numbers[vm] = (numbers[vm] or 0) + 1
+    local id = "state-" .. numbers[vm]
+    if boot or vm:state() ~= "booted" then
+      switch_off(vm)
+    end
+    if not boot and vm:state() ~= "booted" then
+      vm:boot()
+    end
+    local plugged = vm:attach_disk({ id = id, image = path })
+    local good, err = pcall(function()
+      if boot then
+        vm:boot()
+      end
+      return fn(vm, "/dev/disk/by-id/virtio-" .. id, now.state)
+    end)
+    if boot then
+      switch_off(vm)
+    end
+    plugged:detach()
+    if not good then
+      error(err, 0)
+    end
+    return err
+  end
+  local result = { good = 0, bad = {} }
+  for state in states do
+    now.state = state
+    local good, why = state:check(try)
+    if good then
+      result.good = result.good + 1
+    else
+      table.insert(result.bad, { id = state.id, error = why, lost = state.lost })
+    end
+  end
+  return result
+end
 
 -- `vm.name` is a text, and `vm:name()` calls it.
 debug.getmetatable("").__call = function(text, object, ...)
@@ -237,7 +322,7 @@ if native.listing then
   setmetatable(void, {
     -- It has no items, so that loops over it end.
     __index = function(_, key)
-      if key == "gmatch" then
+      if key == "gmatch" or key == "states" then
         return function() return nothing end
       end
       return type(key) ~= "number" and void or nil
@@ -255,8 +340,23 @@ return {
   traceback = debug.traceback,
   tostring = tostring,
   new_t = function(name, meta)
-    return setmetatable({ name = name, meta = meta }, T)
+    running = setmetatable({ name = name, meta = meta }, T)
+    return running
   end,
+  failed = function()
+    return running and running.failed
+  end,
+  set_failed = function(failed)
+    if running then
+      running.failed = failed
+    end
+  end,
+  key_of = key_of,
+  same_key = same_key,
+  parameters_of = function(fn)
+    return debug.getinfo(fn, "u").nparams
+  end,
+  try_states = try_states,
   new_result = function(fields)
     return setmetatable(fields, Result)
   end,

@@ -167,6 +167,43 @@
 ---@field lost integer Those that have not.
 ---@field seed integer The seed that decided.
 
+---Which states that a power cut may have left are meant; see docs/power.md.
+---@class provium.StatesOptions
+---@field from? string Begins at this mark of the log. Default: the beginning.
+---@field to? string Ends at this mark of the log. Default: the end.
+---@field at? "entry"|"flush" Cuts the power after each entry of the log, or before each flush and at the end. Default: `"entry"`.
+---@field pick? string|string[] Which subsets of what is pending survive. Default: `"none,all,prefix,drop=1,keep=1,every=8,random=32"`.
+---@field tear? integer Pieces of this many sectors survive or not, in place of whole requests. Default: none.
+---@field seed? integer Decides what `random` picks. Default: 1.
+---@field base? string The image that the disk held when the log began, or `"none"` for zeros. Default: the one beside the log.
+---@field by_mark? boolean A state that is met again after a later mark is another state. Default: false.
+---@field prune? boolean Whether a state that agrees with a checked one in all that was read has its verdict. Default: true.
+
+---@class provium.CheckOptions
+---@field timeout? provium.Duration The time limit of a command. Default: 60 seconds.
+
+---@class provium.CrashSafeOptions : provium.StatesOptions
+---@field check string|fun(path: string, mark?: string) As in `state:check`.
+---@field timeout? provium.Duration The time limit of one run of a command. Default: 60 seconds.
+
+---@class provium.TryOptions : provium.StatesOptions
+---@field boot? boolean Boots the guest on each state, in place of plugging it into a running guest. Default: false.
+
+---What `vm:try_states` has found.
+---@class provium.Tried
+---@field good integer The number of states for which the function has raised nothing.
+---@field bad provium.BadState[]
+
+---@class provium.BadState
+---@field id string
+---@field error string
+---@field lost provium.Piece[]
+
+---Sectors of a request that was not durable.
+---@class provium.Piece
+---@field sector integer
+---@field count integer
+
 ---A request that is not answered yet.
 ---@class provium.InFlight
 ---@field op string
@@ -222,6 +259,11 @@ function T:assert_neq(a, b, message) end
 ---@param needle string|number
 ---@param message? any
 function T:assert_contains(haystack, needle, message) end
+
+---Fails unless `check` is content with every state that a power cut may have left, by the log of the disk. The message has the smallest loss of each kind of failure, and the line that makes the state again.
+---@param disk provium.Disk|string A disk, whose log is ended, or the path of a log.
+---@param options provium.CrashSafeOptions
+function T:assert_crash_safe(disk, options) end
 
 ---Calls `fn`, fails unless it raises, and returns the error. Errors of provium are strings. A failed assertion in `fn` counts as raised.
 ---@param fn fun()
@@ -473,6 +515,20 @@ function Disk:power_cut(options) end
 ---@param text string 1 to 400 bytes.
 function Disk:mark(text) end
 
+---Begins a write log of the disk, and keeps beside it what the disk holds now. Returns its path.
+---@param path? string A new or empty file; a relative one starts at the working folder of the run. Without it, a file that is removed with the VM.
+---@return string path
+function Disk:record(path) end
+
+---Ends the write log. Returns the path of the latest one.
+---@return string path
+function Disk:record_stop() end
+
+---Ends the write log, and returns the states that a power cut may have left by it: `for state in disk:states() do`.
+---@param options? provium.StatesOptions
+---@return fun(): provium.State?
+function Disk:states(options) end
+
 ---Removes all faults. The policy stays.
 function Disk:clear_faults() end
 
@@ -494,6 +550,22 @@ function Disk:id() end
 ---Returns the path of its file in the mount, which any program of the host may open; raises without an image.
 ---@return string
 function Disk:path() end
+
+---What a disk may hold after a power cut.
+---@class provium.State
+---@field id string `POINT.SUBSET`, for `provium states --only`.
+---@field point integer The number of entries of the log before it.
+---@field mark? string The last mark before it.
+---@field lost provium.Piece[] What was pending and is lost.
+---@field path string A file that any program may read and write, as long as something refers to the state.
+local State = {}
+
+---Asks about the state, in a file of its own: a function gets its path and the last mark, and raises or returns false if it is bad; a command with `{}` in place of the path exits with another code than 0.
+---@param check string|fun(path: string, mark?: string)
+---@param options? provium.CheckOptions
+---@return boolean good
+---@return string? reason
+function State:check(check, options) end
 
 ---A virtual machine. Its QEMU, its mount and its scratch images end with it.
 ---@class provium.Vm
@@ -598,6 +670,13 @@ function Vm:rename(from, to) end
 ---@return provium.Disk
 function Vm:attach_disk(options) end
 
+---Gives the guest each state that a power cut may have left of a disk, one after the other, and calls `fn` with the VM, the device in the guest and the state. A guest that does not run is booted first.
+---@param disk provium.Disk|string A disk, whose log is ended, or the path of a log.
+---@param options provium.TryOptions
+---@param fn fun(vm: provium.Vm, device: string, state: provium.State)
+---@return provium.Tried
+function Vm:try_states(disk, options, fn) end
+
 ---Returns the disk that is attached as `id`. Raises if there is none.
 ---@param id string
 ---@return provium.Disk
@@ -646,6 +725,12 @@ function provium:shutdown() end
 ---Does nothing: no resources are reserved here.
 ---@param resources? table
 function provium:claim(resources) end
+
+---Returns the states that a power cut may have left, by the write log at `path`: `for state in provium:states(path) do`.
+---@param path string
+---@param options? provium.StatesOptions
+---@return fun(): provium.State?
+function provium:states(path, options) end
 
 ---Declares a test. A second test with the same name in a file is an error.
 ---@param name string

@@ -4,6 +4,7 @@
 //! sectors that its checker has read has the same verdict, and needs no check.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use super::content::Content;
 use super::deltas::Deltas;
@@ -31,6 +32,17 @@ pub struct Failure {
     pub how: String,
     /// What it printed, with `{}` where the path of the state stood.
     pub output: String,
+}
+
+/// Prints how it failed, then on lines of its own what it printed.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.how)?;
+        match self.output.trim_end() {
+            "" => Ok(()),
+            output => write!(f, "\n{output}"),
+        }
+    }
 }
 
 impl Verdict {

@@ -11,6 +11,7 @@ mod session;
 mod settings;
 mod setup;
 mod state;
+mod states;
 mod vm;
 
 pub use file::{FileOptions, run_file};

@@ -22,6 +22,13 @@ pub(super) struct Raised {
     pub(super) has_mark: bool,
 }
 
+impl Raised {
+    /// The message alone.
+    pub(super) fn message(&self) -> &str {
+        self.text.split(TRACEBACK).next().unwrap_or_default()
+    }
+}
+
 /// Calls a function: its results, or what it raised. `mark` says, once something is raised, for which
 /// text to look in it.
 pub(super) fn call(

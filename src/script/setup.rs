@@ -4,7 +4,7 @@ use mlua::{HookTriggers, Lua, LuaString, VmState};
 
 use super::bind::native;
 use super::context::Context;
-use super::{disk, file, globals, settings, vm};
+use super::{disk, file, globals, settings, states, vm};
 use crate::events::Event;
 use crate::units::text;
 use crate::vm::Limit;
@@ -20,6 +20,7 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
     natives.set("test", native(context, "", file::test)?)?;
     natives.set("provium_set", native(context, "provium", settings::set)?)?;
     vm::add_natives(context, &natives)?;
+    states::add_natives(context, &natives)?;
     globals::add_natives(context, &natives)?;
     let shared = context.clone();
     let log = lua.create_function(move |_, text| log(&shared, &text))?;
@@ -31,6 +32,7 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
         .set_name("=provium");
     context.set_prelude(prelude.call(natives)?);
     vm::register(context)?;
+    states::register(context)?;
     disk::register(context)?;
     watch_the_clock(lua, context.limit().clone(), LOOK_EVERY)
 }

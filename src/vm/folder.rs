@@ -54,11 +54,20 @@ impl Folder {
         Ok(path)
     }
 
-    /// Where an image lies that goes with the folder; a new place each time.
     fn image_path(&self) -> PathBuf {
+        self.new_path("scratch", "img")
+    }
+
+    /// Where a new log of the disk `id` lies, which goes with the folder.
+    pub(super) fn log_path(&self, id: &str) -> PathBuf {
+        self.new_path(&format!("{id}-"), "log")
+    }
+
+    /// Where a file lies that goes with the folder; a new place each time.
+    fn new_path(&self, name: &str, ending: &str) -> PathBuf {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        self.path().join(format!("scratch{number}.img"))
+        self.path().join(format!("{name}{number}.{ending}"))
     }
 
     /// Removes it now. Its files do not exist afterwards.

@@ -121,6 +121,11 @@ impl<'a> Methods<'a> {
         self.table.set(name, self.context.wrap(method)?)
     }
 
+    /// Adds a method that is written in Lua.
+    pub(in crate::script) fn add_lua(&self, name: &'static str, method: Function) -> Result<()> {
+        self.table.set(name, method)
+    }
+
     /// Makes the methods known to the userdata of the class.
     pub(in crate::script) fn register(self) -> Result<()> {
         self.context

@@ -6,6 +6,7 @@ mod faults;
 mod handle;
 mod observe;
 mod policy;
+mod record;
 mod rule_text;
 mod sectors;
 mod wait_fired;
@@ -25,6 +26,7 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
     observe::add(&methods)?;
     wait_fired::add(&methods)?;
     policy::add(&methods)?;
+    record::add(&methods)?;
     durability::add(&methods)?;
     methods.register()
 }

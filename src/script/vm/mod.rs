@@ -33,6 +33,7 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
     worker::add(&methods)?;
     console::add(&methods)?;
     clock::add(&methods)?;
+    methods.add_lua("try_states", context.of_prelude("try_states")?)?;
     methods.register()?;
     process::register(context)?;
     worker::register(context)?;

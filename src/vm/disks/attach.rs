@@ -136,6 +136,8 @@ impl Vm {
             return;
         }
         let mut record = record.borrow_mut();
+        // Its states can be walked afterwards.
+        let _ = record.end_log();
         // A guest that waits for a held request would not let go of the disk.
         let _ = record.clear();
         if let (Some(drive), Some(machine)) = (record.plugged_drive(), self.machine.as_mut()) {

@@ -6,6 +6,7 @@ pub(in crate::vm) mod held;
 pub(in crate::vm) mod holders;
 mod hotplug;
 pub(in crate::vm) mod list;
+mod log;
 pub(in crate::vm) mod mount_server;
 pub(in crate::vm) mod policy;
 pub(in crate::vm) mod record;

@@ -33,6 +33,8 @@ pub struct DiskRecord {
     /// In bytes; that of the image when the disk was detached.
     size: u64,
     detached: bool,
+    /// Where its latest write log is.
+    pub(super) latest_log: Option<PathBuf>,
     backing: Backing,
 }
 
@@ -80,6 +82,7 @@ impl DiskRecord {
             id,
             size,
             detached: false,
+            latest_log: None,
             backing,
         }
     }

@@ -181,6 +181,7 @@ fn reference_and_stubs_have_equal_options_and_defaults() {
         ("| option of `vm:attach_disk` | default |", "AttachOptions"),
         ("| option of a disk in `vm:boot` | default |", "BootDisk"),
         ("| option of `vm:run` | default |", "RunOptions"),
+        ("| option of `disk:states` | default |", "StatesOptions"),
         ("| option of a power cut | default |", "PowerCut"),
     ] {
         assert_eq!(rows(head), fields(class), "{class}");
@@ -196,6 +197,7 @@ fn reference_and_stubs_have_equal_fields() {
         ("| key of `meta` |", "Meta"),
         ("| a file may set |", "Provium"),
         ("| field |", "RunResult"),
+        ("| field of a state |", "State"),
     ] {
         let names: Vec<_> = rows(head).into_keys().collect();
         let fields: Vec<_> = fields(class).into_keys().collect();
@@ -216,6 +218,7 @@ fn reference_table_in_braces_has_the_fields_of_its_class() {
         ("| `vm:mkdir(", "MkdirOptions"),
         ("| `files` |", "BootFile"),
         ("| `disk:rules()` |", "RuleState"),
+        ("| `vm:try_states(", "Tried"),
         ("| `disk:pending()` |", "Pending"),
         ("| `disk:power_cut(", "CutReport"),
         ("| `vm:listdir(", "Entry"),

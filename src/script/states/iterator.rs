@@ -1,0 +1,59 @@
+//! The states of a log, as Lua goes through them.
+
+use std::path::Path;
+
+use mlua::{Function, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
+
+use super::options::WHICH;
+use super::state::State;
+use super::walk::{Walked, start};
+use crate::script::bind::{CallResult, Options, wrong_argument};
+use crate::script::context::Context;
+use crate::script::disk::Disk;
+
+/// The states of a log. A call of it returns the next one.
+pub(in crate::script) struct States(Walked);
+
+impl UserData for States {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        // `for` passes what it does not know, too.
+        methods.add_meta_method(MetaMethod::Call, |_, states, _: MultiValue| {
+            Ok(states.0.next().map(|found| State::new(&states.0, found)))
+        });
+    }
+}
+
+/// The states of the log at `log`, as the options say.
+pub(in crate::script) fn open(log: &Path, options: &Options) -> CallResult<States> {
+    options.only(&WHICH)?;
+    Ok(States(start(log, options)?))
+}
+
+/// The states of what a call got: a disk, whose log is ended, or the path of a log.
+pub(super) fn of_argument(call: &str, value: &Value, options: &Options) -> CallResult<Walked> {
+    let log = match value {
+        Value::String(path) => path.to_string_lossy().into(),
+        Value::UserData(object) if object.is::<Disk>() => object.borrow::<Disk>()?.end_log()?,
+        other => return Err(wrong_argument(call, 1, "disk, or path of a log", other).into()),
+    };
+    start(&log, options)
+}
+
+/// `provium:states(path, options?)`.
+pub(super) fn of_path(
+    _: &Context,
+    (_provium, path, options): (Value, String, Options),
+) -> CallResult<States> {
+    open(path.as_ref(), &options)
+}
+
+/// The states for `vm:try_states(disk, options, fn)`, and whether a guest boots on each.
+pub(super) fn to_try(
+    _: &Context,
+    (_vm, disk, options, _fn): (Value, Value, Options, Function),
+) -> CallResult<(States, bool)> {
+    options.only(&[&WHICH[..], &["boot"]].concat())?;
+    let boot = options.flag("boot")?;
+    let states = of_argument("vm:try_states", &disk, &options)?;
+    Ok((States(states), boot))
+}

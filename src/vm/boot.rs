@@ -20,6 +20,7 @@ impl Vm {
         let plan = BootPlan::new(&self.profile, &self.profile_name, options, deadline)?;
         self.patience = options.agent_timeout.unwrap_or(BOOT);
         self.watch.start(&self.mount()?)?;
+        self.return_power()?;
         let before = self.disks.len();
         let booted = self
             .attach_boot_disks(&options.disks)
@@ -56,7 +57,6 @@ impl Vm {
     fn start_up(&mut self, plan: &BootPlan, files: &[BootFile]) -> Result<(), VmError> {
         self.state = State::Dead;
         self.powered_off = false;
-        self.return_power()?;
         self.disks.claim_images(&self.name)?;
         self.disks.assign_ports();
         let machine = match plan.is_cold {

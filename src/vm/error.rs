@@ -51,8 +51,8 @@ pub enum VmError {
         /// A remark about the state; begins with a space.
         hint: String,
     },
-    #[error("the power was cut by {rule} (disk `{disk}`)")]
-    PowerCut { rule: String, disk: String },
+    #[error("the power was cut by {rule}")]
+    PowerCut { rule: String },
     #[error("no rule has cut the power within {}", show_duration(*.0))]
     NoPowerCut(Duration),
     #[error("the guest powered itself off\n{console}")]

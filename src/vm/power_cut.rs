@@ -95,7 +95,7 @@ impl Vm {
             .collect();
         self.machine = None;
         self.power_loss = Some(PowerLoss {
-            rule: cut.map(|cut| cut.rule.clone()),
+            rule: cut.map(|RuleCut(rule)| rule.clone()),
             disks: disks.clone(),
         });
         self.has_shut_down();

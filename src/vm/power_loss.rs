@@ -6,17 +6,13 @@ use crate::protocol::CutReport;
 /// What a power cut has done to each disk, by its ID.
 pub type CutReports = Vec<(String, CutReport)>;
 
-/// A rule that has cut the power of a VM.
+/// The rule that has cut the power of a VM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RuleCut {
-    /// The disk whose request it was.
-    pub(super) disk: String,
-    pub(super) rule: String,
-}
+pub(super) struct RuleCut(pub(super) String);
 
 impl From<RuleCut> for VmError {
-    fn from(RuleCut { disk, rule }: RuleCut) -> Self {
-        Self::PowerCut { rule, disk }
+    fn from(RuleCut(rule): RuleCut) -> Self {
+        Self::PowerCut { rule }
     }
 }
 

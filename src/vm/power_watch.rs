@@ -119,10 +119,7 @@ impl Watched {
     fn read(&self, events: Events) {
         for event in events {
             if let DiskEvent::Cut(report, rule) = event.what {
-                let cut = rule.map(|rule| RuleCut {
-                    disk: event.id.clone(),
-                    rule,
-                });
+                let cut = rule.map(RuleCut);
                 self.state.lock().note(event.id, report, cut, event.time);
                 self.changed.notify_all();
             }
@@ -175,10 +172,7 @@ mod tests {
     }
 
     fn rule_cut() -> Option<RuleCut> {
-        Some(RuleCut {
-            disk: "vda".into(),
-            rule: "cut".into(),
-        })
+        Some(RuleCut("cut".into()))
     }
 
     fn sleeper() -> Child {

@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::disk::{Disks, LogError};
+use crate::fault::Then;
 use crate::protocol::disk_options::DiskOptions;
-use crate::protocol::{LogBase, LogLine};
+use crate::protocol::{CacheMode, LogBase, LogLine};
 use crate::storage::write_log::{END_MARK, Entry, Order, Record, Sectors, WriteLog};
 
 fn start(bench: &Bench, path: &Path) -> std::result::Result<(), LogError> {
@@ -202,4 +203,63 @@ fn events_tell_of_a_log_that_has_failed() {
     let told = String::from_utf8(events.read(1000).unwrap()).unwrap();
     let end = " vda log stopped: File too large (os error 27)\n";
     assert!(told.ends_with(end), "{told}");
+}
+
+fn order(entry: &Entry) -> Order {
+    match entry {
+        Entry::Request { order, .. } => order.unwrap(),
+        Entry::Mark(text) => panic!("{text:?}"),
+    }
+}
+
+#[test]
+fn flush_that_waits_is_logged_as_one_that_arrived_before_the_writes_meanwhile() {
+    for mode in [CacheMode::Off, CacheMode::Volatile] {
+        let (_folder, path) = folder();
+        let bench = Bench::new();
+        bench.disk.set_cache_mode(mode).unwrap();
+        start(&bench, &path).unwrap();
+        bench.write_sectors(1, &pattern(1, 1)).unwrap();
+        bench.rules("hang op=flush");
+        let flush = bench.submit(Request::Flush { data_only: false });
+        bench.write_sectors(2, &pattern(2, 1)).unwrap();
+        bench.disk.release(None, Then::Ok).unwrap();
+        answer(&flush).unwrap();
+        bench.disk.stop_log().unwrap();
+        let found = entries(&path);
+        assert_eq!(found.len(), 4, "{found:?}");
+        let [first, second, flush] = [0, 1, 2].map(|at| order(&found[at]));
+        assert!(first.answer < flush.arrival, "{mode}: {found:?}");
+        assert!(flush.arrival < second.arrival, "{mode}: {found:?}");
+        assert!(second.answer < flush.answer, "{mode}: {found:?}");
+    }
+}
+
+#[test]
+fn request_that_is_not_done_is_not_logged() {
+    for mode in [CacheMode::Off, CacheMode::Volatile] {
+        let (_folder, path) = folder();
+        let bench = Bench::new();
+        bench.disk.set_cache_mode(mode).unwrap();
+        start(&bench, &path).unwrap();
+        bench.rules("lose op=write\nlose op=flush\nerror op=discard");
+        bench.write_sectors(1, &pattern(1, 1)).unwrap();
+        let len = 512;
+        answer(&bench.submit(Request::Flush { data_only: false })).unwrap();
+        let discard = Request::Discard { offset: 0, len };
+        assert_eq!(answer(&bench.submit(discard)), EIO);
+        bench.rules("");
+        let unaligned = Request::Zero {
+            offset: 700,
+            len: 1000,
+            keep_size: true,
+        };
+        answer(&bench.submit(unaligned)).unwrap();
+        bench.disk.stop_log().unwrap();
+        let sectors = entries(&path).into_iter().map(|entry| match entry {
+            Entry::Request { sectors, .. } => sectors,
+            Entry::Mark(_) => 0,
+        });
+        assert_eq!(sectors.sum::<u64>(), 3, "{mode}: the zeroes alone");
+    }
 }

@@ -3,9 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::process::Command;
-
-use provium::os::mounts::unmount;
 
 use super::raw::{Entry, entries, marks};
 use super::*;
@@ -81,30 +78,6 @@ fn log_says_how_far_it_is() {
     assert_eq!(mount.read("vda/log"), expected);
     stop_log(&mount);
     assert_eq!(mount.read("vda/log"), "off\n");
-}
-
-/// A file system of its own size; unmounted at the end.
-struct Small(PathBuf);
-
-impl Small {
-    fn make(place: &Path, size: u64) -> Option<Self> {
-        std::fs::create_dir(place).unwrap();
-        let size = format!("size={size}");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "small"]).arg(place);
-        let made = run(&mut mount);
-        if !made.status.success() {
-            eprintln!("skipped: cannot mount: {}", stderr(&made));
-            return None;
-        }
-        Some(Self(place.to_owned()))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = unmount(&self.0, true);
-    }
 }
 
 #[test]

@@ -3,11 +3,15 @@
 mod bad_input;
 mod ends;
 mod load;
+mod order;
 mod qemu;
 mod raw;
 mod replays;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use provium::os::mounts::unmount;
 
 use crate::harness::*;
 
@@ -37,4 +41,28 @@ fn base_of(log: &Path) -> PathBuf {
     let mut path = log.as_os_str().to_owned();
     path.push(".base");
     path.into()
+}
+
+/// A file system of its own size; unmounted at the end.
+struct Small(PathBuf);
+
+impl Small {
+    fn make(place: &Path, size: u64) -> Option<Self> {
+        std::fs::create_dir(place).unwrap();
+        let size = format!("size={size}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "small"]).arg(place);
+        let made = run(&mut mount);
+        if !made.status.success() {
+            eprintln!("skipped: cannot mount: {}", stderr(&made));
+            return None;
+        }
+        Some(Self(place.to_owned()))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, true);
+    }
 }

@@ -78,6 +78,53 @@ fn log_that_begins_under_load_misses_nothing() {
     }
 }
 
+#[test]
+fn replay_has_what_rules_made_of_the_requests() {
+    for cache in ["off", "volatile"] {
+        let mount = mount_with(cache, 16 * MIB);
+        start_log(&mount, "");
+        mount.arm(
+            "corrupt op=write how=flip bits=3 p=0.2
+            lose op=write p=0.1
+            lose op=discard p=0.2
+            tear p=0.1 keep=2
+            tear p=0.1 keep=1 then=EIO
+            misdirect op=write by=+3 p=0.1
+            error op=write errno=EIO p=0.05
+            delay op=write by=1ms p=0.1",
+        );
+        let seed = fastrand::u64(..);
+        load::run_with_errors(&mount.vda(), 6, 300, seed, |_| ());
+        mount.clear();
+        assert!(mount.read("vda/damage").lines().count() > 100);
+        stop_log(&mount);
+        assert_replay_is_image(mount);
+    }
+}
+
+#[test]
+fn replay_has_what_is_left_of_writes_that_fail() {
+    let folder = TempDir::new().unwrap();
+    let Some(small) = Small::make(&folder.path().join("small"), 128 << 10) else {
+        return;
+    };
+    let image = new_image(&small.0.join("vda.img"), 16 * MIB);
+    let mut mount = Mount::serve(folder, &["--disk", &format!("vda={}", image.display())]);
+    start_log(&mount, "");
+    static FAILED: AtomicU64 = AtomicU64::new(0);
+    let count = |result: std::io::Result<()>| {
+        FAILED.fetch_add(result.is_err().into(), Ordering::SeqCst);
+    };
+    load::run_with_errors(&mount.vda(), 4, 300, fastrand::u64(..), count);
+    assert!(FAILED.load(Ordering::SeqCst) > 10);
+    stop_log(&mount);
+    mount.signal(libc::SIGTERM);
+    mount.wait_for_end();
+    let log = log_of(&mount);
+    replay(&log, &base_of(&log));
+    assert_same(&base_of(&log), &image);
+}
+
 /// A client writes 1, 2, 3 ... to the sectors of a ring: what the copy holds ends where the log begins.
 #[test]
 fn copy_holds_exactly_what_was_written_before_the_log() {

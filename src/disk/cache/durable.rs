@@ -2,7 +2,6 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 
 use super::entry::{Entry, StoredChange};
 use super::{Amount, CachedImage};
@@ -38,8 +37,9 @@ impl CachedImage {
         for part in live {
             entry.change.apply(&*self.below, &part)?;
         }
-        self.overlay.lock().remove(entry);
-        self.count.fetch_sub(1, Ordering::SeqCst);
+        let mut overlay = self.overlay.lock();
+        overlay.remove(entry);
+        self.keep_count(&overlay);
         Ok(())
     }
 
@@ -75,6 +75,7 @@ impl CachedImage {
         let mut overlay = self.overlay.lock();
         log(self.next_in_order());
         overlay.pass_by(range);
+        self.keep_count(&overlay);
     }
 
     /// Makes the oldest pending requests durable until there is room for `cost` bytes. Returns the room, None if

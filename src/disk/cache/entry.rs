@@ -74,6 +74,14 @@ impl StoredChange {
         }
     }
 
+    /// Whether all of its bytes read as it says. Growth leaves alone what others have written behind the end.
+    pub(super) fn covers(&self) -> bool {
+        match self.content {
+            Content::Data(_) | Content::Zeroes { .. } | Content::Discarded => true,
+            Content::Grown => false,
+        }
+    }
+
     /// The parts of its sectors of which each survives a power cut or not: pieces of `tear` sectors of a
     /// write, the whole of anything else.
     pub(in crate::disk) fn pieces(&self, tear: Option<u64>) -> Vec<Range<u64>> {

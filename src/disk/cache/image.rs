@@ -20,6 +20,7 @@ impl CachedImage {
         let asked = offset..offset + buffer.len() as u64;
         if let [(part, entry)] = found.as_slice()
             && *part == asked
+            && entry.change.grows()
         {
             entry.change.copy_to(buffer, offset);
             return Ok(buffer.len());
@@ -42,12 +43,8 @@ impl CachedImage {
 
     /// Where the first pending data are at `offset` or after it, before `end`.
     fn pending_data(&self, offset: u64, end: u64) -> Option<(u64, u64)> {
-        let overlay = self.overlay.lock();
-        let found = overlay.find(offset..end);
-        let mut data = found
-            .iter()
-            .filter(|(_, entry)| entry.change.data().is_some());
-        data.next().map(|(part, _)| (part.start, part.end))
+        let first = self.overlay.lock().first_data(offset..end);
+        first.map(|part| (part.start, part.end))
     }
 
     fn seek_data(&self, offset: u64) -> io::Result<u64> {

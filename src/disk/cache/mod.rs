@@ -97,14 +97,16 @@ impl CachedImage {
     pub(in crate::disk) fn add<T>(
         &self,
         change: StoredChange,
-        room: Reservation,
+        mut room: Reservation,
         log: impl FnOnce(u64) -> T,
     ) -> (Arc<Entry>, T) {
+        // A rule may have torn the write that it was for.
+        room.shrink_to(change.cost());
         let mut overlay = self.overlay.lock();
         let sequence = self.next_in_order();
         let logged = log(sequence);
         let entry = overlay.add(change, sequence, room);
-        self.count.fetch_add(1, Ordering::SeqCst);
+        self.keep_count(&overlay);
         (entry, logged)
     }
 
@@ -140,6 +142,11 @@ impl CachedImage {
         self.overlay.lock().has(number)
     }
 
+    /// Notes how many requests are pending, before the overlay is unlocked.
+    fn keep_count(&self, overlay: &Overlay) {
+        self.count.store(overlay.len(), Ordering::SeqCst);
+    }
+
     /// Whether anything is pending.
     #[inline]
     pub(in crate::disk) fn has_pending(&self) -> bool {
@@ -155,6 +162,6 @@ impl CachedImage {
     pub(in crate::disk) fn forget(&self) {
         let mut overlay = self.overlay.lock();
         overlay.clear();
-        self.count.store(0, Ordering::SeqCst);
+        self.keep_count(&overlay);
     }
 }

@@ -60,8 +60,10 @@ impl Overlay {
             answered: Instant::now(),
             change,
         });
-        let span = entry.change.span();
-        self.visible.insert(span, Arc::clone(&entry));
+        if entry.change.covers() {
+            let span = entry.change.span();
+            self.visible.insert(span, Arc::clone(&entry));
+        }
         self.entries.insert(entry.number, Arc::clone(&entry));
         entry
     }
@@ -72,6 +74,13 @@ impl Overlay {
         found
             .map(|(part, entry)| (part, Arc::clone(entry)))
             .collect()
+    }
+
+    /// The first data in `range` that reads find in it: zeros are none.
+    pub(super) fn first_data(&self, range: Range<u64>) -> Option<Range<u64>> {
+        let mut found = self.visible.within(range);
+        let first = found.find(|(_, entry)| entry.change.data().is_some());
+        first.map(|(part, _)| part)
     }
 
     /// Where the disk ends at least. It may be where the image ends by now.
@@ -96,8 +105,12 @@ impl Overlay {
         self.entries.values().cloned().collect()
     }
 
-    /// The parts of the request that still matter: nothing newer has become durable there.
+    /// The parts of the request that still matter: nothing newer has become durable there, and it was not
+    /// forgotten meanwhile.
     pub(super) fn live(&self, entry: &Entry, part: Range<u64>) -> Vec<Range<u64>> {
+        if !self.has(entry.number) {
+            return Vec::new();
+        }
         if self.passed_by.is_empty() {
             return vec![part];
         }
@@ -158,15 +171,26 @@ impl Overlay {
     }
 
     pub(super) fn lines(&self) -> Vec<PendingLine> {
-        let is_live = |entry: &&Arc<Entry>| !self.live(entry, entry.change.span()).is_empty();
-        self.entries
-            .values()
-            .filter(is_live)
-            .map(|entry| entry.line())
-            .collect()
+        self.live_entries().map(|entry| entry.line()).collect()
     }
 
+    /// Those of which a part still matters.
+    fn live_entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        let entries = self.entries.values();
+        entries.filter(|entry| !self.live(entry, entry.change.span()).is_empty())
+    }
+
+    /// How many entries it has, those included that do not matter any more.
+    pub(super) fn len(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// How many requests still matter, and their bytes.
     pub(super) fn count(&self) -> (u64, u64) {
-        (self.entries.len() as u64, self.bytes)
+        if self.passed_by.is_empty() {
+            return (self.len(), self.bytes);
+        }
+        let lens = self.live_entries().map(|entry| entry.change.range.len);
+        lens.fold((0, 0), |(count, bytes), len| (count + 1, bytes + len))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::apply::Applied;
-use super::context::{Durability, RequestContext};
+use super::context::RequestContext;
 use super::logged::Kind;
 use super::request::{Fua, Reply, Request, owned};
 use super::reservation::Reservation;
@@ -94,10 +94,9 @@ impl Disk {
         turn: RangeGuard,
         request: &Request<'_>,
         applied: Applied,
-        mut context: RequestContext<R>,
+        context: RequestContext<R>,
     ) {
         let visible = self.serving.enter(context.range, Instant::now());
-        context.durability = Durability::None;
         let result = match *request {
             Request::Flush { data_only } => self.flush_before(&turn, context.arrival, data_only),
             Request::Write {

@@ -7,13 +7,13 @@ use crate::disk::power::mains::Mains;
 use crate::fault::Random;
 use crate::protocol::{CacheMode, PowerCommand, PowerCut, PowerState};
 
-fn cached() -> Bench {
+pub(super) fn cached() -> Bench {
     let bench = Bench::new();
     bench.disk.set_cache_mode(CacheMode::Volatile).unwrap();
     bench
 }
 
-fn power_cut(text: &str) -> PowerCut {
+pub(super) fn power_cut(text: &str) -> PowerCut {
     match text.parse() {
         Ok(PowerCommand::Cut(cut)) => cut,
         other => panic!("{other:?}"),
@@ -21,11 +21,11 @@ fn power_cut(text: &str) -> PowerCut {
 }
 
 impl Bench {
-    fn flush(&self) -> Result {
+    pub(super) fn flush(&self) -> Result {
         answer(&self.submit(Request::Flush { data_only: true }))
     }
 
-    fn write_durably(&self, sector: u64, data: &[u8]) -> Result {
+    pub(super) fn write_durably(&self, sector: u64, data: &[u8]) -> Result {
         let (offset, data) = (sector * SECTOR, data.into());
         answer(&self.submit(Request::Write {
             offset,
@@ -34,7 +34,7 @@ impl Bench {
         }))
     }
 
-    fn cut(&self, text: &str) -> (u64, u64) {
+    pub(super) fn cut(&self, text: &str) -> (u64, u64) {
         let cut = power_cut(text);
         let under_way = Mains::default().begin_cut(Some(&self.disk));
         assert!(!under_way.is_empty());
@@ -122,6 +122,70 @@ fn request_that_is_held_at_the_cut_is_a_candidate_behind_those_that_are_pending(
             "{keep}"
         );
     }
+}
+
+#[test]
+fn write_that_a_rule_has_torn_gives_back_all_of_its_memory() {
+    let bench = cached();
+    bench.rules("tear keep=1");
+    bench.write_sectors(0, &pattern(1, 8)).unwrap();
+    assert!(bench.disk.held_bytes() > 0);
+    bench.flush().unwrap();
+    assert_eq!(bench.disk.held_bytes(), 0);
+}
+
+#[test]
+fn read_across_the_end_ends_there_where_a_discard_across_it_is_pending() {
+    let bench = cached();
+    let (offset, len) = (2040 * SECTOR, 16 * SECTOR);
+    answer(&bench.submit(Request::Discard { offset, len })).unwrap();
+    assert_eq!(bench.read_sectors(2040, 16), Ok(vec![0; 8 * 512]));
+}
+
+#[test]
+fn growth_hides_no_write_that_was_answered_before_it() {
+    let bench = cached();
+    bench.rules("hang op=zero then=ok");
+    let (offset, len) = (1 << 20, 16 * SECTOR);
+    let grown = bench.submit(Request::Grow { offset, len });
+    bench.write_sectors(2050, &pattern(5, 1)).unwrap();
+    bench.rules("");
+    answer(&grown).unwrap();
+    let expected = [vec![0; 1024], pattern(5, 1), vec![0; 13 * 512]].concat();
+    assert_eq!(bench.read_sectors(2048, 16), Ok(expected.clone()));
+    bench.flush().unwrap();
+    assert_eq!(bench.image_sectors(2048, 16), expected);
+}
+
+#[test]
+fn pending_requests_are_counted_as_they_are_listed() {
+    let bench = cached();
+    bench.write_sectors(0, &pattern(1, 1)).unwrap();
+    bench.write_sectors(1, &pattern(1, 1)).unwrap();
+    bench.write_durably(0, &pattern(2, 1)).unwrap();
+    assert_eq!(bench.numbers(), [2]);
+    let counted = bench.disk.pending_amount();
+    assert_eq!((counted.requests, counted.bytes), (1, 512));
+}
+
+#[test]
+fn flush_that_waits_for_another_is_in_flight() {
+    let bench = cached();
+    bench.image.set_stuck(true);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| bench.flush());
+        while bench.image.touched() == 0 {
+            std::thread::yield_now();
+        }
+        let second = bench.submit(Request::Flush { data_only: false });
+        let listed = (bench.disk.in_flight().len(), bench.disk.in_flight_count());
+        bench.image.set_stuck(false);
+        assert_eq!(
+            (first.join().unwrap(), answer(&second)),
+            (Ok(Vec::new()), Ok(Vec::new()))
+        );
+        assert_eq!(listed, (2, 2));
+    });
 }
 
 #[test]

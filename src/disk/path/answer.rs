@@ -76,8 +76,10 @@ impl Disk {
         };
         let durability = Durability::FlushOf(written);
         self.power.gate.leave(write.pass);
-        let arrival = self.arrival();
-        let context = RequestContext::new(range, write.client, durability, arrival, write.reply);
+        let (client, era, reply) = (write.client, write.era, write.reply);
+        let mut context = RequestContext::new(self, range, client, durability, reply);
+        // It is a part of the write.
+        context.era = era;
         // Wherever the write was answered: that thread may be one that must not wait.
         self.begin(flush, Executor::Pool, context);
     }

@@ -96,6 +96,10 @@ impl Disk {
         applied: Applied,
         context: RequestContext<R>,
     ) {
+        if self.power.gate.is_over(context.era) {
+            // The power was cut while it waited for storage that did not answer.
+            return self.answer_power_off(context);
+        }
         let visible = self.serving.enter(context.range, Instant::now());
         let result = match *request {
             Request::Flush { data_only } => self.flush_before(&turn, context.arrival, data_only),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::request::Fua;
 use super::reservation::Reservation;
 use crate::disk::device::Disk;
-use crate::disk::power::gate::Pass;
+use crate::disk::power::gate::{Era, Pass};
 use crate::fault::{Armed, FaultSet, IoRange, RuleHits};
 use crate::protocol::Effect;
 
@@ -18,6 +18,8 @@ pub(super) struct RequestContext<R> {
     pub(super) arrived: Instant,
     /// Its place in the order of arrivals and answers; 0 where nobody asks for it.
     pub(super) arrival: u64,
+    /// When it arrived, as the disk's power has it.
+    pub(super) era: Era,
     /// While it is inside the gate of the disk's power.
     pub(super) pass: Option<Pass>,
     pub(super) durability: Durability,
@@ -52,19 +54,20 @@ pub(super) struct RuleContext {
 }
 
 impl<R> RequestContext<R> {
-    /// That of a request which arrives now.
+    /// That of a request which arrives at `disk` now.
     pub(super) fn new(
+        disk: &Disk,
         range: IoRange,
         client: u64,
         durability: Durability,
-        arrival: u64,
         reply: R,
     ) -> Self {
         Self {
             range,
             client,
             arrived: Instant::now(),
-            arrival,
+            arrival: disk.arrival(),
+            era: disk.power.gate.era(),
             pass: None,
             durability,
             unconcerned: None,

@@ -116,6 +116,10 @@ impl Disk {
         applied: &Applied,
         context: RequestContext<R>,
     ) {
+        if self.power.gate.is_over(context.era) {
+            // The power was cut while it waited for storage that did not answer.
+            return self.answer_power_off(context);
+        }
         let visible = self.serving.enter(context.range, context.arrived);
         let result = self.change(request, applied);
         let order = self.order_of(context.arrival);

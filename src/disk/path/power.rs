@@ -72,28 +72,34 @@ impl Disk {
         self: &Arc<Self>,
         request: Request<'_>,
         outcome: Outcome,
+        executor: Executor,
         cut: RuleCut,
         mut context: RequestContext<R>,
     ) {
         self.counters.of(context.range.op).acted_on([Effect::Cut]);
+        let (point, seed) = (cut.cut.point, outcome.seed);
+        if !cut.under_way.has(self) {
+            // Another cut has closed the gate meanwhile, and waits for this request, which is inside.
+            let others = move || cut.finish(seed, || ());
+            self.delays.pool().run(self.owner, others);
+            return match point {
+                CutPoint::Before => self.answer_power_off(context),
+                CutPoint::After => self.carry_out(request, outcome, executor, context),
+            };
+        }
         self.power.gate.leave(context.pass.take());
         let request = request.into_owned();
         let disk = Arc::clone(self);
         self.delays.pool().run(self.owner, move || {
-            let RuleCut {
-                under_way,
-                rule,
-                cut,
-            } = cut;
-            let seeded = cut.with_seed(rule.seed);
-            let text = Armed::texts(&[rule]);
             let mut waiting = Some(context);
-            let _ = under_way.finish(&seeded, Some(&text), || {
-                if let (CutPoint::After, Ok(request)) = (cut.point, &request)
+            cut.finish(seed, || {
+                if let (CutPoint::After, Ok(request)) = (point, &request)
                     && let Some(mut context) = waiting.take()
                 {
-                    // No flush comes after it.
-                    context.durability = Durability::None;
+                    if let Durability::Due(_) = context.durability {
+                        // No flush comes after it.
+                        context.durability = Durability::None;
+                    }
                     disk.serve(request, outcome, context);
                 }
             });
@@ -101,5 +107,14 @@ impl Disk {
                 disk.answer_power_off(context);
             }
         });
+    }
+}
+
+impl RuleCut {
+    /// Cuts the power after `last`. `seed` is for a rule that says none.
+    fn finish(self, seed: u64, last: impl FnOnce()) {
+        let cut = self.cut.with_seed(seed);
+        let text = Armed::texts(&[self.rule]);
+        let _ = self.under_way.finish(&cut, Some(&text), last);
     }
 }

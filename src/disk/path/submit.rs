@@ -24,8 +24,7 @@ impl Disk {
             return reply.send(Err(errno));
         }
         let durability = Durability::of(request.fua());
-        let arrival = self.arrival();
-        let context = RequestContext::new(range, origin.client, durability, arrival, reply);
+        let context = RequestContext::new(self, range, origin.client, durability, reply);
         if request.is_relative() {
             return self.on_pool(request, context, move |disk, request, context| {
                 disk.settle();
@@ -115,7 +114,7 @@ impl Disk {
         // A request that comes after one whose rule cuts the power finds the gate closed.
         let cuts = faults.as_ref().is_some_and(|faults| faults.cuts_power());
         let order = cuts.then(|| self.power.order.lock());
-        context.pass = match self.power.gate.enter() {
+        context.pass = match self.power.gate.enter(context.era) {
             Ok(pass) => Some(pass),
             Err(barred) => {
                 drop(order);
@@ -136,7 +135,7 @@ impl Disk {
         drop((faults, order));
         context.rules().acted.extend(outcome.rules().cloned());
         if let Some(cut) = cut {
-            return self.cut_by_rule(request, outcome, cut, context);
+            return self.cut_by_rule(request, outcome, executor, cut, context);
         }
         match outcome.decision {
             Some((Decision::Error(errno), _)) => self.answer_injected(errno, context),
@@ -161,7 +160,7 @@ impl Disk {
     }
 
     /// Does what the looks have decided, on this thread or on the pool.
-    fn carry_out<R: Reply>(
+    pub(super) fn carry_out<R: Reply>(
         self: &Arc<Self>,
         request: Request<'_>,
         outcome: Outcome,

@@ -44,7 +44,6 @@ impl Disk {
         wait: Wait,
         mut context: RequestContext<R>,
     ) {
-        self.power.gate.leave(context.pass.take());
         context.rules().acted.extend(wait.rules.iter().cloned());
         let request = match self.kept(request, &mut context) {
             Ok(request) => request,
@@ -56,7 +55,7 @@ impl Disk {
         let effects = rules.filter_map(|rule| rule.rule.action.kind().effect());
         let new = effects.filter(|effect| !std::mem::replace(&mut waited[*effect as usize], true));
         counters.acted_on(new);
-        let disk = Arc::clone(self);
+        let (disk, pass) = (Arc::clone(self), context.pass.take());
         let ids: Vec<_> = wait.rules.iter().map(|armed| armed.id).collect();
         self.delays.hold(Held {
             due: Instant::now() + wait.time,
@@ -78,6 +77,8 @@ impl Disk {
                 }
             }),
         });
+        // Now a cut finds it among those that wait.
+        self.power.gate.leave(pass);
         // Disarmed between the look and here: nothing else would let it go.
         let faults = self.faults();
         if !ids.iter().any(|id| faults.has(*id)) {

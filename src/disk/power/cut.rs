@@ -120,6 +120,9 @@ impl Disk {
         let mut survivors = Survivors::new(cut, seed, self.id());
         let mut result = Ok(());
         for candidate in candidates {
+            // Rules that show old data keep what is lost, and what is overwritten.
+            let span = candidate.change().span();
+            let _ = self.snapshots.preserve(span.start, span.end - span.start);
             let pieces = candidate.change().pieces(cut.tear);
             for (piece, fate) in survivors.next(candidate.number(), &pieces) {
                 let live = candidate.live(&piece);
@@ -145,6 +148,11 @@ impl Disk {
         let len = part.end - part.start;
         match fate {
             Fate::Kept => change.apply(below, part),
+            // Zeros may be as long as the disk, and have no bytes that could be half written.
+            Fate::Garbage(_) if change.data().is_none() => {
+                self.damage.record_cut(part.start, len, "lost");
+                Ok(())
+            }
             Fate::Lost => {
                 self.damage.record_cut(part.start, len, "lost");
                 Ok(())

@@ -25,7 +25,7 @@ pub(in crate::disk) struct Mains {
     changed: OnceLock<Changed>,
 }
 
-/// Disks whose gates a cut has closed.
+/// Disks whose gates a cut has closed. They open again if it is dropped.
 pub(in crate::disk) struct CutUnderWay(Vec<Arc<Disk>>);
 
 impl Mains {
@@ -72,7 +72,7 @@ impl Mains {
             Some(disk) => vec![Arc::clone(disk)],
             None => self.all(),
         };
-        disks.retain(|disk| disk.power.gate.close());
+        disks.retain(|disk| disk.power.gate.close_for_cut());
         CutUnderWay(disks)
     }
 }
@@ -82,30 +82,36 @@ impl CutUnderWay {
         self.0.is_empty()
     }
 
+    /// Whether it cuts the power of `disk`.
+    pub(in crate::disk) fn has(&self, disk: &Arc<Disk>) -> bool {
+        self.0.iter().any(|one| Arc::ptr_eq(one, disk))
+    }
+
     /// Cuts the power: waits for requests that are in their I/O, does `last`, decides what survives, and tells of
-    /// it. `rule` is the text of the rule that did it.
+    /// it. `rule` is the text of the rule that did it. A rule may keep numbers that are not pending.
     pub(in crate::disk) fn finish(
-        self,
+        mut self,
         cut: &PowerCut,
         rule: Option<&str>,
         last: impl FnOnce(),
     ) -> Result<(), PowerError> {
         let deadline = Instant::now() + LEAVING;
         // One that is stuck stays without its answer; the power goes off all the same.
-        self.0
-            .iter()
-            .for_each(|disk| _ = disk.power.gate.drain(deadline));
-        if let Some(number) = self.not_pending(cut) {
-            self.0
-                .iter()
-                .for_each(|disk| disk.go_on_with(disk.power.gate.open()));
+        for disk in &self.0 {
+            let gate = &disk.power.gate;
+            let _ = gate.outwait_quiet(deadline) && gate.drain(deadline);
+        }
+        if rule.is_none()
+            && let Some(number) = self.not_pending(cut)
+        {
             return Err(PowerError::NotPending(number));
         }
         last();
+        let disks = std::mem::take(&mut self.0);
         let seed = cut.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
         std::thread::scope(|scope| {
             let settle = |disk: &Arc<Disk>| disk.settle_cut(cut, seed, rule);
-            let (first, others) = self.0.split_first().unzip();
+            let (first, others) = disks.split_first().unzip();
             // No disk waits for the storage of another one.
             let threads = others.unwrap_or_default().iter().map(|disk| {
                 let thread = std::thread::Builder::new().name("power-cut".into());
@@ -128,6 +134,14 @@ impl CutUnderWay {
         };
         let known = |number: &u64| self.0.iter().any(|disk| disk.image.is_pending(*number));
         numbers.iter().find(|number| !known(number)).copied()
+    }
+}
+
+impl Drop for CutUnderWay {
+    fn drop(&mut self) {
+        for disk in &self.0 {
+            disk.go_on_with(disk.power.gate.give_up_cut());
+        }
     }
 }
 

@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 
 use super::device::Disk;
 use crate::protocol::{CutReport, DiskEvent, Errno, Note, PowerState};
-use gate::{Gate, Parked};
+use gate::{Gate, NotClosed, Parked};
 
 /// How long requests may take to leave the gate: those that are in their I/O.
-const LEAVING: Duration = Duration::from_secs(10);
+const LEAVING: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
 /// The power of a disk.
 #[derive(Default)]
@@ -45,6 +45,9 @@ pub enum PowerError {
     /// The power is on.
     #[error("the power of {0} is on already")]
     IsOn(String),
+    /// It is needed, and off.
+    #[error("the power of `{0}` is off: write `on` to `power` first")]
+    NoPower(String),
     /// There is nothing to cut.
     #[error("no disk is attached")]
     NoDisk,
@@ -67,6 +70,7 @@ impl PowerError {
             Self::NoDisk => Errno(libc::ENODEV),
             Self::NotPending(_) => Errno(libc::EINVAL),
             Self::Stuck(_) => Errno(libc::EBUSY),
+            Self::NoPower(_) => Errno::EIO,
             Self::Storage(_, errno) => *errno,
         }
     }
@@ -110,12 +114,19 @@ impl Disk {
 
     /// Does `work` while no request is inside the gate, then lets those go on that have come meanwhile.
     pub(super) fn quietly<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> Result<T, PowerError> {
-        if !self.power.gate.close() {
-            return Err(PowerError::IsOff(format!("`{}`", self.id())));
+        let gate = &self.power.gate;
+        let deadline = Instant::now() + LEAVING;
+        while let Err(why) = gate.close_for_quiet() {
+            match why {
+                NotClosed::Off => return Err(PowerError::NoPower(self.id().to_owned())),
+                // Other such work ends first.
+                NotClosed::Busy if gate.outwait_quiet(deadline) => {}
+                NotClosed::Busy => return Err(PowerError::Stuck(self.id().to_owned())),
+            }
         }
-        let is_quiet = self.power.gate.drain(Instant::now() + LEAVING);
+        let is_quiet = gate.drain(deadline);
         let done = is_quiet.then(work);
-        self.go_on_with(self.power.gate.open());
+        self.go_on_with(gate.end_quiet());
         done.ok_or_else(|| PowerError::Stuck(self.id().to_owned()))
     }
 

@@ -6,6 +6,7 @@ mod data;
 mod log;
 mod looks;
 mod model;
+mod power;
 mod rules;
 mod sizes;
 mod stale;

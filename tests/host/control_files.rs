@@ -20,11 +20,19 @@ fn control_files_of_the_documents_are_all_there() {
         names.join(" ")
     };
     assert_eq!(list(""), "ctl vda");
-    assert_eq!(list("ctl"), "attach clear detach disks error vda version");
+    assert_eq!(
+        list("ctl"),
+        "attach clear detach disks error events mark power vda version"
+    );
     assert_eq!(
         list("ctl/vda"),
-        "damage faults image inflight mode release rules seed size stats trace"
+        "cache damage faults image inflight log mark mode pending power release rules seed size stats trace"
     );
+    assert_eq!(mount.read("power"), "vda on\n");
+    assert_eq!(mount.read("vda/cache"), "off\n");
+    assert_eq!(mount.read("vda/pending"), "");
+    assert_eq!(mount.read("vda/power"), "on\n");
+    assert_eq!(mount.read("vda/log"), "off\n");
     assert_eq!(
         mount.read("version"),
         format!("provium {}\n", env!("CARGO_PKG_VERSION"))

@@ -9,6 +9,7 @@ use super::Exit;
 use crate::os::mount_users;
 use crate::os::mounts::{self, Mount};
 use crate::os::process::Process;
+use crate::os::run_folder;
 use crate::os::server_lock::Watch;
 use crate::units::text::shown;
 
@@ -227,6 +228,7 @@ fn umount_all_stale() -> anyhow::Result<Exit> {
             exit = Exit::Failed;
         }
     }
+    run_folder::remove_leftovers()?;
     Ok(exit)
 }
 

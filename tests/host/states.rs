@@ -414,3 +414,90 @@ fn line_that_makes_a_state_again_works_with_a_base_and_with_pieces() {
     let bad = run(Command::new("sh").args(["-c", &check]));
     assert_eq!(bad.status.code(), Some(1));
 }
+
+#[test]
+fn stale_mount_and_folder_of_a_killed_server_of_states_go_with_umount_stale() {
+    let (folder, run_folder) = (TempDir::new().unwrap(), RunFolder::new());
+    let log = log(&folder, &[W(0, 1)]);
+    let mut states = check_that_stays(&run_folder, &log);
+    let servers = run_folder.called(" state-server ");
+    for process in [servers[0], states.id()] {
+        send(process, libc::SIGKILL);
+    }
+    states.wait().unwrap();
+    eventually("nothing is left", || {
+        assert_ok(&run(&mut run_folder.command(&["umount", "--stale"])));
+        let left = std::fs::read_dir(run_folder.path("run/provium"));
+        left.unwrap().count() == 0
+    });
+}
+
+#[test]
+fn killed_test_file_leaves_nothing_of_its_states() {
+    let (folder, run_folder) = (TempDir::new().unwrap(), RunFolder::new());
+    let log = log(&folder, &[W(0, 1)]);
+    let lua = format!(
+        "test('x', function(t) for state in provium:states('{}') do
+            state:check(function(path)
+                assert(io.open(path)):read(1)
+                assert(io.open('seen', 'w')):close()
+                while true do end
+            end)
+        end end)",
+        log.display()
+    );
+    run_folder.write("a.test.lua", &lua);
+    let mut test = run_folder.command(&["test", "a.test.lua"]);
+    let mut test = test.stdout(std::process::Stdio::null()).spawn().unwrap();
+    eventually("the check runs", || run_folder.path("seen").exists());
+    let file = run_folder.called(" test-file ");
+    send(file[0], libc::SIGKILL);
+    test.wait().unwrap();
+    run_folder.assert_nothing_left_within(Duration::from_secs(10));
+}
+
+#[test]
+fn torn_random_states_of_a_seed_are_the_same_with_any_number_of_jobs() {
+    let folder = TempDir::new().unwrap();
+    let steps: Vec<_> = (0..40).map(|n| W(n * 3 % 32, n as u8 + 1)).collect();
+    let log = log(&folder, &steps);
+    let judged_with = |jobs: &str, seed: &str| {
+        let walk = ["--pick", "random=40", "--tear", "1", "--at", "flush"];
+        let check = ["--check", "test $(od -An -tu1 -N1 {}) -lt 20"];
+        judged(
+            &log,
+            &[&walk[..], &check, &["-j", jobs, "--seed", seed]].concat(),
+        )
+    };
+    let (one, summary) = judged_with("1", "5");
+    assert_eq!(one, judged_with("2", "5").0);
+    assert_eq!(one, judged_with("7", "5").0);
+    assert_ne!(one, judged_with("1", "6").0);
+    assert!(summary["bad"].as_u64() > Some(0) && summary["good"].as_u64() > Some(0));
+    for id in one.keys().take(5) {
+        let made = folder.path().join(id);
+        let args = ["--tear", "1", "--only", id, "--out", text(&made)];
+        assert_ok(&states(&log, &args));
+        let first = std::fs::read(made).unwrap()[0];
+        let verdict = if first < 20 { "good" } else { "bad" };
+        assert_eq!(one[id], verdict, "{id}");
+    }
+}
+
+#[test]
+fn progress_is_shown_from_the_start() {
+    if !has("tmux") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let steps: Vec<_> = (0..9).map(|n| W(n, n as u8 + 1)).collect();
+    let log = log(&folder, &steps);
+    let line = format!(
+        "{PROVIUM} states {} --check 'sleep 0.2; cat {{}} > /dev/null' -j 1",
+        log.display()
+    );
+    let terminal = crate::terminal::Terminal::start(folder.path(), 100, 10, &line);
+    let shown = terminal.until("entry ");
+    assert!(shown.contains("/s, 0 bad, entry"), "{shown}");
+    terminal.until(" left");
+}

@@ -142,7 +142,7 @@ fn release(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
     }
 }
 
-fn unlock_image(disk: &Disk, data: &[u8]) -> Result<(), WriteError> {
+fn unlock_image(disk: &Arc<Disk>, data: &[u8]) -> Result<(), WriteError> {
     if text(data, IMAGE_USAGE)? != UNLOCK {
         return Err(WriteError::Usage(IMAGE_USAGE));
     }

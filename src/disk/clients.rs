@@ -1,5 +1,7 @@
 //! Opening and closing a disk.
 
+use std::sync::Arc;
+
 use super::device::Disk;
 use crate::protocol::Errno;
 
@@ -21,7 +23,13 @@ impl Disk {
     }
 
     /// Leaves the image to others until a client opens the disk again; EBUSY while it is open.
-    pub fn unlock_image(&self) -> Result<(), Errno> {
+    ///
+    /// What is pending becomes durable first: others find all that was answered.
+    pub fn unlock_image(self: &Arc<Self>) -> Result<(), Errno> {
+        if self.image.has_pending() {
+            // Without power nothing is pending.
+            let _ = self.quietly(|| self.settle_pending());
+        }
         self.clients.lock().unlock(&*self.image)
     }
 

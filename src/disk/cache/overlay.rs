@@ -48,7 +48,10 @@ impl Overlay {
         sequence: u64,
         room: Reservation,
     ) -> Arc<Entry> {
+        // Of a torn write less is stored than there was room for.
+        let spare = room.bytes().saturating_sub(change.cost());
         self.memory.absorb(room);
+        self.memory.shrink(spare);
         self.bytes += change.range.len;
         if change.grows() {
             self.end = self.end.max(change.range.end());

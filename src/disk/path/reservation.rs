@@ -56,6 +56,11 @@ impl HeldMemory {
 }
 
 impl Reservation {
+    /// How many bytes it has.
+    pub(in crate::disk) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Reserves `by` bytes more. ENOMEM when too many wait already.
     pub(in crate::disk) fn grow(&mut self, by: u64) -> Result<(), Errno> {
         let limit = self.memory.limit();

@@ -26,15 +26,22 @@ impl Vm {
             return Err(self.wrong_state(Expected::Running));
         }
         let mount = self.mount()?;
+        let before = mount.power()?;
         let done = match disks {
-            None => cut_all(&mount, cut),
+            None => cut_all(&mount, &before, cut),
             Some(disks) => cut_each(disks, cut),
         };
         if let Some(cut) = self.cut_by_rule() {
             self.lose_power(Some(&cut));
             return Err(cut.into());
         }
-        done?;
+        if let Err(error) = done {
+            // The power may be off all the same: what survives could not be written.
+            if mount.power()? != before {
+                self.lose_power(None);
+            }
+            return Err(error.into());
+        }
         let mut reports = self.lose_power(None);
         if let Some(disks) = disks {
             reports.retain(|(id, _)| disks.iter().any(|disk| disk.borrow().id() == id));
@@ -135,8 +142,11 @@ fn was_cut((id, power): (String, PowerState)) -> Option<(String, CutReport)> {
 }
 
 /// Cuts the power of all disks at one instant. Where there is none, and where all are off, there is nothing to cut.
-fn cut_all(mount: &MountClient, cut: &PowerCut) -> Result<(), ClientError> {
-    let power = mount.power()?;
+fn cut_all(
+    mount: &MountClient,
+    power: &[(String, PowerState)],
+    cut: &PowerCut,
+) -> Result<(), ClientError> {
     match power.iter().any(|(_, power)| *power == PowerState::On) {
         true => mount.switch_power(&PowerCommand::Cut(cut.clone())),
         false => Ok(()),

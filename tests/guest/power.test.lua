@@ -3,6 +3,8 @@ local page_says = require("page_says")
 
 local ROUNDS = math.tointeger(tonumber(os.getenv("PROVIUM_POWER_CUTS") or "")) or 4
 
+provium.timeout = "3m" -- most tests boot several times
+
 local vm = provium:vm("g", "peios"):boot({
   disks = {
     { id = "data", scratch = "64M", cache = "volatile" },
@@ -111,7 +113,7 @@ test("a power cut keeps what was flushed, and loses what was not", function(t)
   t:assert_eq(letters(disk, 8, 16), "a-")
 end)
 
-test("a power cut keeps what it is told to", { timeout = 120 }, function(t)
+test("a power cut keeps what it is told to", function(t)
   page_says([[a list of the numbers of the requests that survive]])
   local function cut(options)
     fresh()
@@ -192,7 +194,7 @@ test("a disk alone loses power while its guest runs", function(t)
   t:assert_eq(vm:state(), "booted")
 end)
 
-test("all disks lose power at one instant", { timeout = 60 + 20 * ROUNDS }, function(t)
+test("all disks lose power at one instant", { timeout = 120 + 20 * ROUNDS }, function(t)
   page_says([[`vm:power_cut(options?)` cuts the power of all disks at one instant]])
   -- The guest writes a number to one disk, then to the other: they differ by one at most. Errors do not stop it.
   local writer = ([[n=1; while :; do for id in data other; do
@@ -238,7 +240,7 @@ test("a rule cuts the power in the middle of a command", function(t)
   t:assert_eq(letters(disk, 8, 16, 24), "a--", "the second flush was not done")
 end)
 
-test("a rule that cuts the power is noticed whatever the test does", { timeout = 120 }, function(t)
+test("a rule that cuts the power is noticed whatever the test does", function(t)
   local arm = { action = "cut", op = "write", times = 1 }
   local trigger = "sleep 0.2; " .. writing("data", 8, "a")
   local function noticed(fn)
@@ -312,7 +314,7 @@ test("disks of each kind are there again after a power cut", function(t)
 end)
 
 test("an image is free for others after a power cut, and holds what has survived", function(t)
-  page_says([[The state is `shutdown` then. The images of the disks are free for others]])
+  page_says([[The images of the disks are free for others, except those of disks with something pending]])
   local path = os.tmpname()
   os.execute("truncate -s 1M " .. path)
   local own = provium:vm("own", "peios"):boot({ disks = { { id = "vda", path = path, cache = "volatile" } } })
@@ -323,6 +325,21 @@ test("an image is free for others after a power cut, and holds what has survived
   t:assert_eq(there:read_sectors(0, 1):sub(1, 4), "kept")
   t:assert_eq(there:read_sectors(8, 1), ("\0"):rep(512))
   t:assert_contains(raised(function() own:boot() end), "is in use")
+  os.remove(path)
+end)
+
+test("an image that lacks what is pending is not free for others", function(t)
+  page_says([[An image that lacks something pending stays locked, and the log says so]])
+  local path = os.tmpname()
+  os.execute("truncate -s 1M " .. path)
+  local own = provium:vm("own", "peios"):boot({ disks = { { id = "vda", path = path, cache = "volatile" } } })
+  own:disk("vda"):write_sectors(8, "pending")
+  own:power_cut({ disks = {} })
+  local function attach(name) return provium:vm(name, "peios"):attach_disk({ id = "vda", image = path }) end
+  t:assert_contains(raised(function() attach("early") end), path)
+  own:disk("vda"):cache("off")
+  own:shutdown()
+  t:assert_eq(attach("late"):read_sectors(8, 1):sub(1, 7), "pending")
   os.remove(path)
 end)
 
@@ -373,7 +390,7 @@ local function missing()
   return at <= last and at or nil
 end
 
-test("records that ext4 has acknowledged survive power cuts in a row", { timeout = 30 + 30 * ROUNDS }, function(t)
+test("records that ext4 has acknowledged survive power cuts in a row", { timeout = 120 + 30 * ROUNDS }, function(t)
   fresh()
   vm:run("mkfs.ext4 -q -F " .. LINK .. "data"):assert_ok()
   local cuts = { {}, { keep = "all" }, { keep = "random", tear = 1 }, { keep = "first=1" } }
@@ -386,7 +403,7 @@ test("records that ext4 has acknowledged survive power cuts in a row", { timeout
   end
 end)
 
-test("a disk that loses flushes loses records that were acknowledged", { timeout = 60 }, function(t)
+test("a disk that loses flushes loses records that were acknowledged", function(t)
   fresh()
   vm:run("mkfs.ext4 -q -F " .. LINK .. "data && sync"):assert_ok()
   vm:run("mkdir -p /m && mount " .. LINK .. "data /m && : > /m/log && sync /m/log && umount /m"):assert_ok()

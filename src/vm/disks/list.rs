@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::record::DiskRecord;
 use crate::client::{ClientError, DataError};
+use crate::protocol::DiskGauge;
 use crate::vm::VmError;
 use crate::vm::qemu::drive::Drive;
 use crate::vm::qemu::ports::PORTS;
@@ -120,14 +121,20 @@ impl Disks {
         Ok(())
     }
 
-    /// Leaves the images to others, until a boot, or until somebody opens a disk. Returns a sentence for
-    /// each image that stays locked.
+    /// Leaves the images to others, until a boot, or until somebody opens a disk. An image that lacks what is pending
+    /// is for nobody else. Returns a sentence for each image that stays locked.
     pub(in crate::vm) fn leave_images(&self) -> Vec<String> {
         let unlock = |disk: &SharedDisk| {
             let mut disk = disk.borrow_mut();
             let id = disk.id().to_owned();
             let mounted = disk.mounted_mut()?;
             mounted.data = None;
+            let stats = mounted.control.stats().unwrap_or_default();
+            let pending = stats.gauge(DiskGauge::PendingRequests);
+            if pending > 0 {
+                let why = format!("it lacks what is pending, {pending} requests");
+                return Some(format!("the image of disk `{id}` stays locked: {why}"));
+            }
             let error = mounted.control.unlock_image().err()?;
             Some(format!("the image of disk `{id}` stays locked: {error}"))
         };

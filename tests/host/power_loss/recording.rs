@@ -98,8 +98,10 @@ impl Recording {
             {}",
             scene.options, scene.script
         );
-        let done = run(Command::new("unshare")
-            .args(["-m", "sh", "-ec", &script])
+        let isolated = "unshare -m true || exit 77; exec unshare -m sh -ec \"$script\"";
+        let done = run(Command::new("sh")
+            .args(["-c", isolated])
+            .env("script", script)
             .env("mnt", self.path("mnt"))
             .env("disk", &disk.path)
             .env("direct", disk.direct)

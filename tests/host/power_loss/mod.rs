@@ -14,7 +14,7 @@ mod rename;
 mod sqlite;
 mod two_blocks;
 
-/// How many records or transactions a program acknowledges. `PROVIUM_ACKNOWLEDGED=40` makes a long run.
+/// How many records or transactions a program acknowledges. `PROVIUM_ACKNOWLEDGED=20` makes a long run.
 fn acknowledged() -> u64 {
     setting("PROVIUM_ACKNOWLEDGED", 4)
 }

@@ -26,9 +26,9 @@ impl Disk {
     ///
     /// What is pending becomes durable first: others find all that was answered.
     pub fn unlock_image(self: &Arc<Self>) -> Result<(), Errno> {
-        if self.image.has_pending() {
-            // Without power nothing is pending.
-            let _ = self.quietly(|| self.settle_pending());
+        if self.open_count() == 0 && self.image.has_pending() {
+            let settled = self.quietly(|| self.settle_pending());
+            settled.map_err(|_| Errno::EIO)??;
         }
         self.clients.lock().unlock(&*self.image)
     }

@@ -97,11 +97,9 @@ impl CachedImage {
     pub(in crate::disk) fn add<T>(
         &self,
         change: StoredChange,
-        mut room: Reservation,
+        room: Reservation,
         log: impl FnOnce(u64) -> T,
     ) -> (Arc<Entry>, T) {
-        // A rule may have torn the write that it was for.
-        room.shrink_to(change.cost());
         let mut overlay = self.overlay.lock();
         let sequence = self.next_in_order();
         let logged = log(sequence);

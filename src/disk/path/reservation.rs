@@ -85,11 +85,6 @@ impl Reservation {
         self.bytes -= by;
     }
 
-    /// Gives back what it has beyond `most` bytes.
-    pub(in crate::disk) fn shrink_to(&mut self, most: u64) {
-        self.shrink(self.bytes.saturating_sub(most));
-    }
-
     /// Takes over what `other` has reserved.
     pub(in crate::disk) fn absorb(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);

@@ -189,6 +189,18 @@ fn flush_that_waits_for_another_is_in_flight() {
 }
 
 #[test]
+fn image_that_is_left_to_others_has_all_that_was_pending() {
+    let bench = cached();
+    bench.write_sectors(0, &pattern(1, 1)).unwrap();
+    let in_use = bench.disk.unlock_image();
+    assert_eq!(in_use, Err(Errno(libc::EBUSY)));
+    assert_eq!(bench.image_sectors(0, 1), pattern(0, 1));
+    bench.disk.close(bench.client);
+    bench.disk.unlock_image().unwrap();
+    assert_eq!(bench.image_sectors(0, 1), pattern(1, 1));
+}
+
+#[test]
 fn full_memory_has_the_oldest_pending_requests_become_durable_early() {
     let pool = Arc::new(Pool::default());
     let delays = Arc::new(Delays::with_memory(pool, 64 << 10).unwrap());

@@ -53,9 +53,7 @@ pub struct Disk {
     pub(super) strain: Strains,
     pub(super) settling: Settling,
     pub(super) log: DiskLog,
-    /// The ranges whose changes the log puts in an order.
-    // Its readers come with the cache.
-    #[allow(dead_code)]
+    /// The ranges that change one after the other: for the log, and where pending data become durable.
     pub(super) ranges: Arc<RangeLock>,
     attached: Instant,
 }

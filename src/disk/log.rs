@@ -93,7 +93,7 @@ struct Started {
 }
 
 /// The files of a log that begins. They are gone again unless it does.
-struct Files {
+pub(super) struct Files {
     path: String,
     log: NewFile,
     base: Option<(String, NewFile)>,
@@ -141,23 +141,28 @@ impl DiskLog {
         }
     }
 
-    /// Begins a log at `path` of what `image` holds now. No change may be under way.
-    pub(super) fn start(
-        &self,
-        image: &dyn Image,
-        path: &Path,
-        base: &LogBase,
-    ) -> Result<(), LogError> {
+    /// Makes the files of a log at `path`.
+    pub(super) fn prepare(&self, path: &Path, base: &LogBase) -> Result<Files, LogError> {
+        self.must_be_off()?;
+        Files::create(path, base)
+    }
+
+    /// Begins a log in `files` of what `image` holds now. No change may be under way.
+    pub(super) fn start(&self, files: Files, image: &dyn Image) -> Result<(), LogError> {
         let _one_at_a_time = self.changing.try_lock().ok_or(LogError::IsChanging)?;
-        if let Some(started) = &*self.current.load()
-            && started.writer.failure().is_none()
-        {
-            return Err(LogError::IsOn(started.path.clone()));
-        }
-        let started = Files::create(path, base)?.begin(image)?;
-        self.current.store(Some(Arc::new(started)));
+        self.must_be_off()?;
+        self.current.store(Some(Arc::new(files.begin(image)?)));
         self.is_on.store(true, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn must_be_off(&self) -> Result<(), LogError> {
+        match &*self.current.load() {
+            Some(started) if started.writer.failure().is_none() => {
+                Err(LogError::IsOn(started.path.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends the log. What is recorded meanwhile is in it, or not.

@@ -18,9 +18,11 @@ impl Disk {
     /// Begins a log at `path`, and copies what the disk holds to where `base` says. What is pending becomes durable
     /// first. Requests wait meanwhile.
     pub fn start_log(self: &Arc<Self>, path: &Path, base: &LogBase) -> Result<(), LogError> {
+        // First of all: a path that is rejected changes nothing.
+        let files = self.log.prepare(path, base)?;
         self.quietly(|| {
             self.settle_pending().map_err(LogError::Pending)?;
-            self.log.start(&*self.image, path, base)
+            self.log.start(files, &*self.image)
         })?
     }
 

@@ -130,6 +130,21 @@ fn log_that_cannot_begin_leaves_nothing_behind() {
 }
 
 #[test]
+fn pending_data_become_durable_when_a_log_begins_and_not_when_it_cannot() {
+    let (folder, path) = folder();
+    let bench = Bench::new();
+    bench.disk.set_cache_mode(CacheMode::Volatile).unwrap();
+    bench.write_sectors(1, &pattern(1, 1)).unwrap();
+    assert!(start(&bench, &folder.path().join("none/a.log")).is_err());
+    assert_eq!(bench.image_sectors(1, 1), pattern(0, 1));
+    assert_eq!(bench.disk.pending().len(), 1);
+    start(&bench, &path).unwrap();
+    assert_eq!(bench.image_sectors(1, 1), pattern(1, 1));
+    let base = std::fs::read(path.with_extension("log.base")).unwrap();
+    assert_eq!(base[512..1024], pattern(1, 1));
+}
+
+#[test]
 fn log_that_fails_says_so_once_and_another_one_can_begin() {
     let (folder, path) = folder();
     let bench = Bench::new();

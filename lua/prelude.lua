@@ -243,8 +243,9 @@ local function same_key(a, b)
   return same
 end
 
--- Gives each state to a guest, as a disk. One guest has many: it keeps the number of the latest.
-local numbers = setmetatable({}, { __mode = "k" })
+-- Gives each state to a guest, as a disk. The number of the latest one, by the name of the VM: the guest may be slow to
+-- remove the link to a disk that is gone.
+local numbers = {}
 
 -- Ends the guest without asking it: a paused one is switched off.
 local function switch_off(vm)
@@ -260,8 +261,9 @@ local function try_states(vm, disk, options, fn, ...)
   local now = {}
   -- It refers to the same values for each state, so that what it reads decides which states are alike.
   local function try(path)
-    numbers[vm] = (numbers[vm] or 0) + 1
-    local id = "state-" .. numbers[vm]
+    local name = vm:name()
+    numbers[name] = (numbers[name] or 0) + 1
+    local id = "state-" .. numbers[name]
     if boot or vm:state() ~= "booted" then
       switch_off(vm)
     end

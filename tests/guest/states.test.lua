@@ -237,7 +237,7 @@ test("each distinct state is tried in a running guest", function(t)
   vm:run("! ls /dev/disk/by-id | grep state"):assert_ok()
 end)
 
-test("a guest boots on each state", function(t)
+test("a guest boots on each state", { timeout = "3m" }, function(t)
   local vm = provium:vm("b", "peios")
   local result = vm:try_states(commit(), { from = "begin", boot = true }, function(guest, device)
     guest:run("sh", { "-c", CHECK, "sh", device }):assert_ok()
@@ -246,7 +246,7 @@ test("a guest boots on each state", function(t)
   t:assert_eq(vm:state(), "shutdown")
 end)
 
-test("a guest that a state kills is booted again for the next one", function(t)
+test("a guest that a state kills is booted again for the next one", { timeout = "3m" }, function(t)
   local vm = provium:vm("k", "peios"):boot()
   local result = vm:try_states(commit(), { from = "begin", prune = false }, function(guest, device, state)
     if state.id == "2.1" then guest:run("echo c > /proc/sysrq-trigger; sleep 10") end

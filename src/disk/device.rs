@@ -8,17 +8,16 @@ use parking_lot::Mutex;
 
 use super::cache::CachedImage;
 use super::client_table::Clients;
-use super::durability::DurabilityCounters;
 use super::log::DiskLog;
 use super::observe::in_flight::InFlightTable;
-use super::observe::{Counters, DamageList, Trace};
+use super::observe::{Counters, DamageList, DurabilityCounters, Trace};
 use super::path::Delays;
 use super::path::settling::Settling;
 use super::path::snapshots::Snapshots;
 use super::path::strain::Strains;
 use super::pool::Owner;
-use super::power::Power;
 use super::power::mains::Mains;
+use super::power::state::Power;
 use super::range_lock::RangeLock;
 use super::rule_sets::RuleSets;
 use super::sizes::{ImageStat, Sizes};
@@ -36,7 +35,7 @@ pub struct Disk {
     path: PathBuf,
     pub(super) image: Arc<CachedImage>,
     pub(super) power: Power,
-    pub(super) mains: Arc<Mains>,
+    pub(super) mains: Arc<Mains<Self>>,
     pub(super) durability: DurabilityCounters,
     pub(super) read_only: bool,
     /// It does not grow.
@@ -100,7 +99,7 @@ impl Disk {
 
     /// The same disk, whose power can be cut with that of all others of `mains`.
     #[must_use]
-    pub(super) fn on(self, mains: &Arc<Mains>) -> Self {
+    pub(super) fn on(self, mains: &Arc<Mains<Self>>) -> Self {
         let mains = Arc::clone(mains);
         Self { mains, ..self }
     }

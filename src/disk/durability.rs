@@ -1,7 +1,7 @@
 //! What a disk tells of durability, and switching its cache.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::cache::Amount;
@@ -11,13 +11,6 @@ use crate::protocol::{CacheMode, Errno, PendingLine};
 
 /// How long a change of the cache waits for the storage.
 const TURN: Duration = Duration::from_secs(10);
-
-/// Counters of requests that have to do with durability.
-#[derive(Debug, Default)]
-pub(super) struct DurabilityCounters {
-    pub(super) flushes: AtomicU64,
-    pub(super) fua: AtomicU64,
-}
 
 /// Why the cache of a disk was not switched.
 #[derive(Debug, thiserror::Error)]

@@ -104,7 +104,7 @@ pub struct Disks {
     changing: Mutex<()>,
     delays: Arc<Delays>,
     pool: Arc<Pool>,
-    pub(super) mains: Arc<Mains>,
+    pub(super) mains: Arc<Mains<Disk>>,
 }
 
 impl Disks {

@@ -2,6 +2,7 @@
 
 pub(super) mod counters;
 mod damage;
+mod durability;
 pub(super) mod in_flight;
 mod latency;
 pub(in crate::disk) mod thread_slot;
@@ -10,5 +11,6 @@ mod under_way;
 
 pub use counters::{Counters, OpCounters};
 pub use damage::DamageList;
+pub(in crate::disk) use durability::DurabilityCounters;
 pub use in_flight::InFlight;
 pub use trace::{Listener, Trace, Wake};

@@ -6,8 +6,8 @@ use super::context::{Durability, RequestContext};
 use super::request::{Reply, Request};
 use super::wait::Executor;
 use crate::disk::device::Disk;
+use crate::disk::power::all::CutUnderWay;
 use crate::disk::power::gate::{Barred, Parked};
-use crate::disk::power::mains::CutUnderWay;
 use crate::fault::{Action, Armed, CutPoint, CutRule, CutScope, Decision, Outcome};
 use crate::protocol::Effect;
 

@@ -4,8 +4,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::error::PowerError;
+use super::state::LEAVING;
 use super::survivors::{Fate, Survivors, garbage};
-use super::{LEAVING, PowerError};
 use crate::disk::cache::entry::{Entry, StoredChange};
 use crate::disk::device::Disk;
 use crate::disk::path::Request;

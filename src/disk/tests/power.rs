@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cache::{cached, power_cut};
 use super::*;
-use crate::disk::power::mains::{CutUnderWay, Mains};
+use crate::disk::power::all::CutUnderWay;
+use crate::disk::power::mains::Mains;
 use crate::protocol::{CacheMode, PowerState};
 
 impl Bench {

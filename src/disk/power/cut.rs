@@ -124,15 +124,14 @@ impl Disk {
             // Rules that show old data keep what is lost, and what is overwritten.
             let span = candidate.change().span();
             let _ = self.snapshots.preserve(span.start, span.end - span.start);
-            let pieces = candidate.change().pieces(cut.tear);
+            let mut pieces = candidate.change().pieces(cut.tear);
+            pieces.retain(|piece| !candidate.live(piece).is_empty());
             for (piece, fate) in survivors.next(candidate.number(), &pieces) {
-                let live = candidate.live(&piece);
-                match (fate, live.is_empty()) {
-                    (_, true) => continue,
-                    (Fate::Kept, false) => tally.kept += 1,
-                    (Fate::Lost | Fate::Garbage(_), false) => tally.lost += 1,
+                match fate {
+                    Fate::Kept => tally.kept += 1,
+                    Fate::Lost | Fate::Garbage(_) => tally.lost += 1,
                 }
-                for part in live {
+                for part in candidate.live(&piece) {
                     let done = self.meet_fate(candidate.change(), &part, fate);
                     result = result.and(done);
                 }

@@ -9,7 +9,6 @@ use crate::protocol::{Keep, PowerCut};
 pub(super) struct Survivors<'a> {
     cut: &'a PowerCut,
     seed: u64,
-    candidates: u64,
     pieces: u64,
 }
 
@@ -29,38 +28,35 @@ impl<'a> Survivors<'a> {
             cut,
             // Disks of one cut do not lose the same.
             seed: seed ^ crate::units::fnv(id.as_bytes()),
-            candidates: 0,
             pieces: 0,
         }
     }
 
-    /// The fate of each of `pieces` of the next candidate. Its number is None if it was not answered.
+    /// The fate of each of `pieces` of the next candidate, which still matter. Its number is None if it was not answered.
     pub(super) fn next(
         &mut self,
         number: Option<u64>,
         pieces: &[Range<u64>],
     ) -> Vec<(Range<u64>, Fate)> {
-        self.candidates += 1;
-        let by_number = match &self.cut.keep {
-            Keep::None => Some(false),
-            Keep::All => Some(true),
-            Keep::First(most) => Some(self.candidates <= *most),
-            Keep::Only(numbers) => Some(number.is_some_and(|number| numbers.contains(&number))),
-            Keep::Random(_) => None,
+        let is_named = match &self.cut.keep {
+            Keep::None | Keep::First(_) | Keep::Random(_) => false,
+            Keep::All => true,
+            Keep::Only(numbers) => number.is_some_and(|number| numbers.contains(&number)),
         };
         let fates = pieces.iter().map(|piece| {
             self.pieces += 1;
-            (piece.clone(), self.fate(by_number))
+            (piece.clone(), self.fate(is_named))
         });
         fates.collect()
     }
 
-    fn fate(&self, by_number: Option<bool>) -> Fate {
+    fn fate(&self, is_named: bool) -> Fate {
         let mut random = Random::at(self.seed, self.pieces);
         let (chance, garbage) = (random.unit(), random.unit());
         let is_kept = match &self.cut.keep {
             Keep::Random(p) => chance < p.get(),
-            Keep::None | Keep::All | Keep::First(_) | Keep::Only(_) => by_number == Some(true),
+            Keep::First(most) => self.pieces <= *most,
+            Keep::None | Keep::All | Keep::Only(_) => is_named,
         };
         let is_garbage = self.cut.garbage.is_some_and(|p| garbage < p.get());
         match (is_kept, is_garbage) {
@@ -101,7 +97,7 @@ mod tests {
         assert_eq!(fates("keep=all", 1), [Kept; 8]);
         assert_eq!(
             fates("keep=first=1", 1),
-            [Kept, Kept, Lost, Lost, Lost, Lost, Lost, Lost]
+            [Kept, Lost, Lost, Lost, Lost, Lost, Lost, Lost]
         );
         assert_eq!(
             fates("keep=only=5", 1),

@@ -59,16 +59,21 @@ impl CachedImage {
         (done, result)
     }
 
-    /// Stores a change below: it is durable before older ones are.
+    /// Stores a change below: it is durable early, before older ones are. Returns how much that is.
     pub(in crate::disk) fn store_through(
         &self,
         _turn: &RangeGuard,
         change: &StoredChange,
         log: impl FnOnce(u64),
-    ) -> io::Result<()> {
+    ) -> io::Result<Amount> {
         change.apply(&*self.below, &change.span())?;
         self.pass_by(change.span(), log);
-        Ok(())
+        let evicted = Amount {
+            requests: 1,
+            bytes: change.range.len,
+        };
+        self.count_evicted(evicted);
+        Ok(evicted)
     }
 
     fn pass_by(&self, range: Range<u64>, log: impl FnOnce(u64)) {
@@ -95,10 +100,13 @@ impl CachedImage {
             evicted.requests += 1;
             evicted.bytes += oldest.change.range.len;
         }
+        self.count_evicted(evicted);
+        Ok((self.room_for(cost), evicted))
+    }
+
+    fn count_evicted(&self, evicted: Amount) {
         let mut all = self.evicted.lock();
         all.requests += evicted.requests;
         all.bytes += evicted.bytes;
-        drop(all);
-        Ok((self.room_for(cost), evicted))
     }
 }

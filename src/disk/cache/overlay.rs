@@ -148,6 +148,7 @@ impl Overlay {
         parts.iter().for_each(|part| self.visible.remove(part));
         if self.entries.is_empty() {
             self.passed_by = RangeMap::default();
+            self.end = 0;
         }
     }
 

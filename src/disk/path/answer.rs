@@ -21,6 +21,10 @@ impl Disk {
         done: Done<'_>,
         mut context: RequestContext<R>,
     ) {
+        // The cut has not waited for it: its storage did not answer.
+        if self.power.gate.is_over(context.era) {
+            return self.answer_power_off(context);
+        }
         let late = self.late_error(&mut context);
         if result.is_ok() {
             self.note_damage(request, done, late.as_ref().map(|(_, rule)| rule));

@@ -233,8 +233,9 @@ impl Disk {
             Right::Through(turn) => {
                 let mut place = None;
                 let log = |answer| place = reserve(answer);
-                self.image.store_through(turn, &change, log)?;
+                let evicted = self.image.store_through(turn, &change, log)?;
                 self.log_pending(&change, place);
+                self.note_evicted(evicted);
             }
         }
         Ok(())

@@ -23,6 +23,7 @@ mod layers;
 mod lua_suite;
 mod own_mount;
 mod page_cache;
+mod power;
 mod power_commands;
 mod power_loss;
 mod power_switch;

@@ -15,7 +15,7 @@ pub fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// The seed of a random test, which is printed.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let seed = setting("PROVIUM_TEST_SEED", fastrand::u64(..));
     println!("PROVIUM_TEST_SEED={seed} runs this again");
     seed

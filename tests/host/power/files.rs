@@ -184,3 +184,75 @@ fn disk_that_is_attached_later_has_the_cache_that_it_asks_for() {
     );
     assert!(image_of(&mount, "vdc").iter().all(|byte| *byte == 0));
 }
+
+#[test]
+fn disk_without_a_cache_loses_at_most_what_was_not_answered() {
+    for (keep, survives) in [("none", false), ("all", true), ("only=", false)] {
+        let mount = two_disks("");
+        let file = open(&mount, "vda");
+        file.write_all_at(&[1; 512], 0).unwrap();
+        mount.arm("hang op=write");
+        std::thread::scope(|scope| {
+            for sector in [0, 5] {
+                let file = &file;
+                scope.spawn(move || file.write_all_at(&[2; 512], sector * 512).unwrap_err());
+            }
+            eventually("both are held", || mount.stat("in_flight") == 2);
+            let wrong = keep == "only=";
+            let how = if wrong {
+                "cut keep=only=1"
+            } else {
+                &format!("cut keep={keep}")
+            };
+            assert_eq!(mount.append("vda/power", how).is_err(), wrong);
+            if wrong {
+                // What was not answered has no number; the power is on, and they still wait.
+                assert_eq!(
+                    (mount.read("vda/power").as_str(), mount.stat("in_flight")),
+                    ("on\n", 2)
+                );
+                mount.append("vda/power", "cut").unwrap();
+            }
+        });
+        let report = mount.read("vda/power");
+        let counts = if survives {
+            "off kept=2 lost=0 "
+        } else {
+            "off kept=0 lost=2 "
+        };
+        assert!(report.starts_with(counts), "{report}");
+        let image = image_of(&mount, "vda");
+        let byte = if survives { 2 } else { 1 };
+        assert_eq!((image[0], image[5 * 512] == 2), (byte, survives), "{keep}");
+    }
+}
+
+#[test]
+fn disk_without_power_ends_with_what_the_cut_has_left() {
+    let mut mount = two_disks(",cache=volatile");
+    for disk in ["vda", "vdb"] {
+        let file = open(&mount, disk);
+        file.write_all_at(&[1; 512], 0).unwrap();
+        file.sync_all().unwrap();
+        file.write_all_at(&[2; 512], 0).unwrap();
+    }
+    mount.append("power", "cut").unwrap();
+    mount.append("detach", "vda").unwrap();
+    let line = format!(
+        "vda {} cache=volatile",
+        mount.folder().join("vda.img").display()
+    );
+    mount.append("attach", &line).unwrap();
+    assert_eq!(mount.read("vda/power"), "on\n");
+    assert!(mount.read("vdb/power").starts_with("off "));
+    assert_eq!(errno(mount.append("vdb/cache", "off")), libc::EIO);
+    assert!(mount.read("error").contains("the power of `vdb` is off"));
+    let mut found = [0; 512];
+    open(&mount, "vda").read_exact_at(&mut found, 0).unwrap();
+    assert_eq!(found, [1; 512]);
+    mount.signal(libc::SIGTERM);
+    assert!(mount.wait_for_end().success());
+    for disk in ["vda", "vdb"] {
+        assert_eq!(image_of(&mount, disk)[..512], [1; 512], "{disk}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::os::unix::fs::FileExt;
 
 use super::*;
+use crate::docs::page_says;
 
 /// Shell functions: `put BYTE SECTOR DD-OPTIONS...` writes a sector full of a byte; `get SECTOR` reads the first
 /// byte of one.
@@ -102,6 +103,29 @@ fn write_that_is_durable_alone_survives_and_older_ones_do_not() {
         script(&mount, "power cut; power on");
         assert_eq!(first_bytes(&mount, [0, 8]), "oB", "{flags}");
     }
+}
+
+#[test]
+fn write_that_is_durable_alone_is_one_request() {
+    page_says(
+        "docs/control-files.md",
+        "On a disk with a write cache it is one request. It is durable when it is answered, and rules for flushes do \
+         not meet it",
+    );
+    let mount = with_old_data();
+    let mut trace = stream(&mount, "vda/trace");
+    mount.arm("error op=flush");
+    script(&mount, "put A 0 conv=notrunc oflag=direct,dsync");
+    let requests = lines(&mut trace);
+    assert!(
+        matches!(requests.as_slice(), [one] if one.contains(" write 0 1 ok ")),
+        "{requests:?}"
+    );
+    assert_eq!(
+        (mount.stat("fua_requests"), mount.stat("flush_requests")),
+        (1, 0)
+    );
+    assert_eq!(first_bytes(&mount, [0, 8]), "Ax");
 }
 
 #[test]

@@ -90,6 +90,8 @@ pub(super) struct DiskLog {
 struct Started {
     path: String,
     writer: Arc<LogWriter>,
+    /// Why it was ended, where nobody has stopped it.
+    ended: OnceLock<&'static str>,
 }
 
 /// The files of a log that begins. They are gone again unless it does.
@@ -158,7 +160,7 @@ impl DiskLog {
 
     fn must_be_off(&self) -> Result<(), LogError> {
         match &*self.current.load() {
-            Some(started) if started.writer.failure().is_none() => {
+            Some(started) if started.why_stopped().is_none() => {
                 Err(LogError::IsOn(started.path.clone()))
             }
             _ => Ok(()),
@@ -177,6 +179,23 @@ impl DiskLog {
         })
     }
 
+    /// Ends the log by itself: from now on its line says `why`, until it is stopped or another one begins.
+    pub(super) fn end(&self, why: &'static str) {
+        let _one_at_a_time = self.changing.lock();
+        if !self.is_on.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        let current = self.current.load_full();
+        let finished = current.map(|started| {
+            let _ = started.ended.set(why);
+            started.writer.finish()
+        });
+        match finished {
+            Some(Err(cause)) => self.tell(&cause),
+            Some(Ok(())) | None => self.tell(&io::Error::other(why)),
+        }
+    }
+
     /// The line of `log`.
     pub(super) fn line(&self) -> LogLine {
         match &*self.current.load() {
@@ -187,13 +206,18 @@ impl DiskLog {
 }
 
 impl Started {
+    fn why_stopped(&self) -> Option<String> {
+        let failure = self.writer.failure().map(|cause| cause.to_string());
+        failure.or_else(|| self.ended.get().map(|why| (*why).to_owned()))
+    }
+
     fn line(&self) -> LogLine {
         let (entries, bytes) = self.writer.len();
         LogLine::On {
             path: self.path.clone(),
             entries,
             bytes,
-            stopped: self.writer.failure().map(|cause| cause.to_string()),
+            stopped: self.why_stopped(),
         }
     }
 }
@@ -238,6 +262,7 @@ impl Files {
         Ok(Started {
             path: self.path,
             writer: Arc::new(writer),
+            ended: OnceLock::new(),
         })
     }
 }

@@ -1,6 +1,5 @@
 //! What users do with the write log of a disk.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,14 +36,6 @@ impl Disk {
     pub(super) fn end_log(&self) {
         if let Err(LogError::Storage { cause, .. }) = self.log.stop() {
             self.log.tell(&cause);
-        }
-    }
-
-    /// The power was cut, and with it the log.
-    pub(super) fn cut_log(&self) {
-        if self.log.is_on() {
-            self.end_log();
-            self.log.tell(&io::Error::other("the power was cut"));
         }
     }
 

@@ -13,9 +13,9 @@ use super::device::Disk;
 use super::path::{Delays, MOST_HELD};
 use super::pool::Pool;
 use super::power::mains::Mains;
-use crate::protocol::DiskEvent;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, valid_id};
+use crate::protocol::{DiskEvent, Errno};
 use crate::storage::{FileImage, Image, OpenError};
 
 /// Why a disk was not attached.
@@ -65,6 +65,14 @@ pub enum DetachError {
         /// How many clients hold it open.
         open: usize,
     },
+    /// What is pending cannot be made durable.
+    #[error("disk `{id}` stays attached: its pending data cannot be made durable: {errno}")]
+    Storage {
+        /// What was asked for.
+        id: String,
+        /// What the host said.
+        errno: Errno,
+    },
 }
 
 impl DetachError {
@@ -73,6 +81,7 @@ impl DetachError {
         match self {
             Self::Unknown { .. } => libc::ENOENT,
             Self::Busy { .. } => libc::EBUSY,
+            Self::Storage { errno, .. } => errno.0,
         }
     }
 }
@@ -210,6 +219,7 @@ impl Disks {
     ///
     /// Waits up to [`CLOSING`] for clients that are just closing: not for a loop thread.
     pub fn detach(&self, id: &str) -> Result<(), DetachError> {
+        self.settle_pending_of(id)?;
         let deadline = Instant::now() + CLOSING;
         loop {
             match self.try_detach(id) {
@@ -219,6 +229,17 @@ impl Disks {
                 result => return result,
             }
         }
+    }
+
+    /// Makes what is pending on the disk durable while it can still stay attached.
+    fn settle_pending_of(&self, id: &str) -> Result<(), DetachError> {
+        let disk = self.find(id).map(|(_, disk)| disk);
+        let unused = disk.filter(|disk| disk.open_count() == 0);
+        let settled = unused.map_or(Ok(()), |disk| disk.settle_pending());
+        settled.map_err(|errno| DetachError::Storage {
+            id: id.to_owned(),
+            errno,
+        })
     }
 
     fn try_detach(&self, id: &str) -> Result<(), DetachError> {

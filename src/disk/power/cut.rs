@@ -82,7 +82,7 @@ impl Disk {
         };
         self.image.forget();
         let report = self.note_cut(&tally, seed);
-        self.cut_log();
+        self.log.end("the power was cut");
         let _ = self.size();
         self.mains.has_changed(self);
         self.tell(DiskEvent::Cut(report, rule.map(str::to_owned)));
@@ -127,14 +127,15 @@ impl Disk {
             let mut pieces = candidate.change().pieces(cut.tear);
             pieces.retain(|piece| !candidate.live(piece).is_empty());
             for (piece, fate) in survivors.next(candidate.number(), &pieces) {
-                match fate {
-                    Fate::Kept => tally.kept += 1,
-                    Fate::Lost | Fate::Garbage(_) => tally.lost += 1,
+                let live = candidate.live(&piece).into_iter();
+                let met = live.map(|part| self.meet_fate(candidate.change(), &part, fate));
+                let met = met.fold(Ok(()), Result::and);
+                // What cannot be written has not survived.
+                match (fate, &met) {
+                    (Fate::Kept, Ok(())) => tally.kept += 1,
+                    (Fate::Kept, Err(_)) | (Fate::Lost | Fate::Garbage(_), _) => tally.lost += 1,
                 }
-                for part in candidate.live(&piece) {
-                    let done = self.meet_fate(candidate.change(), &part, fate);
-                    result = result.and(done);
-                }
+                result = result.and(met);
             }
         }
         match tally.kept {
@@ -147,12 +148,15 @@ impl Disk {
         let below = &*self.image.below;
         let len = part.end - part.start;
         match fate {
-            Fate::Kept => change.apply(below, part),
-            // Zeros may be as long as the disk, and have no bytes that could be half written.
-            Fate::Garbage(_) if change.data().is_none() => {
-                self.damage.record_cut(part.start, len, "lost");
-                Ok(())
+            Fate::Kept => {
+                let kept = change.apply(below, part);
+                if kept.is_err() {
+                    self.damage.record_cut(part.start, len, "lost");
+                }
+                kept
             }
+            // Zeros may be as long as the disk, and have no bytes that could be half written.
+            Fate::Garbage(_) if change.data().is_none() => self.meet_fate(change, part, Fate::Lost),
             Fate::Lost => {
                 self.damage.record_cut(part.start, len, "lost");
                 Ok(())

@@ -408,3 +408,25 @@ fn rule_that_cuts_after_a_request_has_it_done_and_answered() {
     assert_eq!(bench.image_sectors(0, 1), pattern(1, 1));
     assert_eq!(bench.read_sectors(0, 1), EIO);
 }
+
+#[test]
+fn survivor_that_cannot_be_written_is_lost_and_the_cut_says_why() {
+    let bench = cached();
+    bench.write_sectors(0, &pattern(1, 2)).unwrap();
+    bench.image.fail_with(libc::ENOSPC);
+    let under_way = Mains::default().begin_cut(Some(&bench.disk));
+    let error = under_way
+        .finish(&power_cut("cut keep=all"), None, || ())
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("what survives cannot be written: ENOSPC"),
+        "{error}"
+    );
+    let PowerState::Off(report) = bench.disk.power() else {
+        panic!("the power is on");
+    };
+    assert_eq!((report.kept, report.lost), (0, 1));
+    assert_eq!(bench.damage(), "0 2 lost power\n");
+}

@@ -278,3 +278,29 @@ fn request_that_is_not_done_is_not_logged() {
         assert_eq!(sectors.sum::<u64>(), 3, "{mode}: the zeroes alone");
     }
 }
+
+#[test]
+fn log_ends_at_a_power_cut_and_says_so_until_another_one_begins() {
+    let (folder, path) = folder();
+    let bench = Bench::new();
+    start(&bench, &path).unwrap();
+    bench.write_sectors(0, &pattern(1, 1)).unwrap();
+    bench.cut("cut");
+    let LogLine::On {
+        entries, stopped, ..
+    } = bench.disk.log_line()
+    else {
+        panic!("the log is forgotten");
+    };
+    assert_eq!(
+        (entries, stopped.as_deref()),
+        (2, Some("the power was cut"))
+    );
+    assert_eq!(marks(&path), ["request", END_MARK]);
+    assert!(bench.disk.return_power());
+    bench.write_sectors(0, &pattern(2, 1)).unwrap();
+    start(&bench, &folder.path().join("b.log")).unwrap();
+    bench.disk.stop_log().unwrap();
+    assert_eq!(bench.disk.log_line(), LogLine::Off);
+    assert_eq!(marks(&path).len(), 2);
+}

@@ -41,7 +41,7 @@ def print_ratios(samples):
         is_well = is_well and ratio >= demanded
         (name, _), (other_name, other_way) = one.split(), other.split()
         shown = other_way if name == other_name else other_name
-        print(f"{one:18} / {shown:13} {ratio:6.2f}  ({least:.2f}){verdict}")
+        print(f"{one:31} / {shown:13} {ratio:6.2f}  ({least:.2f}){verdict}")
     return is_well
 
 

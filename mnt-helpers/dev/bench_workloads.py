@@ -28,6 +28,17 @@ QUICK = [
     Workload("threads-4k-d1", "threads", 10000, 1, 4096),
     Workload("threads-4k-d16", "threads", 30000, 16, 4096),
 ]
+# Of one disk with and without a cache, a log and pending requests.
+CACHE = [
+    Workload("cache-read-4k-d1", "cache", 5000, 1, 4096),
+    Workload("cache-read-4k-d16", "cache", 24000, 16, 4096),
+    Workload("cache-write-4k-d1", "cache", 4000, 1, 4096, ("-w",)),
+    Workload("cache-write-4k-d16", "cache", 16000, 16, 4096, ("-w",)),
+]
+MANY = [
+    Workload("many-read-4k-d1", "cache", 20000, 1, 4096),
+    Workload("many-read-4k-d16", "cache", 80000, 16, 4096),
+]
 LONG = [
     Workload("read-4k-d4", "qemu", 20000, 4, 4096),
     Workload("read-4k-d64", "qemu", 40000, 64, 4096),
@@ -53,6 +64,7 @@ IN_GUEST = [
 
 CLIENTS = {
     "qemu": "qemu-img",
+    "cache": "qemu-img",
     "uring": "qemu-img, io_uring",
     "threads": "qemu-img, threads",
     "files": "fio",
@@ -78,5 +90,21 @@ RATIOS = [
     ("write-1m provium", "write-1m bare", 0.9, 0.6),
     ("16-on-16-disks-d1 provium", "16-on-1-disk-d1 provium", 1, 0.7),
     ("16-on-16-disks-d16 provium", "16-on-1-disk-d16 provium", 1, 0.7),
+    ("cache-read-4k-d1 volatile", "cache-read-4k-d1 provium", 0.9, 0.7),
+    ("cache-read-4k-d16 volatile", "cache-read-4k-d16 provium", 0.9, 0.7),
+    ("cache-read-4k-d1 pending", "cache-read-4k-d1 provium", 0.9, 0.6),
+    ("cache-read-4k-d16 pending", "cache-read-4k-d16 provium", 0.9, 0.6),
+    ("cache-write-4k-d1 volatile", "cache-write-4k-d1 provium", 0.7, 0.5),
+    ("cache-write-4k-d16 volatile", "cache-write-4k-d16 provium", 0.7, 0.5),
+    ("cache-write-4k-d1 logged", "cache-write-4k-d1 provium", 0.67, 0.45),
+    ("cache-write-4k-d16 logged", "cache-write-4k-d16 provium", 0.67, 0.45),
+    ("cache-write-4k-d1 volatile+log", "cache-write-4k-d1 volatile", 0.67, 0.45),
+    ("cache-write-4k-d16 volatile+log", "cache-write-4k-d16 volatile", 0.67, 0.45),
+    ("many-read-4k-d1 pending", "many-read-4k-d1 volatile", 0.5, 0.3),
+    ("many-read-4k-d16 pending", "many-read-4k-d16 volatile", 0.5, 0.3),
+    ("cache-read-4k-d1 provium", "cache-read-4k-d1 other", 0.97, 0.7),
+    ("cache-read-4k-d16 provium", "cache-read-4k-d16 other", 0.97, 0.7),
+    ("cache-write-4k-d1 provium", "cache-write-4k-d1 other", 0.97, 0.7),
+    ("cache-write-4k-d16 provium", "cache-write-4k-d16 other", 0.97, 0.7),
     ("guest-read-4k provium", "guest-read-4k raw", 0.8, 0.5),
 ]

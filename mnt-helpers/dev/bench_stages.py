@@ -1,0 +1,194 @@
+"""What `bench` measures by: servers with copies of an image, and what state their disks are in."""
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+from bench_workloads import MIB
+
+IMAGE = 256 * MIB
+PENDING = 16384  # Requests of 4 KiB, spread over the image.
+# States of one disk that only what a cache and a log cost is measured in.
+STATES = ("volatile", "pending", "logged", "volatile+log")
+
+
+def has(tool):
+    return shutil.which(tool) is not None
+
+
+def new_image(folder):
+    handle, image = tempfile.mkstemp(prefix="provium-bench-", dir=folder)
+    os.close(handle)
+    random_file(image, IMAGE)
+    return image
+
+
+def random_file(path, size):
+    with open(path, "wb") as file:
+        file.writelines(os.urandom(MIB) for _ in range(size // MIB))
+
+
+def control(path, text):
+    """One write is one transaction."""
+    with open(path, "wb", buffering=0) as file:
+        file.write(text.encode())
+
+
+def copy(source, target, size=IMAGE):
+    """All images are written in one way, since where in memory they lie makes a difference."""
+    with open(source, "rb") as old, open(target, "wb") as new:
+        new.writelines(old.read(MIB) for _ in range(size // MIB))
+
+
+class Way(NamedTuple):
+    """A way to an image: what a client opens, and the process whose CPU time counts too."""
+
+    target: str
+    server: int | None = None
+
+
+class Stage:
+    """Every way to copies of one image, for as long as a `with` lasts."""
+
+    def __init__(self, provium, passthrough, image, against=None):
+        self.provium, self.passthrough, self.image, self.against = provium, passthrough, image, against
+        self.folder = tempfile.mkdtemp(prefix="provium-bench-")
+        self.mount, self.bare, self.other = self.path("mnt"), self.path("bare"), self.path("other")
+        self.started, self.ways = [], {}
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def __enter__(self):
+        try:
+            self.prepare()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for mount in (self.mount, self.other):
+            subprocess.run([self.provium, "umount", mount], stderr=subprocess.DEVNULL, check=False)
+        subprocess.run(["fusermount3", "-u", self.bare], stderr=subprocess.DEVNULL, check=False)
+        for process in self.started:
+            process.terminate()
+        for process in self.started:
+            process.wait()
+        shutil.rmtree(self.folder)
+        for copied in glob.glob(glob.escape(self.image) + "*"):
+            os.unlink(copied)
+
+    def start(self, *command, waits_for):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.started.append(process)
+        while not os.path.exists(waits_for):
+            if process.poll() is not None:
+                sys.exit(f"bench: {' '.join(command[:2])} has ended with {process.returncode}")
+            time.sleep(0.05)
+        return process.pid
+
+    def prepare(self):
+        image = self.image
+        os.mkdir(self.mount)
+        os.mkdir(self.bare)
+        self.ways["raw"] = Way(image)
+        # Ways that lock their image have their own.
+        copy(image, image + ".bare")
+        server = self.start(self.passthrough, self.bare, image + ".bare", waits_for=self.bare + "/vda")
+        self.ways["bare"] = Way(self.bare + "/vda", server)
+        # One disk in different states.
+        served = self.serve(self.provium, self.mount, image + ".provium")
+        self.ways |= dict.fromkeys(("provium", "rules", *STATES), served)
+        if self.against:
+            self.ways["other"] = self.serve(self.against, self.other, image + ".other")
+        if has("nbdkit"):
+            for way, more in (("nbdkit", []), ("nbdkit+error", ["--filter=error"])):
+                socket = self.path(way)
+                rate = ["error-rate=0"] if more else []
+                server = self.start("nbdkit", "-f", "-U", socket, *more, "file", image, *rate, waits_for=socket)
+                self.ways[way] = Way(f"nbd+unix:///?socket={socket}", server)
+        target = f"driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={image}"
+        self.ways["blkdebug"] = Way(target)
+
+    def serve(self, provium, mount, image):
+        """A disk of a new server, and sixteen small ones, which are together as big."""
+        if mount != self.mount:
+            os.mkdir(mount)
+        copy(self.image, image)
+        disks = ["--disk", f"vda={image}"]
+        for n in range(1, 17):
+            copy(self.image, f"{image}.{n}", IMAGE // 16)
+            disks += ["--disk", f"d{n}={image}.{n}"]
+        server = self.start(provium, "mount", "-f", mount, *disks, waits_for=mount + "/d16")
+        return Way(mount + "/vda", server)
+
+    def set_up(self, way):
+        """Brings the disk of ours into the state that the way says: rules for sectors that no client reads, a
+        volatile cache, much that is pending in it, a write log."""
+        ctl, log = self.mount + "/ctl/vda/", self.image + ".log"
+        if os.path.exists(log):
+            control(ctl + "log", "stop")
+            os.unlink(log)
+        rules = "".join(f"error op=read,write errno=EIO at={2000000000 + 16 * n}+8\n" for n in range(1, 1001))
+        control(ctl + "faults", rules if way == "rules" else "\n")
+        control(ctl + "cache", "off")  # What is pending becomes durable.
+        if way in ("volatile", "pending", "volatile+log"):
+            control(ctl + "cache", "volatile")
+        if way == "pending":
+            make_pending(self.mount, PENDING, IMAGE // PENDING)
+        if way in ("logged", "volatile+log"):
+            control(ctl + "log", f"start {log} base=none")
+
+
+class Crowded:
+    """A disk with very many pending requests, every second page of it, and the same disk without any."""
+
+    def __init__(self, provium, count, folder):
+        self.provium, self.count = provium, count
+        self.folder = tempfile.mkdtemp(prefix="provium-bench-")
+        self.mount = os.path.join(self.folder, "mnt")
+        handle, self.image = tempfile.mkstemp(prefix="provium-bench-", dir=folder)
+        os.ftruncate(handle, count * 8192)
+        os.close(handle)
+        self.server, self.ways = None, {}
+
+    def __enter__(self):
+        os.mkdir(self.mount)
+        memory = f"memory={self.count * 5 // 1024 + 64}M"
+        disk = f"vda={self.image},cache=volatile"
+        command = [self.provium, "mount", "-f", self.mount, "--disk", disk, "-o", memory]
+        self.server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while not os.path.exists(self.mount + "/vda") and self.server.poll() is None:
+            time.sleep(0.05)
+        self.ways = dict.fromkeys(("volatile", "pending"), Way(self.mount + "/vda", self.server.pid))
+        return self
+
+    def __exit__(self, *_):
+        if self.server.poll() is None:
+            control(self.mount + "/ctl/power", "cut")  # Nothing of it reaches the image.
+        subprocess.run([self.provium, "umount", self.mount], stderr=subprocess.DEVNULL, check=False)
+        self.server.terminate()
+        self.server.wait()
+        os.unlink(self.image)
+        shutil.rmtree(self.folder)
+
+    def set_up(self, way):
+        if way == "pending":
+            make_pending(self.mount, self.count, 8192)
+
+
+def make_pending(mount, count, step):
+    """Has `count` writes of 4 KiB pending. QEMU would flush them as it closes the file."""
+    data, disk = os.urandom(4096), os.open(mount + "/vda", os.O_RDWR)
+    for number in range(count):
+        os.pwrite(disk, data, number * step)
+    os.close(disk)
+    with open(mount + "/ctl/vda/stats", encoding="utf-8") as stats:
+        if f"pending_requests {count}\n" not in stats.read():
+            sys.exit(f"bench: not all of {count} requests are pending")

@@ -24,14 +24,15 @@ impl<V: Clone> RangeMap<V> {
         if range.is_empty() {
             return;
         }
-        // The same range again is the common case.
-        if let Some((end, old)) = self.0.get_mut(&range.start)
-            && *end == range.end
-        {
-            *old = value;
-            return;
+        // That it overlaps nothing, or that it is there already, are the common cases: one look finds out.
+        match self.0.range_mut(..range.end).next_back() {
+            Some((start, (end, old))) if (*start..*end) == range => {
+                *old = value;
+                return;
+            }
+            Some((_, (end, _))) if *end > range.start => self.remove(&range),
+            _ => {}
         }
-        self.remove(&range);
         self.0.insert(range.start, (range.end, value));
     }
 

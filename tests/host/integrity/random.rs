@@ -1,8 +1,9 @@
-//! Operations at random, as fsx does them, against a model in memory.
+//! Operations at random, as fsx does them, against a model in memory: of what clients see, and of what the image
+//! has, which is less on a disk with a volatile cache.
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use provium::fault::Random;
 use provium::os::sys;
@@ -13,24 +14,33 @@ use crate::harness::*;
 const SIZE: u64 = MIB;
 const LARGEST: u64 = 2 * MIB;
 
-/// A disk that is open twice, with O_DIRECT and without, and the content that it should have.
+/// A disk that is open three times, with O_DIRECT, with O_DSYNC and without, and the content that it should have.
 struct Fsx {
     mount: Mount,
     buffered: File,
     direct: File,
+    synchronous: File,
     model: Vec<u8>,
+    /// What its image should hold, if the disk has a volatile cache.
+    durable: Option<Vec<u8>>,
     random: Random,
     /// The latest operations, for the message of a failure.
     done: VecDeque<String>,
 }
 
 impl Fsx {
-    fn new(random: Random) -> Self {
+    fn new(random: Random, has_cache: bool) -> Self {
         let mount = Mount::of_size(SIZE);
+        if has_cache {
+            mount.append("vda/cache", "volatile").unwrap();
+        }
+        let content = vec![0; SIZE as usize];
         Self {
             buffered: open(&mount),
             direct: open_direct(&mount.vda()),
-            model: vec![0; SIZE as usize],
+            synchronous: open_synchronous(&mount),
+            durable: has_cache.then(|| content.clone()),
+            model: content,
             mount,
             random,
             done: VecDeque::new(),
@@ -72,6 +82,33 @@ impl Fsx {
         self.note(format!("write direct={is_direct} {offset}+{len}"));
         self.file(is_direct).write_all_at(&data, offset).unwrap();
         self.model[offset as usize..][..len].copy_from_slice(&data);
+    }
+
+    /// A write that is durable when it is answered, past all that is pending.
+    fn write_through(&mut self) {
+        let (offset, len) = self.range(false);
+        let data: Vec<u8> = (0..len).map(|_| self.random.below(256) as u8).collect();
+        self.note(format!("write durably {offset}+{len}"));
+        self.synchronous.write_all_at(&data, offset).unwrap();
+        let start = offset as usize;
+        self.model[start..start + len].copy_from_slice(&data);
+        if let Some(durable) = &mut self.durable {
+            durable.resize(durable.len().max(start + len), 0);
+            durable[start..start + len].copy_from_slice(&data);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.note("flush".into());
+        self.buffered.sync_all().unwrap();
+        self.is_flushed();
+    }
+
+    /// All that was answered is durable.
+    fn is_flushed(&mut self) {
+        if let Some(durable) = &mut self.durable {
+            durable.clone_from(&self.model);
+        }
     }
 
     fn read(&mut self, is_direct: bool) {
@@ -121,7 +158,7 @@ impl Fsx {
     fn truncate(&mut self) {
         let size = 512 * (64 + self.random.below(LARGEST / 512 - 64));
         // The host truncates its image. A truncation by a client leaves zeros instead.
-        if self.random.below(2) == 0 {
+        if self.durable.is_none() && self.random.below(2) == 0 {
             self.note(format!("the host truncates to {size}"));
             let image = File::options().write(true).open(self.mount.image());
             image.unwrap().set_len(size).unwrap();
@@ -163,13 +200,42 @@ impl Fsx {
         self.note(format!("reopen, attached anew: {attach}"));
         let nothing = || File::open("/dev/null").unwrap();
         (self.buffered, self.direct) = (nothing(), nothing());
+        self.synchronous = nothing();
         if attach {
             self.mount.append("detach", "vda").unwrap();
-            let line = format!("vda {}", self.mount.image().display());
+            self.is_flushed();
+            self.compare_image();
+            let cache = self.durable.as_ref().map_or("", |_| " cache=volatile");
+            let line = format!("vda {}{cache}", self.mount.image().display());
             self.mount.append("attach", &line).unwrap();
         }
         self.buffered = open(&self.mount);
         self.direct = open_direct(&self.mount.vda());
+        self.synchronous = open_synchronous(&self.mount);
+    }
+
+    /// The disk loses power, or has no cache for a moment.
+    fn disturb_the_cache(&mut self) {
+        let Some(durable) = &self.durable else {
+            return;
+        };
+        let durable = durable.clone();
+        let steps: [(&str, &[&str]); 3] = [
+            ("power", &["cut", "on"]),
+            ("power", &["cut keep=all", "on"]),
+            ("cache", &["off", "volatile"]),
+        ];
+        let which = self.random.below(3) as usize;
+        let (file, words) = steps[which];
+        self.note(format!("{file}: {}", words.join(", ")));
+        for word in words {
+            self.mount.append(&format!("vda/{file}"), word).unwrap();
+        }
+        match which {
+            0 => self.model = durable,
+            _ => self.is_flushed(),
+        }
+        self.compare_image();
     }
 
     fn erase(&mut self) {
@@ -181,40 +247,47 @@ impl Fsx {
     fn compare_image(&mut self) {
         self.note("compare the image".into());
         let image = std::fs::read(self.mount.image()).unwrap();
-        assert_eq!(image.len(), self.model.len());
-        self.compare(&image, 0);
+        let expected = self.durable.as_ref().unwrap_or(&self.model);
+        assert_eq!(image.len(), expected.len());
+        assert_same(&image, expected, 0);
     }
 
     fn compare(&self, found: &[u8], offset: u64) {
         let expected = &self.model[offset as usize..][..found.len()];
-        let mut pairs = found.iter().zip(expected);
-        if let Some(at) = pairs.position(|(found, expected)| found != expected) {
-            panic!(
-                "byte {} is {}, not {}",
-                offset as usize + at,
-                found[at],
-                expected[at]
-            );
-        }
+        assert_same(found, expected, offset as usize);
     }
 
     fn step(&mut self) {
         match self.random.below(100) {
             0..20 => self.write(false),
-            20..40 => self.write(true),
+            20..37 => self.write(true),
+            37..40 => self.write_through(),
             40..55 => self.read(false),
             55..70 => self.read(true),
             70..73 => self.read_past_the_end(),
             73..83 => self.fallocate(),
             83..86 => self.truncate(),
             86..89 => self.seek(),
-            89..92 => self.buffered.sync_all().unwrap(),
+            89..91 => self.flush(),
+            91 => self.disturb_the_cache(),
             92..94 => self.arm(),
             94..96 => self.reopen(false),
             96 => self.reopen(true),
             97 => self.erase(),
             _ => self.compare_image(),
         }
+    }
+}
+
+fn assert_same(found: &[u8], expected: &[u8], offset: usize) {
+    let mut pairs = found.iter().zip(expected);
+    if let Some(at) = pairs.position(|(found, expected)| found != expected) {
+        panic!(
+            "byte {} is {}, not {}",
+            offset + at,
+            found[at],
+            expected[at]
+        );
     }
 }
 
@@ -232,19 +305,26 @@ fn open(mount: &Mount) -> File {
     options.read(true).write(true).open(mount.vda()).unwrap()
 }
 
+fn open_synchronous(mount: &Mount) -> File {
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_DSYNC);
+    options.open(mount.vda()).unwrap()
+}
+
 #[test]
 fn random_operations_agree_with_a_model() {
     let (steps, seed) = (setting("PROVIUM_FSX_STEPS", 1000), seed());
     std::thread::scope(|scope| {
-        for disk in 0..3 {
+        for disk in 0..4 {
             scope.spawn(move || {
-                let mut fsx = Fsx::new(Random::at(seed, disk));
+                let mut fsx = Fsx::new(Random::at(seed, disk), disk % 2 == 1);
                 (0..steps).for_each(|_| fsx.step());
+                fsx.flush();
                 fsx.compare_image();
             });
         }
     });
-    println!("3 disks, {steps} operations each");
+    println!("4 disks, two of them with a cache, {steps} operations each");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Storage whose cache dies with its owner: a write that was acknowledged before a flush is in the image when
-//! the flush returns.
+//! the flush returns. Above it, a disk of ours without and with a cache of its own.
 //!
 //! The owner is qemu-storage-daemon, which exports a qcow2 image as a file in a FUSE mount. It keeps the place of
 //! a cluster in its memory until it is told to flush. A cluster is one sector here, so a kill loses the writes
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use provium::fault::Random;
 
-use super::stamps::{SECTORS, Stamps, sector_of};
+use super::stamps::{Kept, SECTORS, Stamps, sector_of};
 use super::{seed, setting};
 use crate::harness::*;
 
@@ -79,8 +79,9 @@ impl Drop for Storage {
 }
 
 /// A mount that serves the storage's file, and its open disk.
-fn serve(storage: &Storage) -> (Mount, File) {
-    let disk = format!("vda={}", storage.disk().display());
+fn serve(storage: &Storage, has_cache: bool) -> (Mount, File) {
+    let cache = if has_cache { ",cache=volatile" } else { "" };
+    let disk = format!("vda={}{cache}", storage.disk().display());
     let mount = Mount::serve(TempDir::new().unwrap(), &["--disk", &disk]);
     let mut options = File::options();
     let file = options.read(true).write(true).open(mount.vda()).unwrap();
@@ -98,7 +99,7 @@ fn flush_saves_writes_from_a_cache_that_dies_and_a_lost_flush_does_not() {
     }
     for is_lost in [false, true] {
         let mut storage = Storage::start();
-        let (mount, file) = serve(&storage);
+        let (mount, file) = serve(&storage, false);
         if is_lost {
             mount.arm("lose op=flush");
         }
@@ -127,9 +128,10 @@ fn flushed_writes_survive_a_kill_of_the_server_or_the_caches_owner() {
     let mut writes = 0;
     for round in 0..rounds {
         let mut random = Random::at(seed, round);
-        let mut stamps = Stamps::new(true);
+        let mut stamps = Stamps::new();
         let mut storage = Storage::start();
-        let (mut mount, file) = serve(&storage);
+        let has_cache = round % 2 == 1;
+        let (mut mount, file) = serve(&storage, has_cache);
         let (lasts, victim) = (random.below(15_000), random.below(3));
         stamps.write_until_gone(&file, seed ^ round, || {
             std::thread::sleep(Duration::from_micros(lasts));
@@ -144,7 +146,13 @@ fn flushed_writes_survive_a_kill_of_the_server_or_the_caches_owner() {
         if victim == 0 {
             storage.kill();
         }
-        stamps.check(&storage.content(), &format!("seed {seed}, round {round}"));
+        // What is in our cache never gets to the storage without a flush.
+        let kept = match has_cache {
+            true => Kept::OnlyFlushed,
+            false => Kept::Flushed,
+        };
+        let context = format!("seed {seed}, round {round}");
+        stamps.check(&storage.content(), kept, &context);
         writes += stamps.writes();
     }
     println!("{rounds} kills, {writes} writes, 0 flushed ones lost, 0 unexplained");

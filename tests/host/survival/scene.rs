@@ -11,6 +11,9 @@ use crate::harness::*;
 
 /// In the environment of every process of a scenario: its folder.
 const MARKER: &str = "PROVIUM_TEST_SCENE";
+/// In the environment of the tests: whether disks have a cache, `volatile` or `off`. Half of the scenarios have one
+/// without it.
+const CACHE: &str = "PROVIUM_SURVIVAL_CACHE";
 /// How long a process that was told to end may take.
 const CLEAN_UP: Duration = Duration::from_secs(5);
 
@@ -19,6 +22,7 @@ const CLEAN_UP: Duration = Duration::from_secs(5);
 pub struct Scene {
     folder: TempDir,
     began: Instant,
+    has_cache: bool,
     is_late: Arc<AtomicBool>,
     /// Dropped at the end, which ends the watchdog.
     _watched: Sender<()>,
@@ -30,9 +34,26 @@ impl Scene {
         Self::within(Duration::from_secs(60))
     }
 
+    /// One about writes that reach the storage before they are answered.
+    pub fn without_cache() -> Self {
+        let mut scene = Self::prepare(Duration::from_secs(60));
+        scene.has_cache = false;
+        scene
+    }
+
     /// A scenario that may take as long as `limit`. After that its processes are killed, so that nothing waits
     /// for them, and it has failed.
     pub fn within(limit: Duration) -> Self {
+        let scene = Self::prepare(limit);
+        if scene.has_cache {
+            scene.did(&format!(
+                "its disks have a cache: {CACHE}=volatile does it again"
+            ));
+        }
+        scene
+    }
+
+    fn prepare(limit: Duration) -> Self {
         let folder = TempDir::new().unwrap();
         for name in ["tmp", "run"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
@@ -49,9 +70,15 @@ impl Scene {
         Self {
             folder,
             began: Instant::now(),
+            has_cache: draw_cache(),
             is_late,
             _watched: watched,
         }
+    }
+
+    /// Whether its disks have a volatile cache.
+    pub fn has_cache(&self) -> bool {
+        self.has_cache
     }
 
     /// A place in its folder.
@@ -91,7 +118,7 @@ impl Scene {
         let folder = self.subfolder();
         let image = new_image(&folder.path().join("vda.img"), 16 * MIB);
         let disk = format!("vda={}", image.display());
-        Mount::start(command, folder, &["--disk", &disk])
+        Mount::start(command, folder, &self.with_cache(vec!["--disk", &disk]))
     }
 
     /// A mount with these disks, each `ID=IMAGE`.
@@ -110,7 +137,14 @@ impl Scene {
 
     fn serve_in(&self, folder: TempDir, disks: &[&str]) -> Mount {
         let args: Vec<_> = disks.iter().flat_map(|disk| ["--disk", disk]).collect();
-        Mount::start(self.command(PROVIUM), folder, &args)
+        Mount::start(self.command(PROVIUM), folder, &self.with_cache(args))
+    }
+
+    fn with_cache<'a>(&self, mut args: Vec<&'a str>) -> Vec<&'a str> {
+        if self.has_cache {
+            args.extend(["-o", "cache=volatile"]);
+        }
+        args
     }
 
     /// Prints a step: which process was killed, and during which work.
@@ -190,6 +224,13 @@ impl Drop for Scene {
         }
         assert!(!is_late, "it took too long, and its processes were killed");
         assert!(left.is_empty(), "left: {left:#?}");
+    }
+}
+
+fn draw_cache() -> bool {
+    match std::env::var(CACHE) {
+        Ok(mode) => mode == "volatile",
+        Err(_) => fastrand::bool(),
     }
 }
 

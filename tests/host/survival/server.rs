@@ -71,9 +71,12 @@ fn killed_servers_mount_point_serves_again() {
     let point = mount.point().display().to_string();
     let disk = format!("vda={}", mount.image().display());
     for round in 1..=3 {
-        open_direct(&mount.vda())
-            .write_all_at(&[round; 512], 0)
-            .unwrap();
+        let file = open_direct(&mount.vda());
+        file.write_all_at(&[round; 512], 0).unwrap();
+        if scene.has_cache() {
+            file.sync_all().unwrap();
+        }
+        drop(file);
         if round == 1 {
             scene.did(&format!("killed server {}", mount.server()));
             mount.kill_server();

@@ -22,7 +22,7 @@ fn writable(mount: &Mount) -> File {
 
 #[test]
 fn storage_error_is_passed_on_counted_apart_and_over_when_it_is_over() {
-    let scene = Scene::begin();
+    let scene = Scene::without_cache();
     for (name, number) in [
         ("ENOSPC", libc::ENOSPC),
         ("EROFS", libc::EROFS),
@@ -51,7 +51,7 @@ fn storage_error_is_passed_on_counted_apart_and_over_when_it_is_over() {
 
 #[test]
 fn full_file_system_is_enospc_until_there_is_room() {
-    let scene = Scene::begin();
+    let scene = Scene::without_cache();
     let place = scene.path("small");
     std::fs::create_dir(&place).unwrap();
     let Some(_small) = Tmpfs::at(&place, "size=1m") else {
@@ -181,7 +181,7 @@ fn write_beyond_the_hosts_file_size_limit_is_efbig_and_does_not_end_the_server()
 
 #[test]
 fn storage_killed_under_a_disk_is_an_error_and_the_server_stays_well() {
-    let scene = Scene::begin();
+    let scene = Scene::without_cache();
     let (mut storage, mount) = on_failing_storage(&scene);
     let disk = writable(&mount);
     disk.write_all_at(&[1; 512], 0).unwrap();
@@ -278,7 +278,7 @@ fn image_replaced_or_deleted_is_served_unchanged_until_it_is_detached() {
 
 #[test]
 fn stuck_storage_keeps_no_control_file_waiting_and_requests_are_done_when_it_returns() {
-    let scene = Scene::begin();
+    let scene = Scene::without_cache();
     let (storage, mount) = on_failing_storage(&scene);
     // Opened beforehand, since opening asks the storage for the size.
     let files: Vec<_> = (0..100).map(|_| writable(&mount)).collect();
@@ -365,7 +365,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 #[test]
 fn stuck_storage_with_1000_requests_delays_no_other_disk_and_no_control_file() {
     const STUCK: usize = 1000;
-    let scene = Scene::begin();
+    let scene = Scene::without_cache();
     let storage = scene.mount();
     let disks = [
         format!("vda={}", storage.vda().display()),
@@ -513,7 +513,7 @@ fn detached_disk_with_stuck_storage_frees_its_image() {
 
 #[test]
 fn server_told_to_end_with_stuck_storage_ends_when_that_returns() {
-    let scene = Scene::begin();
+    let scene = Scene::without_cache();
     let (storage, mut mount) = on_failing_storage(&scene);
     let disk = writable(&mount);
     disk.write_all_at(&[1; 512], 0).unwrap();

@@ -61,7 +61,8 @@ impl<V: Clone> RangeMap<V> {
     /// The parts of `range` that have a value, first to last.
     pub fn within(&self, range: Range<u64>) -> impl Iterator<Item = (Range<u64>, &V)> {
         let before = self.0.range(..range.start).next_back();
-        let before = before.filter(move |(_, (end, _))| *end > range.start);
+        let asked = range.clone();
+        let before = before.filter(move |(_, (end, _))| *end > asked.start && !asked.is_empty());
         let rest = self.0.range(range.clone());
         let all = before.into_iter().chain(rest);
         all.map(move |(start, (end, value))| {

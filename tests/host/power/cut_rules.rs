@@ -7,6 +7,12 @@ use super::*;
 
 const THIRD_FLUSH: &str = "cut op=flush skip=2 times=1";
 
+/// Waits until clients have written so often to `disk`.
+fn wait_for_writes(mount: &Mount, disk: &str, most: u64) {
+    let written = || stat_in(&mount.read(&format!("{disk}/stats")), "write_answered");
+    eventually("clients write", || written() >= most);
+}
+
 /// Verdicts of the flushes in a trace.
 fn flushes(trace: &mut std::fs::File) -> Vec<String> {
     let lines = lines(trace).into_iter();
@@ -130,7 +136,7 @@ fn no_request_of_the_other_disk_is_answered_after_a_cut_of_the_mount() {
                 .collect();
             let file = open(&mount, "vda");
             for flush in 0..3 {
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                wait_for_writes(&mount, "vdb", 20 * (flush + 1));
                 assert_eq!(file.sync_all().is_ok(), flush < 2);
             }
             is_off.store(true, Ordering::SeqCst);
@@ -187,7 +193,7 @@ fn cut_of_all_disks_is_at_one_instant() {
                     }
                     0
                 });
-                std::thread::sleep(std::time::Duration::from_millis(10));
+                wait_for_writes(&mount, "vdb", 10);
                 mount.append("power", how).unwrap();
                 writer.join().unwrap()
             });

@@ -34,6 +34,13 @@ impl Candidate {
         }
     }
 
+    /// The pieces of which a part still matters.
+    fn pieces(&self, tear: Option<u64>) -> Vec<Range<u64>> {
+        let mut pieces = self.change().pieces(tear);
+        pieces.retain(|piece| !self.live(piece).is_empty());
+        pieces
+    }
+
     /// The parts of a piece that still matter.
     fn live(&self, piece: &Range<u64>) -> Vec<Range<u64>> {
         match self {
@@ -78,7 +85,7 @@ impl Disk {
         let mut tally = Tally::default();
         let written = match turn {
             Some(_) => self.keep_survivors(candidates, cut, seed, &mut tally),
-            None => Err(io::Error::from_raw_os_error(libc::EIO)),
+            None => self.lose(candidates, cut.tear, &mut tally),
         };
         self.image.forget();
         let report = self.note_cut(&tally, seed);
@@ -124,8 +131,7 @@ impl Disk {
             // Rules that show old data keep what is lost, and what is overwritten.
             let span = candidate.change().span();
             let _ = self.snapshots.preserve(span.start, span.end - span.start);
-            let mut pieces = candidate.change().pieces(cut.tear);
-            pieces.retain(|piece| !candidate.live(piece).is_empty());
+            let pieces = candidate.pieces(cut.tear);
             for (piece, fate) in survivors.next(candidate.number(), &pieces) {
                 let live = candidate.live(&piece).into_iter();
                 let met = live.map(|part| self.meet_fate(candidate.change(), &part, fate));
@@ -142,6 +148,23 @@ impl Disk {
             0 => result,
             _ => result.and_then(|()| self.image.below.flush(false)),
         }
+    }
+
+    /// Loses everything, whatever the cut asks for: the storage does not answer.
+    fn lose(
+        &self,
+        candidates: impl Iterator<Item = Candidate>,
+        tear: Option<u64>,
+        tally: &mut Tally,
+    ) -> io::Result<()> {
+        for candidate in candidates {
+            tally.lost += candidate.pieces(tear).len() as u64;
+            for part in candidate.live(&candidate.change().span()) {
+                let len = part.end - part.start;
+                self.damage.record_cut(part.start, len, "lost");
+            }
+        }
+        Err(io::Error::from_raw_os_error(libc::EIO))
     }
 
     fn meet_fate(&self, change: &StoredChange, part: &Range<u64>, fate: Fate) -> io::Result<()> {

@@ -50,7 +50,8 @@ fn cut_ends_though_the_storage_is_stuck_and_nothing_reaches_the_image_after_it()
                 .read("error")
                 .contains("the power of `vda` is off, but")
         );
-        assert!(mount.read("vda/power").starts_with("off "));
+        assert!(mount.read("vda/power").starts_with("off kept=0 lost=50 "));
+        assert_eq!(mount.read("vda/damage").lines().count(), 50);
         assert_eq!(errno(file.read_at(&mut [0; 512], 0)), libc::EIO);
         storage.clear();
         assert!(flusher.join().unwrap().is_err());

@@ -170,6 +170,10 @@ impl Disk {
             } => {
                 return self.write(data, offset, applied, |data, place| {
                     let len = data.len();
+                    if len == 0 {
+                        // A rule has torn all of it off: the disk does not grow either.
+                        return (0, Ok(()));
+                    }
                     let content = owned(data).map(Content::Data).map_err(io::Error::from);
                     let put =
                         content.and_then(|data| self.put(Op::Write, place, len as u64, data, way));

@@ -13,6 +13,8 @@ use crate::harness::*;
 
 const SIZE: u64 = MIB;
 const LARGEST: u64 = 2 * MIB;
+/// Writers of one disk, each with every eighth piece of it.
+const WRITERS: usize = 8;
 
 /// A disk that is open three times, with O_DIRECT, with O_DSYNC and without, and the content that it should have.
 struct Fsx {
@@ -329,13 +331,25 @@ fn random_operations_agree_with_a_model() {
 
 #[test]
 fn writers_of_one_sector_keep_out_of_each_others_bytes() {
-    const WRITERS: usize = 8;
     let seed = seed();
-    let mount = Mount::of_size(64 * 512);
-    let file = open(&mount);
-    let models: Vec<Vec<u8>> = std::thread::scope(|scope| {
+    for mode in ["off", "volatile"] {
+        let mount = Mount::of_size(64 * 512);
+        mount.append("vda/cache", mode).unwrap();
+        let file = open(&mount);
+        let models = write_pieces(&file, seed);
+        file.sync_all().unwrap();
+        let image = std::fs::read(mount.image()).unwrap();
+        for (number, piece) in image.chunks(64).enumerate() {
+            let expected = &models[number % WRITERS][number * 64..][..64];
+            assert_eq!(piece, expected, "cache {mode}: piece {number}");
+        }
+    }
+}
+
+/// Each writer writes its pieces, each at random. What the disk has of each then.
+fn write_pieces(file: &File, seed: u64) -> Vec<Vec<u8>> {
+    std::thread::scope(|scope| {
         let write = |writer: usize| {
-            let file = &file;
             scope.spawn(move || {
                 let mut random = Random::at(seed, writer as u64);
                 // Each writer has every eighth piece of 64 bytes.
@@ -354,10 +368,5 @@ fn writers_of_one_sector_keep_out_of_each_others_bytes() {
             .into_iter()
             .map(|writer| writer.join().unwrap())
             .collect()
-    });
-    let image = std::fs::read(mount.image()).unwrap();
-    for (number, piece) in image.chunks(64).enumerate() {
-        let expected = &models[number % WRITERS][number * 64..][..64];
-        assert_eq!(piece, expected, "piece {number}");
-    }
+    })
 }

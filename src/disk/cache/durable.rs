@@ -22,7 +22,7 @@ impl CachedImage {
         sequence: u64,
     ) -> io::Result<()> {
         loop {
-            let batch = self.overlay.lock().oldest_before(sequence, BATCH);
+            let batch = self.overlay.read().oldest_before(sequence, BATCH);
             if batch.is_empty() {
                 return Ok(());
             }
@@ -33,11 +33,11 @@ impl CachedImage {
     }
 
     fn store(&self, entry: &Entry) -> io::Result<()> {
-        let live = self.overlay.lock().live(entry, entry.change.span());
+        let live = self.overlay.read().live(entry, entry.change.span());
         for part in live {
             entry.change.apply(&*self.below, &part)?;
         }
-        let mut overlay = self.overlay.lock();
+        let mut overlay = self.overlay.write();
         overlay.remove(entry);
         self.keep_count(&overlay);
         Ok(())
@@ -77,7 +77,7 @@ impl CachedImage {
     }
 
     fn pass_by(&self, range: Range<u64>, log: impl FnOnce(u64)) {
-        let mut overlay = self.overlay.lock();
+        let mut overlay = self.overlay.write();
         log(self.next_in_order());
         overlay.pass_by(range);
         self.keep_count(&overlay);
@@ -93,7 +93,7 @@ impl CachedImage {
         let wanted = cost + SLACK.min(self.memory.limit() / 16);
         let mut evicted = Amount::default();
         while self.memory.free() < wanted {
-            let Some(oldest) = self.overlay.lock().oldest() else {
+            let Some(oldest) = self.overlay.read().oldest() else {
                 break;
             };
             self.store(&oldest)?;

@@ -10,7 +10,7 @@ impl CachedImage {
     /// What of the range is pending, and where the disk ends at least. To be asked before the image below: what
     /// becomes durable meanwhile is found here or there.
     fn find(&self, offset: u64, len: u64) -> (Found, u64) {
-        let overlay = self.overlay.lock();
+        let overlay = self.overlay.read();
         let end = offset.saturating_add(len);
         (overlay.find(offset..end), overlay.end())
     }
@@ -43,7 +43,7 @@ impl CachedImage {
 
     /// Where the first pending data are at `offset` or after it, before `end`.
     fn pending_data(&self, offset: u64, end: u64) -> Option<(u64, u64)> {
-        let first = self.overlay.lock().first_data(offset..end);
+        let first = self.overlay.read().first_data(offset..end);
         first.map(|part| (part.start, part.end))
     }
 
@@ -113,7 +113,7 @@ impl Image for CachedImage {
     fn size(&self) -> io::Result<u64> {
         // Asked first: a request that becomes durable meanwhile has let the image below grow.
         let end = match self.has_pending() {
-            true => self.overlay.lock().end(),
+            true => self.overlay.read().end(),
             false => 0,
         };
         Ok(self.below.size()?.max(end))

@@ -14,7 +14,7 @@ mod overlay;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::disk::path::reservation::{HeldMemory, Reservation};
 use crate::protocol::{CacheMode, PendingLine};
@@ -27,7 +27,7 @@ pub(in crate::disk) struct CachedImage {
     /// What is durable.
     pub(in crate::disk) below: Arc<dyn Image>,
     is_on: AtomicBool,
-    overlay: Mutex<Overlay>,
+    overlay: RwLock<Overlay>,
     /// How many requests are pending: all that a read without any has to look at.
     count: AtomicU64,
     /// The order in which requests arrive and are answered.
@@ -51,7 +51,7 @@ impl CachedImage {
         Self {
             below,
             is_on: AtomicBool::new(false),
-            overlay: Mutex::new(Overlay::new(memory.reservation())),
+            overlay: RwLock::new(Overlay::new(memory.reservation())),
             count: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
             memory,
@@ -100,7 +100,7 @@ impl CachedImage {
         room: Reservation,
         log: impl FnOnce(u64) -> T,
     ) -> (Arc<Entry>, T) {
-        let mut overlay = self.overlay.lock();
+        let mut overlay = self.overlay.write();
         let sequence = self.next_in_order();
         let logged = log(sequence);
         let entry = overlay.add(change, sequence, room);
@@ -110,12 +110,12 @@ impl CachedImage {
 
     /// What is pending, one line a request, oldest first.
     pub(in crate::disk) fn pending(&self) -> Vec<PendingLine> {
-        self.overlay.lock().lines()
+        self.overlay.read().lines()
     }
 
     /// How much is pending.
     pub(in crate::disk) fn pending_amount(&self) -> Amount {
-        let (requests, bytes) = self.overlay.lock().count();
+        let (requests, bytes) = self.overlay.read().count();
         Amount { requests, bytes }
     }
 
@@ -126,7 +126,7 @@ impl CachedImage {
 
     /// All that is pending, oldest first, each with the parts that still matter.
     pub(in crate::disk) fn candidates(&self) -> Vec<(Arc<Entry>, Vec<std::ops::Range<u64>>)> {
-        let overlay = self.overlay.lock();
+        let overlay = self.overlay.read();
         let entries = overlay.all().into_iter();
         let with_live = entries.map(|entry| {
             let live = overlay.live(&entry, entry.change.span());
@@ -137,7 +137,7 @@ impl CachedImage {
 
     /// Whether the request with this number is pending.
     pub(in crate::disk) fn is_pending(&self, number: u64) -> bool {
-        self.overlay.lock().has(number)
+        self.overlay.read().has(number)
     }
 
     /// Notes how many requests are pending, before the overlay is unlocked.
@@ -158,7 +158,7 @@ impl CachedImage {
 
     /// Forgets all that is pending.
     pub(in crate::disk) fn forget(&self) {
-        let mut overlay = self.overlay.lock();
+        let mut overlay = self.overlay.write();
         overlay.clear();
         self.keep_count(&overlay);
     }

@@ -1,6 +1,6 @@
 //! The pending requests of a disk, in order, and what a read finds of them. It does no I/O.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +12,8 @@ use crate::units::RangeMap;
 
 /// Pending requests, oldest first by their numbers.
 pub(super) struct Overlay {
-    entries: BTreeMap<u64, Arc<Entry>>,
+    /// Their numbers follow each other.
+    entries: VecDeque<Arc<Entry>>,
     /// The newest of them at each byte.
     visible: RangeMap<Arc<Entry>>,
     /// What became durable alone, past older requests: they do not concern these bytes any more. The value is
@@ -31,7 +32,7 @@ pub(super) type Found = Vec<(Range<u64>, Arc<Entry>)>;
 impl Overlay {
     pub(super) fn new(memory: Reservation) -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: VecDeque::new(),
             visible: RangeMap::default(),
             passed_by: RangeMap::default(),
             memory,
@@ -67,7 +68,7 @@ impl Overlay {
             let span = entry.change.span();
             self.visible.insert(span, Arc::clone(&entry));
         }
-        self.entries.insert(entry.number, Arc::clone(&entry));
+        self.entries.push_back(Arc::clone(&entry));
         entry
     }
 
@@ -92,20 +93,18 @@ impl Overlay {
     }
 
     pub(super) fn oldest(&self) -> Option<Arc<Entry>> {
-        self.entries
-            .first_key_value()
-            .map(|(_, entry)| Arc::clone(entry))
+        self.entries.front().cloned()
     }
 
     /// The oldest requests that were answered before `sequence`, at most `most` of them.
     pub(super) fn oldest_before(&self, sequence: u64, most: usize) -> Vec<Arc<Entry>> {
-        let entries = self.entries.values();
+        let entries = self.entries.iter();
         let covered = entries.take_while(|entry| entry.sequence < sequence);
         covered.take(most).cloned().collect()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Entry>> {
-        self.entries.values().cloned().collect()
+        self.entries.iter().cloned().collect()
     }
 
     /// The parts of the request that still matter: nothing newer has become durable there, and it was not
@@ -135,7 +134,12 @@ impl Overlay {
 
     /// The request is in the image.
     pub(super) fn remove(&mut self, entry: &Entry) {
-        let Some(removed) = self.entries.remove(&entry.number) else {
+        // The oldest become durable first.
+        let oldest = self.entries.front();
+        if oldest.is_none_or(|oldest| oldest.number != entry.number) {
+            return;
+        }
+        let Some(removed) = self.entries.pop_front() else {
             return;
         };
         self.bytes -= removed.change.range.len;
@@ -171,7 +175,8 @@ impl Overlay {
     }
 
     pub(super) fn has(&self, number: u64) -> bool {
-        self.entries.contains_key(&number)
+        let first = self.entries.front().map(|oldest| oldest.number);
+        first.is_some_and(|first| (first..=self.last_number).contains(&number))
     }
 
     pub(super) fn lines(&self) -> Vec<PendingLine> {
@@ -180,7 +185,7 @@ impl Overlay {
 
     /// Those of which a part still matters.
     fn live_entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        let entries = self.entries.values();
+        let entries = self.entries.iter();
         entries.filter(|entry| !self.live(entry, entry.change.span()).is_empty())
     }
 

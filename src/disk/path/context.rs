@@ -66,7 +66,7 @@ impl<R> RequestContext<R> {
             range,
             client,
             arrived: Instant::now(),
-            arrival: disk.arrival(),
+            arrival: disk.arrival(range.op),
             era: disk.power.gate.era(),
             pass: None,
             durability,

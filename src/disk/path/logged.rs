@@ -73,6 +73,19 @@ fn is_aligned(range: &Range<u64>) -> bool {
     (range.start | range.end).is_multiple_of(SECTOR)
 }
 
+/// The data of a write of whole sectors that no rule has changed.
+fn plain_data<'a>(
+    request: &'a Request<'_>,
+    applied: &Applied,
+    range: &Range<u64>,
+) -> Option<&'a [u8]> {
+    let Request::Write { data, .. } = request else {
+        return None;
+    };
+    let is_plain = applied.changes.is_empty() && applied.torn.is_none();
+    (is_plain && is_aligned(range)).then_some(data)
+}
+
 impl Disk {
     /// Serves a request of a disk without a cache, and logs it.
     pub(super) fn serve_logged<R: Reply>(
@@ -125,9 +138,12 @@ impl Disk {
         let order = self.order_of(context.arrival);
         match (&locked, Kind::of(request)) {
             (Some((_, range)), Some(kind)) => {
-                // After an error nobody knows how much was done: what is there now is logged.
-                let kind = if result.is_ok() { kind } else { Kind::Data };
-                self.log_range(kind, range, order);
+                match plain_data(request, applied, range).filter(|_| result.is_ok()) {
+                    Some(data) => self.log.record(kind.record(range, false, order), data),
+                    // After an error nobody knows how much was done: what is there now is logged.
+                    None if result.is_err() => self.log_range(Kind::Data, range, order),
+                    None => self.log_range(kind, range, order),
+                }
             }
             _ if request.op() == Op::Flush && result.is_ok() => {
                 self.log.record(Record::Flush(order), &[]);

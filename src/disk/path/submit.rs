@@ -10,7 +10,7 @@ use super::context::{Durability, RequestContext};
 use super::request::{Answer, Origin, Reply, Request};
 use super::wait::Executor;
 use crate::disk::device::Disk;
-use crate::fault::{Decision, IoRange, Outcome};
+use crate::fault::{Decision, IoRange, Op, Outcome};
 use crate::protocol::Effect;
 
 impl Disk {
@@ -152,8 +152,9 @@ impl Disk {
     }
 
     /// Its place in the order of arrivals and answers, where a cache or a log asks for it.
-    pub(super) fn arrival(&self) -> u64 {
-        match self.image.is_cached() || self.log.is_on() {
+    pub(super) fn arrival(&self, op: Op) -> u64 {
+        let is_asked_for = op != Op::Read && (self.image.is_cached() || self.log.is_on());
+        match is_asked_for {
             true => self.image.next_in_order(),
             false => 0,
         }

@@ -2,7 +2,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use crate::storage::write_log::{Entry, Flags, LogEntry, Order, WriteLog};
+use crate::storage::write_log::{END_MARK, Entry, Flags, LogEntry, Order, WriteLog};
 
 /// A request that changed the disk. Its number is its place in the order of completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +80,8 @@ impl History {
 
     fn step(&mut self, entry: &LogEntry) -> Step {
         match &entry.entry {
+            // Nobody's promise: it only says that the log is whole.
+            Entry::Mark(text) if text == END_MARK.as_bytes() => Step::default(),
             Entry::Mark(text) => Step {
                 mark: Some(String::from_utf8_lossy(text).into_owned()),
                 ..Step::default()

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::NamedTempFile;
 
 use super::*;
-use crate::storage::write_log::{Entry, Flags, Superblock, WriteLog};
+use crate::storage::write_log::{END_MARK, Entry, Flags, Superblock, WriteLog};
 
 /// Sectors of the disks here.
 const SECTORS: usize = 24;
@@ -175,4 +175,22 @@ proptest! {
         prop_assert_eq!(contents.len(), found.len(), "a content was found twice");
         prop_assert_eq!(contents, model(&events));
     }
+}
+
+#[test]
+fn mark_at_the_end_of_a_log_is_an_entry_and_no_mark_of_the_user() {
+    let mut file = NamedTempFile::new().unwrap();
+    let superblock = Superblock {
+        entries: 2,
+        sector_size: 512,
+    };
+    file.write_all(&superblock.encode()).unwrap();
+    for text in ["promise 1", END_MARK] {
+        let entry = Entry::Mark(text.into());
+        file.write_all(&entry.encode()).unwrap();
+    }
+    let history = History::of(&WriteLog::open(file.path()).unwrap());
+    assert_eq!(history.steps.len(), 2);
+    assert_eq!(history.mark_before(2), Some("promise 1"));
+    assert_eq!(history.point_of(END_MARK), None);
 }

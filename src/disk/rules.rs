@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::device::Disk;
+use super::path::LARGEST_REQUEST;
 use super::path::delays::Held;
-use super::path::{LARGEST_REQUEST, MOST_HELD};
 use crate::fault::{Action, Armed, DiskKind, Edit, FaultSet, IoRange, NoSuchTag, Op, Then};
 use crate::protocol::{Errno, Remark, RuleLine, Switch};
 
@@ -28,8 +28,8 @@ impl Disk {
         let is_full = armed.rule.action == Action::Stale && self.snapshots.is_full(armed);
         is_full.then(|| {
             Remark::Note(format!(
-                "the {} GiB that may wait in memory are full: what would change more of its sectors fails with ENOMEM",
-                MOST_HELD >> 30
+                "the {} MiB that may wait in memory are full: what would change more of its sectors fails with ENOMEM",
+                self.held_bytes_limit() >> 20
             ))
         })
     }

@@ -351,6 +351,11 @@ fn next_walk_removes_what_a_killed_server_of_states_has_left() {
     let servers = run_folder.called(" state-server ");
     assert_eq!(servers.len(), 1);
     send(servers[0], libc::SIGSTOP);
+    // One of its threads might else still see that the walk has ended.
+    let stat = format!("/proc/{}/stat", servers[0]);
+    eventually("the server stops", || {
+        std::fs::read_to_string(&stat).unwrap().contains(") T ")
+    });
     send(states.id(), libc::SIGKILL);
     states.wait().unwrap();
     send(servers[0], libc::SIGKILL);

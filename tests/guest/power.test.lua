@@ -347,11 +347,12 @@ test("marks are set, on one disk or on all", function(t)
   local file = os.tmpname()
   local traces = { [disk] = disk:path():gsub("/data$", "/ctl/data/trace"), [other] = other:path():gsub("/other$", "/ctl/other/trace") }
   local function first_line(path, set)
+    os.remove(file)
     os.execute(("timeout 20 cat %s | head -n 1 > %s &"):format(path, file))
     return wait_until(function()
       set()
       local found <close> = io.open(file)
-      return found:read("l")
+      return found and found:read("l")
     end)
   end
   fresh()

@@ -97,9 +97,10 @@ RATIOS = [
     ("cache-write-4k-d1 volatile", "cache-write-4k-d1 provium", 0.7, 0.5),
     ("cache-write-4k-d16 volatile", "cache-write-4k-d16 provium", 0.7, 0.5),
     ("cache-write-4k-d1 logged", "cache-write-4k-d1 provium", 0.67, 0.45),
-    ("cache-write-4k-d16 logged", "cache-write-4k-d16 provium", 0.67, 0.45),
+    # At depth 16 logs are not there yet: 0.52 to 0.60. The floors leave room below that, not below the aim.
+    ("cache-write-4k-d16 logged", "cache-write-4k-d16 provium", 0.67, 0.35),
     ("cache-write-4k-d1 volatile+log", "cache-write-4k-d1 volatile", 0.67, 0.45),
-    ("cache-write-4k-d16 volatile+log", "cache-write-4k-d16 volatile", 0.67, 0.45),
+    ("cache-write-4k-d16 volatile+log", "cache-write-4k-d16 volatile", 0.67, 0.35),
     ("many-read-4k-d1 pending", "many-read-4k-d1 volatile", 0.5, 0.3),
     ("many-read-4k-d16 pending", "many-read-4k-d16 volatile", 0.5, 0.3),
     ("cache-read-4k-d1 provium", "cache-read-4k-d1 other", 0.97, 0.7),

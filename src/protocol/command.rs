@@ -1,12 +1,11 @@
 //! What `attach` and `release` take.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use super::disk_options::DiskOptions;
 use super::errno::{BadErrno, Errno};
-use super::line::BadLine;
+use super::line::{BadLine, quoted};
 
 /// What `image` takes: it leaves the image to others until somebody opens the disk.
 pub const UNLOCK: &str = "unlock";
@@ -55,11 +54,6 @@ pub enum ReleaseError {
 
 const ALL: &str = "all";
 const DROP: &str = "drop";
-
-/// `word` as a shell takes it for one. A NUL byte, which no shell takes, stays as it is.
-fn quoted(word: &str) -> Cow<'_, str> {
-    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
-}
 
 impl fmt::Display for Attach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,12 +1,11 @@
 //! A line of `ctl/disks`: a disk of a mount.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use super::cache_mode::CacheMode;
 use super::disk_options::DiskOptions;
-use super::line::BadLine;
+use super::line::{BadLine, quoted};
 
 /// A disk of a mount. Prints as `ID SIZE rw|ro IMAGE [fixed] [cache=volatile]`, quoted as for a shell.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -40,7 +39,7 @@ impl fmt::Display for DiskLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let options = self.options();
         let access = options.access();
-        let image = shlex::try_quote(&self.image).unwrap_or(Cow::Borrowed(&self.image));
+        let image = quoted(&self.image);
         match self.size {
             Some(size) => write!(f, "{} {size} {access} {image}", self.id)?,
             None => write!(f, "{} - {access} {image}", self.id)?,

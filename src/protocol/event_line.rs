@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::line::BadLine;
+use super::line::{BadLine, parse_seconds};
 use super::power::CutReport;
-use crate::units::duration::parse_duration;
 
 /// Something that has happened to a disk. Prints as `SECONDS ID WHAT ...`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +97,7 @@ impl FromStr for EventLine {
         let parse = || {
             let mut words = line.splitn(3, ' ');
             Some(Self {
-                time: parse_duration(&format!("{}s", words.next()?))?,
+                time: parse_seconds(words.next()?)?,
                 id: words.next()?.to_owned(),
                 what: words.next()?.parse().ok()?,
             })

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::line::BadLine;
+use super::line::{BadLine, quoted};
 
 /// What `log` takes. Prints as `start PATH [base=PATH|none]` or `stop`, quoted as for a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +54,6 @@ const NO_LOG: &str = "off";
 const BASE: &str = "base=";
 const NO_BASE: &str = "none";
 const STOPPED: &str = " stopped: ";
-
-fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |word| word.into_owned())
-}
 
 impl fmt::Display for LogCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

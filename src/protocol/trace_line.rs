@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::effect::Effect;
 use super::errno::Errno;
 use super::event_line::DiskEvent;
-use super::line::BadLine;
+use super::line::{BadLine, parse_seconds};
 use super::op::Op;
 use crate::units::duration::parse_duration;
 
@@ -181,7 +181,7 @@ impl FromStr for Noted {
             let mut words = line.splitn(4, ' ');
             Some(Self {
                 sequence: words.next()?.parse().ok()?,
-                time: parse_duration(&format!("{}s", words.next()?))?,
+                time: parse_seconds(words.next()?)?,
                 note: match (words.next()?, words.next()?) {
                     (MARK, text) => Note::Mark(text.to_owned()),
                     (DISK, event) => Note::Disk(event.parse().ok()?),
@@ -201,7 +201,7 @@ impl FromStr for Answered<'static> {
             let mut words = line.splitn(8, ' ');
             Some(Self {
                 sequence: words.next()?.parse().ok()?,
-                time: parse_duration(&format!("{}s", words.next()?))?,
+                time: parse_seconds(words.next()?)?,
                 op: Op::named(words.next()?)?,
                 sector: words.next()?.parse().ok()?,
                 count: words.next()?.parse().ok()?,

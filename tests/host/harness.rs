@@ -265,6 +265,15 @@ pub fn assert_ok(output: &Output) {
     );
 }
 
+/// `provium COMMAND MNT/FILE WORDS`, or `provium COMMAND MNT WORDS` for an empty file.
+pub fn on(mount: &Mount, command: &str, file: &str, words: &[&str]) -> Output {
+    let path = match file {
+        "" => mount.point(),
+        file => mount.path(file),
+    };
+    provium(&[&[command, &path.display().to_string()], words].concat())
+}
+
 /// Asserts that the command failed with this exit code, and that its message has all `texts`.
 pub fn assert_fails(output: &Output, code: i32, texts: &[&str]) {
     let message = stderr(output);

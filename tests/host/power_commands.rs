@@ -1,7 +1,5 @@
 //! `provium power`, `record` and `mark`, and the options for the write cache and its memory.
 
-use std::process::Output;
-
 use crate::docs::{help_says, page_says};
 use crate::harness::*;
 
@@ -15,15 +13,6 @@ fn two_disks(args: &[&str]) -> Mount {
     let (vda, vdb) = (disk("vda"), disk("vdb"));
     let args = [&["--disk", &vda, "--disk", &vdb], args].concat();
     Mount::serve(folder, &args)
-}
-
-/// `provium COMMAND MNT/FILE WORDS`, or `provium COMMAND MNT WORDS` for an empty file.
-fn on(mount: &Mount, command: &str, file: &str, words: &[&str]) -> Output {
-    let path = match file {
-        "" => mount.point(),
-        file => mount.path(file),
-    };
-    provium(&[&[command, &path.display().to_string()], words].concat())
 }
 
 #[test]

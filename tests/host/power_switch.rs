@@ -24,15 +24,6 @@ fn cached(args: &[&str]) -> Mount {
     Mount::serve(folder, &args)
 }
 
-/// `provium COMMAND MNT/FILE WORDS`, or `provium COMMAND MNT WORDS` for an empty file.
-fn on(mount: &Mount, command: &str, file: &str, words: &[&str]) -> Output {
-    let path = match file {
-        "" => mount.point(),
-        file => mount.path(file),
-    };
-    provium(&[&[command, &path.display().to_string()], words].concat())
-}
-
 fn json_of(output: &Output) -> serde_json::Value {
     assert_ok(output);
     serde_json::from_slice(&output.stdout).unwrap()

@@ -164,7 +164,7 @@ impl Disk {
 
     /// Stores a change as it is asked for.
     fn store(&self, request: &Request<'_>, applied: &Applied, way: Way<'_>) -> io::Result<()> {
-        let content = match *request {
+        match *request {
             Request::Write {
                 offset, ref data, ..
             } => {
@@ -180,25 +180,20 @@ impl Disk {
                     (if put.is_ok() { len } else { 0 }, put)
                 });
             }
-            Request::Zero { keep_size, .. } => Content::Zeroes { keep_size },
-            Request::Discard { .. } | Request::Erase { .. } => Content::Discarded,
-            Request::Grow { .. } => Content::Grown,
             Request::Allocate {
                 offset,
                 len,
                 keep_size,
             } => return self.allocate(offset, len, keep_size, way),
-            // Served elsewhere, or they have got a place before.
-            Request::Read { .. }
-            | Request::Flush { .. }
-            | Request::Append { .. }
-            | Request::SetSize { .. } => return Err(io::ErrorKind::InvalidInput.into()),
-        };
-        let IoRange { op, offset, len } = request.range(0);
+            _ => {}
+        }
+        // What has none is served elsewhere, or has got a place before.
+        let change = request.clone().into_change()?;
+        let StoredChange { range, content } = change.ok_or(io::ErrorKind::InvalidInput)?;
+        let IoRange { op, offset, len } = range;
         self.snapshots.preserve(offset, len)?;
-        let keep_size = !request.may_grow();
         self.put(op, offset, len, content, way)?;
-        self.learn_growth(offset, len, keep_size);
+        self.learn_growth(offset, len, !request.may_grow());
         Ok(())
     }
 

@@ -1,0 +1,22 @@
+//! What a test leaves for those who look at its failure: a folder with its calls, its consoles and its disks.
+//!
+//! The process of a test file fills the folder while the test runs. The short report on the terminal, `--artifacts`
+//! and `--html` read it. docs/running-tests.md has its layout.
+
+mod record;
+
+pub use record::{DiskRecord, Seeds, TestOutcome, TestRecord};
+
+/// The file of a folder with its [`TestRecord`].
+pub const TEST_FILE: &str = "test.json";
+/// The file with the test's own calls, one a line: `SECONDS MILLISECONDS TEXT`. The seconds are those of the clock of
+/// dmesg when the call began.
+pub const CALLS_FILE: &str = "calls";
+/// What the name of the file of a VM's console begins with, before the name of the VM. Its lines are
+/// `SECONDS TEXT`, with the seconds at which the line came.
+pub const CONSOLE_PREFIX: &str = "console.";
+/// The folder with a folder for each disk: `VM.DISK`, or `DISK` of a disk without a VM.
+pub const DISKS_FOLDER: &str = "disks";
+/// The file in the folder of a disk with its [`DiskRecord`]. The others have the names and the lines of its control
+/// files: `trace`, `rules`, `stats`, `damage`, `pending`, `inflight`.
+pub const DISK_FILE: &str = "disk.json";

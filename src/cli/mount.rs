@@ -38,8 +38,9 @@ pub(super) struct Args {
     /// Stay in the foreground; SIGINT and SIGTERM unmount. Speaks sd_notify
     #[arg(short, long)]
     foreground: bool,
-    /// Mount options: allow_other, ro, fixed, disk=ID=IMAGE, rodisk=ID=IMAGE, cache=volatile (for all disks),
-    /// memory=SIZE (for all pending and held data together; default: 1G)
+    /// Mount options: allow_other, uid=N, gid=N, umask=OCTAL (of the data files), ro, fixed, disk=ID=IMAGE,
+    /// rodisk=ID=IMAGE, cache=volatile (for all disks), memory=SIZE (for all pending and held data together;
+    /// default: 1G), and the usual words of fstab
     #[arg(short = 'o', value_name = "OPTS")]
     options: Vec<String>,
     /// Where to say that the mount answers
@@ -60,9 +61,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         return serve(args, &options, &disks);
     }
     let mount_point = check_mount_point(&args.mount_point)?;
-    let passed_on = options.of_the_server();
+    let passed_on = words_of("-o", options.of_the_server());
     launch::start(&mount_point, &disks, &passed_on, &Lifetime::UntilUnmounted)?;
     Ok(Exit::Done)
+}
+
+/// A command line's words that give the option `name` each of `values`.
+fn words_of(name: &str, values: Vec<String>) -> Vec<String> {
+    let words = values.into_iter();
+    words.flat_map(|value| [name.to_owned(), value]).collect()
 }
 
 /// All disks of the command line, with absolute paths: the server works from another folder.
@@ -84,7 +91,7 @@ fn serve(args: Args, options: &MountOptions, disks: &[DiskSpec]) -> anyhow::Resu
     let serving = Serving {
         mount_point: &args.mount_point,
         disks,
-        allow_other: options.allow_other,
+        access: options.access,
         memory: options.memory,
         ready: ready.map(File::from),
         scratch: args.scratch,

@@ -9,23 +9,57 @@ use crate::disk::{Disk, ImageStat};
 use crate::os::sys;
 use crate::protocol::names::SECTOR;
 
+/// Who may use the data files. The folders and the control files stay those of the user who mounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Other users may, as far as the owner and the mode of each file let them.
+    pub allow_other: bool,
+    /// The owner of the data files; the user who mounts without it.
+    pub uid: Option<u32>,
+    /// Their group.
+    pub gid: Option<u32>,
+    /// Permissions that they lack of `rw-rw-rw-`, once others are let in.
+    pub umask: u16,
+}
+
+impl Access {
+    /// Whether it treats users in different ways.
+    pub fn names_others(&self) -> bool {
+        *self
+            != Self {
+                allow_other: self.allow_other,
+                ..Self::default()
+            }
+    }
+
+    /// The words of `-o` that give this.
+    pub fn options(&self) -> Vec<String> {
+        let words = [
+            self.allow_other.then(|| "allow_other".to_owned()),
+            self.uid.map(|uid| format!("uid={uid}")),
+            self.gid.map(|gid| format!("gid={gid}")),
+            (self.umask != 0).then(|| format!("umask={:03o}", self.umask)),
+        ];
+        words.into_iter().flatten().collect()
+    }
+}
+
 /// Attributes that all files of a mount share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attributes {
     since: SystemTime,
     uid: u32,
     gid: u32,
-    /// Other users may use the data files. The control files stay the owner's.
-    allow_other: bool,
+    access: Access,
 }
 
 impl Attributes {
-    pub(super) fn new(allow_other: bool) -> Self {
+    pub(super) fn new(access: Access) -> Self {
         Self {
             since: SystemTime::now(),
             uid: sys::uid(),
             gid: sys::gid(),
-            allow_other,
+            access,
         }
     }
 
@@ -47,13 +81,18 @@ impl Attributes {
             true => 0o400,
             false => 0o600,
         };
-        let (kind, perm) = (FileType::RegularFile, self.for_all(perm));
-        self.attr(inode, kind, perm, stat.size, stat.blocks)
+        let perm = self.for_all(perm) & !self.access.umask;
+        let attr = self.attr(inode, FileType::RegularFile, perm, stat.size, stat.blocks);
+        FileAttr {
+            uid: self.access.uid.unwrap_or(self.uid),
+            gid: self.access.gid.unwrap_or(self.gid),
+            ..attr
+        }
     }
 
     /// Repeats the owner's permissions for the others, where they are let in.
     fn for_all(&self, owner: u16) -> u16 {
-        if self.allow_other {
+        if self.access.allow_other {
             owner | owner >> 3 | owner >> 6
         } else {
             owner

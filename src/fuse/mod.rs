@@ -18,4 +18,5 @@ mod session;
 mod stream;
 mod tree;
 
+pub use attr::Access;
 pub use session::{FrontEnd, Session};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 
-use super::attr::Attributes;
+use super::attr::{Access, Attributes};
 use super::cache::PageCache;
 use super::handles::Handles;
 use super::loops::Loops;
@@ -28,7 +28,7 @@ pub struct FrontEnd {
     disks: Arc<Disks>,
     control_pool: Pool,
     loops: Arc<Loops>,
-    allow_other: bool,
+    access: Access,
 }
 
 /// A mount that answers.
@@ -39,16 +39,16 @@ pub struct Session {
 }
 
 impl FrontEnd {
-    /// Starts the threads for the control files of `disks`. With `allow_other`, other users may open the
-    /// data files.
-    pub fn start(disks: Arc<Disks>, allow_other: bool) -> io::Result<Self> {
+    /// Starts the threads for the control files of `disks`. `access` says who may open
+    /// the data files.
+    pub fn start(disks: Arc<Disks>, access: Access) -> io::Result<Self> {
         let control_pool = Pool::new(CONTROL_THREADS);
         control_pool.begin()?;
         Ok(Self {
             disks,
             control_pool,
             loops: Loops::start()?,
-            allow_other,
+            access,
         })
     }
 
@@ -66,14 +66,14 @@ impl FrontEnd {
         let tree = Tree {
             control: Control::new(Arc::clone(&disks)),
             handles: Handles::default(),
-            attributes: Attributes::new(self.allow_other),
+            attributes: Attributes::new(self.access),
             loops: Arc::clone(&loops),
             cache: Arc::clone(&cache),
             streams: Arc::default(),
             control_pool: self.control_pool,
             disks: Arc::clone(&disks),
         };
-        let config = config(self.allow_other, loops.threads(), source);
+        let config = config(self.access.allow_other, loops.threads(), source);
         let session = fuser::Session::new(Provium::new(tree), mount_point, &config)?;
         loops.on_stuck(move || disks.look_for_stuck());
         let device = session.as_fd().try_clone_to_owned()?;

@@ -41,7 +41,7 @@ pub enum LaunchError {
     Io(#[from] io::Error),
 }
 
-/// Starts a server at `mount_point` and returns once the mount answers.
+/// Starts a server at `mount_point`, with further `options` of `provium mount`, and returns once the mount answers.
 pub fn start(
     mount_point: &Path,
     disks: &[DiskSpec],
@@ -53,9 +53,7 @@ pub fn start(
     for disk in disks {
         command.arg("--disk").arg(disk.to_argument());
     }
-    for option in options {
-        command.arg("-o").arg(option);
-    }
+    command.args(options);
     bind(&mut command, lifetime);
     // After the options, so that a mount point may begin with a dash.
     command.arg("--").arg(mount_point);

@@ -4,6 +4,7 @@ mod detached;
 mod end;
 pub mod launch;
 pub mod mount_point;
+mod mount_words;
 pub mod options;
 pub mod sandbox;
 pub mod serve;

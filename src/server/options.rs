@@ -1,5 +1,7 @@
 //! The values of `-o`.
 
+use super::mount_words::{instead_of, is_taken};
+use crate::fuse::Access;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::{BadDiskSpec, DiskSpec};
 use crate::units::size::parse_size;
@@ -7,8 +9,8 @@ use crate::units::size::parse_size;
 /// The values of `-o`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountOptions {
-    /// Other users may open the data files.
-    pub allow_other: bool,
+    /// Who may open the data files.
+    pub access: Access,
     /// How all disks are served, beside what each says itself.
     pub served: DiskOptions,
     /// Disks, for fstab, which has no `--disk`.
@@ -17,15 +19,10 @@ pub struct MountOptions {
     pub memory: Option<u64>,
 }
 
-const KNOWN: &str =
-    "allow_other, ro, rw, fixed, cache=volatile, memory=SIZE, disk=ID=IMAGE, rodisk=ID=IMAGE";
+const KNOWN: &str = "allow_other, uid=N, gid=N, umask=OCTAL, ro, rw, fixed, cache=volatile, memory=SIZE, \
+                     disk=ID=IMAGE, rodisk=ID=IMAGE, and the words of fstab(5)";
 /// Less memory would not hold one request.
 const LEAST_MEMORY: u64 = 1 << 20;
-/// Options that fstab and mount(8) pass along and that do not concern us.
-const FSTAB: [&str; 15] = [
-    "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail",
-    "nosuid", "nodev", "noexec", "noatime", "relatime",
-];
 
 /// A value of `-o` that provium cannot read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,20 +30,50 @@ pub enum OptionError {
     /// A word of `-o` that it does not know.
     #[error("unknown mount option `{0}` (known: {KNOWN})")]
     Unknown(String),
+    /// A word that other file systems know, and what to use in its place.
+    #[error("provium does not offer the mount option `{0}`: {1}")]
+    NotOffered(String, &'static str),
     /// A disk that is not ID=IMAGE.
     #[error(transparent)]
     Disk(#[from] BadDiskSpec),
     /// A limit that is not a size, or too small.
     #[error("`memory={0}` expects a size of at least 1M, as in `memory=256M`")]
     Memory(String),
+    /// An owner that is not a number.
+    #[error("`{0}={1}` expects a number: `id NAME` shows those of a user")]
+    Owner(&'static str, String),
+    /// A mask that is not octal.
+    #[error("`umask={0}` expects an octal number of at most 777, as in `umask=007`")]
+    Umask(String),
+    /// Nobody else would be let in.
+    #[error(
+        "`uid=`, `gid=` and `umask=` concern other users: without `allow_other` the kernel lets none of them in"
+    )]
+    NotShared,
 }
 
 impl MountOptions {
     /// The options, as words of `-o`, that concern the server beside its disks.
     pub fn of_the_server(&self) -> Vec<String> {
-        let allow_other = self.allow_other.then(|| "allow_other".to_owned());
         let memory = self.memory.map(|bytes| format!("memory={bytes}"));
-        allow_other.into_iter().chain(memory).collect()
+        self.access.options().into_iter().chain(memory).collect()
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<bool, OptionError> {
+        match name {
+            "memory" => self.memory = Some(memory(value)?),
+            "disk" => self.disks.push(value.parse()?),
+            "rodisk" => {
+                let mut disk: DiskSpec = value.parse()?;
+                disk.options.read_only = true;
+                self.disks.push(disk);
+            }
+            "uid" => self.access.uid = Some(owner("uid", value)?),
+            "gid" => self.access.gid = Some(owner("gid", value)?),
+            "umask" => self.access.umask = umask(value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }
 
@@ -55,29 +82,47 @@ pub fn parse_options(texts: &[String]) -> Result<MountOptions, OptionError> {
     let mut options = MountOptions::default();
     let words = texts.iter().flat_map(|text| text.split(','));
     for word in words.filter(|word| !word.is_empty()) {
-        match word.split_once('=') {
-            None if word == "allow_other" => options.allow_other = true,
-            None if word == "rw" => options.served.read_only = false,
-            None if options.served.set(word) => {}
-            None if FSTAB.contains(&word) => {}
-            _ if word.starts_with("x-") || word.starts_with("comment=") => {}
-            Some(("cache", _)) if options.served.set(word) => {}
-            Some(("memory", size)) => options.memory = Some(memory(size)?),
-            Some(("disk", disk)) => options.disks.push(disk.parse()?),
-            Some(("rodisk", disk)) => {
-                let mut disk: DiskSpec = disk.parse()?;
-                disk.options.read_only = true;
-                options.disks.push(disk);
+        let known = match word.split_once('=') {
+            None if word == "allow_other" => {
+                options.access.allow_other = true;
+                true
             }
-            _ => return Err(OptionError::Unknown(word.to_owned())),
+            None if word == "rw" => {
+                options.served.read_only = false;
+                true
+            }
+            None => options.served.set(word),
+            Some(("cache", _)) => options.served.set(word),
+            Some((name, value)) => options.set(name, value)?,
+        };
+        if !known && !is_taken(word) {
+            return Err(match instead_of(word) {
+                Some(instead) => OptionError::NotOffered(word.to_owned(), instead),
+                None => OptionError::Unknown(word.to_owned()),
+            });
         }
     }
-    Ok(options)
+    match options.access.names_others() && !options.access.allow_other {
+        true => Err(OptionError::NotShared),
+        false => Ok(options),
+    }
 }
 
 fn memory(size: &str) -> Result<u64, OptionError> {
     let bytes = parse_size(size).filter(|bytes| *bytes >= LEAST_MEMORY);
     bytes.ok_or_else(|| OptionError::Memory(size.to_owned()))
+}
+
+fn owner(name: &'static str, value: &str) -> Result<u32, OptionError> {
+    // The largest number means "nobody" to the kernel.
+    let number = value.parse().ok().filter(|number| *number != u32::MAX);
+    number.ok_or_else(|| OptionError::Owner(name, value.to_owned()))
+}
+
+fn umask(value: &str) -> Result<u16, OptionError> {
+    let mask = u16::from_str_radix(value, 8).ok();
+    let mask = mask.filter(|mask| *mask <= 0o777 && !value.starts_with('+'));
+    mask.ok_or_else(|| OptionError::Umask(value.to_owned()))
 }
 
 #[cfg(test)]
@@ -103,7 +148,7 @@ mod tests {
             "rodisk=vdb=/b,nofail,x-y=1,fixed".into(),
         ];
         let options = parse_options(&texts).unwrap();
-        assert!(options.allow_other && options.served.fixed && !options.served.read_only);
+        assert!(options.access.allow_other && options.served.fixed && !options.served.read_only);
         assert_eq!(
             options.disks,
             [disk("vda", "/a", false), disk("vdb", "/b", true)]
@@ -135,5 +180,43 @@ mod tests {
             error.contains("`allow_others`") && error.contains("allow_other,"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn word_of_another_file_system_is_explained() {
+        let parse = |text: &str| parse_options(&[text.to_owned()]);
+        for (word, instead) in [
+            ("sync", "O_SYNC"),
+            ("remount", "provium attach"),
+            ("fmask=077", "`umask=`"),
+        ] {
+            let error = parse(word).unwrap_err().to_string();
+            assert!(error.contains(&format!("option `{word}`: ")), "{error}");
+            assert!(error.contains(instead), "{error}");
+        }
+        let fstab = "defaults,exec,dev,suid,noatime,x-systemd.automount,comment=a,user=b";
+        assert_eq!(parse(fstab), Ok(MountOptions::default()));
+    }
+
+    #[test]
+    fn owner_and_mask_are_of_the_data_files_that_others_may_open() {
+        let parse = |text: &str| parse_options(&[text.to_owned()]);
+        let options = parse("allow_other,uid=7,gid=8,umask=027").unwrap();
+        let words = "allow_other,uid=7,gid=8,umask=027";
+        assert_eq!(options.of_the_server().join(","), words);
+        assert_eq!(parse("uid=7"), Err(OptionError::NotShared));
+        for bad in [
+            "uid=bob",
+            "gid=-1",
+            "uid=4294967295",
+            "umask=8",
+            "umask=1000",
+            "umask=",
+        ] {
+            let error = parse(&format!("allow_other,{bad}"))
+                .unwrap_err()
+                .to_string();
+            assert!(error.starts_with(&format!("`{bad}` expects ")), "{error}");
+        }
     }
 }

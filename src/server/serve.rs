@@ -17,6 +17,7 @@ use super::sandbox::{self, SandboxError};
 use super::start::{Options, Server};
 use crate::crash::SourceError;
 use crate::disk::{AttachError, Disks};
+use crate::fuse::Access;
 use crate::os::{mounts, sys};
 use crate::protocol::DiskSpec;
 
@@ -27,8 +28,8 @@ pub struct Serving<'a> {
     pub mount_point: &'a Path,
     /// The disks from the start.
     pub disks: &'a [DiskSpec],
-    /// Other users may open the data files.
-    pub allow_other: bool,
+    /// Who may open the data files.
+    pub access: Access,
     /// Bytes that all pending and held data together may take; the default of the disks without it.
     pub memory: Option<u64>,
     /// Gets [`READY`] once the mount answers, or the error text.
@@ -102,7 +103,7 @@ fn start(serving: &Serving<'_>) -> Result<(Server, Receiver<()>), ServeError> {
     }
     let options = Options {
         mount_point,
-        allow_other: serving.allow_other,
+        access: serving.access,
     };
     Ok((Server::start(&options, disks)?, stop))
 }

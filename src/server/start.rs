@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::mount_point::MountError;
 use crate::disk::Disks;
-use crate::fuse::{FrontEnd, Session};
+use crate::fuse::{Access, FrontEnd, Session};
 use crate::os::mounts::{self, Mount};
 use crate::os::server_lock::{self, ServerLock};
 
@@ -25,8 +25,8 @@ const FOR_THE_END: usize = 8;
 pub(super) struct Options {
     /// The folder, as [`check_mount_point`](super::mount_point::check_mount_point) returned it.
     pub(super) mount_point: PathBuf,
-    /// Other users may open the data files.
-    pub(super) allow_other: bool,
+    /// Who may open the data files.
+    pub(super) access: Access,
 }
 
 /// A mount that answers. It lasts until [`Server::end`].
@@ -48,7 +48,7 @@ impl Server {
             cause,
         };
         let for_the_end = descriptors_for_the_end(failed)?;
-        let front_end = FrontEnd::start(Arc::clone(&disks), options.allow_other).map_err(failed)?;
+        let front_end = FrontEnd::start(Arc::clone(&disks), options.access).map_err(failed)?;
         if !can_start(front_end.threads() + BESIDE_LOOPS) {
             return Err(MountError::NoThreads(options.mount_point.clone()));
         }

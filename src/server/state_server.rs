@@ -21,6 +21,7 @@ use super::serve::{ServeError, remove_scratch, stop_signals};
 use super::start::{Options, Server};
 use crate::crash::{BaseImage, Content, Sectors, Shelf, Source, StateImage};
 use crate::disk::Disks;
+use crate::fuse::Access;
 use crate::os::sys;
 
 /// A mount whose files are states, until [`end`](Self::end). The process that has it must not open them.
@@ -43,7 +44,7 @@ impl StateServer {
         let disks = Arc::new(Disks::start().map_err(failed)?);
         let options = Options {
             mount_point: mount_point.to_owned(),
-            allow_other: false,
+            access: Access::default(),
         };
         Ok(Self {
             mount_point: mount_point.to_owned(),

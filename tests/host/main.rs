@@ -13,6 +13,7 @@ mod docs;
 mod durability_client;
 mod errnos;
 mod fault_modes;
+mod fstab;
 mod fuzzing;
 mod getting_started;
 mod guest_runs;

@@ -16,6 +16,6 @@ pub fn run(data: &[u8]) {
         assert!(options.disks.iter().all(|disk| valid_id(&disk.id)));
         let passed_on = parse_options(&options.of_the_server()).unwrap();
         assert_eq!(passed_on.memory, options.memory);
-        assert_eq!(passed_on.allow_other, options.allow_other);
+        assert_eq!(passed_on.access, options.access);
     }
 }

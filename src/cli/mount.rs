@@ -1,13 +1,15 @@
 //! `provium mount`: the server, in the background or in the foreground.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Exit;
 use super::disks::warn_of_format;
 use super::exit::UsageError;
 
+use crate::os::log::{LogOptions, STANDARD_ERROR};
 use crate::os::sys;
 use crate::protocol::{CacheMode, DiskSpec};
 use crate::server::launch::{self, Lifetime};
@@ -43,6 +45,15 @@ pub(super) struct Args {
     /// default: 1G), and the usual words of fstab
     #[arg(short = 'o', value_name = "OPTS")]
     options: Vec<String>,
+    /// Log to this file: what is attached, armed, cut and rejected, errors of the host, the end. It is opened
+    /// anew when it has been renamed. `-` is standard error. Without it the journal gets the log of a server that
+    /// systemd runs
+    #[arg(long, value_name = "FILE", env = "PROVIUM_LOG_FILE")]
+    log: Option<PathBuf>,
+    /// The least urgent lines that are logged
+    #[arg(long, value_name = "LEVEL", env = "PROVIUM_LOG", default_value = "info",
+          value_parser = ["off", "error", "warn", "info", "debug"])]
+    log_level: String,
     /// Where to say that the mount answers
     #[arg(long, hide = true)]
     ready_fd: Option<RawFd>,
@@ -61,15 +72,30 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         return serve(args, &options, &disks);
     }
     let mount_point = check_mount_point(&args.mount_point)?;
-    let passed_on = words_of("-o", options.of_the_server());
+    let mut passed_on = words_of("-o", options.of_the_server());
+    if let Some(log) = &args.log {
+        passed_on.extend(["--log".into(), log_in_background(log)?]);
+    }
+    passed_on.extend(["--log-level".into(), args.log_level.into()]);
     launch::start(&mount_point, &disks, &passed_on, &Lifetime::UntilUnmounted)?;
     Ok(Exit::Done)
 }
 
 /// A command line's words that give the option `name` each of `values`.
-fn words_of(name: &str, values: Vec<String>) -> Vec<String> {
+fn words_of(name: &str, values: Vec<String>) -> Vec<OsString> {
     let words = values.into_iter();
-    words.flat_map(|value| [name.to_owned(), value]).collect()
+    words
+        .flat_map(|value| [name.into(), value.into()])
+        .collect()
+}
+
+/// The path of the log for a server that works from another folder.
+fn log_in_background(log: &Path) -> anyhow::Result<OsString> {
+    if log.as_os_str() == STANDARD_ERROR {
+        let why = "`--log -` needs --foreground: a server in the background has no standard error";
+        return Err(UsageError(why.into()).into());
+    }
+    Ok(std::path::absolute(log)?.into())
 }
 
 /// All disks of the command line, with absolute paths: the server works from another folder.
@@ -95,6 +121,10 @@ fn serve(args: Args, options: &MountOptions, disks: &[DiskSpec]) -> anyhow::Resu
         memory: options.memory,
         ready: ready.map(File::from),
         scratch: args.scratch,
+        log: LogOptions {
+            path: args.log,
+            level: args.log_level,
+        },
     };
     serve::serve(serving, |error| eprintln!("provium: {error}"))?;
     Ok(Exit::Done)

@@ -1,8 +1,12 @@
 //! What the control files accept.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str;
 use std::sync::Arc;
+
+use tracing::{debug, info, warn};
 
 use super::Control;
 use super::error::{
@@ -16,6 +20,7 @@ use crate::protocol::{
     Attach, ControlFile, ControlPath, DiskFile, Errno, LogCommand, PowerCommand, Rejection,
     Release, Released, UNLOCK,
 };
+use crate::units::text::shown;
 
 /// The error of a write to a file that takes none. The kernel refuses to open it for writing, except for root.
 const READ_ONLY: Errno = Errno(libc::EACCES);
@@ -37,7 +42,9 @@ impl Control {
             | ControlFile::Error
             | ControlFile::Events => return Err(READ_ONLY),
         };
-        done.map_err(|error| self.reject(ControlPath::Mount(file), &error))
+        let path = || ControlPath::Mount(file);
+        log_done(&path, data, &done, file == ControlFile::Mark);
+        done.map_err(|error| self.reject(path(), &error))
     }
 
     /// Carries out a write to `file` of `disk`: all its lines, or none. With `replace` it starts from an empty
@@ -68,6 +75,7 @@ impl Control {
             | DiskFile::Pending => return Err(READ_ONLY),
         };
         let path = || ControlPath::Disk(disk.id().to_owned(), file);
+        log_done(&path, data, &done, file == DiskFile::Mark);
         done.map_err(|error| self.reject(path(), &error))
     }
 
@@ -110,6 +118,28 @@ impl Control {
         let number = rejected.as_ref().map_or(1, |last| last.number + 1);
         *rejected = Some(Rejection::new(number, file, &error.to_string()));
         error.errno()
+    }
+}
+
+/// Bytes of a control write that the log shows.
+const LOGGED: usize = 400;
+
+/// Logs what a control write has done. Marks are set by the thousand.
+fn log_done(
+    path: &impl Fn() -> ControlPath,
+    data: &[u8],
+    done: &Result<(), WriteError>,
+    is_mark: bool,
+) {
+    let data = data[..data.len().min(LOGGED)].trim_ascii();
+    let text = || match data.is_empty() {
+        true => "(emptied)".to_owned(),
+        false => shown(OsStr::from_bytes(data)),
+    };
+    match done {
+        Ok(()) if is_mark => debug!("{}: {}", path(), text()),
+        Ok(()) => info!("{}: {}", path(), text()),
+        Err(error) => warn!("{}: rejected `{}`: {error}", path(), text()),
     }
 }
 

@@ -10,7 +10,7 @@ use super::cache::CachedImage;
 use super::client_table::Clients;
 use super::log::DiskLog;
 use super::observe::in_flight::InFlightTable;
-use super::observe::{Counters, DamageList, DurabilityCounters, Trace};
+use super::observe::{Counters, DamageList, DurabilityCounters, HostErrors, Trace};
 use super::path::Delays;
 use super::path::settling::Settling;
 use super::path::snapshots::Snapshots;
@@ -43,6 +43,7 @@ pub struct Disk {
     pub(super) rules: RuleSets,
     pub(super) clients: Mutex<Clients>,
     pub(super) counters: Counters,
+    pub(super) host_errors: HostErrors,
     pub(super) serving: InFlightTable,
     pub(super) delays: Arc<Delays>,
     pub(super) snapshots: Snapshots,
@@ -76,6 +77,7 @@ impl Disk {
             rules: RuleSets::default(),
             clients: Mutex::default(),
             counters: Counters::default(),
+            host_errors: HostErrors::default(),
             serving: InFlightTable::default(),
             snapshots: Snapshots::new(Arc::<CachedImage>::clone(&image), delays.memory().clone()),
             delays,

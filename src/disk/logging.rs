@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tracing::info;
+
 use super::device::Disk;
 use super::log::LogError;
 use crate::protocol::{LogBase, LogLine, Note};
@@ -21,15 +23,20 @@ impl Disk {
         let files = self.log.prepare(path, base)?;
         self.quietly(|| {
             self.settle_pending().map_err(LogError::Pending)?;
-            self.log.start(files, &*self.image)
+            self.log.start(files, &*self.image)?;
+            info!("{}: write log begun: {}", self.id(), self.log.line());
+            Ok(())
         })?
     }
 
     /// Ends the log.
     pub fn stop_log(self: &Arc<Self>) -> Result<(), LogError> {
         // Without power nothing is under way either.
+        let before = self.log.line();
         let stopped = self.quietly(|| self.log.stop());
-        stopped.unwrap_or_else(|_| self.log.stop())
+        stopped.unwrap_or_else(|_| self.log.stop())?;
+        info!("{}: write log stopped: {before}", self.id());
+        Ok(())
     }
 
     /// Ends the log, if there is one, as the disk ends. Who listens to events is told of an error.

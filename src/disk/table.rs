@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
+use tracing::{info, warn};
 
 use super::device::Disk;
 use super::path::{Delays, MOST_HELD};
@@ -180,7 +181,10 @@ impl Disks {
         let path = image.path().to_owned();
         let disk = Disk::new(id, &path, image, Arc::clone(&self.delays));
         disk.image.set_mode(options.cache);
-        self.add(disk.of_fixed_size(options.fixed))
+        self.add(disk.of_fixed_size(options.fixed))?;
+        let (access, words) = (options.access(), options.without_access().words(' '));
+        info!("{id}: attached {} {access}{words}", path.display());
+        Ok(())
     }
 
     /// Serves `image` as `id`, which may be any file name; `path` is what people are told of it.
@@ -262,6 +266,7 @@ impl Disks {
         drop(changing);
         disk.trace().end();
         flush(&disk);
+        info!("{id}: detached");
         disk.end_log();
         // The image is unlocked when the last request that only looked at the disk is over.
         let deadline = Instant::now() + CLOSING;
@@ -346,8 +351,12 @@ fn must_be_a_line(path: &Path) -> Result<(), AttachError> {
 /// Best effort: a host that cannot flush any more has told the writers so already.
 fn flush(disk: &Disk) {
     if !disk.is_read_only() {
-        let _ = disk.settle_pending();
-        let _ = disk.image.below.flush(false);
+        if let Err(errno) = disk.settle_pending() {
+            warn!("{}: pending data are lost: {errno}", disk.id());
+        }
+        if let Err(error) = disk.image.below.flush(false) {
+            warn!("{}: the image cannot be flushed: {error}", disk.id());
+        }
     }
 }
 

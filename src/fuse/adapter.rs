@@ -21,6 +21,10 @@ use crate::protocol::names::{IOCTL_INJECTED_ERRORS, IOCTL_OWN_CALLS};
 /// Requests of asynchronous clients that may be under way at once. Delayed ones count.
 const MOST_BACKGROUND: u16 = u16::MAX;
 
+/// A look-up of this name panics in the thread that serves it.
+#[cfg(feature = "testing")]
+const PANICS: &str = ".panic-for-a-test";
+
 /// There is no `poll`: if a mount answers it, the kernel asks before each request of an io_uring client.
 /// Without it the kernel takes every file for ready, a stream too.
 impl Filesystem for Provium {
@@ -40,6 +44,8 @@ impl Filesystem for Provium {
     }
 
     fn lookup(&self, _req: &fuser::Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        #[cfg(feature = "testing")]
+        assert!(name != PANICS, "a test asked for it");
         let Some(inode) = self.tree.lookup(parent, name) else {
             return reply.error(Errno::ENOENT);
         };
@@ -67,7 +73,7 @@ impl Filesystem for Provium {
 
     fn setattr(
         &self,
-        _req: &fuser::Request,
+        req: &fuser::Request,
         ino: INodeNo,
         mode: Option<u32>,
         uid: Option<u32>,
@@ -93,7 +99,7 @@ impl Filesystem for Provium {
         let client = fh.map_or(NOBODY, |fh| fh.0);
         match (self.disk_ref(ino), size) {
             (Ok(disk), Some(size)) => self.set_size(disk, client, size, reply),
-            _ => self.set_control_size(inode, size, reply),
+            _ => self.set_control_size(req, inode, size, reply),
         }
     }
 
@@ -132,7 +138,7 @@ impl Filesystem for Provium {
 
     fn write(
         &self,
-        _req: &fuser::Request,
+        req: &fuser::Request,
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -146,7 +152,7 @@ impl Filesystem for Provium {
         let from = Opened { client, flags };
         match Inode::of(ino) {
             Some(Inode::Data(disk)) => self.write_data(disk, from, offset, data, reply),
-            Some(inode) => self.write_control(inode, client, data, reply),
+            Some(inode) => self.write_control(req, inode, client, data, reply),
             None => reply.error(Errno::EINVAL),
         }
     }

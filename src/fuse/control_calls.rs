@@ -4,6 +4,8 @@ use fuser::{
     Errno, FileAttr, FileHandle, OpenFlags, ReplyData, ReplyOpen, ReplyWrite, Request as Call,
 };
 
+use tracing::{Span, info_span};
+
 use super::data_calls::{Opened, writes};
 use super::inode::Inode;
 use super::kernel;
@@ -30,8 +32,16 @@ impl Provium {
     }
 
     /// Sets the size of a control file, which can only be emptied; without a `size` nothing changes.
-    pub(super) fn set_control_size(&self, inode: Inode, size: Option<u64>, reply: AttrReply) {
+    pub(super) fn set_control_size(
+        &self,
+        call: &Call,
+        inode: Inode,
+        size: Option<u64>,
+        reply: AttrReply,
+    ) {
+        let caller = caller(call);
         self.run_apart(inode, move |tree| {
+            let _caller = caller.entered();
             let emptied = match size {
                 None => Ok(()),
                 Some(0) => tree.empty(inode),
@@ -86,9 +96,17 @@ impl Provium {
     }
 
     /// Writes `data` to a control file.
-    pub(super) fn write_control(&self, inode: Inode, handle: u64, data: &[u8], reply: ReplyWrite) {
-        let data = data.to_vec();
+    pub(super) fn write_control(
+        &self,
+        call: &Call,
+        inode: Inode,
+        handle: u64,
+        data: &[u8],
+        reply: ReplyWrite,
+    ) {
+        let (data, caller) = (data.to_vec(), caller(call));
         self.run_apart(inode, move |tree| {
+            let _caller = caller.entered();
             match tree.write_control(inode, handle, &data) {
                 Ok(()) => reply.written(data.len() as u32),
                 Err(errno) => reply.error(kernel::errno(errno)),
@@ -102,4 +120,9 @@ impl Provium {
             self.run_apart(inode, move |tree| tree.finish_truncation(inode));
         }
     }
+}
+
+/// Who calls, for the log. The kernel gives the number of the process as the server's namespace has it, or 0.
+fn caller(call: &Call) -> Span {
+    info_span!("caller", pid = call.pid(), uid = call.uid())
 }

@@ -2,6 +2,7 @@
 
 pub mod capped_log;
 pub mod folders;
+pub mod log;
 pub mod mount_users;
 pub mod mounts;
 pub mod poll;

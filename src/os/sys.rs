@@ -94,6 +94,13 @@ pub fn keep_only(fd: &impl AsFd) -> io::Result<()> {
     }
 }
 
+/// Whether this thread has CAP_SYS_ADMIN, by which root mounts.
+pub fn may_mount() -> bool {
+    use rustix::thread::{CapabilitySet, capabilities};
+    let sets = capabilities(None);
+    sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+}
+
 /// The time since the machine started (`CLOCK_MONOTONIC`, which the kernel's log uses too).
 pub fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

@@ -40,6 +40,15 @@ impl DiskOptions {
         true
     }
 
+    /// The same, without whether it can be written.
+    #[must_use]
+    pub fn without_access(self) -> Self {
+        Self {
+            read_only: false,
+            ..self
+        }
+    }
+
     /// The options as words, each after `before`.
     pub fn words(self, before: char) -> String {
         let words = [("ro", self.read_only), ("fixed", self.fixed)];

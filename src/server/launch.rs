@@ -1,5 +1,6 @@
 //! Starting a server in a process of its own, and waiting until it answers.
 
+use std::ffi::OsString;
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -45,7 +46,7 @@ pub enum LaunchError {
 pub fn start(
     mount_point: &Path,
     disks: &[DiskSpec],
-    options: &[String],
+    options: &[OsString],
     lifetime: &Lifetime,
 ) -> Result<Child, LaunchError> {
     let (ready, write_end) = io::pipe()?;

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, bounded, never, select};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tracing::{info, warn};
 
 use super::detached::await_detached;
 use super::launch::READY;
@@ -18,6 +19,7 @@ use super::start::{Options, Server};
 use crate::crash::SourceError;
 use crate::disk::{AttachError, Disks};
 use crate::fuse::Access;
+use crate::os::log::{Log, LogError, LogOptions};
 use crate::os::{mounts, sys};
 use crate::protocol::DiskSpec;
 
@@ -36,6 +38,8 @@ pub struct Serving<'a> {
     pub ready: Option<File>,
     /// A folder to remove at the end.
     pub scratch: Option<PathBuf>,
+    /// What it logs, and where.
+    pub log: LogOptions,
 }
 
 /// Why a server did not start.
@@ -47,6 +51,12 @@ pub enum ServeError {
     /// No signal handler could be installed.
     #[error("cannot listen to signals: {0}")]
     Signals(io::Error),
+    /// The log cannot be written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The mount would hide its own log.
+    #[error("the log {} lies in the mount point: put it elsewhere", .0.display())]
+    LogInMount(PathBuf),
     /// The threads of the disks could not be started.
     #[error("cannot start the server's threads: {0}")]
     Threads(io::Error),
@@ -64,31 +74,54 @@ pub fn serve(mut serving: Serving<'_>, warn: impl Fn(SandboxError)) -> Result<()
     // A write beyond `ulimit -f` is an error of that write, and not the end of the server.
     sys::ignore(libc::SIGXFSZ);
     // While there is one thread: each has capabilities of its own.
-    let _ = sandbox::drop_capabilities().map_err(&warn);
-    let started = start(&serving);
+    let dropped = sandbox::drop_capabilities();
+    // Its thread lacks the capabilities too.
+    let log = start_log(&serving);
+    let warn = |error: SandboxError| {
+        warn!("{error}");
+        warn(error);
+    };
+    let _ = dropped.map_err(warn);
+    let started = log.and_then(|log| Ok((start(&serving)?, log)));
     let report = match &started {
         Ok(_) => {
-            let _ = sandbox::enter().map_err(&warn);
+            let _ = sandbox::enter().map_err(warn);
             READY.to_owned()
         }
-        Err(error) => error.to_string(),
+        Err(error) => {
+            tracing::error!("not started: {error}");
+            error.to_string()
+        }
     };
     if let Some(mut ready) = serving.ready.take() {
         let _ = ready.write_all(report.as_bytes());
     }
-    let (server, stop) = started?;
+    let ((server, stop), _log) = started?;
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    serve_until(&stop, &server);
+    let why = serve_until(&stop, &server);
+    info!("ending: {why}");
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     server.end();
+    info!("ended: unmounted, and all images are flushed");
     if let Some(scratch) = &serving.scratch {
         remove_scratch(scratch, serving.mount_point);
     }
     Ok(())
 }
 
-fn start(serving: &Serving<'_>) -> Result<(Server, Receiver<()>), ServeError> {
+fn start_log(serving: &Serving<'_>) -> Result<Log, ServeError> {
+    let mount_point = std::path::absolute(serving.mount_point).unwrap_or_default();
+    let path = serving.log.path.clone().unwrap_or_default();
+    let path = std::path::absolute(path).unwrap_or_default();
+    if path.starts_with(&mount_point) {
+        return Err(ServeError::LogInMount(path));
+    }
+    Ok(Log::start(&serving.log)?)
+}
+
+fn start(serving: &Serving<'_>) -> Result<(Server, Receiver<i32>), ServeError> {
     let mount_point = check_mount_point(serving.mount_point)?;
+    log_start(serving, &mount_point);
     // Before the mount: a signal that arrives in between must not leave the mount behind.
     let stop = stop_signals().map_err(ServeError::Signals)?;
     let disks = match serving.memory {
@@ -108,27 +141,49 @@ fn start(serving: &Serving<'_>) -> Result<(Server, Receiver<()>), ServeError> {
     Ok((Server::start(&options, disks)?, stop))
 }
 
-/// Gets a message, or disconnects, at the first signal that ends the server.
-pub(super) fn stop_signals() -> io::Result<Receiver<()>> {
+fn log_start(serving: &Serving<'_>, mount_point: &Path) {
+    let mut options = serving.access.options();
+    options.extend(serving.memory.map(|bytes| format!("memory={bytes}")));
+    info!(
+        "provium {} starts at {} for user {}, with {}",
+        env!("CARGO_PKG_VERSION"),
+        mount_point.display(),
+        sys::uid(),
+        match options.is_empty() {
+            true => "no options".to_owned(),
+            false => format!("-o {}", options.join(",")),
+        }
+    );
+}
+
+/// Gets the first signal that ends the server, or disconnects.
+pub(super) fn stop_signals() -> io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let (tx, stop) = bounded(1);
     let listen = move || {
-        signals.forever().next();
-        let _ = tx.send(());
+        if let Some(signal) = signals.forever().next() {
+            let _ = tx.send(signal);
+        }
     };
     let thread = std::thread::Builder::new().name("signals".into());
     thread.spawn(listen)?;
     Ok(stop)
 }
 
-/// Returns when `stop` says so, or the mount is gone.
-fn serve_until(stop: &Receiver<()>, server: &Server) {
+/// Returns when `stop` says so, or the mount is gone, and says which.
+fn serve_until(stop: &Receiver<i32>, server: &Server) -> String {
     let mut detached = await_detached();
     loop {
         select! {
-            recv(stop) -> _ => return,
-            recv(server.unmounted()) -> _ => return,
+            recv(stop) -> signal => return match signal {
+                Ok(SIGINT) => "got SIGINT".into(),
+                Ok(SIGTERM) => "got SIGTERM".into(),
+                Ok(SIGHUP) => "got SIGHUP".into(),
+                _ => "got a signal".into(),
+            },
+            recv(server.unmounted()) -> _ => return "the mount is gone: unmounted by another process, or a thread failed".into(),
             recv(detached) -> _ => {
+                info!("the mount is detached while files are open: all rules are cleared, what they held goes on");
                 server.release();
                 detached = never();
             }

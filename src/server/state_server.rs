@@ -22,6 +22,7 @@ use super::start::{Options, Server};
 use crate::crash::{BaseImage, Content, Sectors, Shelf, Source, StateImage};
 use crate::disk::Disks;
 use crate::fuse::Access;
+use crate::os::log;
 use crate::os::sys;
 
 /// A mount whose files are states, until [`end`](Self::end). The process that has it must not open them.
@@ -145,6 +146,7 @@ pub fn serve_states(mut serving: StatesServing<'_>) -> Result<(), ServeError> {
     // As a server of disks does: `server::serve`.
     sys::ignore(libc::SIGXFSZ);
     let _ = sandbox::drop_capabilities();
+    log::record_panics();
     let started = start(&serving);
     let report = match &started {
         Ok(_) => {
@@ -177,7 +179,7 @@ pub fn serve_states(mut serving: StatesServing<'_>) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn start(serving: &StatesServing<'_>) -> Result<(StateServer, Receiver<()>), ServeError> {
+fn start(serving: &StatesServing<'_>) -> Result<(StateServer, Receiver<i32>), ServeError> {
     let mount_point = check_mount_point(serving.mount_point)?;
     // Before the mount: a signal that arrives in between must not leave the mount behind.
     let stop = stop_signals().map_err(ServeError::Signals)?;

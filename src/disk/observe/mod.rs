@@ -3,6 +3,7 @@
 pub(super) mod counters;
 mod damage;
 mod durability;
+mod host_errors;
 pub(super) mod in_flight;
 mod latency;
 pub(in crate::disk) mod thread_slot;
@@ -12,5 +13,6 @@ mod under_way;
 pub use counters::{Counters, OpCounters};
 pub use damage::DamageList;
 pub(in crate::disk) use durability::DurabilityCounters;
+pub(in crate::disk) use host_errors::HostErrors;
 pub use in_flight::InFlight;
 pub use trace::{Listener, Trace, Wake};

@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use tracing::info;
+
 use crate::disk::device::Disk;
 use crate::disk::observe::in_flight::InFlight;
 use crate::disk::path::strain::STUCK;
 use crate::fault::IoRange;
+use crate::protocol::names::SECTOR;
 
 impl Disk {
     /// How many requests have arrived and are not answered.
@@ -44,8 +47,17 @@ impl Disk {
     /// Has loop threads leave its requests to the pool if one of them is stuck.
     pub fn look_for_stuck(&self) {
         for request in self.serving.list() {
-            if request.age >= STUCK {
-                self.strain.of(request.range.op).begin();
+            let range = request.range;
+            if request.age >= STUCK && self.strain.of(range.op).begin() {
+                let sectors = (range.offset / SECTOR, range.len.div_ceil(SECTOR));
+                info!(
+                    "{}: storage is slow: {} {}+{} has taken {:?} so far",
+                    self.id(),
+                    range.op,
+                    sectors.0,
+                    sectors.1,
+                    request.age
+                );
             }
         }
     }

@@ -91,6 +91,8 @@ impl Disk {
     /// Answers with an error of the host.
     pub(super) fn answer_host_error<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
         self.counters.of(context.range.op).host_error();
+        let (id, range) = (self.id(), context.range);
+        self.host_errors.log(id, range, errno, self.now());
         self.account(Completion::Host(errno), &mut context);
         self.send(context, Err(errno));
     }

@@ -44,10 +44,10 @@ impl Strain {
         self.is_slow.load(Ordering::Relaxed)
     }
 
-    /// A request of it was found stuck.
-    pub(in crate::disk) fn begin(&self) {
+    /// A request of it was found stuck. Returns whether that is news.
+    pub(in crate::disk) fn begin(&self) -> bool {
         self.quick.store(0, Ordering::Relaxed);
-        self.is_slow.store(true, Ordering::Relaxed);
+        !self.is_slow.swap(true, Ordering::Relaxed)
     }
 
     /// Learns from the time that the I/O of a request took on the pool.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
+use tracing::{info, warn};
 
 use crate::disk::observe::Trace;
 use crate::os::sys;
@@ -48,6 +49,12 @@ impl<D> Mains<D> {
     }
 
     pub(in crate::disk) fn tell(&self, id: &str, what: DiskEvent) {
+        match &what {
+            DiskEvent::Cut(..) => info!("{id}: power {what}"),
+            DiskEvent::On => info!("{id}: power {what}"),
+            DiskEvent::Evicted { .. } => warn!("{id}: {what}: memory is full"),
+            DiskEvent::LogStopped(_) => warn!("{id}: write {what}"),
+        }
         self.events.tell(EventLine {
             time: sys::monotonic(),
             id: id.to_owned(),

@@ -29,6 +29,7 @@ mod power;
 mod power_commands;
 mod power_loss;
 mod power_switch;
+mod python;
 mod record;
 mod report_texts;
 mod reports;

@@ -8,6 +8,7 @@ mod file_nodes;
 mod lua_reference;
 mod other_pages;
 mod other_tools;
+mod python_pages;
 mod quotes;
 
 pub use quotes::{help_says, page_says};

@@ -1,0 +1,3 @@
+"""What the tests share: tests that run pytest inside."""
+
+pytest_plugins = ["pytester"]

@@ -1,7 +1,9 @@
 //! `provium.toml`: the folders of tests, and the guests that they run.
 
 mod boot_disk;
+mod machine;
 mod profile;
+mod qemu_args;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use boot_disk::{BootDisk, BootImage, CACHE, SCRATCH, cache_mode};
+pub use machine::{AgentTimeout, Firmware, Net};
 pub use profile::{Accel, CPUS, MEMORY, Profile, cpus, memory, memory_of};
 
 /// The name that is searched for, from the working folder upwards.

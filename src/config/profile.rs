@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::BootDisk;
+use super::machine::{AgentTimeout, Firmware, Net, forward};
+use super::{BootDisk, qemu_args};
 use crate::units::size::parse_size;
 
 /// The memory that a guest may have.
@@ -48,6 +49,22 @@ pub struct Profile {
     pub cold: bool,
     /// The disks that each of its VMs boots with, before those that a test adds.
     pub disks: Vec<BootDisk>,
+    /// QEMU's machine type, with or without options; the usual one of the architecture without it.
+    pub machine: Option<String>,
+    /// The QEMU: a path, or a name that is looked up in PATH.
+    pub qemu: Option<PathBuf>,
+    /// Words that are added to its command line.
+    pub qemu_args: Vec<String>,
+    /// Whether the guest runs the QEMU guest agent. Without it there is only the console.
+    pub agent: bool,
+    /// How long the agent may take to answer after a boot or a reset.
+    pub agent_timeout: Option<AgentTimeout>,
+    /// The firmware, in place of QEMU's own. Without a kernel it boots a disk.
+    pub firmware: Option<Firmware>,
+    /// The network of the guest, which has none otherwise.
+    pub net: Option<Net>,
+    /// Ports of the host that lead to the guest, as QEMU takes them.
+    pub hostfwd: Vec<String>,
 }
 
 impl Default for Profile {
@@ -62,6 +79,14 @@ impl Default for Profile {
             accel: Accel::Auto,
             cold: false,
             disks: Vec::new(),
+            machine: None,
+            qemu: None,
+            qemu_args: Vec::new(),
+            agent: true,
+            agent_timeout: None,
+            firmware: None,
+            net: None,
+            hostfwd: Vec::new(),
         }
     }
 }
@@ -72,11 +97,40 @@ impl Profile {
         parse_size(&self.memory).unwrap_or(0)
     }
 
+    /// Whether the firmware of the machine boots a disk, in place of a kernel that QEMU loads.
+    pub fn boots_a_disk(&self) -> bool {
+        self.guest.is_none() && self.kernel.is_none() && self.firmware.is_some()
+    }
+
+    /// Its keys that go to QEMU as they are, as the file may have them.
+    pub fn machine_words(&self) -> Vec<String> {
+        let quoted = |key, text: Option<String>| text.map(|text| format!("{key} = {text:?}"));
+        let firmware = self.firmware.iter().flat_map(|firmware| firmware.files());
+        let files: Vec<_> = firmware.map(|file| file.display().to_string()).collect();
+        let args =
+            (!self.qemu_args.is_empty()).then(|| format!("qemu_args = {:?}", self.qemu_args));
+        let forwards = (!self.hostfwd.is_empty()).then(|| format!("hostfwd = {:?}", self.hostfwd));
+        let firmware = (!files.is_empty()).then(|| files.join(" and "));
+        let words = [
+            quoted("machine", self.machine.clone()),
+            quoted("firmware", firmware),
+            args,
+            forwards,
+        ];
+        words.into_iter().flatten().collect()
+    }
+
     /// Has its relative paths start at `folder`.
     pub(super) fn start_paths_at(&mut self, folder: &Path) {
         for path in [&mut self.kernel, &mut self.initrd].into_iter().flatten() {
             *path = folder.join(&path);
         }
+        // A name without a folder is looked up in PATH.
+        let has_folder = |path: &&mut PathBuf| path.components().count() > 1;
+        if let Some(qemu) = self.qemu.as_mut().filter(has_folder) {
+            *qemu = folder.join(&qemu);
+        }
+        self.firmware = self.firmware.as_ref().map(|file| file.below(folder));
         for disk in &mut self.disks {
             disk.image = disk.image.clone().below(folder);
         }
@@ -89,12 +143,44 @@ impl Profile {
             memory.ok_or_else(|| wrong("memory", MEMORY, format!("{:?}", self.memory)))?;
         self.cpus =
             cpus(self.cpus.into()).ok_or_else(|| wrong("cpus", CPUS, self.cpus.to_string()))?;
+        qemu_args::check(&self.qemu_args)?;
+        self.check_machine()?;
+        if self.net.is_none() && !self.hostfwd.is_empty() {
+            return Err("`hostfwd` needs `net = \"user\"`".into());
+        }
+        let forwards = self.hostfwd.iter().map(|text| forward(text));
+        self.hostfwd = forwards.collect::<Result<_, _>>()?;
+        self.check_boot()
+    }
+
+    fn check_machine(&self) -> Result<(), String> {
+        let options = self.machine.iter().flat_map(|machine| machine.split(','));
+        let names = options.filter_map(|option| option.split_once('='));
+        for (name, _) in names {
+            let instead = match name {
+                "accel" => "set `accel`",
+                "kernel" | "initrd" | "firmware" => "set the key of that name",
+                "append" => "set `cmdline`",
+                "memory-backend" => "provium gives the machine its memory; set `memory`",
+                _ => continue,
+            };
+            return Err(format!("`machine` cannot have `{name}=`: {instead}"));
+        }
+        Ok(())
+    }
+
+    fn check_boot(&self) -> Result<(), String> {
         match (&self.guest, &self.kernel, &self.initrd) {
             (Some(_), Some(_), _) => Err("`guest` and `kernel` exclude each other".into()),
             (Some(guest), ..) if guest != "default" => {
                 Err(format!("unknown guest `{guest}` (known: default)"))
             }
             (_, None, Some(_)) => Err("`initrd` needs a `kernel`".into()),
+            _ if self.cmdline.is_some() && self.boots_a_disk() => Err(
+                "`cmdline` needs a `kernel`: without one the firmware boots a disk, whose boot \
+                 loader has the command line"
+                    .into(),
+            ),
             _ => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ use super::boot_options::BOOT;
 use super::boot_plan::BootPlan;
 use super::state::{Expected, State};
 use super::{BootFile, BootOptions, Vm, VmError};
+use crate::config::Firmware;
 
 impl Vm {
     /// Starts it, with all disks that are attached, and waits for the guest's agent. The power of the disks returns
@@ -16,9 +17,15 @@ impl Vm {
             return Err(self.wrong_state(Expected::Bootable));
         }
         let options = &options.or(&self.defaults);
-        let deadline = Instant::now() + options.agent_timeout.unwrap_or(BOOT);
-        let plan = BootPlan::new(&self.profile, &self.profile_name, options, deadline)?;
-        self.patience = options.agent_timeout.unwrap_or(BOOT);
+        let of_profile = self.profile.agent_timeout.map(|timeout| timeout.0);
+        let patience = options.agent_timeout.or(of_profile).unwrap_or(BOOT);
+        let deadline = Instant::now() + patience;
+        let mut plan = BootPlan::new(&self.profile, &self.profile_name, options, deadline)?;
+        if !self.profile.agent && !options.files.is_empty() {
+            return Err(VmError::WithoutAgent(self.profile_name.clone()));
+        }
+        self.own_variables(&mut plan)?;
+        self.patience = patience;
         self.watch.start(&self.mount()?)?;
         self.return_power()?;
         let before = self.disks.len();
@@ -37,7 +44,37 @@ impl Vm {
             }
             self.leave_images();
         }
-        booted
+        booted.map_err(|error| self.explain_boot(error))
+    }
+
+    /// The error of a boot, with what it may have to do with the profile.
+    fn explain_boot(&self, error: VmError) -> VmError {
+        let profile = &self.profile_name;
+        match error {
+            VmError::PoweredOff { console } => VmError::PoweredOffEarly {
+                profile: profile.clone(),
+                console,
+            },
+            VmError::Exited {
+                program,
+                status,
+                when,
+                log,
+            } => {
+                let words = self.profile.machine_words();
+                let log = match words.is_empty() {
+                    true => log,
+                    false => format!("{log}\nprofile `{profile}` has {}", words.join(", ")),
+                };
+                VmError::Exited {
+                    program,
+                    status,
+                    when,
+                    log,
+                }
+            }
+            error => error,
+        }
     }
 
     /// Presses the reset button; returns when the guest's agent answers again.
@@ -57,6 +94,7 @@ impl Vm {
     fn start_up(&mut self, plan: &BootPlan, files: &[BootFile]) -> Result<(), VmError> {
         self.state = State::Dead;
         self.powered_off = false;
+        self.ended_console = None;
         self.disks.claim_images(&self.name)?;
         self.disks.assign_ports();
         let machine = match plan.is_cold {
@@ -71,6 +109,17 @@ impl Vm {
             self.stopped(State::Dead);
         }
         written
+    }
+
+    /// Gives the VM a copy of its firmware's variables.
+    fn own_variables(&self, plan: &mut BootPlan) -> Result<(), VmError> {
+        if let Some(Firmware::Flash {
+            vars: Some(vars), ..
+        }) = &mut plan.firmware
+        {
+            *vars = self.folder.firmware_variables(vars)?;
+        }
+        Ok(())
     }
 
     fn give_file(&mut self, file: &BootFile) -> Result<(), VmError> {

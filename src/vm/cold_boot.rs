@@ -14,26 +14,24 @@ impl Vm {
     /// A machine whose kernel has booted, with all disks.
     pub(super) fn boot_cold(&mut self, plan: &BootPlan) -> Result<Machine, VmError> {
         let drives = self.disks.drives()?;
-        let mut machine = self.boot_with(plan, Start::Boot, &drives, plan.deadline)?;
+        let mut machine = self.boot_from_reset(plan, Start::Boot, &drives)?;
+        machine.wait_for_agent(plan.deadline, self.patience)?;
         self.await_disks(&mut machine, plan.deadline)?;
         Ok(machine)
     }
 
-    /// The kernel boots, and finds `drives`; its agent answers by `deadline`. QEMU's own probes of
-    /// the disks meet no rule.
-    pub(super) fn boot_with(
+    /// The guest begins to boot, with `drives`. QEMU's own probes of the disks meet no rule.
+    pub(super) fn boot_from_reset(
         &self,
         plan: &BootPlan,
         start: Start<'_>,
         drives: &[Drive],
-        deadline: Instant,
     ) -> Result<Machine, VmError> {
         let console = Console::new(&self.folder.console());
         let quiet = Quiet::all(&self.mount()?);
         let mut machine = self.launch(plan, start, drives, console)?;
         drop(quiet);
         machine.resume()?;
-        machine.wait_for_agent(deadline, self.patience)?;
         Ok(machine)
     }
 
@@ -46,7 +44,7 @@ impl Vm {
         console: Console,
     ) -> Result<Machine, VmError> {
         Machine::launch(
-            |sockets| plan.spec(start, sockets, drives),
+            &plan.spec(start, drives),
             &self.folder,
             &self.mount()?,
             console,
@@ -56,13 +54,15 @@ impl Vm {
         )
     }
 
-    /// Waits until the guest of `machine`, which boots, has all disks, or a rule keeps one from it.
+    /// Waits until the guest of `machine`, which boots, has all disks, or a rule keeps one from it. Without an agent
+    /// there is nothing to wait for.
     pub(super) fn await_disks(
         &mut self,
         machine: &mut Machine,
         deadline: Instant,
     ) -> Result<(), VmError> {
-        for drive in self.disks.drives()? {
+        let has_agent = machine.has_agent();
+        for drive in self.disks.drives()?.into_iter().filter(|_| has_agent) {
             if let Some(held) = machine.wait_for_disk(&drive.id, deadline, self.patience)? {
                 self.note_held(&drive.id, &held);
                 break;

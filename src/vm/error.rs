@@ -1,9 +1,11 @@
 //! The errors of a VM.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::qemu::arguments::AGENT_PORT;
+use super::qemu::process::PROGRAM;
 use super::state::{Expected, State};
 use crate::client::ClientError;
 use crate::config::ConfigError;
@@ -15,8 +17,58 @@ use crate::units::duration::show_duration;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // The texts say it.
 pub enum VmError {
-    #[error("QEMU is not installed: there is no `{program}` (run `provium doctor`)")]
+    #[error("QEMU is not installed: there is no `{program}` in PATH (run `provium doctor`)")]
     NoQemu { program: String },
+    #[error("`qemu` of profile `{profile}`: there is no program {} (Debian's package {package} has `qemu-system-{target}`)", program.display())]
+    NoOwnQemu {
+        profile: String,
+        program: PathBuf,
+        target: &'static str,
+        package: &'static str,
+    },
+    #[error("QEMU `{}` is for an architecture that provium has no machine for (known: {known})", program.display())]
+    UnknownTarget { program: PathBuf, known: String },
+    #[error(
+        "profile `{profile}` has a QEMU for {target}, and the default guest is for x86_64: set `kernel` and `initrd`, or `firmware`"
+    )]
+    NoGuestFor {
+        profile: String,
+        target: &'static str,
+    },
+    #[error(
+        "profile `{profile}` has `accel = \"kvm\"`, which runs guests of this host's architecture alone, and a QEMU for {target}: set `accel = \"tcg\"`"
+    )]
+    NoKvmFor {
+        profile: String,
+        target: &'static str,
+    },
+    #[error("kernel {} of profile `{profile}` is not a kernel that QEMU can load: {flaw}", path.display())]
+    NotAKernel {
+        profile: String,
+        path: PathBuf,
+        flaw: String,
+    },
+    #[error(
+        "`kernel_cmdline` needs a kernel, and profile `{0}` has none: the boot loader on its disk has the command line"
+    )]
+    NoKernelForCmdline(String),
+    #[error(
+        "the guest has no agent, for profile `{0}` has `agent = false`: its console, its disks and its power can be used, and nothing that runs in the guest. Install the QEMU guest agent in the guest, and set `agent = true`"
+    )]
+    WithoutAgent(String),
+    #[error("{}", no_agent(*after, *opened, *resets, console))]
+    NoAgent {
+        after: Duration,
+        /// Whether the guest has opened its end of the channel.
+        opened: bool,
+        /// How often the guest has reset itself.
+        resets: usize,
+        console: String,
+    },
+    #[error(
+        "a machine of type `microvm` takes no disks while it runs: attach them before it boots, or take another `machine`"
+    )]
+    NoHotPlug,
     #[error("the default guest is not built: run `provium guest build` ({} is missing)", .0.display())]
     NoGuest(PathBuf),
     #[error("{what} {} of profile `{profile}` does not exist", path.display())]
@@ -25,8 +77,9 @@ pub enum VmError {
         profile: String,
         path: PathBuf,
     },
-    #[error("QEMU exited {status} {when}\n{log}")]
+    #[error("{} exited {status} {when}\n{log}", qemu_name(program))]
     Exited {
+        program: PathBuf,
         status: String,
         when: String,
         log: String,
@@ -57,6 +110,10 @@ pub enum VmError {
     NoPowerCut(Duration),
     #[error("the guest powered itself off\n{console}")]
     PoweredOff { console: String },
+    #[error(
+        "the guest powered itself off before an agent answered; for a guest without one, profile `{profile}` says `agent = false`\n{console}"
+    )]
+    PoweredOffEarly { profile: String, console: String },
     /// The request that a rule holds.
     #[error("{0}: release it first; the guest runs on")]
     Held(String),
@@ -116,4 +173,30 @@ impl VmError {
         let context = context.into();
         move |cause| Self::Io { context, cause }
     }
+}
+
+/// Our QEMU is just QEMU.
+fn qemu_name(program: &Path) -> String {
+    match program.file_name() {
+        Some(name) if name == PROGRAM => "QEMU".to_owned(),
+        _ => format!("QEMU `{}`", program.display()),
+    }
+}
+
+/// That no agent has answered, where it was awaited, and what to look at.
+fn no_agent(after: Duration, opened: bool, resets: usize, console: &str) -> String {
+    let after = after.as_secs_f64();
+    let port = format!("the virtio-serial port `{AGENT_PORT}`");
+    let what = match opened {
+        true => format!("the guest has opened {port}, and nothing has answered there"),
+        false => format!("the guest has not opened {port}, where its agent was awaited"),
+    };
+    let resets = match resets {
+        0 => String::new(),
+        1 => "; the guest has reset itself once".to_owned(),
+        n => format!("; the guest has reset itself {n} times"),
+    };
+    let advice = "A guest needs qemu-guest-agent for vm:run and files; for one without it, the profile says \
+                  `agent = false`. `agent_timeout` sets the time";
+    format!("no guest agent answered within {after}s: {what}{resets}. {advice}\n{console}")
 }

@@ -54,6 +54,17 @@ impl Folder {
         Ok(path)
     }
 
+    /// The copy of the firmware's variables `template` that this VM has: a new one the first time.
+    pub(super) fn firmware_variables(&self, template: &Path) -> Result<PathBuf, VmError> {
+        let path = self.path().join("firmware-variables");
+        if !path.exists() {
+            let failed = VmError::io(format!("a copy of {}", template.display()));
+            let write = |from: Vec<u8>| std::fs::write(&path, from);
+            std::fs::read(template).and_then(write).map_err(failed)?;
+        }
+        Ok(path)
+    }
+
     fn image_path(&self) -> PathBuf {
         self.new_path("scratch", "img")
     }

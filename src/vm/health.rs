@@ -4,23 +4,37 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::guest::console::Console;
+use super::guest::terminal::Terminal;
 use super::power_watch::Armed;
 use super::qemu::process::Qemu;
 use super::{Limit, VmError};
+
+/// How long a QEMU that has closed its channels may take to end.
+const GONE: Duration = Duration::from_secs(5);
+/// How long the last output of one that has ended may take to be in the console's log.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the life of a guest depends on.
 pub(super) struct Health {
     qemu: Qemu,
     power: Armed,
+    terminal: Terminal,
     pub(super) console: Console,
     pub(super) limit: Limit,
 }
 
 impl Health {
-    pub(super) fn new(qemu: Qemu, power: Armed, console: Console, limit: Limit) -> Self {
+    pub(super) fn new(
+        qemu: Qemu,
+        power: Armed,
+        terminal: Terminal,
+        console: Console,
+        limit: Limit,
+    ) -> Self {
         Self {
             qemu,
             power,
+            terminal,
             console,
             limit,
         }
@@ -63,20 +77,21 @@ impl Health {
         std::thread::sleep(self.limit.cut(duration));
     }
 
-    /// How QEMU ended, if it did.
-    pub(super) fn exited(&mut self) -> Option<ExitStatus> {
-        self.qemu.exited()
-    }
-
     /// Waits for QEMU's end.
     pub(super) fn wait_for_exit(&mut self, limit: Duration) -> Option<ExitStatus> {
         self.qemu.wait(limit)
     }
 
-    /// The error that says how QEMU ended.
+    /// The error that says how QEMU ended: it succeeds when its guest powers itself off.
     pub(super) fn exit_error(&mut self) -> VmError {
         if let Some(cut) = self.power.cut() {
             return cut.into();
+        }
+        let status = self.qemu.wait(GONE);
+        self.terminal.wait_for_end(LAST_WORDS);
+        if status.is_some_and(|status| status.success()) {
+            let console = self.console.end();
+            return VmError::PoweredOff { console };
         }
         self.qemu.exit_error("while the guest ran")
     }

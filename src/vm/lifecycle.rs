@@ -45,6 +45,8 @@ pub struct Vm {
     pub(super) watch: PowerWatch,
     /// The disks that boots have attached by now, with their names.
     pub(super) boot_disks: Vec<(BootDisk, String)>,
+    /// The console of the latest guest, once its machine has ended by itself.
+    pub(super) ended_console: Option<Console>,
     /// The console's log, once the VM is closed.
     pub(super) last_log: Option<File>,
 }
@@ -79,6 +81,7 @@ impl Vm {
             power_loss: None,
             watch: PowerWatch::default(),
             boot_disks: Vec::new(),
+            ended_console: None,
             last_log: None,
         })
     }
@@ -96,7 +99,6 @@ impl Vm {
     /// Where it is in its life.
     pub fn state(&mut self) -> State {
         self.note_power_cut();
-        self.note_power_off();
         self.note_end();
         self.state
     }
@@ -115,24 +117,19 @@ impl Vm {
     fn note_end(&mut self) {
         let is_running = self.is_running();
         let machine = self.machine.as_mut().filter(|_| is_running);
-        let checked = machine.map_or(Ok(()), |machine| machine.health.check());
-        if let Err(error @ (VmError::Exited { .. } | VmError::Panicked { .. })) = checked {
-            self.stopped(State::Dead);
-            self.untold = Some(error);
+        match machine.map_or(Ok(()), |machine| machine.health.check()) {
+            Err(VmError::PoweredOff { .. }) => self.powered_off(),
+            Err(error @ (VmError::Exited { .. } | VmError::Panicked { .. })) => {
+                self.stopped(State::Dead);
+                self.untold = Some(error);
+            }
+            _ => {}
         }
     }
 
     /// A guest that powered itself down is shut down, as if it had been asked to.
-    fn note_power_off(&mut self) {
-        let is_running = self.is_running();
-        let machine = self.machine.as_mut().filter(|_| is_running);
-        if machine.is_some_and(Machine::has_powered_off) {
-            self.powered_off();
-        }
-    }
-
     fn powered_off(&mut self) {
-        self.machine = None;
+        self.ended_console = self.machine.take().map(Machine::into_console);
         self.powered_off = true;
         self.has_shut_down();
     }
@@ -252,13 +249,10 @@ impl Vm {
             self.lose_power(Some(&cut));
             return Err(cut.into());
         }
-        if let Err(VmError::Exited { .. } | VmError::Panicked { .. }) = &result {
-            if self.machine.as_mut().is_some_and(Machine::has_powered_off) {
-                self.powered_off();
-                let console = end_of(&self.folder.console());
-                return Err(VmError::PoweredOff { console });
-            }
-            self.stopped(State::Dead);
+        match &result {
+            Err(VmError::PoweredOff { .. }) => self.powered_off(),
+            Err(VmError::Exited { .. } | VmError::Panicked { .. }) => self.stopped(State::Dead),
+            _ => {}
         }
         result
     }

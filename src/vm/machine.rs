@@ -13,7 +13,8 @@ use super::guest::console::Console;
 use super::guest::terminal::Terminal;
 use super::health::Health;
 use super::power_watch::PowerWatch;
-use super::qemu::arguments::{MachineSpec, Sockets};
+use super::qemu::arguments::MachineSpec;
+use super::qemu::board::Bus;
 use super::qemu::process::{Channels, Qemu};
 use super::qemu::qmp::{Qmp, QmpError};
 use super::{Limit, VmError};
@@ -24,16 +25,30 @@ pub(super) struct Machine {
     qmp: Qmp,
     /// Where its disks are.
     pub(super) mount: MountClient,
-    agent: Agent,
+    /// None where the guest has no agent.
+    agent: Option<Agent>,
+    /// The profile that says so.
+    profile: String,
+    bus: Bus,
+    pub(super) seen: Seen,
     terminal: Terminal,
     pub(super) health: Health,
+}
+
+/// What a guest has done since it was booted or reset.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// It has opened its end of the agent's channel.
+    pub(super) agent: bool,
+    /// How often it has reset itself.
+    pub(super) resets: usize,
 }
 
 impl Machine {
     /// Starts QEMU, with its disks in `mount`, and greets it; the guest stands still. What the console
     /// shows is news from where `console_log` stands. A rule that cuts the power of a disk ends it, as `watch` tells.
-    pub(super) fn launch<'a>(
-        spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
+    pub(super) fn launch(
+        spec: &MachineSpec<'_>,
         folder: &Folder,
         mount: &MountClient,
         console_log: Console,
@@ -58,21 +73,33 @@ impl Machine {
         Ok(Self {
             qmp,
             mount: mount.clone(),
-            agent: Agent::new(agent),
+            agent: spec.without_agent.is_none().then(|| Agent::new(agent)),
+            profile: spec.without_agent.unwrap_or_default().to_owned(),
+            bus: spec.board.bus,
+            seen: Seen::default(),
+            health: Health::new(qemu, armed, terminal.clone(), console_log, limit.clone()),
             terminal,
-            health: Health::new(qemu, armed, console_log, limit.clone()),
         })
     }
 
-    /// Whether QEMU has ended as it does when its guest powers down.
-    pub(super) fn has_powered_off(&mut self) -> bool {
-        let status = self.health.exited();
-        status.is_some_and(|status| status.success())
+    /// Ends it; what its guest has printed can still be expected.
+    pub(super) fn into_console(self) -> Console {
+        self.health.console
     }
 
     /// The guest's serial console.
     pub(super) fn terminal(&self) -> &Terminal {
         &self.terminal
+    }
+
+    /// Whether its guest has an agent. Without one, nobody tells what the guest has done.
+    pub(super) fn has_agent(&self) -> bool {
+        self.agent.is_some()
+    }
+
+    /// What its devices are connected to.
+    pub(super) fn bus(&self) -> Bus {
+        self.bus
     }
 
     /// Gives QEMU a duplicate of `file`, to be used once as `fd:NAME`.
@@ -107,7 +134,10 @@ impl Machine {
         call: impl FnOnce(&mut Agent, LivenessCheck<'_>) -> Result<T, VmError>,
     ) -> Result<T, VmError> {
         let health = &mut self.health;
-        let result = call(&mut self.agent, &mut || health.check());
+        let Some(agent) = &mut self.agent else {
+            return Err(VmError::WithoutAgent(self.profile.clone()));
+        };
+        let result = call(agent, &mut || health.check());
         result.map_err(|error| match error {
             VmError::AgentGone => self.health.exit_error(),
             error => self.health.check().err().unwrap_or(error),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use qapi::qmp::{self, Event};
 
 use super::disks::held::{Quiet, drop_held, dropping_held, held};
-use super::machine::Machine;
+use super::machine::{Machine, Seen};
 use super::state::{Expected, State};
 use super::{Vm, VmError};
 
@@ -62,20 +62,38 @@ impl Vm {
 }
 
 impl Machine {
-    /// Waits until the agent of a booting guest answers.
+    /// Waits until the agent of a booting guest answers, if it has one.
     pub(super) fn wait_for_agent(
         &mut self,
         deadline: Instant,
         patience: Duration,
     ) -> Result<(), VmError> {
-        let mut opened = false;
-        while !opened {
-            let what = "the guest did not boot: its agent did not answer";
-            self.health.check_until(what, deadline, patience)?;
-            let events = self.events(TICK)?;
-            opened = events.iter().any(is_agent_opening);
+        if !self.has_agent() {
+            return Ok(());
         }
-        self.agent(|agent, _| agent.sync(deadline))
+        while !self.seen.agent {
+            self.health.check()?;
+            if Instant::now() >= deadline {
+                return Err(self.no_agent(patience));
+            }
+            let events = self.events(TICK)?;
+            self.seen.resets += events.iter().filter(|event| is_reset(event)).count();
+            self.seen.agent = events.iter().any(is_agent_opening);
+        }
+        let answered = self.agent(|agent, _| agent.sync(deadline));
+        answered.map_err(|error| match error {
+            VmError::NoAnswer(_) if Instant::now() >= deadline => self.no_agent(patience),
+            error => error,
+        })
+    }
+
+    fn no_agent(&self, after: Duration) -> VmError {
+        VmError::NoAgent {
+            after,
+            opened: self.seen.agent,
+            resets: self.seen.resets,
+            console: self.health.console.end(),
+        }
     }
 
     /// Presses the reset button and waits until the agent answers again. What rules hold is dropped:
@@ -84,12 +102,12 @@ impl Machine {
         self.events(Duration::ZERO)?; // Events of before are old news.
         // It may answer only when it is done.
         dropping_held(&self.mount.clone(), || self.execute(&qmp::system_reset {}))?;
-        let is_reset = |event: &Event| matches!(event, Event::RESET { .. });
         while !self.events(TICK)?.iter().any(is_reset) {
             let what = "the machine was not reset";
             self.health.check_until(what, deadline, patience)?;
             drop_held(&self.mount);
         }
+        self.seen = Seen::default();
         self.wait_for_agent(deadline, patience)
     }
 
@@ -122,10 +140,14 @@ impl Machine {
         self.execute(&qmp::system_powerdown {}).map(drop)
     }
 
-    /// Powers the guest down. It is switched off when it takes too long, or waits for a request that a
+    /// Powers the guest down, by its power button if it has no agent. It is switched off when it takes too long, or waits for a request that a
     /// rule holds.
     pub(super) fn shut_down(mut self) {
-        if self.agent(|agent, _| agent.shut_down()).is_err() {
+        let asked = match self.has_agent() {
+            true => self.agent(|agent, _| agent.shut_down()),
+            false => self.power_button(),
+        };
+        if asked.is_err() {
             return;
         }
         let start = Instant::now();
@@ -138,6 +160,11 @@ impl Machine {
             }
         }
     }
+}
+
+/// Whether the machine was reset, by us or by its guest.
+fn is_reset(event: &Event) -> bool {
+    matches!(event, Event::RESET { .. })
 }
 
 /// Whether the agent has opened its end of the only port that we watch.

@@ -31,7 +31,7 @@ end)
 test("a guest whose agent never answers fails at the deadline, with its console", function(t)
   local vm = provium:vm("m", "mute")
   local err = t:assert_raises(function() vm:boot({ agent_timeout = "4s" }) end)
-  t:assert_contains(err, "vm:boot: the guest did not boot: its agent did not answer within 4s")
+  t:assert_contains(err, "vm:boot: no guest agent answered within 4s: the guest has not opened the virtio-serial port")
   t:assert_contains(err, "the guest's console ends with:")
 end)
 

@@ -236,7 +236,7 @@ test("vm:boot gives up after agent_timeout", function(t)
   page_says([[the time limit of the whole boot]])
   local mute = provium:vm("own", "mute")
   local err = raised(function() mute:boot({ agent_timeout = "1s" }) end)
-  t:assert_contains(err, "vm:boot: the guest did not boot: its agent did not answer within 1s\n")
+  t:assert_contains(err, "vm:boot: no guest agent answered within 1s: ")
   t:assert_eq(mute:state(), "dead")
 end)
 

@@ -30,13 +30,16 @@ const LOOK: Duration = Duration::from_secs(30);
 
 impl Machine {
     /// Plugs a disk in, and waits until the guest has it, or a rule keeps it from that: see
-    /// [`wait_for_disk`](Self::wait_for_disk).
+    /// [`wait_for_disk`](Self::wait_for_disk). Nobody tells when a guest without an agent has it.
     pub(in crate::vm) fn plug(
         &mut self,
         drive: &Drive,
         deadline: Instant,
     ) -> Result<Option<Held>, VmError> {
         self.insert(drive)?;
+        if !self.has_agent() {
+            return Ok(None);
+        }
         let seen = self.wait_for_disk(&drive.id, deadline, SHOWN);
         if seen.is_err() {
             // As far as the guest lets go of it: the disk is not attached.
@@ -47,10 +50,13 @@ impl Machine {
 
     /// Plugs a disk in; the guest finds it when it runs. QEMU's own probes meet no rule.
     pub(in crate::vm) fn insert(&mut self, drive: &Drive) -> Result<(), VmError> {
+        if !self.bus().hot_plugs() {
+            return Err(VmError::NoHotPlug);
+        }
         let quiet = Quiet::of(self.mount.disk(&drive.id));
         self.execute(&Raw::<qmp::blockdev_add>::new(drive.blockdev()))?;
         drop(quiet);
-        let inserted = self.execute(&Raw::<qmp::device_add>::new(drive.device()));
+        let inserted = self.execute(&Raw::<qmp::device_add>::new(drive.device(self.bus())));
         if inserted.is_err() {
             let _ = self.remove_node(drive);
         }

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::config::Profile;
 use crate::os::folders;
 use crate::vm::VmError;
+use crate::vm::guest::kernel_file::flaw;
+use crate::vm::qemu::target::Target;
 
 /// The built-in guest, in the cache.
 pub const DEFAULT_GUEST: &str = "default";
 
-/// The beginning of every guest's command line. The console is logged. A panic is recognised by the time before
-/// it.
-const CMDLINE: &str = "console=ttyS0 panic=0 printk.time=1";
 /// Words that make the default guest boot sooner under TCG. It guards nothing but a test. No `nokaslr`: after a
 /// reset the kernel would be unpacked to where it ran, and each write to code that QEMU has translated is
 /// slow, which made a reset take twice as long as a boot.
@@ -35,34 +34,63 @@ impl Guest {
         Ok(cache.join("guest").join(DEFAULT_GUEST))
     }
 
-    /// The files of `profile`, called `name`; each of them exists.
-    pub fn of(profile: &Profile, name: &str) -> Result<Self, VmError> {
+    /// The files that `profile`, called `name`, boots on `target`; each of them exists. None where the firmware boots
+    /// a disk.
+    pub(in crate::vm) fn of(
+        profile: &Profile,
+        name: &str,
+        target: Target,
+    ) -> Result<Option<Self>, VmError> {
+        for file in profile
+            .firmware
+            .iter()
+            .flat_map(|firmware| firmware.files())
+        {
+            must_exist("firmware", name, file)?;
+        }
         let added = profile.cmdline.as_deref().unwrap_or_default();
+        // The beginning of every guest's command line. The console is logged. A panic is recognised by the time
+        // before it.
+        let cmdline = format!("console={} panic=0 printk.time=1", target.serial_port());
         let Some(kernel) = &profile.kernel else {
-            return Self::default_guest(format!("{CMDLINE} {QUICK} {added}"));
+            return match profile.boots_a_disk() {
+                true => Ok(None),
+                false => Self::default_guest(name, target, format!("{cmdline} {QUICK} {added}")),
+            };
         };
         must_exist("kernel", name, kernel)?;
+        must_be_a_kernel(kernel, name, target, profile.firmware.is_some())?;
         if let Some(initrd) = &profile.initrd {
             must_exist("initrd", name, initrd)?;
         }
-        Ok(Self {
+        Ok(Some(Self {
             kernel: kernel.clone(),
             initrd: profile.initrd.clone(),
-            cmdline: format!("{CMDLINE} {added}"),
-        })
+            cmdline: format!("{cmdline} {added}"),
+        }))
     }
 
-    fn default_guest(cmdline: String) -> Result<Self, VmError> {
+    fn default_guest(
+        profile: &str,
+        target: Target,
+        cmdline: String,
+    ) -> Result<Option<Self>, VmError> {
+        if target != Target::X86_64 {
+            return Err(VmError::NoGuestFor {
+                profile: profile.to_owned(),
+                target: target.name(),
+            });
+        }
         let folder = Self::default_folder()?;
         let [kernel, initrd] = ["vmlinuz", "initrd"].map(|file| folder.join(file));
         if let Some(missing) = [&kernel, &initrd].into_iter().find(|path| !path.is_file()) {
             return Err(VmError::NoGuest(missing.clone()));
         }
-        Ok(Self {
+        Ok(Some(Self {
             kernel,
             initrd: Some(initrd),
             cmdline,
-        })
+        }))
     }
 }
 
@@ -75,4 +103,21 @@ fn must_exist(what: &'static str, profile: &str, path: &Path) -> Result<(), VmEr
         profile: profile.to_owned(),
         path: path.to_owned(),
     })
+}
+
+fn must_be_a_kernel(
+    path: &Path,
+    profile: &str,
+    target: Target,
+    has_firmware: bool,
+) -> Result<(), VmError> {
+    let failed = VmError::io(format!("kernel {}", path.display()));
+    match flaw(path, target, has_firmware).map_err(failed)? {
+        None => Ok(()),
+        Some(flaw) => Err(VmError::NotAKernel {
+            profile: profile.to_owned(),
+            path: path.to_owned(),
+            flaw,
+        }),
+    }
 }

@@ -10,8 +10,18 @@ use crate::vm::{Vm, VmError};
 const TICK: Duration = Duration::from_millis(20);
 
 impl Vm {
-    /// Waits until the guest's console shows `text`, and consumes it. Times out after `patience`.
+    /// Waits until the guest's console shows `text`, and consumes it. Times out after `patience`. A guest that has
+    /// powered itself off, or panicked, may have printed it before.
     pub fn expect(&mut self, text: &str, patience: Duration) -> Result<(), VmError> {
+        self.state();
+        if !self.is_running() {
+            let machine = self.machine.as_mut();
+            let console = machine.map(|machine| &mut machine.health.console);
+            let console = console.or(self.ended_console.as_mut());
+            if console.is_some_and(|console| console.consume(text, &mut 0)) {
+                return Ok(());
+            }
+        }
         self.with_machine(|machine| machine.expect(text, patience))
     }
 

@@ -9,5 +9,6 @@ pub(in crate::vm) mod exec;
 mod expect;
 pub(in crate::vm) mod file_content;
 pub(in crate::vm) mod files;
+mod kernel_file;
 pub(in crate::vm) mod process;
 pub(in crate::vm) mod terminal;

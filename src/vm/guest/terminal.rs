@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::os::capped_log::Trimmer;
 
@@ -30,6 +30,14 @@ type Watcher = Arc<Mutex<Option<Box<dyn Write + Send>>>>;
 pub struct Terminal {
     socket: Arc<UnixStream>,
     watcher: Watcher,
+    end: Arc<End>,
+}
+
+/// Whether all output is in the log, as QEMU has ended.
+#[derive(Default)]
+struct End {
+    has_come: Mutex<bool>,
+    comes: Condvar,
 }
 
 impl Terminal {
@@ -40,11 +48,25 @@ impl Terminal {
         let terminal = Self {
             socket: Arc::new(socket),
             watcher: Watcher::default(),
+            end: Arc::default(),
         };
         let (socket, watcher) = (Arc::clone(&terminal.socket), Arc::clone(&terminal.watcher));
+        let end = Arc::clone(&terminal.end);
         let thread = std::thread::Builder::new().name("console".into());
-        thread.spawn(move || drain(&socket, log, &watcher))?;
+        thread.spawn(move || {
+            drain(&socket, log, &watcher);
+            *end.has_come.lock() = true;
+            end.comes.notify_all();
+        })?;
         Ok(terminal)
+    }
+
+    /// Waits until all output of a QEMU that has ended is in the log, up to `limit`.
+    pub(in crate::vm) fn wait_for_end(&self, limit: Duration) {
+        let mut has_come = self.end.has_come.lock();
+        if !*has_come {
+            self.end.comes.wait_for(&mut has_come, limit);
+        }
     }
 
     /// Types `text`.

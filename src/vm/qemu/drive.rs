@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::ports::port_id;
+use super::board::Bus;
 
 /// Bytes of a serial number that virtio-blk passes on (`VIRTIO_BLK_ID_BYTES`).
 const SERIAL_BYTES: usize = 20;
@@ -56,20 +56,23 @@ impl Drive {
 
     /// The device. Errors are reported to the guest; the default would pause it. The geometry is the one that
     /// QEMU chooses for a disk without a partition table: QEMU then does not read the disk for it.
-    pub(in crate::vm) fn device(&self) -> Value {
+    pub(in crate::vm) fn device(&self, bus: Bus) -> Value {
         let cylinders = self.sectors / (HEADS * SECTORS);
-        json!({
+        let mut device = json!({
             "cyls": cylinders.clamp(FEWEST_CYLINDERS, MOST_CYLINDERS),
             "heads": HEADS,
             "secs": SECTORS,
-            "driver": "virtio-blk-pci",
+            "driver": bus.virtio("blk"),
             "id": self.device_id(),
             "drive": self.node(),
-            "bus": self.port.map_or("pcie.0".into(), port_id),
             "serial": serial(&self.id),
             "werror": "report",
             "rerror": "report",
-        })
+        });
+        if let Some(place) = bus.place(self.port) {
+            device["bus"] = place.into();
+        }
+        device
     }
 
     /// The name of the block node.
@@ -115,7 +118,7 @@ mod tests {
             (&file["discard"], &blockdev["discard"]),
             (&json!("unmap"), &json!("unmap"))
         );
-        let device = drive().device();
+        let device = drive().device(Bus::Pcie);
         assert_eq!(device["werror"], "report");
         assert_eq!(device["rerror"], "report");
         assert_eq!(device["serial"], "vda");
@@ -126,7 +129,7 @@ mod tests {
     #[test]
     fn drive_has_a_geometry_that_fits_its_size() {
         let of_size = |sectors| Drive { sectors, ..drive() };
-        let cylinders = |sectors| of_size(sectors).device()["cyls"].clone();
+        let cylinders = |sectors| of_size(sectors).device(Bus::Pcie)["cyls"].clone();
         assert_eq!(cylinders(1), 2);
         assert_eq!(cylinders(5 * 1008 + 1007), 5);
         assert_eq!(cylinders(1 << 40), 16383);
@@ -135,7 +138,7 @@ mod tests {
     #[test]
     fn serial_number_is_a_long_id_cut_to_what_it_holds() {
         let id = "a".repeat(63);
-        let device = Drive { id, ..drive() }.device();
+        let device = Drive { id, ..drive() }.device(Bus::Pcie);
         assert_eq!(device["serial"].as_str().unwrap().len(), SERIAL_BYTES);
     }
 }

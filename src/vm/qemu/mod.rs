@@ -2,9 +2,11 @@
 
 pub(in crate::vm) mod accel;
 pub(in crate::vm) mod arguments;
+pub(in crate::vm) mod board;
 pub(in crate::vm) mod channel;
 pub(in crate::vm) mod drive;
 pub(in crate::vm) mod ports;
 pub(in crate::vm) mod process;
 pub(in crate::vm) mod qmp;
 pub(in crate::vm) mod raw;
+pub(in crate::vm) mod target;

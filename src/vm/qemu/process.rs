@@ -26,10 +26,13 @@ const KILLED: Duration = Duration::from_secs(3);
 /// Between two looks whether it is gone.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Where the program is; None without one in PATH.
-pub(in crate::vm) fn program() -> Option<PathBuf> {
+/// Where the program `name` is: the file itself if `name` has a folder, else the first in PATH.
+pub(in crate::vm) fn find_program(name: &Path) -> Option<PathBuf> {
+    if name.components().count() > 1 {
+        return name.is_file().then(|| name.to_owned());
+    }
     let path = std::env::var_os("PATH")?;
-    let mut places = std::env::split_paths(&path).map(|folder| folder.join(PROGRAM));
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join(name));
     places.find(|place| place.is_file())
 }
 
@@ -37,6 +40,7 @@ pub(in crate::vm) fn program() -> Option<PathBuf> {
 #[derive(Debug)]
 pub(in crate::vm) struct Qemu {
     child: Child,
+    program: PathBuf,
     log: PathBuf,
     /// Where its disks are.
     mount: MountClient,
@@ -78,17 +82,18 @@ impl ItsEnds {
 }
 
 impl Qemu {
-    /// Starts the machine that `spec` makes of the sockets, with its disks in `mount`; messages go to
-    /// `log`.
-    pub(in crate::vm) fn start<'a>(
-        spec: impl FnOnce(Sockets) -> MachineSpec<'a>,
+    /// Starts the machine `spec` with sockets of its own, and with its disks in `mount`; messages go to `log`.
+    pub(in crate::vm) fn start(
+        spec: &MachineSpec<'_>,
         log: &Path,
         mount: &MountClient,
     ) -> Result<(Self, Channels), VmError> {
         let (channels, its_ends) = channels()?;
-        let mut command = Command::new(PROGRAM);
-        let spec = spec(its_ends.numbers());
-        command.args(arguments(&spec));
+        let mut command = Command::new(spec.program);
+        command.args(arguments(&MachineSpec {
+            sockets: its_ends.numbers(),
+            ..*spec
+        }));
         let sockets = its_ends.0.iter().map(|socket| socket.as_fd());
         for file in sockets.chain(spec.start.memory()) {
             sys::inherit(&mut command, file);
@@ -98,7 +103,8 @@ impl Qemu {
         sys::die_with_starter(&mut command, libc::SIGKILL);
         log_to(&mut command, log).map_err(VmError::io(log.display().to_string()))?;
         let qemu = Self {
-            child: command.spawn().map_err(not_started)?,
+            child: command.spawn().map_err(not_started(spec.program))?,
+            program: spec.program.to_owned(),
             log: log.to_owned(),
             mount: mount.clone(),
         };
@@ -124,6 +130,7 @@ impl Qemu {
         };
         let log = text::escaped(&capped_log::end(&self.log, LOG_END));
         VmError::Exited {
+            program: self.program.clone(),
             status,
             when: when.to_owned(),
             log: log.trim_end().to_owned(),
@@ -160,13 +167,8 @@ fn log_to(command: &mut Command, log: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn not_started(error: io::Error) -> VmError {
-    match error.kind() {
-        io::ErrorKind::NotFound => VmError::NoQemu {
-            program: PROGRAM.to_owned(),
-        },
-        _ => VmError::io(format!("cannot start {PROGRAM}"))(error),
-    }
+fn not_started(program: &Path) -> impl FnOnce(io::Error) -> VmError {
+    VmError::io(format!("cannot start {}", program.display()))
 }
 
 impl Drop for Qemu {

@@ -17,9 +17,8 @@ use crate::vm::boot_plan::BootPlan;
 use crate::vm::guest::console::Console;
 use crate::vm::machine::Machine;
 use crate::vm::qemu::accel::processor;
-use crate::vm::qemu::arguments::{Sockets, Start, identity, needs_disks};
+use crate::vm::qemu::arguments::{Start, identity};
 use crate::vm::qemu::ports::PORTS;
-use crate::vm::qemu::process::program;
 use crate::vm::{Vm, VmError};
 
 /// Where the state of a machine is kept.
@@ -61,8 +60,8 @@ impl Vm {
 
     /// Where the state of such a machine is kept; None, and a note, for one that has to boot.
     fn place(&mut self, plan: &BootPlan) -> Option<Place> {
-        if let Some(reason) = needs_disks(&plan.guest.cmdline) {
-            self.note_cold(&reason);
+        if let Some(reason) = &plan.no_state {
+            self.note_cold(reason);
             return None;
         }
         if self.disks.with_image() > PORTS as usize {
@@ -70,7 +69,7 @@ impl Vm {
             return None;
         }
         match Store::open().and_then(|store| place(plan, store)) {
-            Ok(place) => place,
+            Ok(place) => Some(place),
             Err(error) => {
                 self.note_cold(&format!("the saved states: {error}"));
                 None
@@ -180,27 +179,41 @@ impl Vm {
         let memory = memfd_create("guest memory", MemfdFlags::CLOEXEC);
         let memory = memory.map_err(|error| VmError::io("the guest's memory")(error.into()))?;
         let memory = File::from(memory);
+        let start = Start::BootIn(memory.as_fd());
+        let mut machine = self.boot_from_reset(plan, start, &[])?;
         let has_disks = self.disks.with_image() > 0;
         let deadline = match has_disks {
             true => half_time(plan),
             false => plan.deadline,
         };
-        match self.boot_with(plan, Start::BootIn(memory.as_fd()), &[], deadline) {
-            Ok(mut machine) => {
+        let (reason, machine) = match machine.wait_for_agent(deadline, self.patience) {
+            Ok(()) => {
                 self.save(&mut machine, plan, &memory, slot)?;
-                self.plug_all(machine, plan, place)
+                return self.plug_all(machine, plan, place);
             }
             // It may be its disks that it misses.
-            Err(VmError::Panicked { .. } | VmError::Deadline { .. }) if has_disks => {
-                let machine = self.boot_cold(plan)?;
-                let reason = "without its disks it does not boot";
-                self.note_cold(reason);
-                let refused = slot.refuse(reason, self.about(plan));
-                self.note_forgotten(refused);
-                Ok(machine)
+            Err(VmError::Panicked { .. }) if has_disks => {
+                ("it panics without its disks", self.boot_cold(plan)?)
             }
-            Err(error) => Err(error),
+            Err(VmError::NoAgent { .. }) if has_disks => {
+                self.plug_late(&mut machine, plan)?;
+                ("its agent does not answer without its disks", machine)
+            }
+            Err(error) => return Err(error),
+        };
+        self.note_cold(reason);
+        let refused = slot.refuse(reason, self.about(plan));
+        self.note_forgotten(refused);
+        Ok(machine)
+    }
+
+    /// Plugs the disks into a machine that still boots: its guest may wait for them. It has the rest of the time.
+    fn plug_late(&mut self, machine: &mut Machine, plan: &BootPlan) -> Result<(), VmError> {
+        for drive in self.disks.drives()? {
+            machine.insert(&drive)?;
         }
+        machine.wait_for_agent(plan.deadline, self.patience)?;
+        self.await_disks(machine, plan.deadline)
     }
 
     /// Saves the state of `machine`, which goes on. That it cannot be saved is a note; an error is
@@ -256,21 +269,19 @@ impl Vm {
     }
 }
 
-/// Where the state of such a machine is kept; None where QEMU is not there.
-fn place(plan: &BootPlan, store: Store) -> io::Result<Option<Place>> {
-    let Some(program) = program() else {
-        return Ok(None);
-    };
-    let guest = &plan.guest;
-    let files = [Some(&program), Some(&guest.kernel), guest.initrd.as_ref()];
-    let files: Vec<_> = files.into_iter().flatten().map(|p| p.as_path()).collect();
+/// Where the state of such a machine is kept.
+fn place(plan: &BootPlan, store: Store) -> io::Result<Place> {
+    let guest = plan.guest.iter();
+    let of_guest = guest.flat_map(|guest| [Some(&guest.kernel), guest.initrd.as_ref()]);
+    let files = [Some(&plan.program)].into_iter().chain(of_guest);
+    let files: Vec<_> = files.flatten().map(|p| p.as_path()).collect();
     let key = key(plan, store.parts(&files)?);
-    Ok(Some(Place { store, key }))
+    Ok(Place { store, key })
 }
 
 /// The key of a machine that is made of these files.
 fn key(plan: &BootPlan, parts: Vec<Part>) -> Key {
-    let words = identity(&plan.spec(Start::Boot, Sockets::default(), &[]));
+    let words = identity(&plan.spec(Start::Boot, &[]));
     let processor = match plan.accel {
         Accel::Kvm => processor(),
         Accel::Tcg | Accel::Auto => String::new(),
@@ -278,7 +289,7 @@ fn key(plan: &BootPlan, parts: Vec<Part>) -> Key {
     Key::new(&words, parts, &processor)
 }
 
-/// When a guest that is tried without its disks has to be there, so that it can be tried with them.
+/// When the agent of a guest that is booted without its disks has to answer, before the guest gets them.
 fn half_time(plan: &BootPlan) -> Instant {
     let now = Instant::now();
     now + plan.deadline.saturating_duration_since(now) / 2

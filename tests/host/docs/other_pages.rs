@@ -159,7 +159,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         ),
         (
             TESTING,
-            "(within half of `agent_timeout`)",
+            "does not answer without them within half of `agent_timeout`",
             "src/vm/warm/boot.rs",
             "plan.deadline.saturating_duration_since(now) / 2",
         ),

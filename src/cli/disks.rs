@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Exit;
-use super::exit::UsageError;
-use crate::client::MountClient;
+use super::target;
 use crate::protocol::CacheMode;
 use crate::protocol::disk_options::DiskOptions;
-use crate::protocol::names::{BadId, valid_id};
 use crate::storage::format_warning;
 
 /// Add a disk to a mount
@@ -53,30 +51,22 @@ pub(super) struct DetachArgs {
 }
 
 pub(super) fn attach(args: &AttachArgs) -> anyhow::Result<Exit> {
-    must_be_valid(&args.id)?;
+    target::must_be_valid(&args.id)?;
     let image = std::path::absolute(&args.image)?;
     let options = DiskOptions {
         read_only: args.ro,
         fixed: args.fixed,
         cache: args.cache,
     };
-    MountClient::open(&args.mount_point)?.attach(&args.id, &image, options)?;
+    target::mount(&args.mount_point)?.attach(&args.id, &image, options)?;
     warn_of_format(&image);
     Ok(Exit::Done)
 }
 
 pub(super) fn detach(args: &DetachArgs) -> anyhow::Result<Exit> {
-    must_be_valid(&args.id)?;
-    MountClient::open(&args.mount_point)?.detach(&args.id)?;
+    target::must_be_valid(&args.id)?;
+    target::mount(&args.mount_point)?.detach(&args.id)?;
     Ok(Exit::Done)
-}
-
-/// A usage error for an ID that no disk can have.
-pub(super) fn must_be_valid(id: &str) -> Result<(), UsageError> {
-    match valid_id(id) {
-        true => Ok(()),
-        false => Err(UsageError(BadId(id.to_owned()).to_string())),
-    }
 }
 
 /// Warns of an image that is not raw.

@@ -15,6 +15,7 @@ mod mount;
 mod power;
 mod record;
 mod repl;
+mod rule_json;
 mod states;
 mod status;
 mod table;
@@ -22,6 +23,7 @@ mod target;
 mod test;
 mod test_options;
 mod top;
+mod trace;
 mod umount;
 
 use std::ffi::OsString;
@@ -69,6 +71,7 @@ enum Command {
     Mark(mark::Args),
     Status(status::Args),
     Top(top::Args),
+    Trace(trace::Args),
     States(Box<states::Args>),
     #[command(hide = true)]
     StateServer(states::ServerArgs),
@@ -105,6 +108,7 @@ impl Command {
                 | Self::Record(_)
                 | Self::Status(_)
                 | Self::Top(_)
+                | Self::Trace(_)
                 | Self::Guest(_)
                 | Self::Doctor(_)
                 | Self::Completions(_)
@@ -145,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Mark(args) => mark::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::States(args) => states::run(&args),
         Command::StateServer(args) => states::run_server(args),
         Command::Test(args) => test::run(&args),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::durability::Durability;
-use super::{Exit, table};
+use super::{Exit, table, target};
 use crate::client::{ClientError, DiskControl, MountClient};
 use crate::os::mounts::{self, Mount};
 use crate::protocol::disk_options::DiskOptions;
@@ -122,7 +122,7 @@ fn one(point: &Path) -> anyhow::Result<MountStatus> {
     };
     match listed {
         Some(mount) => Ok(status(&mount)),
-        None => anyhow::bail!(ClientError::NotAMount(point.to_owned())),
+        None => Err(target::not_a_mount(point)),
     }
 }
 

@@ -35,6 +35,13 @@ pub(super) fn print<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
     }
 }
 
+/// Prints `rows` without a head. The last column is not padded.
+pub(super) fn print_rows<const N: usize>(rows: &[[String; N]]) {
+    for line in lines(std::array::from_fn(|_| ""), rows).iter().skip(1) {
+        println!("{line}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::exit::UsageError;
-use super::{Exit, durability, table};
+use super::{Exit, durability, table, target};
 use crate::client::{DiskControl, MountClient, Stats};
 use crate::os::poll;
 use crate::os::terminal::RawTerminal;
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         );
         UsageError(text)
     })?;
-    let mount = MountClient::open(&args.mount_point)?;
+    let mount = target::mount(&args.mount_point)?;
     let mut screen = Screen::enter();
     let mut before = look(&mount)?;
     for _ in 0..args.count.unwrap_or(u64::MAX) {

@@ -12,6 +12,7 @@ use crate::fault::{ActionKind, Edit, parse_rule};
 use crate::protocol::{
     ControlPath, DiskFile, InFlightLine, Release, Remark, RuleLine, RulesLine, Switch, UNLOCK,
 };
+use crate::units::nearest;
 
 /// How long it may take until the kernel tells the server that a file was closed.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -59,9 +60,11 @@ impl MountClient {
             true => "none".to_owned(),
             false => names.join(", "),
         };
+        let several = names.iter().filter(|_| names.len() > 1);
         Err(ClientError::NoDisk {
             id: id.to_owned(),
             mount: self.point().to_owned(),
+            nearest: nearest(id, several.map(String::as_str)),
             attached,
         })
     }
@@ -91,6 +94,11 @@ impl DiskControl {
     /// The disk's name.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The mount that it is in.
+    pub fn mount(&self) -> &MountClient {
+        &self.mount
     }
 
     /// The data file, which QEMU opens as a drive.

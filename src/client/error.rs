@@ -21,14 +21,24 @@ pub enum ClientError {
         server: u32,
     },
     /// There is no such disk.
-    #[error("no disk `{id}` in {} (attached: {attached})", mount.display())]
+    #[error("no disk `{id}` in {}{nearest} (attached: {attached})", mount.display())]
     NoDisk {
         /// The ID that was asked for.
         id: String,
         /// The mount point.
         mount: PathBuf,
+        /// `; did you mean ...?`, if one of several disks has a name like it.
+        nearest: String,
         /// The disks that exist.
         attached: String,
+    },
+    /// The mount belongs to another user.
+    #[error("{} is a mount of user {owner}: the kernel lets nobody else, not even root, see its control files", mount.display())]
+    NotYours {
+        /// The mount point.
+        mount: PathBuf,
+        /// The number of the user who mounted it.
+        owner: u32,
     },
     /// The server rejected a write to a control file, and nothing has changed.
     #[error("{0}")]

@@ -6,6 +6,7 @@ mod durability;
 mod error;
 mod mount;
 mod stats;
+mod trace;
 
 pub use data::{DataError, DataFile};
 pub use disk::{DiskControl, Waiting};
@@ -13,3 +14,4 @@ pub use durability::Events;
 pub use error::ClientError;
 pub use mount::MountClient;
 pub use stats::Stats;
+pub use trace::Trace;

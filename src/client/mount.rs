@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::ClientError;
-use crate::os::mounts;
+use crate::os::{mounts, sys};
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{CTL, is_version};
 use crate::protocol::{Attach, ControlFile, ControlPath, DiskFile, DiskLine, Rejection};
@@ -39,7 +39,7 @@ impl MountClient {
             Ok(version) if is_version(&version) => Ok(client),
             Err(error) if is_dead(&error) => Err(ClientError::Stale(point.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Err(ClientError::io(client.path_of(&VERSION_FILE))(error))
+                Err(denied(&client, error))
             }
             _ => Err(ClientError::NotAMount(point.to_owned())),
         }
@@ -179,6 +179,19 @@ fn check_not_stopped(point: &Path) -> Result<(), ClientError> {
             server,
         }),
         None => Ok(()),
+    }
+}
+
+/// Why this user may not look into the mount.
+fn denied(client: &MountClient, error: io::Error) -> ClientError {
+    let absolute = std::path::absolute(&client.point).ok();
+    let mount = absolute.and_then(|point| mounts::find(&point).ok().flatten());
+    match mount {
+        Some(mount) if mount.owner != sys::uid() => ClientError::NotYours {
+            mount: client.point.clone(),
+            owner: mount.owner,
+        },
+        _ => ClientError::io(client.path_of(&VERSION_FILE))(error),
     }
 }
 

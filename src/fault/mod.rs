@@ -7,6 +7,7 @@ mod armed;
 mod candidates;
 mod cut;
 mod decide;
+mod describe;
 mod edit;
 mod explain;
 mod grammar;
@@ -32,7 +33,7 @@ pub use action::{Action, ActionKind, Change, Decision, HANG_MAX, How, Pause, Pha
 pub use armed::Armed;
 pub use cut::{CutPoint, CutRule, CutScope};
 pub use decide::{FiredChange, Outcome, Wait};
-pub use grammar::{Edit, GrammarError, nearest_action, parse_edits, parse_rule};
+pub use grammar::{Edit, GrammarError, nearest_action, parse_edits, parse_rule, parse_sectors};
 pub use hits::RuleHits;
 pub use io_range::IoRange;
 pub use keys::{ActionKey, Selector, is_time};

@@ -91,6 +91,27 @@ fn allow_other_opens_data_files_and_no_control_files() {
 }
 
 #[test]
+fn command_line_says_whose_mount_it_is() {
+    for options in [&[][..], &["-o", "allow_other"]] {
+        let mount = open_to_others(options);
+        let point = mount.point().display().to_string();
+        for command in [
+            "fault {}/vda",
+            "fault {} --clear",
+            "power {} cut",
+            "top {} --count 1",
+        ] {
+            let command = command.replace("{}", &point);
+            let Some(output) = as_another(&format!("{PROVIUM} {command}")) else {
+                return;
+            };
+            let says = format!("{point} is a mount of user 0: the kernel lets nobody else");
+            assert_fails(&output, 1, &[&says]);
+        }
+    }
+}
+
+#[test]
 fn mount_point_that_another_user_could_have_prepared_is_refused() {
     page_says(
         SECURITY,

@@ -199,10 +199,14 @@ fn commands_say_that_a_folder_is_not_a_mount() {
     let place = Place::new();
     for args in [
         &["status", "mnt"][..],
-        &["fault", "mnt/vda"],
+        &["fault", "mnt"],
         &["detach", "mnt", "vda"],
     ] {
         assert_fails(&place.provium(args), 1, &["mnt is not a provium mount"]);
+    }
+    for command in ["fault", "power"] {
+        let says = "neither mnt/vda nor mnt is a provium mount";
+        assert_fails(&place.provium(&[command, "mnt/vda"]), 1, &[says]);
     }
 }
 

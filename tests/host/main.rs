@@ -4,6 +4,9 @@
 
 mod access;
 mod cli;
+mod cli_errors;
+mod cli_fault;
+mod cli_trace;
 mod control_files;
 mod counters;
 mod data;

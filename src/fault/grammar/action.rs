@@ -9,6 +9,7 @@ use crate::fault::{
     Action, ActionKey, ActionKind, CutPoint, CutRule, CutScope, HANG_MAX, How, Then,
 };
 use crate::protocol::{Errno, PowerCut};
+use crate::units::nearest;
 
 /// The words of a rule that begins with the name of an action.
 pub(super) struct ActionWords<'l, 'a> {
@@ -71,7 +72,11 @@ impl<'a> ActionWords<'_, 'a> {
             return Ok(T::default());
         };
         let found = all.into_iter().find(|one| name(*one) == pair.value);
-        found.ok_or_else(|| self.line.bad(pair, &all.map(name).join(" or ")))
+        found.ok_or_else(|| {
+            let nearest = nearest(pair.value, all.map(name).into_iter());
+            self.line
+                .bad(pair, &(all.map(name).join(" or ") + &nearest))
+        })
     }
 
     fn find(&self, key: ActionKey) -> Option<Pair<'a>> {
@@ -142,7 +147,11 @@ impl<'a> ActionWords<'_, 'a> {
             "zero" => Ok(How::Zero),
             "random" => Ok(How::Random),
             "fill" => self.byte().map(How::Fill),
-            _ => Err(self.line.bad(how, "one of flip, zero, random, fill")),
+            other => {
+                let nearest = nearest(other, ["flip", "zero", "random", "fill"].into_iter());
+                let expected = format!("one of flip, zero, random, fill{nearest}");
+                Err(self.line.bad(how, &expected))
+            }
         }
     }
 

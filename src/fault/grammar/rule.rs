@@ -3,7 +3,7 @@
 use super::action::ActionWords;
 use super::error::{GrammarError, first_words};
 use super::line::{Line, Pair};
-use crate::fault::{ActionKey, ActionKind, Mode, Rule, Selector};
+use crate::fault::{ActionKey, ActionKind, Mode, Op, Rule, Selector};
 use crate::units::nearest;
 use crate::units::text::readable;
 
@@ -60,7 +60,7 @@ impl<'a> Line<'a> {
         let what = format!(
             "unknown mode `{}`{} (valid: {})",
             readable(word),
-            nearest(word, known),
+            selector_for(word).unwrap_or_else(|| nearest(word, known)),
             first_words()
         );
         self.error(word, what)
@@ -101,4 +101,20 @@ impl<'a> Line<'a> {
         );
         self.error(key, what)
     }
+}
+
+/// `; did you mean op=...?`, if `word` is the value of a selector without its key.
+fn selector_for(word: &str) -> Option<String> {
+    let is_op = word.split(',').all(|word| Op::named(word).is_some());
+    let key = match word.split_once('+') {
+        _ if is_op => Selector::Op,
+        Some((start, count)) if [start, count].iter().all(|n| n.parse::<u64>().is_ok()) => {
+            Selector::At
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "; did you mean `{}={word}` behind an action?",
+        key.name()
+    ))
 }

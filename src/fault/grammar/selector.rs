@@ -3,7 +3,7 @@
 use super::error::GrammarError;
 use super::line::{Line, Pair};
 use crate::fault::{Op, Ops, Rule, Selector};
-use crate::units::Probability;
+use crate::units::{Probability, nearest};
 
 /// The largest count of requests that a selector takes.
 const MOST_REQUESTS: u64 = 1_000_000_000_000_000;
@@ -70,8 +70,17 @@ impl Line<'_> {
         if pair.value == "all" {
             return Ok(possible);
         }
-        let ops: Option<Vec<Op>> = pair.value.split(',').map(Op::named).collect();
-        let expected = || format!("a list of {}, or all", Op::ALL.map(Op::name).join(", "));
+        let mut names = pair.value.split(',');
+        let ops: Option<Vec<Op>> = names.clone().map(Op::named).collect();
+        let wrong = names.find(|name| Op::named(name).is_none());
+        let known = || Op::ALL.map(Op::name).into_iter().chain(["all"]);
+        let nearest = nearest(wrong.unwrap_or_default(), known());
+        let expected = || {
+            format!(
+                "a list of {}, or all{nearest}",
+                Op::ALL.map(Op::name).join(", ")
+            )
+        };
         let ops = Ops::of(&ops.ok_or_else(|| self.bad(pair, &expected()))?);
         let impossible = ops.without(possible);
         match impossible.is_empty() {

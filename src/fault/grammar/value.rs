@@ -85,9 +85,7 @@ impl Line<'_> {
     pub(super) fn sectors(&self, pair: Pair<'_>) -> Result<Vec<Sectors>, GrammarError> {
         let expected =
             "sectors below 2^54 as START+COUNT, with commas between ranges, as in at=2048+8";
-        let ranges = pair.value.split(',').map(sectors);
-        let ranges: Option<_> = ranges.collect();
-        ranges.ok_or_else(|| self.bad(pair, expected))
+        parse_sectors(pair.value).ok_or_else(|| self.bad(pair, expected))
     }
 
     /// `MIN..MAX`, of which either may be missing.
@@ -95,6 +93,11 @@ impl Line<'_> {
         let expected = "bytes as MIN..MAX, of which either may be left out, as in size=4K..";
         size_range(pair.value).ok_or_else(|| self.bad(pair, expected))
     }
+}
+
+/// Parses the value of `at=`: sectors as START+COUNT, with commas between ranges.
+pub fn parse_sectors(text: &str) -> Option<Vec<Sectors>> {
+    text.split(',').map(sectors).collect()
 }
 
 /// Whether `word` can be a tag.

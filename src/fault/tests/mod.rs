@@ -2,6 +2,7 @@
 
 mod counting;
 mod deciding;
+mod describing;
 mod documents;
 mod editing;
 mod errors;

@@ -1,0 +1,146 @@
+//! `provium fault`: shows and edits the faults of a disk, or of all disks of a mount.
+
+mod explain;
+mod show;
+mod words;
+
+use std::path::PathBuf;
+
+use super::Exit;
+use super::target::Target;
+use crate::client::{ClientError, DiskControl};
+use crate::fault::{ActionKind, Mode};
+
+/// Show or arm the faults of a disk, or of all disks of a mount
+///
+/// A rule may be quoted as one word, or not: words that are `key=value` belong to the rule before them.
+/// `provium help rules` explains rules by examples.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provium fault /tmp/m/vda                    show the armed rules
+  provium fault /tmp/m/vda slow eio_read      arm both, or neither
+  provium fault /tmp/m/vda error op=read at=2048+8 times=3
+  provium fault /tmp/m/vda --set eio_write    exactly this one
+  provium fault /tmp/m/vda --remove slow
+  provium fault /tmp/m/vda --rules            the rules with their counters
+  provium fault /tmp/m/vda --json             the same, for a program
+  provium fault /tmp/m/vda --explain \"read 2048+8\"
+  provium fault /tmp/m/vda --explain \"eio_read times=3\"
+  provium fault /tmp/m/vda --release all      release held requests
+  provium fault /tmp/m/vda --clear
+  provium fault /tmp/m --clear                of all disks
+
+For a mount, each command is for all of its disks, one after the other. `--remove` and `--release` pass
+over the disks that have no such rule.")]
+pub(super) struct Args {
+    /// The data file of the disk, or a mount
+    #[arg(value_name = "MNT[/ID]")]
+    target: PathBuf,
+    /// Rules to arm, beside those that are armed
+    #[arg(value_name = "RULE", help = rules_help())]
+    given: Vec<String>,
+    /// Add the rules to the armed ones (the default)
+    #[arg(long, requires = "given", conflicts_with_all = ["set", "remove", "clear"])]
+    add: bool,
+    /// Replace the armed rules by these
+    #[arg(long, requires = "given", conflicts_with_all = ["remove", "clear"])]
+    set: bool,
+    /// Remove these rules
+    #[arg(long, requires = "given", conflicts_with = "clear")]
+    remove: bool,
+    /// Remove all rules
+    #[arg(long, conflicts_with = "given")]
+    clear: bool,
+    /// Release the requests that a hang holds: `all`, or those of a tag
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["given", "clear"])]
+    release: Option<String>,
+    /// Fail the released requests with this error; without it they are served
+    #[arg(long, value_name = "ERRNO", requires = "release")]
+    errno: Option<String>,
+    /// Show the rules with their counters
+    #[arg(long, conflicts_with_all = ["given", "clear", "release", "explain"])]
+    rules: bool,
+    /// Show which rules would act on a request, and why the others would not; or what a rule means
+    #[arg(long, value_name = "OP SECTOR+COUNT|RULE", conflicts_with_all = ["given", "clear", "release"])]
+    explain: Option<String>,
+    /// Print JSON: an array of disks with their rules
+    #[arg(long, conflicts_with_all = ["given", "clear", "release"])]
+    json: bool,
+}
+
+fn rules_help() -> String {
+    format!(
+        "Faults to arm: {}, or {} with key=value words",
+        Mode::list(),
+        ActionKind::list()
+    )
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let target = Target::open(&args.target)?;
+    if args.clear {
+        clear(&target)?;
+    } else if let Some(tag) = &args.release {
+        where_it_is(&target, |disk| disk.release(tag, args.errno.as_deref()))?;
+    } else if let Some(text) = &args.explain {
+        explain::explain(&target, text, args.json)?;
+    } else if args.given.is_empty() {
+        show::show(&target, args.rules, args.json)?;
+    } else {
+        edit(&target, args)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn clear(target: &Target) -> Result<(), ClientError> {
+    match target {
+        // Works whatever else hangs.
+        Target::Mount(mount) => mount.clear(),
+        Target::Disk(disk) => disk.clear_faults(),
+    }
+}
+
+fn edit(target: &Target, args: &Args) -> anyhow::Result<()> {
+    let rules = words::rules(&args.given)?;
+    if args.remove {
+        return Ok(where_it_is(target, |disk| disk.remove_faults(&rules))?);
+    }
+    let disks = target.disks_for_rules()?;
+    for (at, disk) in disks.iter().enumerate() {
+        let armed = match args.set {
+            true => disk.set_faults(&rules),
+            false => disk.add_faults(&rules),
+        };
+        armed.map_err(|error| half_done(error, &disks[..at], disk))?;
+        for warning in disk.warnings(&rules)? {
+            eprintln!("provium: warning: {}{warning}", target.name_before(disk));
+        }
+    }
+    Ok(())
+}
+
+/// Does `change` to each disk. Fails if it fails for all of them: a rule or tag may be one disk's alone.
+fn where_it_is(
+    target: &Target,
+    change: impl Fn(&DiskControl) -> Result<(), ClientError>,
+) -> Result<(), ClientError> {
+    let results: Vec<_> = target.disks()?.iter().map(change).collect();
+    match results.iter().any(Result::is_ok) {
+        true => Ok(()),
+        false => results.into_iter().collect(),
+    }
+}
+
+/// An error at `disk`, after the disks of `done`: they are not one transaction.
+fn half_done(error: ClientError, done: &[DiskControl], disk: &DiskControl) -> anyhow::Error {
+    if done.is_empty() {
+        return error.into();
+    }
+    let names: Vec<_> = done.iter().map(DiskControl::id).collect();
+    let armed = names.join(", ");
+    anyhow::anyhow!(
+        "{error} (of `{}`; the rules are armed on {armed})",
+        disk.id()
+    )
+}

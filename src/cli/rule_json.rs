@@ -1,0 +1,227 @@
+//! A rule as JSON has it: its text, and what the text says as fields with units in their names.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::fault::{Action, CutRule, How, Mode, Op, Rule, Sectors, Then, parse_rule};
+use crate::protocol::{Keep, Remark, RuleLine};
+
+/// A rule.
+#[derive(Debug, Serialize)]
+pub(super) struct RuleJson {
+    /// As `faults` has it.
+    text: String,
+    /// The mode that it is, whatever else it selects.
+    mode: Option<&'static str>,
+    /// None for a rule that only a newer server knows.
+    action: Option<&'static str>,
+    ops: Vec<&'static str>,
+    /// The values of the action.
+    values: Map<String, Value>,
+    /// The selectors that it says, without `op`.
+    selectors: Map<String, Value>,
+}
+
+/// An armed rule.
+#[derive(Debug, Serialize)]
+pub(super) struct ArmedJson {
+    #[serde(flatten)]
+    rule: RuleJson,
+    considered: u64,
+    matched: u64,
+    fired: u64,
+    /// None without `times=`.
+    left: Option<u64>,
+    age_seconds: f64,
+    drawn_from: u64,
+    woken: bool,
+    /// Why it can never act.
+    never: Option<String>,
+    note: Option<String>,
+}
+
+impl RuleJson {
+    /// The rule with this text.
+    pub(super) fn of(text: &str) -> Self {
+        let rule = parse_rule(text, 1).ok();
+        let rule = rule.as_ref();
+        Self {
+            text: text.to_owned(),
+            mode: rule.and_then(Mode::of).map(Mode::name),
+            action: rule.map(|rule| rule.action.kind().name()),
+            ops: rule.map_or_else(Vec::new, |rule| rule.ops.iter().map(Op::name).collect()),
+            values: rule.map(|rule| values(&rule.action)).unwrap_or_default(),
+            selectors: rule.map(selectors).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<RuleLine> for ArmedJson {
+    fn from(line: RuleLine) -> Self {
+        let (never, note) = match line.remark {
+            Some(Remark::Never(why)) => (Some(why), None),
+            Some(Remark::Note(note)) => (None, Some(note)),
+            None => (None, None),
+        };
+        Self {
+            rule: RuleJson::of(&line.rule),
+            considered: line.counts.considered,
+            matched: line.counts.matched,
+            fired: line.counts.fired,
+            left: line.left,
+            age_seconds: line.age.as_secs_f64(),
+            drawn_from: line.seed,
+            woken: line.woken,
+            never,
+            note,
+        }
+    }
+}
+
+/// The object in `value`, without the keys that say nothing.
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(mut map) = value else {
+        return Map::new();
+    };
+    map.retain(|_, value| !value.is_null());
+    map
+}
+
+fn values(action: &Action) -> Map<String, Value> {
+    object(match action {
+        Action::Error(errno) => json!({ "errno": errno.to_string() }),
+        Action::Delay(min, max) => {
+            json!({ "by_min_seconds": min.as_secs_f64(), "by_max_seconds": max.as_secs_f64() })
+        }
+        Action::Hang(max, then) => {
+            json!({ "max_seconds": max.as_secs_f64(), "then": then_text(*then) })
+        }
+        Action::Corrupt(how) => match how {
+            How::Flip(bits) => json!({ "how": "flip", "bits": bits }),
+            How::Zero => json!({ "how": "zero" }),
+            How::Random => json!({ "how": "random" }),
+            How::Fill(byte) => json!({ "how": "fill", "byte": byte }),
+        },
+        Action::Tear(keep, then) => json!({ "keep_sectors": keep, "then": then_text(*then) }),
+        Action::Misdirect(by) => json!({ "by_sectors": by }),
+        Action::Cut(rule) => cut_values(rule),
+        Action::Lose | Action::Stale => Value::Null,
+    })
+}
+
+fn then_text(then: Then) -> String {
+    match then {
+        Then::Ok => "ok".to_owned(),
+        Then::Error(errno) => errno.to_string(),
+    }
+}
+
+fn cut_values(rule: &CutRule) -> Value {
+    let (keep, first, only, p) = match &rule.cut.keep {
+        Keep::None => ("none", None, None, None),
+        Keep::All => ("all", None, None, None),
+        Keep::First(first) => ("first", Some(first), None, None),
+        Keep::Only(numbers) => ("only", None, Some(numbers), None),
+        Keep::Random(p) => ("random", None, None, Some(p.get())),
+    };
+    json!({
+        "point": rule.point.name(),
+        "scope": rule.scope.name(),
+        "keep": keep,
+        "keep_first": first,
+        "keep_only": only,
+        "p": p,
+        "seed": rule.cut.seed,
+        "tear_sectors": rule.cut.tear,
+        "garbage": rule.cut.garbage.map(|p| p.get()),
+    })
+}
+
+fn selectors(rule: &Rule) -> Map<String, Value> {
+    let at = |at: &Sectors| json!({ "sector": at.start, "sectors": at.count });
+    let at: Vec<_> = rule.at.iter().map(at).collect();
+    let seconds = |time: Duration| time.as_secs_f64();
+    let max = rule.size.map(|size| size.max);
+    object(json!({
+        "at": (!at.is_empty()).then_some(at),
+        "size_min_bytes": rule.size.map(|size| size.min),
+        "size_max_bytes": max.filter(|max| *max < u64::MAX),
+        "from": rule.from_guest.then_some("guest"),
+        "skip": (rule.skip > 0).then_some(rule.skip),
+        "every": (rule.every > 1).then_some(rule.every),
+        "p": rule.probability.map(|p| p.get()),
+        "seed": rule.seed,
+        "times": rule.times,
+        "after_seconds": (!rule.after.is_zero()).then(|| seconds(rule.after)),
+        "for_seconds": rule.lasts.map(seconds),
+        "up_seconds": rule.cycle.map(|(up, _)| seconds(up)),
+        "down_seconds": rule.cycle.map(|(_, down)| seconds(down)),
+        "when": rule.when,
+        "tag": rule.tag,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{ActionKind, Selector};
+
+    fn of(text: &str) -> Value {
+        serde_json::to_value(RuleJson::of(text)).unwrap()
+    }
+
+    #[test]
+    fn rule_has_its_text_and_its_fields_with_units() {
+        assert_eq!(
+            of("slow at=8+1,16+2 times=3 after=1500ms"),
+            json!({
+                "text": "slow at=8+1,16+2 times=3 after=1500ms",
+                "mode": "slow",
+                "action": "delay",
+                "ops": ["read", "write", "zero"],
+                "values": { "by_min_seconds": 0.05, "by_max_seconds": 0.05 },
+                "selectors": {
+                    "at": [{ "sector": 8, "sectors": 1 }, { "sector": 16, "sectors": 2 }],
+                    "times": 3,
+                    "after_seconds": 1.5,
+                },
+            })
+        );
+        let newer = of("explode op=read");
+        assert_eq!(
+            (&newer["action"], &newer["ops"]),
+            (&Value::Null, &json!([]))
+        );
+    }
+
+    #[test]
+    fn each_key_of_each_example_is_a_field() {
+        let examples = ActionKind::ALL.map(ActionKind::example).into_iter();
+        let more = [
+            "corrupt how=fill byte=1",
+            "cut keep=only=1,2 garbage=0.1",
+            "cut keep=first=3",
+        ];
+        for text in examples
+            .chain(Selector::ALL.map(Selector::example))
+            .chain(more)
+        {
+            let json = of(text);
+            for word in text
+                .split(' ')
+                .skip(1)
+                .filter(|word| !word.starts_with("op="))
+            {
+                let key = word.split('=').next().unwrap();
+                let has = |part: &str| {
+                    let keys = json[part].as_object().unwrap().keys();
+                    keys.clone()
+                        .any(|name| name == key || name.starts_with(&format!("{key}_")))
+                };
+                assert!(has("values") || has("selectors"), "{word} of {json}");
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The vocabulary of rules in words: what each action, each of its keys and each selector means, with an example.
+//!
+//! The help and the explanation of a rule are made of it. Each example is a rule that parses; a test checks that.
+
+use super::{ActionKey, ActionKind, Mode, Rule, Selector};
+
+impl Mode {
+    /// What it does, in a clause.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::EioRead => "reads fail with EIO",
+            Self::EioWrite => "writes and write zeroes fail with EIO",
+            Self::Slow => "reads, writes and write zeroes wait 50 ms first",
+        }
+    }
+}
+
+impl ActionKind {
+    /// What it does, in a clause.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Error => "the request fails and does not touch the image",
+            Self::Delay => "the request waits before it is served",
+            Self::Hang => "the request is held until it is released, or until max= has passed",
+            Self::Corrupt => {
+                "the data are wrong: for the reader alone, or on the image when they are written"
+            }
+            Self::Lose => "the request is acknowledged and never done",
+            Self::Tear => "only the first keep= sectors of the write reach the image",
+            Self::Misdirect => "the request is served by= sectors away from its place",
+            Self::Stale => "the read returns what the sectors held when the rule was armed",
+            Self::Cut => "the power goes off at this request: from then on every request fails",
+        }
+    }
+
+    /// A rule with it.
+    pub fn example(self) -> &'static str {
+        match self {
+            Self::Error => "error op=read errno=EIO at=2048+8",
+            Self::Delay => "delay op=flush by=20ms..80ms",
+            Self::Hang => "hang op=write max=10s then=ok tag=stuck",
+            Self::Corrupt => "corrupt op=read how=flip bits=1 p=0.001 seed=7",
+            Self::Lose => "lose op=flush",
+            Self::Tear => "tear keep=1 times=1",
+            Self::Misdirect => "misdirect op=write by=+8 skip=9 times=1",
+            Self::Stale => "stale at=0+64",
+            Self::Cut => "cut op=flush keep=random seed=7 tear=8 skip=2 times=1",
+        }
+    }
+
+    /// What that rule does.
+    pub fn example_effect(self) -> &'static str {
+        match self {
+            Self::Error => "reads that touch one of the 8 sectors from 2048 on fail with EIO",
+            Self::Delay => "each flush takes 20 to 80 ms longer",
+            Self::Hang => "writes are held for 10 s or until `--release stuck`, and then done",
+            Self::Corrupt => "one bit of one read in a thousand is flipped",
+            Self::Lose => "flushes do nothing and succeed",
+            Self::Tear => "of the next write only the first sector is written, and it succeeds",
+            Self::Misdirect => "the tenth write lands 8 sectors too far",
+            Self::Stale => "reads of the first 64 sectors miss all writes from now on",
+            Self::Cut => {
+                "at the third flush the power of all disks goes off; what had not been flushed survives or not, \
+                 in pieces of 8 sectors"
+            }
+        }
+    }
+}
+
+impl ActionKey {
+    /// What its value means.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Errno => "the error, by name or number (default: EIO)",
+            Self::By => {
+                "for delay a time, or a range as in 20ms..80ms; for misdirect sectors with their sign"
+            }
+            Self::Max => "the longest time that a request is held (default: 60s)",
+            Self::Then => "how it ends: ok, or an error",
+            Self::How => "flip, zero, random or fill",
+            Self::Bits => "with how=flip, how many bits (default: 1)",
+            Self::Byte => "with how=fill, the byte, as in 0xee",
+            Self::Keep => {
+                "for tear a number of sectors; for cut none, all, first=N, only=N,N or random"
+            }
+            Self::Point => {
+                "before: the request itself is not done (default); after: it is done first"
+            }
+            Self::Scope => "mount: all disks lose their power (default); disk: this disk alone",
+            Self::P => {
+                "with keep=random, each pending request survives with this probability (default: 0.5)"
+            }
+            Self::Seed => "the seed of what survives",
+            Self::Tear => "pieces of this many sectors survive or not, instead of whole requests",
+            Self::Garbage => "a lost piece holds neither old nor new data with this probability",
+        }
+    }
+}
+
+impl Selector {
+    /// Which requests it selects.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Op => "requests of these kinds: read, write, flush, discard, zero, or all",
+            Self::At => "requests that overlap these sectors, each range as START+COUNT",
+            Self::Size => "requests of this length in bytes; either end may be left out",
+            Self::From => "requests of everybody but the sector calls of a Lua test",
+            Self::Skip => "those after the first N matching requests",
+            Self::Every => "of each N of the others the last",
+            Self::P => "each with this probability, from 0 to 1",
+            Self::Seed => "the seed of the random decisions: the same requests fail again",
+            Self::Times => "at most N requests in all",
+            Self::After => "from this long after arming on",
+            Self::For => "for this long",
+            Self::Up => "with down=: the fault is on for this long, in turn",
+            Self::Down => "with up=: and then off for this long",
+            Self::When => "only after a rule with this tag has fired",
+            Self::Tag => "selects nothing: a name to remove, release or wait for the rule by",
+        }
+    }
+
+    /// A rule with it.
+    pub fn example(self) -> &'static str {
+        match self {
+            Self::Op => "error op=read,write",
+            Self::At => "error at=2048+8,4096+1",
+            Self::Size => "error size=4K..1M",
+            Self::From => "eio_read from=guest",
+            Self::Skip => "eio_write skip=2",
+            Self::Every => "eio_read every=3",
+            Self::P => "eio_read p=0.1",
+            Self::Seed => "eio_read p=0.1 seed=42",
+            Self::Times => "eio_read times=1",
+            Self::After => "eio_read after=500ms",
+            Self::For => "slow for=2m",
+            Self::Up => "eio_read up=1s down=4s",
+            Self::Down => "eio_read up=1s down=4s",
+            Self::When => "eio_read when=first",
+            Self::Tag => "lose op=write times=1 tag=first",
+        }
+    }
+
+    /// The word of the example that has it.
+    pub fn example_word(self) -> &'static str {
+        let key = |word: &&str| {
+            word.split_once('=')
+                .is_some_and(|(key, _)| key == self.name())
+        };
+        self.example().split(' ').find(key).unwrap_or_default()
+    }
+}
+
+impl Rule {
+    /// The rule as an action with all its words, whatever it is written as.
+    pub fn in_full(&self) -> String {
+        let mut spellings = self.clone().spellings();
+        spellings.swap_remove(0)
+    }
+
+    /// What it means: its action, and then each of its words.
+    pub fn meanings(&self) -> Vec<(String, String)> {
+        let kind = self.action.kind();
+        let full = self.in_full();
+        let words = full.split(' ').skip(1).filter_map(|word| {
+            let (key, value) = word.split_once('=')?;
+            let mut own = kind.keys().iter();
+            let own = own.find(|own| own.name() == key);
+            let meaning = match own {
+                Some(own) => own.meaning().to_owned(),
+                None => Selector::named(key)?
+                    .meaning()
+                    .replace(" N ", &format!(" {value} ")),
+            };
+            Some((word.to_owned(), meaning))
+        });
+        let first = (kind.name().to_owned(), kind.meaning().to_owned());
+        std::iter::once(first).chain(words).collect()
+    }
+}

@@ -1,7 +1,9 @@
 //! `provium guest`: the default guest, and the saved states of booted guests.
 
+use std::ffi::OsString;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -22,16 +24,50 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Sub {
-    /// Build the default guest from the distribution's packages, if it is not up to date
-    Build {
-        /// Build it even if it is up to date
-        #[arg(long)]
-        force: bool,
-    },
+    Build(BuildArgs),
     /// List the built guests and the saved states
     List,
     /// Remove the saved states; the next boots save new ones
     Clean,
+}
+
+/// Build the default guest from the distribution's packages, if it is not up to date
+///
+/// Without apt, or with --kernel, --modules or --busybox, it is made of this host's own files: a kernel with its
+/// modules, a static busybox, qemu-ga, and the file system tools that are in PATH. The command lists what it lacks.
+#[derive(Debug, clap::Args)]
+struct BuildArgs {
+    /// Build it even if it is up to date
+    #[arg(long)]
+    force: bool,
+    /// The kernel, a bzImage [default: the running one, or the newest of /boot and /lib/modules]
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// The kernel's modules; `none` if all drivers are built in [default: /lib/modules/RELEASE]
+    #[arg(long, value_name = "DIR")]
+    modules: Option<PathBuf>,
+    /// A static busybox [default: the one in PATH]
+    #[arg(long, value_name = "FILE")]
+    busybox: Option<PathBuf>,
+}
+
+impl BuildArgs {
+    /// The options of the builder.
+    fn words(&self) -> Vec<OsString> {
+        let files = [
+            ("--kernel", &self.kernel),
+            ("--modules", &self.modules),
+            ("--busybox", &self.busybox),
+        ];
+        let mut words = Vec::new();
+        words.extend(self.force.then(|| "--force".into()));
+        for (option, path) in files {
+            if let Some(path) = path {
+                words.extend([option.into(), path.into()]);
+            }
+        }
+        words
+    }
 }
 
 macro_rules! builder_files {
@@ -41,8 +77,10 @@ macro_rules! builder_files {
 }
 
 /// The builder, so that the command works without the source tree.
-const BUILDER: [(&str, &str); 10] = builder_files![
+const BUILDER: [(&str, &str); 12] = builder_files![
     "build-guest"
+    "guest-from/apt.sh"
+    "guest-from/host.sh"
     "guest/agent"
     "guest/console"
     "guest/hotplug"
@@ -55,16 +93,18 @@ const BUILDER: [(&str, &str); 10] = builder_files![
 ];
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    match args.command {
-        Sub::Build { force } => build(force),
+    match &args.command {
+        Sub::Build(args) => build(args),
         Sub::List => list(),
         Sub::Clean => clean(),
     }
 }
 
-fn build(force: bool) -> anyhow::Result<Exit> {
+fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
     let folder = tempfile::tempdir()?;
-    std::fs::create_dir(folder.path().join("guest"))?;
+    for name in ["guest", "guest-from"] {
+        std::fs::create_dir(folder.path().join(name))?;
+    }
     for (name, text) in BUILDER {
         let path = folder.path().join(name);
         std::fs::write(&path, text)?;
@@ -73,7 +113,7 @@ fn build(force: bool) -> anyhow::Result<Exit> {
     let mut command = Command::new("bash");
     command
         .arg(folder.path().join("build-guest"))
-        .args(force.then_some("--force"));
+        .args(args.words());
     let status = command.status().context("cannot start bash")?;
     if !status.success() {
         bail!("the guest was not built");
@@ -165,13 +205,13 @@ mod tests {
 
     #[test]
     fn guest_files_are_all_built_in() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/mnt-helpers/guest");
-        let files = std::fs::read_dir(folder).unwrap();
-        let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
-        let mut found: Vec<_> = files
-            .map(|entry| format!("guest/{}", name(entry.unwrap())))
-            .collect();
-        found.push("build-guest".into());
+        let mut found = vec!["build-guest".to_owned()];
+        for folder in ["guest", "guest-from"] {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/mnt-helpers/");
+            let files = std::fs::read_dir(format!("{path}{folder}")).unwrap();
+            let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
+            found.extend(files.map(|entry| format!("{folder}/{}", name(entry.unwrap()))));
+        }
         found.sort();
         let mut built_in = BUILDER.map(|(name, _)| name.to_owned());
         built_in.sort();

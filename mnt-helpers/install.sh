@@ -53,21 +53,21 @@ find_manager() {
     command -v "$manager" > /dev/null || manager=
 }
 
-manager='' column=1 updated='' wanted=() lacking=()
+manager='' column=1 updated='' wanted_packages=() lacking=()
 find_manager
 
 need() {
     local command=$1
     shift
     if command -v "$command" > /dev/null || [ -x "/usr/sbin/$command" ]; then return; fi
-    wanted+=("$@")
+    wanted_packages+=("$@")
     lacking+=("$command")
 }
 
 # For the Python that the distribution's packages go to.
 need_python() {
     if /usr/bin/python3 -c "import $1" 2> /dev/null; then return; fi
-    wanted+=(python3 "$2")
+    wanted_packages+=(python3 "$2")
     lacking+=("Python's $1")
 }
 
@@ -78,17 +78,17 @@ need_guest_parts() {
     need mkfs.ext4 e2fsprogs
     need mkfs.xfs xfsprogs
     if ! ls /boot/vmlinuz* /lib/modules/*/vmlinuz > /dev/null 2>&1; then
-        wanted+=(linux-image-amd64)
+        wanted_packages+=(linux-image-amd64)
         lacking+=("a kernel in /boot or /lib/modules")
     fi
 }
 
-# Sets $names to the names that the distribution has for $wanted.
+# Sets $names to the names that the distribution has for $wanted_packages.
 translate() {
     local package name unknown=()
     names=()
-    if [ "$manager" = apt-get ]; then names=("${wanted[@]}"); return; fi
-    for package in "${wanted[@]}"; do
+    if [ "$manager" = apt-get ]; then names=("${wanted_packages[@]}"); return; fi
+    for package in "${wanted_packages[@]}"; do
         name=$(awk -v package="$package" -v column="$column" '$1 == package { print $column }' <<< "$package_names")
         case $name in '' | -) unknown+=("$package") ;; *) names+=("$name") ;; esac
     done
@@ -96,7 +96,7 @@ translate() {
 }
 
 install_wanted() {
-    [ ${#wanted[@]} != 0 ] || return 0
+    [ ${#wanted_packages[@]} != 0 ] || return 0
     [ -n "$manager" ] ||
         die "this system has none of apt-get, dnf and pacman: install by hand what is missing: $(join "${lacking[@]}")"
     translate
@@ -107,7 +107,7 @@ install_wanted() {
     dnf) as_root dnf install -y -q --setopt=install_weak_deps=False "${names[@]}" > /dev/null ;;
     pacman) as_root pacman -Sy --needed --noconfirm --noprogressbar "${names[@]}" > /dev/null ;;
     esac
-    wanted=() lacking=()
+    wanted_packages=() lacking=()
 }
 
 join() {

@@ -242,6 +242,13 @@ pub(crate) fn trust_test_files<T>(new: unsafe fn() -> T) -> T {
 /// Has the heap hold about `len` bytes of memory that the kernel has already found and cleared, and
 /// keep freed memory: buffers of a few MiB then cost no page faults. Uses huge pages where the machine
 /// has them, so that a fork does not undo it. Call it from the main thread, whose heap it fills.
+///
+/// Does nothing without the GNU C library: the allocator of musl gives large blocks back at once, whatever it is told.
+#[cfg(not(target_env = "gnu"))]
+pub fn warm_heap(_len: usize) {}
+
+/// As above.
+#[cfg(target_env = "gnu")]
 pub fn warm_heap(len: usize) {
     const HUGE_PAGE: usize = 2 << 20;
     /// The largest block that the allocator takes from its heap.

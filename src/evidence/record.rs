@@ -25,6 +25,7 @@ pub enum TestOutcome {
 
 /// One try of a test.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TestRecord {
     /// The file, as the run names it.
     pub file: String,
@@ -58,6 +59,7 @@ pub struct TestRecord {
 
 /// The seeds of a test.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Seeds {
     /// The seed of each disk, by the name of its folder: rules without `seed=` draw from it.
     pub rules: BTreeMap<String, u64>,
@@ -67,6 +69,7 @@ pub struct Seeds {
 
 /// A disk of a test.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DiskRecord {
     /// Its ID.
     pub id: String,

@@ -1,10 +1,24 @@
-//! A run as one HTML file, from the evidence folders of its tests.
+//! A run as one HTML file that needs no network, from the evidence folders of its tests.
+//!
+//! This module reads the folders and packs what is in them. What a person sees of it, and all that is interactive, is
+//! the page's own: style and scripts in `page/`, and the plots of uPlot in `vendor/`.
 
-use std::io::{self, Write};
+mod detail;
+mod disk;
+mod index;
+mod lines;
+mod pack;
+mod page;
+mod trace;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::evidence::TestRecord;
+use detail::Detail;
+use index::Index;
+use pack::Blocks;
 
 /// A run that has ended.
 #[derive(Clone, Debug)]
@@ -21,18 +35,21 @@ pub struct Run {
     pub command: String,
 }
 
-/// Writes the page of `run` to the file `to`.
+/// Writes the page of `run` to the file `to`. What is missing or damaged in a folder is left out, and the page says
+/// so. Fails only if the page cannot be written.
 pub fn write(run: &Run, to: &Path) -> io::Result<()> {
-    let mut page = std::fs::File::create(to)?;
-    writeln!(
-        page,
-        "<!doctype html><meta charset=utf-8><title>provium</title><ul>"
-    )?;
+    let mut file = BufWriter::new(File::create(to)?);
+    let page = page::Page::new();
+    file.write_all(page.head().as_bytes())?;
+    let mut index = Index::new(run);
+    let mut blocks = Blocks::new();
     for folder in &run.tests {
-        let test = TestRecord::read(folder)?;
-        let name = format!("{}:{}: {}", test.file, test.line, test.name);
-        let name = name.replace('&', "&amp;").replace('<', "&lt;");
-        writeln!(page, "<li>{:?} {name}", test.outcome)?;
+        let detail = Detail::read(folder);
+        let place = blocks.add(&mut file, &detail)?;
+        index.add(&detail, place);
     }
-    writeln!(page, "</ul>")
+    blocks.end(&mut file)?;
+    pack::block(&mut file, "index", &serde_json::to_vec(&index)?)?;
+    file.write_all(page.tail().as_bytes())?;
+    file.flush()
 }

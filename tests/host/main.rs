@@ -24,6 +24,7 @@ mod guest_builder;
 mod guest_runs;
 mod harness;
 mod helpers;
+mod html;
 mod integrity;
 mod layers;
 mod lua_suite;

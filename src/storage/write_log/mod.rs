@@ -1,6 +1,7 @@
 //! A log of the writes, flushes and discards of a disk, in the format of Linux's dm-log-writes.
 
 mod format;
+mod places;
 mod reader;
 mod record;
 #[cfg(test)]

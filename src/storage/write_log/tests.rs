@@ -216,13 +216,13 @@ fn log_without_room_ends_with_its_whole_entries_and_says_so_once() {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let log = Arc::new(LogWriter::begin(file.try_clone().unwrap()).unwrap());
     let write = |at| log.reserve(Record::Write(sectors(at, 1))).fill(&[3; 512]);
-    assert!(write(0).is_ok());
-    assert!(write(1).is_ok());
-    assert!(log.failure().is_none());
-    assert_eq!(write(2).unwrap_err().raw_os_error(), Some(libc::EPERM));
+    let flush = || log.reserve(Record::Flush(order(5))).fill(&[]);
+    (0..3).for_each(|at| write(at).unwrap());
+    assert!(log.failure().is_none(), "collected in memory");
+    assert_eq!(flush().unwrap_err().raw_os_error(), Some(libc::EPERM));
     assert_eq!(read(path.as_ref()).len(), 2, "counted at the error");
     assert!(write(3).is_ok());
-    assert!(log.reserve(Record::Flush(order(5))).fill(&[]).is_ok());
+    assert!(flush().is_ok());
     assert!(log.finish().is_ok());
     assert_eq!(log.failure().unwrap().raw_os_error(), Some(libc::EPERM));
     assert_eq!(log.len().0, 2);
@@ -235,14 +235,52 @@ fn entry_before_the_one_that_failed_is_counted_when_it_is_whole() {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let log = Arc::new(LogWriter::begin(file.try_clone().unwrap()).unwrap());
     let first = log.reserve(Record::Write(sectors(0, 1)));
-    let second = log.reserve(Record::Write(sectors(1, 1)));
+    let second = log.reserve(Record::Zeroes(sectors(1, 1)));
     let third = log.reserve(Record::Write(sectors(2, 1)));
-    assert!(second.fill(&[2; 512]).is_err());
+    assert!(second.fill(&[]).is_err());
     assert_eq!(read(path.as_ref()).len(), 0);
     assert!(third.fill(&[3; 512]).is_ok(), "told once");
     first.fill(&[1; 512]).unwrap();
     let found = read(path.as_ref());
     assert_eq!(found, [(request(sectors(0, 1), Flags::NONE), vec![1; 512])]);
+}
+
+#[test]
+fn records_reach_the_file_in_a_few_large_writes() {
+    const RECORDS: u64 = 1000;
+    let (file, log) = new_log();
+    let in_file = || file.as_file().metadata().unwrap().len();
+    let mut sizes = std::collections::BTreeSet::from([in_file()]);
+    for at in 0..RECORDS {
+        let place = log.reserve(Record::Write(sectors(at, 8)));
+        place.fill(&[at as u8; 4096]).unwrap();
+        sizes.insert(in_file());
+    }
+    assert_eq!(log.len(), (RECORDS, 512 + RECORDS * 4608));
+    // 57 records of 4,608 bytes are the first ones to exceed 256 KiB.
+    assert_eq!(sizes.len() as u64, 1 + RECORDS / 57);
+    log.finish().unwrap();
+    let found = read(file.path());
+    assert_eq!(found.len() as u64, RECORDS + 1);
+    for (at, (_, data)) in found[..RECORDS as usize].iter().enumerate() {
+        assert_eq!(*data, [at as u8; 4096], "record {at}");
+    }
+}
+
+#[test]
+fn memory_of_a_log_is_bounded_while_its_first_place_is_not_filled() {
+    let (file, log) = new_log();
+    let first = log.reserve(Record::Write(sectors(0, 1)));
+    for at in 1..400 {
+        let place = log.reserve(Record::Write(sectors(at, 64)));
+        place.fill(&[7; 64 * 512]).unwrap();
+    }
+    let blocks = file.as_file().metadata().unwrap().blocks() * 512;
+    assert!(blocks > 8 << 20, "{blocks} bytes of 12 MiB are in the file");
+    assert_eq!(log.len().0, 0);
+    first.fill(&[1; 512]).unwrap();
+    log.finish().unwrap();
+    assert_eq!(read(file.path()).len(), 400 + END);
 }
 
 #[test]

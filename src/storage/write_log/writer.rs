@@ -1,13 +1,16 @@
-//! Writing a write log: places are given out in the order of the log, and filled side by side.
+//! Writing a write log: places are given out in the order of the log and filled side by side. Small records are
+//! collected in memory and written many at once, at the latest when the superblock is to count them: nobody finds
+//! an entry before that.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::slice;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::format::{ENTRY_BYTES, Superblock};
+use super::places::{Due, Filled, Places, Slot};
 use super::record::Record;
 
 /// The text of the mark at the end of a log.
@@ -16,52 +19,32 @@ pub const END_MARK: &str = "dm-log-writes-end";
 /// Entries of a discard that are written at once.
 const AT_ONCE: usize = 16;
 
+/// Parts of one call that writes.
+const PARTS: usize = 512;
+
 /// A log that is being written.
 ///
-/// The superblock counts the entries of its beginning that are whole, and is written again at each flush and
-/// mark. After the first error the log takes nothing more, and what is whole of it can be read.
+/// The superblock counts the entries of its beginning that are in the file, and is written again at each flush and
+/// mark. After the first error the log takes nothing more, and what is in the file of it can be read.
 #[derive(Debug)]
 pub struct LogWriter {
     file: File,
-    tail: Mutex<Tail>,
+    places: Mutex<Places>,
     /// No place is being filled.
     is_idle: Condvar,
-    /// How many entries the superblock counts. Held while that is written, so that it only grows.
-    counted: Mutex<u64>,
+    /// Held to write what is in memory, and the superblock.
+    out: Mutex<Out>,
     /// The error number of what has ended it.
     failure: OnceLock<i32>,
 }
 
-/// Where the log grows.
-#[derive(Debug)]
-struct Tail {
-    /// What is whole from the beginning on.
-    whole: Whole,
-    /// The places after that, in the order of the log.
-    places: VecDeque<Slot>,
-    /// The number of the first of them.
-    first: u64,
-    /// How many are being filled.
-    under_way: usize,
-    /// Where the next place begins.
-    next: u64,
-    has_ended: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Whole {
-    entries: u64,
-    bytes: u64,
-}
-
-/// A place, as the log remembers it.
-#[derive(Debug)]
-struct Slot {
-    entries: u64,
-    len: u64,
-    is_filled: bool,
-    /// Whether the superblock is to count it at once.
-    is_counted_at_once: bool,
+/// What has been written by those who hold it.
+#[derive(Debug, Default)]
+struct Out {
+    /// How many entries the superblock counts.
+    counted: u64,
+    /// A record that was collected is not in the file: nothing behind it counts.
+    is_broken: bool,
 }
 
 /// A place in a log for a record. One that is dropped without being filled ends the log.
@@ -75,6 +58,7 @@ struct Reserved {
     log: Arc<LogWriter>,
     number: u64,
     at: u64,
+    is_collected: bool,
     record: Record,
 }
 
@@ -83,9 +67,9 @@ impl LogWriter {
     pub fn begin(file: File) -> io::Result<Self> {
         let log = Self {
             file,
-            tail: Mutex::new(Tail::new()),
+            places: Mutex::new(Places::new()),
             is_idle: Condvar::new(),
-            counted: Mutex::new(0),
+            out: Mutex::default(),
             failure: OnceLock::new(),
         };
         log.write(&mut [IoSlice::new(&superblock(0))], 0)?;
@@ -97,22 +81,23 @@ impl LogWriter {
     /// Where the log has ended, and for a record without sectors or text, that is a place which writes
     /// nothing.
     pub fn reserve(self: &Arc<Self>, record: Record) -> Place {
-        let mut tail = self.tail.lock();
-        match tail.has_ended {
+        let mut places = self.places.lock();
+        match places.has_ended {
             true => Place(None),
-            false => self.place(&mut tail, record),
+            false => self.place(&mut places, record),
         }
     }
 
-    fn place(self: &Arc<Self>, tail: &mut Tail, record: Record) -> Place {
+    fn place(self: &Arc<Self>, places: &mut Places, record: Record) -> Place {
         if self.has_failed() || record.is_empty() {
             return Place(None);
         }
-        let (number, at) = tail.reserve(&record);
+        let (number, at, is_collected) = places.reserve(&record);
         Place(Some(Reserved {
             log: Arc::clone(self),
             number,
             at,
+            is_collected,
             record,
         }))
     }
@@ -121,19 +106,19 @@ impl LogWriter {
     ///
     /// Errors: what has ended the log before, unless a place has returned that.
     pub fn finish(self: &Arc<Self>) -> io::Result<()> {
-        let mut tail = self.tail.lock();
-        if tail.has_ended {
+        let mut places = self.places.lock();
+        if places.has_ended {
             return Ok(());
         }
-        let end = self.place(&mut tail, Record::Mark(END_MARK.into()));
-        tail.has_ended = true;
-        drop(tail);
+        let end = self.place(&mut places, Record::Mark(END_MARK.into()));
+        places.has_ended = true;
+        drop(places);
         let marked = end.fill(&[]);
-        let mut tail = self.tail.lock();
-        while tail.under_way > 0 {
-            self.is_idle.wait(&mut tail);
+        let mut places = self.places.lock();
+        while places.under_way > 0 {
+            self.is_idle.wait(&mut places);
         }
-        drop(tail);
+        drop(places);
         let counted = self.told(self.count());
         let synced = self.told(rustix::fs::fsync(&self.file).map_err(io::Error::from));
         marked.and(counted).and(synced)
@@ -141,8 +126,13 @@ impl LogWriter {
 
     /// Its entries and its bytes so far: what a reader would find if it ended now.
     pub fn len(&self) -> (u64, u64) {
-        let whole = self.tail.lock().whole;
-        (whole.entries, whole.bytes)
+        let places = self.places.lock();
+        let len = if self.has_failed() {
+            places.in_file
+        } else {
+            places.whole
+        };
+        (len.entries, len.bytes)
     }
 
     /// What has ended it before its end.
@@ -165,33 +155,84 @@ impl LogWriter {
     }
 
     /// Notes that a place is filled, or cannot be.
-    fn settle(&self, number: u64, result: io::Result<()>) -> io::Result<()> {
-        let is_filled = result.is_ok();
+    fn settle(&self, number: u64, result: io::Result<Filled>) -> io::Result<()> {
+        let (filled, result) = match result {
+            Ok(filled) => (Some(filled), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
         // Before the place is settled: the last one that is counts what is whole of a log that has failed.
         let told = self.told(result);
-        let mut tail = self.tail.lock();
-        let must_count = tail.settle(number, is_filled) || self.has_failed();
-        let is_idle = tail.under_way == 0;
-        drop(tail);
-        let counted = match must_count {
-            true => self.told(self.count()),
-            false => Ok(()),
+        let mut places = self.places.lock();
+        let due = places.settle(number, filled);
+        let is_idle = places.under_way == 0;
+        drop(places);
+        let done = match due {
+            _ if self.has_failed() => self.told(self.count()),
+            Due::Nothing => Ok(()),
+            Due::Write => self.told(self.write_out(&mut self.out.lock())),
+            Due::Count => self.told(self.count()),
         };
         if is_idle {
             self.is_idle.notify_all();
         }
-        told.and(counted)
+        told.and(done)
     }
 
-    /// Has the superblock count what is whole.
+    /// Writes what is whole, and has the superblock count it.
     fn count(&self) -> io::Result<()> {
-        let mut counted = self.counted.lock();
-        let entries = self.len().0;
-        if *counted != entries {
+        let mut out = self.out.lock();
+        let written = self.write_out(&mut out);
+        let entries = self.places.lock().in_file.entries;
+        if out.counted != entries {
             self.write(&mut [IoSlice::new(&superblock(entries))], 0)?;
-            *counted = entries;
+            out.counted = entries;
         }
-        Ok(())
+        written
+    }
+
+    /// Writes what is whole and was collected in memory.
+    fn write_out(&self, out: &mut Out) -> io::Result<()> {
+        loop {
+            let slots = self.places.lock().take(PARTS);
+            if slots.is_empty() {
+                return Ok(());
+            }
+            let (whole, result) = match out.is_broken {
+                true => (0, Ok(())),
+                false => self.write_slots(&slots),
+            };
+            out.is_broken |= whole < slots.len();
+            self.places.lock().note_in_file(&slots[..whole]);
+            result?;
+        }
+    }
+
+    /// Writes places, of which each begins where the one before ends. Returns how many are whole in the file.
+    fn write_slots(&self, slots: &[Slot]) -> (usize, io::Result<()>) {
+        let mut done = 0;
+        for run in slots.chunk_by(|a, b| a.is_collected() && b.is_collected()) {
+            if self.write_run(run).is_err() {
+                // The host may have refused all of them for the last one.
+                for slot in run {
+                    if let Err(error) = self.write_run(slice::from_ref(slot)) {
+                        return (done, Err(error));
+                    }
+                    done += 1;
+                }
+            } else {
+                done += run.len();
+            }
+        }
+        (done, Ok(()))
+    }
+
+    /// Writes places that are collected, or one that is in the file already.
+    fn write_run(&self, run: &[Slot]) -> io::Result<()> {
+        let mut parts: Vec<_> = run.iter().map(|slot| IoSlice::new(slot.bytes())).collect();
+        match run {
+            [first, ..] if first.is_collected() => self.write(&mut parts, first.at),
+            _ => Ok(()),
+        }
     }
 
     /// Writes all of `parts`, one after the other.
@@ -209,59 +250,13 @@ impl LogWriter {
     }
 }
 
-impl Tail {
-    fn new() -> Self {
-        let superblock = ENTRY_BYTES as u64;
-        Self {
-            whole: Whole {
-                entries: 0,
-                bytes: superblock,
-            },
-            places: VecDeque::new(),
-            first: 0,
-            under_way: 0,
-            next: superblock,
-            has_ended: false,
-        }
-    }
-
-    /// The number of the next place, and where it begins.
-    fn reserve(&mut self, record: &Record) -> (u64, u64) {
-        let (number, at) = (self.first + self.places.len() as u64, self.next);
-        self.next = at.saturating_add(record.len());
-        self.places.push_back(Slot {
-            entries: record.entry_count(),
-            len: record.len(),
-            is_filled: false,
-            is_counted_at_once: record.is_counted_at_once(),
-        });
-        self.under_way += 1;
-        (number, at)
-    }
-
-    /// Returns whether the superblock is to count what is whole now.
-    fn settle(&mut self, number: u64, is_filled: bool) -> bool {
-        self.under_way -= 1;
-        self.places[(number - self.first) as usize].is_filled = is_filled;
-        let mut must_count = false;
-        while let Some(slot) = self.places.front().filter(|slot| slot.is_filled) {
-            self.first += 1;
-            self.whole.entries += slot.entries;
-            self.whole.bytes += slot.len;
-            must_count |= slot.is_counted_at_once;
-            self.places.pop_front();
-        }
-        must_count
-    }
-}
-
 impl Place {
     /// Writes the record and its data, which only a write has.
     ///
     /// Errors: what ends the log, for the first one who sees it. Everybody else is told nothing.
     pub fn fill(mut self, data: &[u8]) -> io::Result<()> {
         match self.0.take() {
-            Some(place) => place.log.settle(place.number, place.write(data)),
+            Some(place) => place.log.settle(place.number, place.fill(data)),
             None => Ok(()),
         }
     }
@@ -277,16 +272,36 @@ impl Drop for Place {
 }
 
 impl Reserved {
-    fn write(&self, data: &[u8]) -> io::Result<()> {
+    /// Collects the record, or writes it.
+    fn fill(&self, data: &[u8]) -> io::Result<Filled> {
         let end = self.at.saturating_add(self.record.len());
         if !self.record.fits() || end > i64::MAX as u64 {
             return Err(io::Error::from_raw_os_error(libc::EFBIG));
         }
+        if let Record::Write(_) = &self.record
+            && data.len() as u64 != self.record.data_len()
+        {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        match self.is_collected {
+            true => Ok(Filled::InMemory(self.encoded(data))),
+            false => self.write(data, end).map(|()| Filled::InFile),
+        }
+    }
+
+    /// All of its entries, and the data of a write.
+    fn encoded(&self, data: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.record.len() as usize);
+        for number in 0..self.record.entry_count() {
+            bytes.extend_from_slice(&self.record.entry(number).encode());
+        }
+        bytes.extend_from_slice(data);
+        bytes
+    }
+
+    fn write(&self, data: &[u8], end: u64) -> io::Result<()> {
         match &self.record {
             Record::Write(_) => {
-                if data.len() as u64 != self.record.data_len() {
-                    return Err(io::Error::from_raw_os_error(libc::EINVAL));
-                }
                 let header = self.record.entry(0).encode();
                 let mut parts = [IoSlice::new(&header), IoSlice::new(data)];
                 self.log.write(&mut parts, self.at)

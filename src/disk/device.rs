@@ -52,7 +52,7 @@ pub struct Disk {
     pub(super) sizes: Sizes,
     pub(super) strain: Strains,
     pub(super) settling: Settling,
-    pub(super) log: DiskLog,
+    pub(super) log: Arc<DiskLog>,
     /// The ranges that change one after the other: for the log, and where pending data become durable.
     pub(super) ranges: Arc<RangeLock>,
     attached: Instant,
@@ -65,6 +65,8 @@ impl Disk {
         let image = Arc::new(CachedImage::new(image, delays.memory().clone()));
         let pool = Arc::clone(&delays);
         let ranges = RangeLock::new(move |work| pool.pool().run(owner, work));
+        let pool = Arc::clone(&delays);
+        let log = DiskLog::new(move |work| pool.pool().run(owner, work));
         Self {
             id: id.to_owned(),
             owner,
@@ -86,7 +88,7 @@ impl Disk {
             sizes: Sizes::new(ImageStat::of(&*image).unwrap_or_default()),
             strain: Strains::default(),
             settling: Settling::default(),
-            log: DiskLog::default(),
+            log: Arc::new(log),
             ranges: Arc::new(ranges),
             image,
             attached: Instant::now(),

@@ -32,6 +32,8 @@ pub(super) struct Places {
     filled: usize,
     /// Bytes of those that are collected.
     ready: u64,
+    /// Somebody has been told to write them.
+    is_write_due: bool,
     /// Bytes in memory, or for which room there is kept.
     collected: u64,
     /// Where the next place begins.
@@ -67,9 +69,9 @@ pub(super) enum Filled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     Nothing,
-    /// Write what is whole.
+    /// Write what is whole, soon.
     Write,
-    /// That, and have the superblock count it.
+    /// Write that at once, and have the superblock count it.
     Count,
 }
 
@@ -110,6 +112,7 @@ impl Places {
             first: 0,
             filled: 0,
             ready: 0,
+            is_write_due: false,
             collected: 0,
             next: superblock.bytes,
         }
@@ -151,11 +154,14 @@ impl Places {
             is_counted |= slot.is_counted_at_once;
             self.filled += 1;
         }
-        match self.ready >= WRITTEN_AT_ONCE {
-            _ if is_counted => Due::Count,
-            true => Due::Write,
-            false => Due::Nothing,
+        if is_counted {
+            return Due::Count;
         }
+        if self.ready < WRITTEN_AT_ONCE || self.is_write_due {
+            return Due::Nothing;
+        }
+        self.is_write_due = true;
+        Due::Write
     }
 
     /// Takes filled places, `most` of them at most: whoever does it writes them, one after the other.
@@ -166,6 +172,7 @@ impl Places {
         self.first += number as u64;
         self.filled -= number;
         self.ready -= bytes;
+        self.is_write_due = false;
         self.collected -= bytes;
         taken
     }

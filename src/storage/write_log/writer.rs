@@ -113,7 +113,7 @@ impl LogWriter {
         let end = self.place(&mut places, Record::Mark(END_MARK.into()));
         places.has_ended = true;
         drop(places);
-        let marked = end.fill(&[]);
+        let marked = end.fill(&[]).map(drop);
         let mut places = self.places.lock();
         while places.under_way > 0 {
             self.is_idle.wait(&mut places);
@@ -155,7 +155,7 @@ impl LogWriter {
     }
 
     /// Notes that a place is filled, or cannot be.
-    fn settle(&self, number: u64, result: io::Result<Filled>) -> io::Result<()> {
+    fn settle(&self, number: u64, result: io::Result<Filled>) -> io::Result<Due> {
         let (filled, result) = match result {
             Ok(filled) => (Some(filled), Ok(())),
             Err(error) => (None, Err(error)),
@@ -166,22 +166,28 @@ impl LogWriter {
         let due = places.settle(number, filled);
         let is_idle = places.under_way == 0;
         drop(places);
-        let done = match due {
-            _ if self.has_failed() => self.told(self.count()),
-            Due::Nothing => Ok(()),
-            Due::Write => self.told(self.write_out(&mut self.out.lock())),
-            Due::Count => self.told(self.count()),
+        let counted = match due == Due::Count || self.has_failed() {
+            true => self.told(self.count()),
+            false => Ok(()),
         };
         if is_idle {
             self.is_idle.notify_all();
         }
-        told.and(done)
+        told.and(counted).map(|()| due)
+    }
+
+    /// Writes what is whole and was collected in memory.
+    ///
+    /// Errors: what ends the log, for the first one who sees it. Everybody else is told nothing.
+    pub fn write_out(&self) -> io::Result<()> {
+        let mut out = self.out.lock();
+        self.told(self.write_collected(&mut out))
     }
 
     /// Writes what is whole, and has the superblock count it.
     fn count(&self) -> io::Result<()> {
         let mut out = self.out.lock();
-        let written = self.write_out(&mut out);
+        let written = self.write_collected(&mut out);
         let entries = self.places.lock().in_file.entries;
         if out.counted != entries {
             self.write(&mut [IoSlice::new(&superblock(entries))], 0)?;
@@ -190,8 +196,7 @@ impl LogWriter {
         written
     }
 
-    /// Writes what is whole and was collected in memory.
-    fn write_out(&self, out: &mut Out) -> io::Result<()> {
+    fn write_collected(&self, out: &mut Out) -> io::Result<()> {
         loop {
             let slots = self.places.lock().take(PARTS);
             if slots.is_empty() {
@@ -251,14 +256,16 @@ impl LogWriter {
 }
 
 impl Place {
-    /// Writes the record and its data, which only a write has.
+    /// Writes the record and its data, which only a write has. Returns the log where it has collected so much that
+    /// [`LogWriter::write_out`] is due; that may wait for storage.
     ///
     /// Errors: what ends the log, for the first one who sees it. Everybody else is told nothing.
-    pub fn fill(mut self, data: &[u8]) -> io::Result<()> {
-        match self.0.take() {
-            Some(place) => place.log.settle(place.number, place.fill(data)),
-            None => Ok(()),
-        }
+    pub fn fill(mut self, data: &[u8]) -> io::Result<Option<Arc<LogWriter>>> {
+        let Some(place) = self.0.take() else {
+            return Ok(None);
+        };
+        let due = place.log.settle(place.number, place.fill(data))?;
+        Ok((due == Due::Write).then_some(place.log))
     }
 }
 

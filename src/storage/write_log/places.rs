@@ -11,6 +11,12 @@ const LONGEST_COLLECTED: u64 = 64 << 10;
 /// How many bytes are collected at most. Further records are written one by one.
 const MOST_COLLECTED: u64 = 4 << 20;
 
+/// The largest buffer that is kept for a later record.
+const LARGEST_SPARE: usize = 16 << 10;
+
+/// How many buffers are kept.
+const MOST_SPARE: usize = 256;
+
 /// How many bytes that are whole are written at once.
 const WRITTEN_AT_ONCE: u64 = 256 << 10;
 
@@ -36,6 +42,8 @@ pub(super) struct Places {
     is_write_due: bool,
     /// Bytes in memory, or for which room there is kept.
     collected: u64,
+    /// Empty buffers: memory that was used before costs less than new memory.
+    spare: Vec<Vec<u8>>,
     /// Where the next place begins.
     next: u64,
 }
@@ -114,19 +122,21 @@ impl Places {
             ready: 0,
             is_write_due: false,
             collected: 0,
+            spare: Vec::new(),
             next: superblock.bytes,
         }
     }
 
-    /// The number of the next place, where it begins, and whether its record is collected.
-    pub(super) fn reserve(&mut self, record: &Record) -> (u64, u64, bool) {
+    /// The number of the next place, where it begins, and an empty buffer if its record is collected.
+    pub(super) fn reserve(&mut self, record: &Record) -> (u64, u64, Option<Vec<u8>>) {
         let (number, at) = (self.first + self.slots.len() as u64, self.next);
         let len = record.len();
         let is_short = len <= LONGEST_COLLECTED && self.collected < MOST_COLLECTED;
         let is_collected = is_short && !matches!(record, Record::Zeroes(_));
-        if is_collected {
+        let buffer = is_collected.then(|| {
             self.collected += len;
-        }
+            self.spare.pop().unwrap_or_default()
+        });
         self.next = at.saturating_add(len);
         self.slots.push_back(Slot {
             at,
@@ -136,7 +146,7 @@ impl Places {
             is_counted_at_once: record.is_counted_at_once(),
         });
         self.under_way += 1;
-        (number, at, is_collected)
+        (number, at, buffer)
     }
 
     /// Notes that a place is filled; None if that has failed.
@@ -177,8 +187,17 @@ impl Places {
         taken
     }
 
-    /// Notes that the next places are in the file.
-    pub(super) fn note_in_file(&mut self, slots: &[Slot]) {
-        slots.iter().for_each(|slot| self.in_file.add(slot));
+    /// Notes that the next places, `whole` of them, are in the file.
+    pub(super) fn note_in_file(&mut self, slots: Vec<Slot>, whole: usize) {
+        for slot in slots.into_iter().take(whole) {
+            self.in_file.add(&slot);
+            if let Some(Filled::InMemory(mut buffer)) = slot.filled
+                && buffer.capacity() <= LARGEST_SPARE
+                && self.spare.len() < MOST_SPARE
+            {
+                buffer.clear();
+                self.spare.push(buffer);
+            }
+        }
     }
 }

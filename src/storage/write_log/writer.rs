@@ -58,7 +58,8 @@ struct Reserved {
     log: Arc<LogWriter>,
     number: u64,
     at: u64,
-    is_collected: bool,
+    /// Where the record is collected; None for one that is written by itself.
+    buffer: Option<Vec<u8>>,
     record: Record,
 }
 
@@ -92,12 +93,12 @@ impl LogWriter {
         if self.has_failed() || record.is_empty() {
             return Place(None);
         }
-        let (number, at, is_collected) = places.reserve(&record);
+        let (number, at, buffer) = places.reserve(&record);
         Place(Some(Reserved {
             log: Arc::clone(self),
             number,
             at,
-            is_collected,
+            buffer,
             record,
         }))
     }
@@ -207,7 +208,7 @@ impl LogWriter {
                 false => self.write_slots(&slots),
             };
             out.is_broken |= whole < slots.len();
-            self.places.lock().note_in_file(&slots[..whole]);
+            self.places.lock().note_in_file(slots, whole);
             result?;
         }
     }
@@ -261,10 +262,11 @@ impl Place {
     ///
     /// Errors: what ends the log, for the first one who sees it. Everybody else is told nothing.
     pub fn fill(mut self, data: &[u8]) -> io::Result<Option<Arc<LogWriter>>> {
-        let Some(place) = self.0.take() else {
+        let Some(mut place) = self.0.take() else {
             return Ok(None);
         };
-        let due = place.log.settle(place.number, place.fill(data))?;
+        let filled = place.fill(data);
+        let due = place.log.settle(place.number, filled)?;
         Ok((due == Due::Write).then_some(place.log))
     }
 }
@@ -280,7 +282,7 @@ impl Drop for Place {
 
 impl Reserved {
     /// Collects the record, or writes it.
-    fn fill(&self, data: &[u8]) -> io::Result<Filled> {
+    fn fill(&mut self, data: &[u8]) -> io::Result<Filled> {
         let end = self.at.saturating_add(self.record.len());
         if !self.record.fits() || end > i64::MAX as u64 {
             return Err(io::Error::from_raw_os_error(libc::EFBIG));
@@ -290,15 +292,15 @@ impl Reserved {
         {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
-        match self.is_collected {
-            true => Ok(Filled::InMemory(self.encoded(data))),
-            false => self.write(data, end).map(|()| Filled::InFile),
+        match self.buffer.take() {
+            Some(buffer) => Ok(Filled::InMemory(self.encoded(data, buffer))),
+            None => self.write(data, end).map(|()| Filled::InFile),
         }
     }
 
-    /// All of its entries, and the data of a write.
-    fn encoded(&self, data: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.record.len() as usize);
+    /// All of its entries, and the data of a write, in `bytes`.
+    fn encoded(&self, data: &[u8], mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes.reserve_exact(self.record.len() as usize);
         for number in 0..self.record.entry_count() {
             bytes.extend_from_slice(&self.record.entry(number).encode());
         }

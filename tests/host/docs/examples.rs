@@ -27,7 +27,7 @@ pub(super) fn blocks(page: &Path, language: &str) -> Vec<String> {
         .collect()
 }
 
-fn with_provium_in_path(command: &mut Command) -> &mut Command {
+pub(super) fn with_provium_in_path(command: &mut Command) -> &mut Command {
     let folder = Path::new(PROVIUM).parent().unwrap().display();
     command.env(
         "PATH",

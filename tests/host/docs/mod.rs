@@ -2,10 +2,12 @@
 //! error texts beside the proof.
 
 mod contributing;
+mod database_pages;
 mod examples;
 mod fault_pages;
 mod file_nodes;
 mod lua_reference;
+mod machine_pages;
 mod other_pages;
 mod other_tools;
 mod python_pages;

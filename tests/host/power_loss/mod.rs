@@ -6,6 +6,7 @@
 
 use crate::docs::page_says;
 use crate::integrity::setting;
+pub use recording::judged;
 
 mod append;
 mod ext4;

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import provium
 from provium import Answered, Disk, Mount, Noted
+from provium.binary import run
 
 
 def test_fault_is_armed_in_its_block_alone(disk: Disk) -> None:
@@ -146,6 +151,34 @@ def test_mount_is_gone_after_its_block(tmp_path: Path, provium_mount: Mount) -> 
     assert list(point.iterdir()) == []
     with pytest.raises(provium.NotAMountError, match="is not a provium mount"):
         Mount(point)
+
+
+def test_mount_whose_server_was_killed_says_so_and_leaves_nothing() -> None:
+    with Mount.start() as mount:
+        disk = mount.new_disk("vda", "1M")
+        trace = disk.trace()
+        kill_server(mount)
+        with pytest.raises(provium.NotAMountError, match="its server is gone; `provium umount --stale`"):
+            disk.rules()
+        with pytest.raises(provium.NotAMountError, match="its server is gone"):
+            trace.next()
+        with pytest.raises(provium.NotAMountError, match="its server is gone"):
+            disk.trace()
+        trace.close()
+    assert not mount.point.parent.exists()
+
+
+def kill_server(mount: Mount) -> None:
+    status = run("status", str(mount.point))
+    found = re.search(r"server (\d+)", status)
+    assert found is not None
+    os.kill(int(found[1]), signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            (mount.point / "ctl" / "version").read_text()
+        except OSError:
+            return
 
 
 def test_errors_of_a_mount_say_what_is_there(provium_mount: Mount, disk: Disk) -> None:

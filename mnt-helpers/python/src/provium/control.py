@@ -34,7 +34,7 @@ class Control:
         try:
             return self.path(file).read_text(encoding="utf-8", errors="surrogateescape")
         except OSError as error:
-            raise self._explained(file, error) from error
+            raise self.explained(file, error) from error
 
     def lines(self, file: str, parse: Callable[[str], T]) -> list[T]:
         """The lines of a control file, each read by `parse`."""
@@ -54,7 +54,7 @@ class Control:
             now = self._rejection(file)
             if now is not None and now != before:
                 raise RejectedError(file, text, now[1], error.errno) from error
-            raise self._explained(file, error) from error
+            raise self.explained(file, error) from error
 
     def _rejection(self, file: str) -> Optional[tuple[int, str]]:
         """Number and reason of the latest rejected write, if it was to this file."""
@@ -70,7 +70,8 @@ class Control:
             raise BadLineError("a line of `ctl/error`", line)
         return (int(number), reason) if name == file else None
 
-    def _explained(self, file: str, error: OSError) -> ProviumError:
+    def explained(self, file: str, error: OSError) -> ProviumError:
+        """What an error of the system means, which a control file has given."""
         if error.errno in DEAD:
             return NotAMountError(self.point, "its server is gone; `provium umount --stale` cleans up")
         return ProviumError(f"{self.path(file)}: {error.strerror}")

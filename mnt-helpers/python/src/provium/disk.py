@@ -130,7 +130,7 @@ class Disk:
 
     def trace(self) -> Stream[lines.TraceLine]:
         """The answered requests from now on. Close it, or use it as a context manager."""
-        return Stream(self.control.path(f"{self.id}/trace"), lines.parse_trace)
+        return Stream(self.control, f"{self.id}/trace", lines.parse_trace)
 
     @property
     def size(self) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Optional, Union
 from provium import binary, lines
 from provium.control import Control, split_lines
 from provium.disk import Disk, Keep, cut_text
-from provium.errors import NotAMountError, ProviumError
+from provium.errors import NotAMountError, ProviumError, ProviumWarning
 from provium.fault import Value
 from provium.trace import Stream
 
@@ -37,12 +39,25 @@ def _options(readonly: bool, fixed: bool, cache: Optional[str]) -> list[str]:
     return words + ([f"cache={cache}"] if cache and cache != "off" else [])
 
 
-def _unmount(point: str, folder: Optional[tempfile.TemporaryDirectory[str]]) -> None:
+def _unmount(point: Path, folder: Optional[Path]) -> None:
     """Ends a mount that was started here, in use or not; also at the end of the interpreter."""
-    with contextlib.suppress(ProviumError):
-        binary.run("umount", "--force", point)
-    if folder is not None:
-        folder.cleanup()
+    for how in ("--force", "--stale"):
+        with contextlib.suppress(ProviumError):
+            binary.run("umount", how, str(point))
+            break
+    if _is_mounted(point):
+        warnings.warn(
+            f"{point} cannot be unmounted: try `provium umount --force {point}`", ProviumWarning, stacklevel=2
+        )
+    elif folder is not None:
+        shutil.rmtree(folder)
+
+
+def _is_mounted(point: Path) -> bool:
+    try:
+        return point.is_mount()
+    except OSError:  # Its server is gone, and the mount is not.
+        return True
 
 
 class Mount:
@@ -54,8 +69,8 @@ class Mount:
         """The mount point."""
         self.control = Control(self.point)
         self._disks: dict[str, Disk] = {}
-        self._folder: Optional[tempfile.TemporaryDirectory[str]] = None
-        self._end: Optional[weakref.finalize[[str, Optional[tempfile.TemporaryDirectory[str]]], Mount]] = None
+        self._folder: Optional[Path] = None
+        self._end: Optional[weakref.finalize[[Path, Optional[Path]], Mount]] = None
         try:
             version = self.version
         except NotAMountError:
@@ -80,25 +95,26 @@ class Mount:
         `point` is an empty folder; a temporary one by default. `cache="volatile"` is for all disks, `options` is what
         `provium mount -o` takes.
         """
-        folder: Optional[tempfile.TemporaryDirectory[str]] = None
+        folder = None
         if point is None:
-            folder = tempfile.TemporaryDirectory(prefix="provium-")
-            point = Path(folder.name, "mnt")
-            point.mkdir()
+            folder = Path(tempfile.mkdtemp(prefix="provium-"))
+            point = folder / "mnt"
         place = Path(point)
         words = [word for word in (options, f"cache={cache}" if cache == "volatile" else None) if word]
         args = ["-o", ",".join(words)] if words else []
         for disk_id, image in (disks or {}).items():
             args += ["--disk", f"{disk_id}={image}"]
         try:
+            if folder is not None:
+                place.mkdir()
             binary.run("mount", *args, str(place), timeout=timeout)
             mount = cls(place)
         except BaseException:
             if folder is not None:
-                folder.cleanup()
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         mount._folder = folder
-        mount._end = weakref.finalize(mount, _unmount, str(mount.point), folder)
+        mount._end = weakref.finalize(mount, _unmount, mount.point, folder)
         return mount
 
     def __enter__(self) -> Mount:
@@ -125,7 +141,7 @@ class Mount:
         if self._end is not None:
             self._end.detach()
         if self._folder is not None:
-            self._folder.cleanup()
+            shutil.rmtree(self._folder)
 
     # Disks.
 
@@ -167,7 +183,7 @@ class Mount:
         """Serves a new image of zeros, in the temporary folder of a mount that was started without `point`."""
         if self._folder is None:
             raise ProviumError(f"{self.point} has no temporary folder: make an image, and `attach` it")
-        image = Path(self._folder.name, f"{disk_id}.img")
+        image = self._folder / f"{disk_id}.img"
         with image.open("xb") as file:
             file.truncate(parse_size(size))
         return self.attach(disk_id, image, fixed=fixed, cache=cache)
@@ -194,7 +210,7 @@ class Mount:
 
     def events(self) -> Stream[lines.Event]:
         """Power cuts, evictions and stopped logs from now on."""
-        return Stream(self.control.path("events"), lines.Event.parse)
+        return Stream(self.control, "events", lines.Event.parse)
 
     def power(self) -> dict[str, lines.Power]:
         """The state of the power of each disk."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Callable, Generic, Optional, TypeVar
 
-from provium.control import wait_until
+from provium.control import Control, wait_until
 
 L = TypeVar("L")
 
@@ -20,10 +20,15 @@ class Stream(Generic[L]):
     it is ready, so `select` is of no use.
     """
 
-    def __init__(self, path: Path, parse: Callable[[str], L]) -> None:
-        self._path = path
+    def __init__(self, control: Control, file: str, parse: Callable[[str], L]) -> None:
+        self._control = control
+        self._file = file
+        self._path = control.path(file)
         self._parse = parse
-        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise control.explained(file, error) from error
         self._rest = b""
         self._lines: list[L] = []
 
@@ -60,9 +65,10 @@ class Stream(Generic[L]):
 
     def close(self) -> None:
         """Closes it. A mount with an open stream cannot be unmounted."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):  # The server is gone; the descriptor is closed all the same.
+                os.close(fd)
 
     def _next(self) -> Optional[L]:
         if not self._lines:
@@ -75,6 +81,8 @@ class Stream(Generic[L]):
                 read = os.read(self._fd, 1 << 16)
             except BlockingIOError:
                 break
+            except OSError as error:
+                raise self._control.explained(self._file, error) from error
             if not read:
                 break
             *whole, self._rest = (self._rest + read).split(b"\n")

@@ -157,7 +157,8 @@ def test_mount_whose_server_was_killed_says_so_and_leaves_nothing() -> None:
     with Mount.start() as mount:
         disk = mount.new_disk("vda", "1M")
         trace = disk.trace()
-        kill_server(mount)
+        os.kill(server_of(mount), signal.SIGKILL)
+        wait_for_death(mount)
         with pytest.raises(provium.NotAMountError, match="its server is gone; `provium umount --stale`"):
             disk.rules()
         with pytest.raises(provium.NotAMountError, match="its server is gone"):
@@ -168,17 +169,29 @@ def test_mount_whose_server_was_killed_says_so_and_leaves_nothing() -> None:
     assert not mount.point.parent.exists()
 
 
-def kill_server(mount: Mount) -> None:
-    status = run("status", str(mount.point))
-    found = re.search(r"server (\d+)", status)
+def server_of(mount: Mount) -> int:
+    found = re.search(r"server (\d+)", run("status", str(mount.point)))
     assert found is not None
-    os.kill(int(found[1]), signal.SIGKILL)
+    return int(found[1])
+
+
+def wait_for_death(mount: Mount) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
             (mount.point / "ctl" / "version").read_text()
         except OSError:
             return
+
+
+def test_mount_whose_server_is_stopped_is_an_error_in_time(provium_mount: Mount) -> None:
+    server = server_of(provium_mount)
+    os.kill(server, signal.SIGSTOP)
+    try:
+        with pytest.raises(provium.NotAMountError, match=r"no answer within 0\.1 s; `provium status`"):
+            Mount(provium_mount.point, timeout=0.1)
+    finally:
+        os.kill(server, signal.SIGCONT)
 
 
 def test_errors_of_a_mount_say_what_is_there(provium_mount: Mount, disk: Disk) -> None:

@@ -37,7 +37,7 @@ def test_failure_shows_rules_held_requests_and_the_last_io(pytester: pytest.Pyte
             "*/mnt/vda, 67108864 bytes",
             "armed: hang op=read * tag=stuck -- fired once of 1 matching requests",
             "disarmed: eio_write at=4+1 times=1 tag=* -- fired once of 1 matching requests",
-            "in flight: read of 1 sectors at 3 waits for hang op=read *tag=stuck, since * s",
+            "in flight: read 3+1 waits for hang op=read *tag=stuck, since * s",
             "the last 2 requests:",
             "  * write 4+2 ok * ms",
             "  * write 4+1 EIO * ms by eio_write at=4+1 times=1 tag=*",

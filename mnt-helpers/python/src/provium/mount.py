@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import shlex
 import shutil
 import tempfile
+import threading
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
@@ -63,22 +65,42 @@ def _is_mounted(point: Path) -> bool:
 class Mount:
     """A mount that answers. As a context manager it is unmounted at the end, if it was started here."""
 
-    def __init__(self, point: StrPath) -> None:
-        """Attaches to the mount at `point`, which goes on after this. `Mount.start` starts one."""
+    def __init__(self, point: StrPath, timeout: float = 10.0) -> None:
+        """Attaches to the mount at `point`, which goes on after this. `Mount.start` starts one.
+
+        A server that does not answer within `timeout` seconds is an error.
+        """
         self.point = Path(point).absolute()
         """The mount point."""
         self.control = Control(self.point)
         self._disks: dict[str, Disk] = {}
         self._folder: Optional[Path] = None
         self._end: Optional[weakref.finalize[[Path, Optional[Path]], Mount]] = None
-        try:
-            version = self.version
-        except NotAMountError:
-            raise
-        except ProviumError as error:
-            raise NotAMountError(self.point, "it has no ctl/version; `provium mount` starts one") from error
+        version = self._first_answer(timeout)
         if not version.startswith("provium "):
             raise NotAMountError(self.point, f"its version is {version!r}")
+
+    def _first_answer(self, timeout: float) -> str:
+        """The version, asked for in a thread: a server that is stopped would not answer."""
+        answers: queue.Queue[Union[str, ProviumError]] = queue.Queue()
+
+        def ask() -> None:
+            try:
+                answers.put(self.version)
+            except ProviumError as error:
+                answers.put(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        try:
+            answer = answers.get(timeout=timeout)
+        except queue.Empty:
+            why = f"no answer within {timeout:g} s; `provium status` says whether its server is stopped"
+            raise NotAMountError(self.point, why) from None
+        if isinstance(answer, NotAMountError):
+            raise answer
+        if isinstance(answer, ProviumError):
+            raise NotAMountError(self.point, "it has no ctl/version; `provium mount` starts one") from answer
+        return answer
 
     @classmethod
     def start(

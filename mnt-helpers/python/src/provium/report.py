@@ -75,7 +75,7 @@ def _held(disk: Disk) -> Iterable[str]:
 
 def _waiting(line: InFlight) -> str:
     why = f"waits for {line.rules}" if line.rules else "is being served"
-    return f"in flight: {line.op} of {line.count} sectors at {line.sector} {why}, since {line.age:.3f} s"
+    return f"in flight: {line.op} {line.sector}+{line.count} {why}, since {line.age:.3f} s"
 
 
 def _power(disk: Disk) -> Iterable[str]:

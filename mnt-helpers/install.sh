@@ -11,6 +11,7 @@ libc6-dev glibc-devel glibc
 g++ gcc-c++ gcc
 fuse3 fuse3 fuse3
 qemu-system-x86 qemu-system-x86-core qemu-system-x86
+qemu-system-arm qemu-system-aarch64-core qemu-system-aarch64
 qemu-utils qemu-img qemu-img
 fio fio fio
 nbdkit nbdkit -
@@ -124,13 +125,14 @@ apt_install() {
         apt-get install -y -qq --no-install-recommends --allow-downgrades "${names[@]}" > /dev/null
 }
 
-# Both in one command and of one version: apt removes the one to install the other otherwise.
+# All in one command and of one version: apt removes the one to install the other otherwise.
 pin_qemu() {
     local name version pinned=() others=()
     for name in "${names[@]}"; do
-        case $name in qemu-system-x86 | qemu-utils) pinned=(qemu-system-x86 qemu-utils) ;; *) others+=("$name") ;; esac
+        case $name in qemu-system-* | qemu-utils) pinned+=("$name") ;; *) others+=("$name") ;; esac
     done
     if [ ${#pinned[@]} = 0 ]; then return; fi
     version=$(apt-cache policy qemu-system-x86 | awk '/Candidate:/ { print $2 }')
+    pinned+=(qemu-system-x86 qemu-utils)
     names=("${others[@]}" "${pinned[@]/%/=$version}")
 }

@@ -36,7 +36,7 @@
 ---@field cpus? integer The number of processors, 1 to 255. Default: the profile's.
 ---@field kernel_cmdline? string Added to the kernel's command line. Default: nothing.
 ---@field kernel_cmdline_append? string The same. Default: nothing.
----@field agent_timeout? provium.Duration The time limit of the whole boot, and of a reset. Default: 60 seconds.
+---@field agent_timeout? provium.Duration The time limit of the whole boot, and of a reset. Default: the profile's, or 60 seconds.
 ---@field files? provium.BootFile[] Files that are written when the agent answers. Default: none.
 ---@field disks? provium.BootDisk[] Disks that are attached before the guest starts; `vm:disk(id)` finds them. Default: none.
 ---@field cold? boolean Boots the kernel even if a saved state could be resumed. Default: false.
@@ -112,7 +112,7 @@
 ---@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|"cut"|provium.FaultMode
 ---@field errno? string|integer For an error: a name, or a number from 1 to 511. EIO if not set.
 ---@field by? string For a delay `"50ms"` or `"20ms..80ms"`, for a misdirection `"+8"` or `"-8"` sectors.
----@field max? provium.Duration For a hang: the longest time. Default: 60 seconds.
+---@field max? provium.Duration For a hang: the longest time. Default: the profile's, or 60 seconds.
 ---@field then? string|integer For a hang or a tear: `"ok"` or an errno.
 ---@field how? "flip"|"zero"|"random"|"fill" For a corruption.
 ---@field bits? integer The number of flipped bits. Default: 1.
@@ -180,11 +180,11 @@
 ---@field prune? boolean Whether a state that agrees with a checked one in all that was read has its verdict. Default: true.
 
 ---@class provium.CheckOptions
----@field timeout? provium.Duration The time limit of a command. Default: 60 seconds.
+---@field timeout? provium.Duration The time limit of a command. Default: the profile's, or 60 seconds.
 
 ---@class provium.CrashSafeOptions : provium.StatesOptions
 ---@field check string|fun(path: string, mark?: string) As in `state:check`.
----@field timeout? provium.Duration The time limit of one run of a command. Default: 60 seconds.
+---@field timeout? provium.Duration The time limit of one run of a command. Default: the profile's, or 60 seconds.
 
 ---@class provium.TryOptions : provium.StatesOptions
 ---@field boot? boolean Boots the guest on each state, in place of plugging it into a running guest. Default: false.

@@ -1,11 +1,9 @@
 //! The errors of a VM.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::qemu::arguments::AGENT_PORT;
-use super::qemu::process::PROGRAM;
 use super::state::{Expected, State};
 use crate::client::ClientError;
 use crate::config::ConfigError;
@@ -56,10 +54,12 @@ pub enum VmError {
         "the guest has no agent, for profile `{0}` has `agent = false`: its console, its disks and its power can be used, and nothing that runs in the guest. Install the QEMU guest agent in the guest, and set `agent = true`"
     )]
     WithoutAgent(String),
-    #[error("{}", no_agent(*after, *opened, *resets, console))]
+    #[error("{}", no_agent(*after, port, *opened, *resets, console))]
     NoAgent {
         after: Duration,
-        /// Whether the guest has opened its end of the channel.
+        /// The name of the port on which it was awaited.
+        port: &'static str,
+        /// Whether the guest has opened its end of the port.
         opened: bool,
         /// How often the guest has reset itself.
         resets: usize,
@@ -77,9 +77,10 @@ pub enum VmError {
         profile: String,
         path: PathBuf,
     },
-    #[error("{} exited {status} {when}\n{log}", qemu_name(program))]
+    #[error("{program} exited {status} {when}\n{log}")]
     Exited {
-        program: PathBuf,
+        /// "QEMU", with its path where a profile names one.
+        program: String,
         status: String,
         when: String,
         log: String,
@@ -175,18 +176,10 @@ impl VmError {
     }
 }
 
-/// Our QEMU is just QEMU.
-fn qemu_name(program: &Path) -> String {
-    match program.file_name() {
-        Some(name) if name == PROGRAM => "QEMU".to_owned(),
-        _ => format!("QEMU `{}`", program.display()),
-    }
-}
-
 /// That no agent has answered, where it was awaited, and what to look at.
-fn no_agent(after: Duration, opened: bool, resets: usize, console: &str) -> String {
+fn no_agent(after: Duration, port: &str, opened: bool, resets: usize, console: &str) -> String {
     let after = after.as_secs_f64();
-    let port = format!("the virtio-serial port `{AGENT_PORT}`");
+    let port = format!("the virtio-serial port `{port}`");
     let what = match opened {
         true => format!("the guest has opened {port}, and nothing has answered there"),
         false => format!("the guest has not opened {port}, where its agent was awaited"),

@@ -6,6 +6,7 @@ use qapi::qmp::{self, Event};
 
 use super::disks::held::{Quiet, drop_held, dropping_held, held};
 use super::machine::{Machine, Seen};
+use super::qemu::arguments::AGENT_PORT;
 use super::state::{Expected, State};
 use super::{Vm, VmError};
 
@@ -90,6 +91,7 @@ impl Machine {
     fn no_agent(&self, after: Duration) -> VmError {
         VmError::NoAgent {
             after,
+            port: AGENT_PORT,
             opened: self.seen.agent,
             resets: self.seen.resets,
             console: self.health.console.end(),

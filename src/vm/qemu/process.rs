@@ -130,10 +130,18 @@ impl Qemu {
         };
         let log = text::escaped(&capped_log::end(&self.log, LOG_END));
         VmError::Exited {
-            program: self.program.clone(),
+            program: self.name(),
             status,
             when: when.to_owned(),
             log: log.trim_end().to_owned(),
+        }
+    }
+
+    /// Its name in a message.
+    fn name(&self) -> String {
+        match self.program.file_name() {
+            Some(name) if name == PROGRAM => "QEMU".to_owned(),
+            _ => format!("QEMU `{}`", self.program.display()),
         }
     }
 

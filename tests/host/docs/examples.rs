@@ -18,7 +18,7 @@ pub(super) fn pages() -> Vec<PathBuf> {
 }
 
 /// The fenced blocks of one language.
-pub(super) fn blocks(page: &Path, language: &str) -> Vec<String> {
+pub fn blocks(page: &Path, language: &str) -> Vec<String> {
     let text = std::fs::read_to_string(page).unwrap();
     let fence = format!("```{language}\n");
     let after = text.split(&fence).skip(1);

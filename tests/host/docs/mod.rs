@@ -13,4 +13,5 @@ mod other_tools;
 mod python_pages;
 mod quotes;
 
+pub use examples::blocks;
 pub use quotes::{help_says, page_says};

@@ -39,7 +39,7 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         ),
         (
             LUA,
-            "| `agent_timeout` | 60 seconds |",
+            "| `agent_timeout` | the profile's, or 60 seconds |",
             "src/vm/boot_options.rs",
             "BOOT: Duration = Duration::from_secs(60)",
         ),
@@ -177,7 +177,8 @@ fn example() -> String {
     block.split("```").next().unwrap().to_owned()
 }
 
-/// Everything but the kernel's command line and the disks, which the example is there to show.
+/// Everything but the kernel's command line and the disks, which the example is there to show; and each key of a
+/// profile is there.
 #[test]
 fn example_provium_toml_shows_the_defaults() {
     page_says(
@@ -209,6 +210,53 @@ fn example_provium_toml_shows_the_defaults() {
         )
     );
     assert_eq!((unsaid.cmdline, unsaid.disks.len()), (None, 0));
+    assert_eq!(
+        (shown.agent, &shown.qemu_args, &shown.hostfwd),
+        (unsaid.agent, &unsaid.qemu_args, &unsaid.hostfwd)
+    );
+    assert_eq!(unsaid.firmware, None);
+    assert_eq!(unsaid.net, None);
+    for (shown, key, source, code) in [
+        (
+            shown.machine.unwrap(),
+            "q35",
+            "src/vm/qemu/board.rs",
+            "target.is_pc() { \"q35\" } else { \"virt\" }",
+        ),
+        (
+            shown.qemu.unwrap().display().to_string(),
+            provium::vm::PROGRAM,
+            "src/vm/qemu/process.rs",
+            "PROGRAM: &str = \"qemu-system-x86_64\"",
+        ),
+    ] {
+        assert_eq!(shown, key);
+        page_says(source, code);
+    }
+    assert_eq!(shown.agent_timeout.unwrap().0.as_secs(), 60);
+}
+
+/// serde names the keys of a profile in its error for one that it does not know.
+#[test]
+fn every_key_of_a_profile_is_in_the_example_and_no_other() {
+    let path = Path::new("/p/provium.toml");
+    let error = Config::parse("[profiles.x]\nnone = 1", path).unwrap_err();
+    let known = error.to_string();
+    let known = known.split("expected one of ").nth(1).unwrap();
+    let known = known.lines().next().unwrap();
+    let is_key = |line: &&str| line.contains(" = ");
+    let example = example();
+    let profile = example.split("[profiles.peios]").nth(1).unwrap();
+    let shown: Vec<_> = profile
+        .lines()
+        .filter(is_key)
+        .map(|line| line.trim_start_matches("# ").split(" = ").next().unwrap())
+        .collect();
+    for key in known.split(", ").map(|key| key.trim_matches('`')) {
+        // The default guest has its own.
+        let is_said = shown.contains(&key) || example.contains(&format!("{key} = \""));
+        assert!(is_said, "{key} is not in {example}");
+    }
 }
 
 #[test]

@@ -270,7 +270,7 @@ local function try_states(vm, disk, options, fn, ...)
     if not boot and vm:state() ~= "booted" then
       vm:boot()
     end
-    local plugged = vm:attach_disk({ id = id, image = path })
+    local plugged = vm:attach_disk({ id = id, path = path })
     local good, err = pcall(function()
       if boot then
         vm:boot()

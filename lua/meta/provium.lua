@@ -38,7 +38,7 @@
 ---@field kernel_cmdline_append? string The same. Default: nothing.
 ---@field agent_timeout? provium.Duration The time limit of the whole boot, and of a reset. Default: the profile's, or 60 seconds.
 ---@field files? provium.BootFile[] Files that are written when the agent answers. Default: none.
----@field disks? provium.BootDisk[] Disks that are attached before the guest starts; `vm:disk(id)` finds them. Default: none.
+---@field disks? provium.DiskOptions[] Disks that are attached before the guest starts, after those of the profile; `vm:disk(id)` finds them. Default: none.
 ---@field cold? boolean Boots the kernel even if a saved state could be resumed. Default: false.
 
 ---@class provium.BootFile
@@ -46,25 +46,19 @@
 ---@field content? string The content. Default: `""`.
 ---@field mode? integer|string Permission bits: a number, or an octal string such as `"0755"`.
 
----A disk has exactly one of `path`, `scratch` and `template`.
----@class provium.BootDisk
----@field path? string An image of the host; a relative one starts at the working folder of the run. Default: none.
----@field scratch? string|integer The size of an empty image that is removed with the VM: `"256M"`, or bytes. Default: none.
----@field template? string An image of the host. The VM gets a copy of its own, which is removed with the VM. Default: none.
----@field id? string Its name. Without one, its place in the list counts. Default: `boot0`, `boot1` and so on.
+---A disk has exactly one of `path`, `image`, `template` and `scratch`. A relative path starts at the folder of the calling file.
+---@class provium.DiskOptions
+---@field path? string A file of the host, as it is: what the guest writes is in it. Default: none.
+---@field image? string A raw image: the same as `path`. An image in another format, as qcow2: the same as `template`. Default: none.
+---@field template? string An image, raw or in another format. The VM gets a raw copy of its own, which is removed with the VM. Default: none.
+---@field scratch? string|integer The size of an empty disk that is removed with the VM: `"256M"`, or bytes. Default: none.
+---@field size? string|integer Makes a copy larger than its template. Of a disk without an image, the modelled size. Default: that of the image.
+---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. In `vm:boot` `boot0`, `boot1` and so on without it, in `vm:attach_disk` `attached-VM`. Default: see below.
 ---@field readonly? boolean Rejects writes by the guest and by the host. Default: false.
 ---@field fixed? boolean A write past the end fails with ENOSPC, as on a real disk. With false the image grows. Default: true.
 ---@field cache? provium.CacheMode Whether it has a volatile write cache. Default: `"off"`.
 ---@field mediated? boolean Another spelling: true is `"volatile"`, false is `"off"`. Default: none.
-
----@class provium.AttachOptions
----@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. Default: `attached-VM`.
----@field image? string The backing image; a relative path starts at the working folder of the run. Without an image the disk is only a record on the host. Default: none.
----@field size? integer The modelled size in bytes of a disk without an image. Default: 4 GiB.
----@field readonly? boolean Rejects writes by the guest and by the host. Default: false.
----@field fixed? boolean A write past the end fails with ENOSPC, as on a real disk. With false the image grows. Default: true.
----@field cache? provium.CacheMode Whether it has a volatile write cache. Default: `"off"`.
----@field mediated? boolean Another spelling: true is `"volatile"`, false is `"off"`. Default: none.
+---@field faults? (string|table)[] Rules that are armed before the guest has the disk. Default: none.
 
 ---Without `args`, and without arguments in the table itself, the text goes to `sh -c`.
 ---@class provium.RunOptions
@@ -516,7 +510,7 @@ function Disk:power_cut(options) end
 function Disk:mark(text) end
 
 ---Begins a write log of the disk, and keeps beside it what the disk holds now. Returns its path.
----@param path? string A new or empty file; a relative one starts at the working folder of the run. Without it, a file that is removed with the VM.
+---@param path? string A new or empty file; a relative one starts at the folder of the calling file. Without it, a file that is removed with the VM.
 ---@return string path
 function Disk:record(path) end
 
@@ -666,7 +660,7 @@ function Vm:unlink(path) end
 function Vm:rename(from, to) end
 
 ---Attaches a disk and returns it. A running guest has it when the call returns.
----@param options? provium.AttachOptions
+---@param options? provium.DiskOptions
 ---@return provium.Disk
 function Vm:attach_disk(options) end
 

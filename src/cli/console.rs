@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 
 use super::Exit;
 use crate::config::Config;
-use crate::os::terminal::RawTerminal;
+use crate::os::terminal::{RawTerminal, show_progress};
+use crate::units::text::{harmless, printable};
 use crate::vm::{BootOptions, Limit, State, Vm};
 
 /// Ctrl-], as telnet and virsh have it.
@@ -74,6 +75,7 @@ fn boot(profile_name: &str) -> anyhow::Result<()> {
     let config = Config::load(Config::find(&here).as_deref(), &here)?;
     let profile = config.profile(profile_name)?;
     let limit = Limit::default();
+    limit.on_preparing(|it| show_progress(&printable(&it.what), it.percent, it.is_first));
     let mut vm = Vm::create(
         "console",
         profile_name,
@@ -82,7 +84,11 @@ fn boot(profile_name: &str) -> anyhow::Result<()> {
         limit,
     )?;
     eprintln!("provium: booting profile `{profile_name}`; Ctrl-] leaves");
-    vm.boot(BootOptions::default())?;
+    let booted = vm.boot(BootOptions::default());
+    for note in vm.take_notes() {
+        eprintln!("provium: {}", harmless(&note));
+    }
+    booted?;
     let Some(terminal) = vm.terminal() else {
         return Ok(());
     };

@@ -10,12 +10,15 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 
 use super::{Exit, table};
-use crate::vm::{Guest, SavedState, WarmStore};
+use crate::units::size::show_size;
+use crate::units::text::shown;
+use crate::vm::{Guest, SavedState, Template, TemplateStore, WarmStore};
 
-/// Build the default guest; list the saved states, or remove them
+/// Build the default guest; list what is kept for later boots, or remove it
 ///
 /// The first boot of a profile saves the state of the booted guest. Later boots resume this state, which
-/// takes a fraction of the time. All states together take up to 2 GiB.
+/// takes a fraction of the time. All states together take up to 2 GiB. Of an image that is not raw, as qcow2,
+/// the first boot makes a raw template; it is kept until the image is changed or removed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -25,9 +28,9 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Sub {
     Build(BuildArgs),
-    /// List the built guests and the saved states
+    /// List the built guests, the saved states and the templates of images
     List,
-    /// Remove the saved states; the next boots save new ones
+    /// Remove the saved states and the templates; the next boots make new ones
     Clean,
 }
 
@@ -123,7 +126,8 @@ fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
 
 fn list() -> anyhow::Result<Exit> {
     list_guests()?;
-    list_states()
+    list_states()?;
+    list_templates()
 }
 
 fn list_guests() -> anyhow::Result<()> {
@@ -148,11 +152,11 @@ fn list_guests() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list_states() -> anyhow::Result<Exit> {
+fn list_states() -> anyhow::Result<()> {
     let states = WarmStore::open()?.list()?;
     if states.is_empty() {
         println!("no booted guest is saved; the first boot of a profile saves one");
-        return Ok(Exit::Done);
+        return Ok(());
     }
     let rows: Vec<_> = states.iter().map(row).collect();
     println!();
@@ -162,11 +166,38 @@ fn list_states() -> anyhow::Result<Exit> {
             println!("profile `{}` boots cold: {reason}", state.profile);
         }
     }
+    Ok(())
+}
+
+/// Without any, nothing: few need them.
+fn list_templates() -> anyhow::Result<Exit> {
+    let templates = TemplateStore::open()?.list()?;
+    if templates.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<_> = templates.iter().map(template_row).collect();
+    println!();
+    let head = ["TEMPLATE OF", "FORMAT", "DISK", "SIZE", "USED", "FILE"];
+    table::print(head, &rows);
+    for template in templates.iter().filter(|template| template.stale) {
+        let image = shown(&template.image);
+        println!("{image} was changed or removed: the next template replaces the one of it");
+    }
     Ok(Exit::Done)
 }
 
+fn template_row(template: &Template) -> [String; 6] {
+    [
+        shown(&template.image),
+        template.format.clone(),
+        show_size(template.size),
+        show_size(template.taken),
+        ago_of(template.used),
+        template.path.display().to_string(),
+    ]
+}
+
 fn row(state: &SavedState) -> [String; 6] {
-    let used = SystemTime::now().duration_since(state.used);
     let size = match state.refused {
         Some(_) => "none".to_owned(),
         None => format!("{} MiB", state.size.div_ceil(1 << 20)),
@@ -176,9 +207,14 @@ fn row(state: &SavedState) -> [String; 6] {
         state.memory.clone(),
         state.cpus.to_string(),
         size,
-        ago(used.unwrap_or_default()),
+        ago_of(state.used),
         state.path.display().to_string(),
     ]
+}
+
+fn ago_of(moment: SystemTime) -> String {
+    let passed = SystemTime::now().duration_since(moment);
+    ago(passed.unwrap_or_default())
 }
 
 /// A duration as the time that has passed since.
@@ -196,6 +232,10 @@ fn ago(passed: Duration) -> String {
 fn clean() -> anyhow::Result<Exit> {
     let freed = WarmStore::open()?.clean()?;
     println!("removed {} MiB of saved states", freed.div_ceil(1 << 20));
+    let freed = TemplateStore::open()?.clean()?;
+    if freed > 0 {
+        println!("removed {} of templates", show_size(freed));
+    }
     Ok(Exit::Done)
 }
 

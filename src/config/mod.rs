@@ -1,6 +1,6 @@
 //! `provium.toml`: the folders of tests, and the guests that they run.
 
-mod boot_disk;
+mod disk;
 mod machine;
 mod profile;
 mod qemu_args;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use boot_disk::{BootDisk, BootImage, CACHE, SCRATCH, cache_mode};
+pub use disk::{CACHE, DiskKeys, DiskSource, SIZE, VmDisk};
 pub use machine::{AgentTimeout, Firmware, Net};
 pub use profile::{Accel, CPUS, MEMORY, Profile, cpus, memory, memory_of};
 

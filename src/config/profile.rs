@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::machine::{AgentTimeout, Firmware, Net, forward};
-use super::{BootDisk, qemu_args};
+use super::{VmDisk, qemu_args};
 use crate::units::size::parse_size;
 
 /// The memory that a guest may have.
@@ -48,7 +48,9 @@ pub struct Profile {
     /// Whether the kernel boots each time, even where a saved state could go on.
     pub cold: bool,
     /// The disks that each of its VMs boots with, before those that a test adds.
-    pub disks: Vec<BootDisk>,
+    pub disks: Vec<VmDisk>,
+    /// The image of its first disk, which it boots unless it has a kernel. Each VM has a copy of its own.
+    pub image: Option<PathBuf>,
     /// QEMU's machine type, with or without options; the usual one of the architecture without it.
     pub machine: Option<String>,
     /// The QEMU: a path, or a name that is looked up in PATH.
@@ -79,6 +81,7 @@ impl Default for Profile {
             accel: Accel::Auto,
             cold: false,
             disks: Vec::new(),
+            image: None,
             machine: None,
             qemu: None,
             qemu_args: Vec::new(),
@@ -99,7 +102,8 @@ impl Profile {
 
     /// Whether the firmware of the machine boots a disk, in place of a kernel that QEMU loads.
     pub fn boots_a_disk(&self) -> bool {
-        self.guest.is_none() && self.kernel.is_none() && self.firmware.is_some()
+        let has_loader = self.firmware.is_some() || self.image.is_some();
+        self.guest.is_none() && self.kernel.is_none() && has_loader
     }
 
     /// Its keys that go to QEMU as they are, as the file may have them.
@@ -131,9 +135,9 @@ impl Profile {
             *qemu = folder.join(&qemu);
         }
         self.firmware = self.firmware.as_ref().map(|file| file.below(folder));
-        for disk in &mut self.disks {
-            disk.image = disk.image.clone().below(folder);
-        }
+        let image = self.image.clone().map(VmDisk::image);
+        let disks = image.into_iter().chain(self.disks.drain(..));
+        self.disks = disks.map(|disk| disk.of_profile(folder)).collect();
     }
 
     pub(super) fn check(&mut self) -> Result<(), String> {

@@ -101,6 +101,18 @@ pub enum Event {
         /// The VMs.
         vms: Vec<KeptVm>,
     },
+    /// Something that takes long is made once for all later runs, as a template of an image. The time limits stand
+    /// still meanwhile. Comes about every second.
+    Preparing {
+        /// What is done.
+        what: String,
+        /// How much of it, in percent. None while another process does it.
+        percent: Option<f64>,
+        /// Whether nothing was told of it before.
+        is_first: bool,
+        /// For how many seconds the limits stood still since it was told last.
+        passed: f64,
+    },
     /// `t:log`.
     Log {
         /// The text.

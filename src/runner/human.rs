@@ -103,6 +103,12 @@ impl HumanReporter {
             Event::FileFailed { message } => self.failed(&of_file(), message),
             Event::FileNotRun { .. } | Event::Vm { .. } => Ok(()),
             Event::Kept { process, vms } => self.kept(file, *process, vms),
+            Event::Preparing {
+                what,
+                percent,
+                is_first,
+                ..
+            } => self.preparing(&of_file(), what, *percent, *is_first),
             Event::Log { text } => self.log(&of_file(), text),
         }
     }
@@ -120,6 +126,32 @@ impl HumanReporter {
 
     fn failed(&self, line: &str, message: &str) -> io::Result<()> {
         self.entry("FAIL", Style::new().red().bold(), line, message)
+    }
+
+    /// A line when it begins; on a terminal, the bar shows how much is done.
+    fn preparing(
+        &self,
+        file: &str,
+        what: &str,
+        percent: Option<f64>,
+        is_first: bool,
+    ) -> io::Result<()> {
+        match percent {
+            Some(done) if done >= 100.0 => self.show_running(),
+            Some(done) => self
+                .bar
+                .set_message(format!("{done:.0} % {}", printable(what))),
+            None => self
+                .bar
+                .set_message(format!("another run is {}", printable(what))),
+        }
+        match is_first {
+            true => self.log(
+                file,
+                &format!("{what}, once: time limits do not run meanwhile"),
+            ),
+            false => Ok(()),
+        }
     }
 
     fn log(&self, file: &str, text: &str) -> io::Result<()> {

@@ -101,8 +101,21 @@ impl Story {
                 self.planned = Some(Vec::new());
             }
             Event::Vm { name, console } => self.consoles.push((name.clone(), console.clone())),
+            Event::Preparing { passed, .. } => self.stand_still(*passed),
             Event::Kept { .. } => self.kept = true,
             _ => {}
+        }
+    }
+
+    /// Moves the limits of the test and of the file, and the next warning, by a time that does not count.
+    fn stand_still(&mut self, passed: f64) {
+        let passed = Duration::try_from_secs_f64(passed).unwrap_or_default();
+        self.deadline.0 += passed;
+        if let Some((at, _)) = &mut self.file_deadline {
+            *at += passed;
+        }
+        if let Some(running) = &mut self.running {
+            running.slow_at += passed;
         }
     }
 

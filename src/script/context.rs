@@ -10,7 +10,7 @@ use mlua::{Function, Lua, LuaString, Table, Value, WeakLua};
 use crate::config::Config;
 use crate::events::{Event, TestInfo};
 use crate::units::text;
-use crate::vm::{Limit, Process, State, Vm, VmError};
+use crate::vm::{Limit, Preparing, Process, State, Vm, VmError};
 
 /// How often guests are checked while a test sleeps.
 const LOOK: Duration = Duration::from_millis(100);
@@ -59,6 +59,8 @@ struct Inner {
     lua: WeakLua,
     prelude: RefCell<Option<Table>>,
     config: Config,
+    /// Empty in a prompt.
+    test_file: RefCell<PathBuf>,
     limit: Limit,
     cold: Cell<bool>,
     emit: RefCell<Box<dyn Fn(Event)>>,
@@ -80,6 +82,7 @@ impl Context {
             lua: lua.weak(),
             prelude: RefCell::default(),
             config,
+            test_file: RefCell::default(),
             limit: Limit::default(),
             cold: Cell::default(),
             emit: emit.into(),
@@ -99,6 +102,16 @@ impl Context {
         &self.0.config
     }
 
+    /// The test file; an empty path in a prompt.
+    pub(super) fn test_file(&self) -> PathBuf {
+        self.0.test_file.borrow().clone()
+    }
+
+    /// Says which file is the test file.
+    pub(super) fn set_test_file(&self, path: PathBuf) {
+        *self.0.test_file.borrow_mut() = path;
+    }
+
     pub(super) fn limit(&self) -> &Limit {
         &self.0.limit
     }
@@ -115,6 +128,28 @@ impl Context {
 
     pub(super) fn emit(&self, event: Event) {
         (self.0.emit.borrow())(event);
+    }
+
+    /// Has everybody told what is prepared while a call waits.
+    pub(super) fn tell_preparing(&self) {
+        // A weak one: the limit, too, belongs to the context.
+        let context = Rc::downgrade(&self.0);
+        self.limit().on_preparing(move |preparing| {
+            if let Some(context) = context.upgrade() {
+                let Preparing {
+                    what,
+                    percent,
+                    is_first,
+                    passed,
+                } = preparing.clone();
+                Self(context).emit(Event::Preparing {
+                    what,
+                    percent,
+                    is_first,
+                    passed: passed.as_secs_f64(),
+                });
+            }
+        });
     }
 
     /// Ends the stream of events: its reader finds the end.

@@ -5,6 +5,7 @@ mod context;
 mod disk;
 mod file;
 mod globals;
+mod host_path;
 mod json;
 mod raised;
 mod session;

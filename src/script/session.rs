@@ -13,6 +13,7 @@ use super::state;
 use super::vm::{boot_vm, create_vm};
 use crate::config::Config;
 use crate::events::Event;
+use crate::os::terminal::show_progress;
 use crate::units::text;
 use crate::vm::BootOptions;
 
@@ -38,10 +39,15 @@ pub enum Evaluated {
 impl Session {
     /// Starts one, without a VM.
     pub fn open(config: Config) -> Result<Self, String> {
-        let show = |event| {
-            if let Event::Log { text } = event {
-                println!("{}", text::harmless(&text));
-            }
+        let show = |event| match event {
+            Event::Log { text } => println!("{}", text::harmless(&text)),
+            Event::Preparing {
+                what,
+                percent,
+                is_first,
+                ..
+            } => show_progress(&text::printable(&what), percent, is_first),
+            _ => {}
         };
         let lua = state::new();
         let context = Context::new(&lua, config, Box::new(show));

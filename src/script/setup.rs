@@ -34,6 +34,7 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
     vm::register(context)?;
     states::register(context)?;
     disk::register(context)?;
+    context.tell_preparing();
     watch_the_clock(lua, context.limit().clone(), LOOK_EVERY)
 }
 

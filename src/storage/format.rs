@@ -21,7 +21,7 @@ pub fn format_warning(image: &Path) -> Option<String> {
 
 /// What the file at `path` is by its first bytes, where that is a format of its own: a word as in
 /// `qcow2`. Not for pipes and devices, which are not opened.
-fn format_of(path: &Path) -> Option<&'static str> {
+pub fn format_of(path: &Path) -> Option<&'static str> {
     if !path.metadata().ok()?.is_file() {
         return None;
     }

@@ -23,9 +23,35 @@ pub fn parse_size(text: &str) -> Option<u64> {
     (bytes < u64::MAX as f64 && bytes.fract() == 0.0).then_some(bytes as u64)
 }
 
+/// A number of bytes for people: the largest unit of which there is one, with one digit after the point.
+pub fn show_size(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let power = (bytes.max(1).ilog2() / 10).min(4);
+    match power {
+        0 => format!("{bytes} bytes"),
+        _ => {
+            let number = bytes as f64 / (1_u64 << (10 * power)) as f64;
+            format!("{number:.1} {}", units[power as usize])
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn size_is_shown_in_the_largest_unit_that_it_has() {
+        for (bytes, shown) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1536, "1.5 KiB"),
+            (2 << 30, "2.0 GiB"),
+            (u64::MAX, "16777216.0 TiB"),
+        ] {
+            assert_eq!(show_size(bytes), shown);
+        }
+    }
 
     #[test]
     fn size_units_are_powers_of_1024_and_other_texts_are_none() {

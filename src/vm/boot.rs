@@ -17,6 +17,8 @@ impl Vm {
             return Err(self.wrong_state(Expected::Bootable));
         }
         let options = &options.or(&self.defaults);
+        self.prepare_templates(&self.profile.disks)?;
+        self.prepare_templates(&options.disks)?;
         let of_profile = self.profile.agent_timeout.map(|timeout| timeout.0);
         let patience = options.agent_timeout.or(of_profile).unwrap_or(BOOT);
         let deadline = Instant::now() + patience;
@@ -39,9 +41,7 @@ impl Vm {
         }
         if booted.is_err() {
             self.machine = None;
-            while let Some(disk) = self.disks.at(before) {
-                self.detach_disk(&disk);
-            }
+            self.detach_since(before);
             self.leave_images();
         }
         booted.map_err(|error| self.explain_boot(error))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::BootDisk;
+use crate::config::VmDisk;
 
 /// How long a guest may take to boot, unless a test says otherwise.
 pub(super) const BOOT: Duration = Duration::from_secs(60);
@@ -21,7 +21,7 @@ pub struct BootOptions {
     /// Written once the agent answers.
     pub files: Vec<BootFile>,
     /// Attached before the guest starts.
-    pub disks: Vec<BootDisk>,
+    pub disks: Vec<VmDisk>,
     /// Whether its kernel boots, even where a saved state could go on.
     pub cold: Option<bool>,
 }

@@ -150,6 +150,7 @@ fn no_state(
     }
     let reasons = [
         (profile.firmware.is_some(), "`firmware`"),
+        (profile.boots_a_disk(), "an `image` that it boots"),
         (!profile.qemu_args.is_empty(), "`qemu_args`"),
         (profile.net.is_some(), "`net`"),
         (

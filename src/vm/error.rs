@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::state::{Expected, State};
+use super::templates::TemplateError;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::protocol::names::BadId;
 use crate::server::launch::LaunchError;
+use crate::storage::OpenError;
 use crate::units::duration::show_duration;
 
 /// Why something with a VM failed.
@@ -134,6 +136,14 @@ pub enum VmError {
     NoFreePort(u32),
     #[error("image {} does not exist: Provium does not create images", .0.display())]
     NoImage(PathBuf),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("a copy of image {}: the file system of {} has no room for it: free some, or set XDG_CACHE_HOME to a folder elsewhere", image.display(), folder.display())]
+    NoRoomForCopy { image: PathBuf, folder: PathBuf },
+    #[error("`size` is {size} bytes, and image {} has {has}: a copy can be larger, not smaller", image.display())]
+    SmallerCopy { image: PathBuf, size: u64, has: u64 },
     #[error("{command}: {text}")]
     Refused { command: String, text: String },
     #[error("the guest has no disk `{id}` within {:.1}s\n{console}", after.as_secs_f64())]

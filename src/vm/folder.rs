@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::VmError;
-use super::warm::copy_sparse;
 use crate::os::run_folder::{RunFolder, RunFolderKind};
 
 /// The run-time folder of a VM.
@@ -36,21 +35,9 @@ impl Folder {
 
     /// A new empty image of `size` bytes, which goes with the folder.
     pub(super) fn scratch_image(&self, size: u64) -> Result<PathBuf, VmError> {
-        let path = self.image_path();
+        let path = self.new_path("scratch", "img");
         let made = File::create_new(&path).and_then(|file| file.set_len(size));
         made.map_err(VmError::io(format!("a scratch disk of {size} bytes")))?;
-        Ok(path)
-    }
-
-    /// A copy of the image `template`, which goes with the folder.
-    pub(super) fn copied_image(&self, template: &Path) -> Result<PathBuf, VmError> {
-        let path = self.image_path();
-        let copied = File::open(template).and_then(|from| {
-            let to = File::create_new(&path)?;
-            copy_sparse(&from, &to, from.metadata()?.len())
-        });
-        let failed = VmError::io(format!("a copy of template {}", template.display()));
-        copied.map_err(failed)?;
         Ok(path)
     }
 
@@ -63,10 +50,6 @@ impl Folder {
             std::fs::read(template).and_then(write).map_err(failed)?;
         }
         Ok(path)
-    }
-
-    fn image_path(&self) -> PathBuf {
-        self.new_path("scratch", "img")
     }
 
     /// Where a new log of the disk `id` lies, which goes with the folder.

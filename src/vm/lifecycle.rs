@@ -15,7 +15,7 @@ use super::power_watch::PowerWatch;
 use super::state::{Expected, State};
 use super::{Limit, VmError};
 use crate::client::MountClient;
-use crate::config::{BootDisk, Profile};
+use crate::config::{Profile, VmDisk};
 
 /// A virtual machine. Its QEMU, its mount and its folder end with it.
 ///
@@ -43,8 +43,10 @@ pub struct Vm {
     /// The power cut that has ended the guest since it was booted last.
     pub(super) power_loss: Option<PowerLoss>,
     pub(super) watch: PowerWatch,
+    /// Whether the disks of the profile were attached.
+    pub(super) has_own_disks: bool,
     /// The disks that boots have attached by now, with their names.
-    pub(super) boot_disks: Vec<(BootDisk, String)>,
+    pub(super) boot_disks: Vec<(VmDisk, String)>,
     /// The console of the latest guest, once its machine has ended by itself.
     pub(super) ended_console: Option<Console>,
     /// The console's log, once the VM is closed.
@@ -80,6 +82,7 @@ impl Vm {
             powered_off: false,
             power_loss: None,
             watch: PowerWatch::default(),
+            has_own_disks: false,
             boot_disks: Vec::new(),
             ended_console: None,
             last_log: None,

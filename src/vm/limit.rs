@@ -1,6 +1,7 @@
 //! The moment at which a test has to be over, shared by everything that waits on its behalf.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,17 +16,60 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug, Default)]
 pub struct Limit(Rc<Inner>);
 
-#[derive(Debug, Default)]
+/// It is told what is prepared.
+type Listener = Box<dyn Fn(&Preparing)>;
+
+#[derive(Default)]
 struct Inner {
     deadline: Cell<Option<Instant>>,
     /// Set by a signal handler, which can do no more.
     interrupted: Arc<AtomicBool>,
+    listener: RefCell<Option<Listener>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Limit");
+        shown.field("deadline", &self.deadline);
+        shown.field("interrupted", &self.interrupted);
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// Something that takes long, and is made once for all later runs: no test is charged with it.
+#[derive(Clone, Debug)]
+pub struct Preparing {
+    /// What is done.
+    pub what: String,
+    /// How much of it is done, in percent; None while another process does it.
+    pub percent: Option<f64>,
+    /// Whether nothing was told of it before.
+    pub is_first: bool,
+    /// How long the deadline stood still since it was told last.
+    pub passed: Duration,
 }
 
 impl Limit {
     /// Sets the deadline; None for none.
     pub fn set(&self, deadline: Option<Instant>) {
         self.0.deadline.set(deadline);
+    }
+
+    /// Moves the deadline by `passed`, a time that does not count.
+    pub(super) fn stand_still(&self, passed: Duration) {
+        let deadline = &self.0.deadline;
+        deadline.set(deadline.get().map(|deadline| deadline + passed));
+    }
+
+    /// Has `listener` told, about every second, what is prepared meanwhile.
+    pub fn on_preparing(&self, listener: impl Fn(&Preparing) + 'static) {
+        *self.0.listener.borrow_mut() = Some(Box::new(listener));
+    }
+
+    pub(super) fn tell(&self, preparing: &Preparing) {
+        if let Some(listener) = &*self.0.listener.borrow() {
+            listener(preparing);
+        }
     }
 
     /// A flag that ends all waiting while it is true, as the deadline does.

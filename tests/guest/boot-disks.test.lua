@@ -12,12 +12,12 @@ local function sizes(vm, ...)
 end
 
 test("a disk has exactly one source", function(t)
-  page_says([[A disk has exactly one of `path`, `scratch` and `template`. - `cache` and `mediated` that disagree are an error]])
+  page_says([[A disk has exactly one of `path`, `image`, `template` and `scratch`. - `cache` and `mediated` that disagree are an error]])
   local vm = provium:vm("v", "peios")
   local function message(disk)
     return raised(t, function() vm:boot({ disks = { { scratch = "1M" }, disk } }) end)
   end
-  local wanted = "vm:boot: disks[2]: a disk has exactly one of `path`, `scratch` and `template`; given: "
+  local wanted = "vm:boot: disks[2]: a disk has exactly one of `path`, `image`, `template` and `scratch`; given: "
   t:assert_eq(message({ id = "a" }), wanted .. "none")
   t:assert_eq(message({ path = "/x", scratch = "1M" }), wanted .. "`path` and `scratch`")
   t:assert_eq(message({ path = "/x", template = "/x" }), wanted .. "`path` and `template`")
@@ -31,7 +31,7 @@ end)
 
 test("disks of the profile, disks attached before and disks of the boot are all there", function(t)
   page_says([[Disks of the profile come first in the list]])
-  page_says([[| `id` | `boot0`, `boot1` and so on | as above. The default depends on the place in the list]])
+  page_says([[Those of a profile and of `vm:boot` are `boot0`, `boot1` and so on: the number is the place in the list]])
   page_says([[units are powers of 1024]])
   local mine, template = image.new(8), image.new(16)
   local vm = provium:vm("v", "with-disks")
@@ -47,10 +47,10 @@ test("disks of the profile, disks attached before and disks of the boot are all 
   t:assert_contains(vm:run("cat /proc/cmdline").stdout, " appended=1")
   local kib = tonumber(vm:run("awk '/MemTotal/ { print $2 }' /proc/meminfo").stdout)
   t:assert(kib > 100 * 1024 and kib < 192 * 1024, kib)
-  local devices = { "virtio-mine", "virtio-boot0", "virtio-boot1", "virtio-copy", "virtio-boot3" }
-  t:assert_eq(sizes(vm, table.unpack(devices)), "4096\n2097152\n1048576\n8192\n8192\n")
-  t:assert_eq(vm:run("cat /sys/block/vda/serial; echo; cat /sys/block/vdb/serial").stdout, "mine\nboot0")
-  t:assert_eq(vm:run("blockdev --getro /dev/vda").stdout, "1\n")
+  local devices = { "virtio-boot0", "virtio-mine", "virtio-boot1", "virtio-copy", "virtio-boot3" }
+  t:assert_eq(sizes(vm, table.unpack(devices)), "2097152\n4096\n1048576\n8192\n8192\n")
+  t:assert_eq(vm:run("cat /sys/block/vda/serial; echo; cat /sys/block/vdb/serial").stdout, "boot0\nmine")
+  t:assert_eq(vm:run("blockdev --getro /dev/vdb").stdout, "1\n")
 
   vm:run("printf changed | dd of=/dev/disk/by-id/virtio-copy conv=notrunc,fsync"):assert_ok()
   t:assert_eq(vm:disk("boot3"):read_sectors(0, 1):sub(1, 10), "a template")
@@ -60,7 +60,7 @@ test("disks of the profile, disks attached before and disks of the boot are all 
   vm:shutdown()
   vm:boot()
   t:assert_eq(vm:disk("copy"):read_sectors(0, 1):sub(1, 10), "changedate", "a shutdown keeps its disks")
-  t:assert_eq(sizes(vm, table.unpack(devices)), "4096\n2097152\n1048576\n8192\n8192\n")
+  t:assert_eq(sizes(vm, table.unpack(devices)), "2097152\n4096\n1048576\n8192\n8192\n")
   os.remove(mine)
   os.remove(template)
 end)

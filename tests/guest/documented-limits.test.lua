@@ -130,16 +130,17 @@ test("a disk is detached for every handle once its VM is closed", function(t)
   os.remove(path)
 end)
 
-test("a relative image starts at the working folder of the run, and none is made", function(t)
-  page_says("a relative one starts at the working folder of the run. An image that does not exist is an error: none is created")
+test("a relative image starts at the folder of the calling file, and none is made", function(t)
+  page_says("A relative one starts at the folder of the calling file. An image that does not exist is an error: none is created")
+  local here = debug.getinfo(1, "S").source:sub(2):match("(.*/)[^/]*$") or ""
   local path = image.new(8)
-  local _, depth = io.popen("pwd"):read("l"):gsub("/", "")
+  local _, depth = io.popen("cd ./" .. here .. " && pwd"):read("l"):gsub("/", "")
   local vm = provium:vm("v", "peios")
   t:assert_eq(vm:attach_disk({ id = "a", image = ("../"):rep(depth) .. path:sub(2) }):size(), 8 * 512)
   os.remove(path)
   t:assert_eq(raised(function() vm:attach_disk({ id = "b", image = "no-such.img" }) end),
-    "vm:attach_disk: image no-such.img does not exist: Provium does not create images")
-  t:assert_eq(io.open("no-such.img"), nil)
+    "vm:attach_disk: image " .. here .. "no-such.img does not exist: Provium does not create images")
+  t:assert_eq(io.open(here .. "no-such.img"), nil)
 end)
 
 test("a rule that is armed again begins anew", function(t)

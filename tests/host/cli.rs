@@ -361,7 +361,7 @@ fn image_that_is_not_raw_is_served_with_a_warning_that_names_its_format() {
     );
     warned(&place.provium(&["attach", "mnt", "vdb", "c.img"]), "luks");
     let lua = r#"test("t", function()
-        provium:vm("v", "default"):attach_disk({ image = "b.img" })
+        provium:vm("v", "default"):attach_disk({ path = "b.img" })
         error("to see what was said")
     end)"#;
     std::fs::write(place.at("b.test.lua"), lua).unwrap();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::handle::Disk;
 use crate::script::bind::{CallError, CallResult, Methods, Options};
 use crate::script::context::Context;
+use crate::script::host_path::host_path;
 use crate::script::states::{States, open};
 
 /// Adds the calls.
@@ -15,9 +16,9 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
 }
 
 /// Begins a log, and returns its path.
-fn record(_: &Context, disk: &Disk, path: Option<String>) -> CallResult<String> {
+fn record(context: &Context, disk: &Disk, path: Option<String>) -> CallResult<String> {
     disk.ask(|_| Ok(()))?;
-    let path = path.map(PathBuf::from);
+    let path = path.map(|path| host_path(context, path));
     let path = disk.ask_vm(|vm, record| vm.start_log(record, path.as_deref()))?;
     Ok(path.to_string_lossy().into_owned())
 }
@@ -27,8 +28,8 @@ fn record_stop(_: &Context, disk: &Disk, (): ()) -> CallResult<String> {
     Ok(disk.end_log()?.to_string_lossy().into_owned())
 }
 
-fn states(_: &Context, disk: &Disk, options: Options) -> CallResult<States> {
-    open(&disk.end_log()?, &options)
+fn states(context: &Context, disk: &Disk, options: Options) -> CallResult<States> {
+    open(context, &disk.end_log()?, &options)
 }
 
 impl Disk {

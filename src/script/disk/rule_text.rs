@@ -6,7 +6,7 @@ use crate::fault::{ActionKind, GrammarError, Mode, Rule, is_time, nearest_action
 use crate::script::bind::{CallResult, found, items, wrong_argument};
 
 /// The rule that a text, or a table with an `action`, and a table of options mean.
-pub(super) fn rule_of(rule: &Value, options: Option<Table>) -> CallResult<Rule> {
+pub(in crate::script) fn rule_of(rule: &Value, options: Option<Table>) -> CallResult<Rule> {
     let text = rule_text(rule, options)?;
     // The error of the documents comes first, even if the text is wrong in another way too.
     if !begins_a_rule(&text) {

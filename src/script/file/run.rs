@@ -30,6 +30,7 @@ pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     let lua = state::new();
     let context = Context::new(&lua, config, emit);
     context.set_cold(order.cold);
+    context.set_test_file(path.to_owned());
     let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
     let ready = set_up(&context, order.list).map_err(|error| clean(&error));
     if let Err(message) = ready.and_then(|()| load(&context, path, timeout)) {

@@ -10,6 +10,7 @@ use super::walk::{Walked, start};
 use crate::script::bind::{CallResult, Options, wrong_argument};
 use crate::script::context::Context;
 use crate::script::disk::Disk;
+use crate::script::host_path::host_path;
 
 /// The states of a log. A call of it returns the next one.
 pub(in crate::script) struct States(Walked);
@@ -24,36 +25,45 @@ impl UserData for States {
 }
 
 /// The states of the log at `log`, as the options say.
-pub(in crate::script) fn open(log: &Path, options: &Options) -> CallResult<States> {
+pub(in crate::script) fn open(
+    context: &Context,
+    log: &Path,
+    options: &Options,
+) -> CallResult<States> {
     options.only(&WHICH)?;
-    Ok(States(start(log, options)?))
+    Ok(States(start(context, log, options)?))
 }
 
 /// The states of what a call got: a disk, whose log is ended, or the path of a log.
-pub(super) fn of_argument(call: &str, value: &Value, options: &Options) -> CallResult<Walked> {
+pub(super) fn of_argument(
+    context: &Context,
+    call: &str,
+    value: &Value,
+    options: &Options,
+) -> CallResult<Walked> {
     let log = match value {
-        Value::String(path) => path.to_string_lossy().into(),
+        Value::String(path) => host_path(context, path.to_string_lossy()),
         Value::UserData(object) if object.is::<Disk>() => object.borrow::<Disk>()?.end_log()?,
         other => return Err(wrong_argument(call, 1, "disk, or path of a log", other).into()),
     };
-    start(&log, options)
+    start(context, &log, options)
 }
 
 /// `provium:states(path, options?)`.
 pub(super) fn of_path(
-    _: &Context,
+    context: &Context,
     (_provium, path, options): (Value, String, Options),
 ) -> CallResult<States> {
-    open(path.as_ref(), &options)
+    open(context, &host_path(context, path), &options)
 }
 
 /// The states for `vm:try_states(disk, options, fn)`, and whether a guest boots on each.
 pub(super) fn to_try(
-    _: &Context,
+    context: &Context,
     (_vm, disk, options, _fn): (Value, Value, Options, Function),
 ) -> CallResult<(States, bool)> {
     options.only(&[&WHICH[..], &["boot"]].concat())?;
     let boot = options.flag("boot")?;
-    let states = of_argument("vm:try_states", &disk, &options)?;
+    let states = of_argument(context, "vm:try_states", &disk, &options)?;
     Ok((States(states), boot))
 }

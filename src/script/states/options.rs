@@ -1,12 +1,13 @@
 //! The options that say which states are meant, and how they are checked.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use mlua::Value;
 
 use crate::crash::{At, BaseImage, History, Pick, Walk};
 use crate::script::bind::{Options, items};
+use crate::script::context::Context;
+use crate::script::host_path::host_path;
 
 /// The options that say which states are meant.
 pub(super) const WHICH: [&str; 9] = [
@@ -20,10 +21,15 @@ const LARGEST_PIECE: u64 = 2048;
 const CHECK: Duration = Duration::from_secs(60);
 
 /// What the disk held when its log began.
-pub(super) fn base(options: &Options) -> Result<BaseImage, String> {
+pub(super) fn base(context: &Context, options: &Options) -> Result<BaseImage, String> {
     let base: Option<String> = options.get("base", "the path of an image, or \"none\"")?;
-    let base = base.map(PathBuf::from);
-    Ok(base.map_or(BaseImage::Beside, |base| BaseImage::given(&base)))
+    Ok(
+        match base.as_ref().map(|base| BaseImage::given(base.as_ref())) {
+            None => BaseImage::Beside,
+            Some(BaseImage::At(path)) => BaseImage::At(host_path(context, path)),
+            Some(given) => given,
+        },
+    )
 }
 
 /// Whether a state that agrees with a checked one in all that was read has its verdict.

@@ -25,7 +25,7 @@ pub(super) fn crash_safe(
     let check = check.ok_or("`check` is missing: a function, or a command for the host")?;
     let check = Check::of(CALL, 2, &check)?;
     let timeout = options::timeout(&options)?;
-    let states = of_argument(CALL, &disk, &options)?;
+    let states = of_argument(context, CALL, &disk, &options)?;
     let judge = states.new_judge();
     let judged = match &check {
         Check::Command(command) => {

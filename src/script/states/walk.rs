@@ -30,9 +30,9 @@ struct Inner {
 }
 
 /// The states of the log at `log`, as the options say. The options that a call knows were checked.
-pub(super) fn start(log: &Path, options: &Options) -> CallResult<Walked> {
+pub(super) fn start(context: &Context, log: &Path, options: &Options) -> CallResult<Walked> {
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-    let source = Source::open(log, &options::base(options)?);
+    let source = Source::open(log, &options::base(context, options)?);
     let source = Arc::new(source.map_err(|error| error.to_string())?);
     let walk = options::walk(options, &source.history)?;
     let prune = options::prune(options)?;

@@ -4,7 +4,7 @@ use std::sync::Once;
 
 use super::handle::Vm;
 use super::lifecycle::log_notes;
-use super::options::attach_options;
+use super::options::disk_options;
 use crate::os::sys;
 use crate::script::bind::{CallResult, Methods, Options};
 use crate::script::context::Context;
@@ -23,13 +23,17 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
 fn attach_disk(context: &Context, vm: &Vm, options: Options) -> CallResult<Disk> {
     static WARM_UP: Once = Once::new();
     WARM_UP.call_once(|| sys::warm_heap(DISK_MEMORY));
-    let options = attach_options(&options)?;
-    let attached = vm.get().attach_disk(options);
+    let options = disk_options(context, &options)?;
+    let attached = vm.get().attach_disk(&options);
     log_notes(context, vm);
     Ok(Disk::new(vm.shared(), attached?))
 }
 
-fn disk(_: &Context, vm: &Vm, id: String) -> CallResult<Disk> {
+/// The disks of the profile are there before the guest boots.
+fn disk(context: &Context, vm: &Vm, id: String) -> CallResult<Disk> {
+    let attached = vm.get().attach_own_disks();
+    log_notes(context, vm);
+    attached?;
     let record = vm.get().disk(&id);
     let record = record.ok_or_else(|| {
         let name = vm.get().name().to_owned();

@@ -1,13 +1,12 @@
 //! Files in the guest.
 
-use std::path::{Path, PathBuf};
-
 use mlua::{Lua, LuaString, Table};
 
 use super::handle::Vm;
 use super::options::file_mode;
 use crate::script::bind::{CallResult, GuestText, Methods, Options};
 use crate::script::context::Context;
+use crate::script::host_path::host_path;
 use crate::vm::FileStat;
 
 /// Nanoseconds of a second.
@@ -35,7 +34,7 @@ fn write_file(_: &Context, vm: &Vm, (path, data): (GuestText, LuaString)) -> Cal
 }
 
 fn push_file(context: &Context, vm: &Vm, (host, guest): (String, GuestText)) -> CallResult<()> {
-    let host = beside_caller(&context.lua(), &host);
+    let host = host_path(context, host);
     let content = std::fs::read(&host);
     let content = content.map_err(|error| format!("{}: {error}", host.display()))?;
     Ok(vm.get().write_file(&guest.0, &content)?)
@@ -95,20 +94,4 @@ fn unlink(_: &Context, vm: &Vm, path: GuestText) -> CallResult<()> {
 
 fn rename(_: &Context, vm: &Vm, (from, to): (GuestText, GuestText)) -> CallResult<()> {
     Ok(vm.get().rename(&from.0, &to.0)?)
-}
-
-/// A relative path of the host starts at the folder of the file that makes the call.
-fn beside_caller(lua: &Lua, path: &str) -> PathBuf {
-    // Level 0 is this function; the prelude's wrapper is a tail call and leaves no level.
-    let file = (1..4).find_map(|level| {
-        lua.inspect_stack(level, |debug| {
-            let source = debug.source().source?;
-            Some(PathBuf::from(source.strip_prefix('@')?))
-        })?
-    });
-    let folder = file
-        .as_deref()
-        .and_then(Path::parent)
-        .unwrap_or(Path::new(""));
-    folder.join(path)
 }

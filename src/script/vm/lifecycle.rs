@@ -19,7 +19,7 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
 }
 
 fn boot(context: &Context, vm: &Vm, options: Options) -> CallResult<Vm> {
-    boot_vm(context, vm, boot_options(&options)?)?;
+    boot_vm(context, vm, boot_options(context, &options)?)?;
     Ok(vm.clone())
 }
 

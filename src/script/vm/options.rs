@@ -1,18 +1,17 @@
 //! The option tables of `vm:boot` and `vm:attach_disk`.
 
-use std::path::PathBuf;
-
 use mlua::{LuaString, Value};
 
-use crate::config::{
-    BootDisk, BootImage, CACHE, CPUS, MEMORY, SCRATCH, cache_mode, cpus, memory, memory_of,
-};
-use crate::protocol::disk_options::DiskOptions;
-use crate::script::bind::{GuestText, Options};
+use crate::config::{CACHE, CPUS, DiskKeys, MEMORY, SIZE, VmDisk, cpus, memory, memory_of};
+use crate::fault::Rule;
+use crate::script::bind::{GuestText, Options, found, items};
+use crate::script::context::Context;
+use crate::script::disk::rule_of;
+use crate::script::host_path::host_path;
 use crate::units::size::parse_size;
-use crate::vm::{AttachOptions, BootFile, BootOptions};
+use crate::vm::{BootFile, BootOptions};
 
-pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
+pub(super) fn boot_options(context: &Context, options: &Options) -> Result<BootOptions, String> {
     options.only(&[
         "memory",
         "cpus",
@@ -33,7 +32,7 @@ pub(super) fn boot_options(options: &Options) -> Result<BootOptions, String> {
         kernel_cmdline: kernel_cmdline(options)?,
         agent_timeout: options.duration("agent_timeout")?,
         files: options.list("files", boot_file)?,
-        disks: options.list("disks", boot_disk)?,
+        disks: options.list("disks", |disk| disk_options(context, disk)?.for_boot())?,
         cold: options.get("cold", "true or false")?,
     })
 }
@@ -72,50 +71,55 @@ pub(super) fn file_mode(options: &Options, key: &str) -> Result<Option<u32>, Str
     })
 }
 
-fn boot_disk(disk: &Options) -> Result<BootDisk, String> {
-    disk.only(&[
-        "path", "scratch", "template", "id", "readonly", "fixed", "cache", "mediated",
-    ])?;
-    let path: Option<String> = disk.get("path", "the path of an image")?;
-    let template: Option<String> = disk.get("template", "the path of an image")?;
-    let size = |value: &Value| match value {
-        Value::Integer(bytes) => u64::try_from(*bytes).ok(),
-        value => parse_size(&value.as_string()?.to_string_lossy()),
+/// The keys of a disk, which are the same in `vm:boot` and in `vm:attach_disk`.
+pub(super) fn disk_options(context: &Context, disk: &Options) -> Result<VmDisk, String> {
+    disk.only(&DiskKeys::NAMES)?;
+    let path = |key| -> Result<_, String> {
+        let path: Option<String> = disk.get(key, "the path of an image")?;
+        Ok(path.map(|path| host_path(context, path)))
     };
-    let scratch = disk.read("scratch", SCRATCH, size)?;
-    Ok(BootDisk {
-        id: disk.get("id", "a string")?,
-        image: BootImage::one_of(
-            path.map(PathBuf::from),
-            scratch,
-            template.map(PathBuf::from),
-        )?,
-        served: served(disk)?,
-    })
-}
-
-pub(super) fn attach_options(options: &Options) -> Result<AttachOptions, String> {
-    options.only(&[
-        "id", "size", "image", "readonly", "fixed", "cache", "mediated",
-    ])?;
-    let image: Option<String> = options.get("image", "a path")?;
-    Ok(AttachOptions {
-        id: options.get("id", "a string")?,
-        size: options.get("size", "a whole number of bytes, 0 or more")?,
-        image: image.map(PathBuf::from),
-        served: served(options)?,
-    })
-}
-
-/// How a disk is served. A real disk does not grow, so a VM's disk grows only if the test says so.
-fn served(disk: &Options) -> Result<DiskOptions, String> {
+    let size = |key| disk.read(key, SIZE, bytes);
     let flag = |key| disk.read(key, "true or false", Value::as_boolean);
     let cache = disk.read("cache", CACHE, |value| {
         value.as_string()?.to_string_lossy().parse().ok()
     })?;
-    Ok(DiskOptions {
-        read_only: disk.flag("readonly")?,
-        fixed: flag("fixed")?.unwrap_or(true),
-        cache: cache_mode(cache, flag("mediated")?)?,
-    })
+    DiskKeys {
+        path: path("path")?,
+        image: path("image")?,
+        template: path("template")?,
+        scratch: size("scratch")?,
+        size: size("size")?,
+        id: disk.get("id", "a string")?,
+        readonly: disk.flag("readonly")?,
+        fixed: flag("fixed")?,
+        cache,
+        mediated: flag("mediated")?,
+        faults: faults(disk)?,
+    }
+    .checked()
+}
+
+fn bytes(value: &Value) -> Option<u64> {
+    match value {
+        Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+        value => parse_size(&value.as_string()?.to_string_lossy()),
+    }
+}
+
+/// The rules that a disk begins with, each as `disk:fault_inject` takes it.
+fn faults(disk: &Options) -> Result<Vec<Rule>, String> {
+    const EXPECTED: &str = "a list of rules, each a text or a table";
+    let rules = disk.read("faults", EXPECTED, |list| {
+        let (items, has_others) = items(list.as_table()?).ok()?;
+        (!has_others).then_some(items)
+    })?;
+    let rules = rules.into_iter().flatten().zip(1..);
+    let read = |(rule, place): (Value, usize)| {
+        let rule = match rule {
+            Value::String(_) | Value::Table(_) => rule_of(&rule, None),
+            other => Err(format!("a rule is a text or a table, not {}", found(&other)).into()),
+        };
+        rule.map_err(|error| error.message(&format!("faults[{place}]")))
+    };
+    rules.map(read).collect()
 }

@@ -38,7 +38,7 @@ fn provium_vm(
             Err(text.into())
         }
         (None, Some(profile)) => {
-            let options = boot_options(&options)?;
+            let options = boot_options(context, &options)?;
             Ok(create_vm(context, &name, &profile, options)?)
         }
     }

@@ -1,10 +1,12 @@
 //! Attaching disks to a VM and detaching them: in the mount, and in the guest if it runs.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::list::SharedDisk;
-use super::record::{AttachOptions, Backing, DEFAULT_DISK_SIZE, DiskRecord, Mounted, check_image};
+use super::record::{Backing, DEFAULT_DISK_SIZE, DiskRecord, Mounted};
+use super::source::SourceFile;
+use crate::config::VmDisk;
+use crate::fault::Rule;
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, valid_id};
 use crate::storage::format_warning;
@@ -23,25 +25,51 @@ impl Vm {
     }
 
     /// Attaches a disk: in the mount at once, in the guest at once if it runs.
-    pub fn attach_disk(&mut self, options: AttachOptions) -> Result<SharedDisk, VmError> {
+    pub fn attach_disk(&mut self, disk: &VmDisk) -> Result<SharedDisk, VmError> {
+        self.attach_own_disks()?;
+        self.attach(disk.id.clone(), disk)
+    }
+
+    /// Attaches `disk` as `id`.
+    pub(super) fn attach(
+        &mut self,
+        id: Option<String>,
+        disk: &VmDisk,
+    ) -> Result<SharedDisk, VmError> {
         if self.state == State::Dead || self.server.is_none() {
             return Err(self.wrong_state(Expected::Attachable));
         }
-        let id = self.checked_id(options.id)?;
-        let backing = match options.image {
-            Some(image) => {
+        let id = self.checked_id(id)?;
+        let backing = match &disk.source {
+            Some(source) => {
                 self.check_room()?;
-                Backing::Mount(self.mount_disk(&id, &check_image(&image)?, options.served)?)
+                let file = self.provide(&id, source, disk.size)?;
+                Backing::Mount(self.mount_disk(&id, file, disk.served)?)
             }
             None => Backing::None(Box::default()),
         };
-        let size = options.size.unwrap_or(DEFAULT_DISK_SIZE);
+        let size = disk.size.unwrap_or(DEFAULT_DISK_SIZE);
         let mut record = DiskRecord::new(id, size, backing);
-        if let Err(error) = self.plug(&mut record) {
+        let armed = self.arm(&mut record, &disk.faults);
+        if let Err(error) = armed.and_then(|()| self.plug(&mut record)) {
             self.unmount_disk(record.id());
             return Err(error);
         }
         Ok(self.disks.add(record))
+    }
+
+    /// Arms the rules that a disk begins with. Warnings about them go into the log.
+    fn arm(&mut self, record: &mut DiskRecord, rules: &[Rule]) -> Result<(), VmError> {
+        for rule in rules {
+            record.arm(rule)?;
+        }
+        let texts: Vec<_> = rules.iter().map(Rule::to_string).collect();
+        let control = record.control().filter(|_| !texts.is_empty());
+        let warnings = control.map(|control| control.warnings(&texts));
+        for warning in warnings.transpose()?.into_iter().flatten() {
+            self.note(format!("disk `{}`: {warning}", record.id()));
+        }
+        Ok(())
     }
 
     /// The name for a new disk, `attached-VM` unless one is given.
@@ -70,13 +98,14 @@ impl Vm {
     fn mount_disk(
         &mut self,
         id: &str,
-        image: &Path,
+        file: SourceFile,
         served: DiskOptions,
     ) -> Result<Mounted, VmError> {
         let mount = self.mount()?;
-        mount.attach(id, image, served)?;
-        if let Some(warning) = format_warning(image) {
-            self.note(format!("warning: {warning}"));
+        let image = file.path.clone();
+        mount.attach(id, &image, served)?;
+        if let Some(warning) = format_warning(&image) {
+            self.note(format!("warning: {warning}; or give it as `image`"));
         }
         let control = mount.disk(id)?;
         let drive = Drive {
@@ -87,7 +116,7 @@ impl Vm {
             sectors: 0,
             port: None,
         };
-        Ok(Mounted::new(control, drive, image.to_owned()))
+        Ok(Mounted::new(control, drive, image, file.served()))
     }
 
     fn plug(&mut self, record: &mut DiskRecord) -> Result<(), VmError> {

@@ -10,4 +10,5 @@ mod log;
 pub(in crate::vm) mod mount_server;
 pub(in crate::vm) mod policy;
 pub(in crate::vm) mod record;
+mod source;
 mod visibility;

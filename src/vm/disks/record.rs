@@ -1,30 +1,16 @@
 //! A disk of a VM, as its owner sees it: one record, however many handles.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::policy::Policy;
 use crate::client::{ClientError, DataError, DataFile, DiskControl};
 use crate::fault::{Arming, Edit, FaultSet, Rule, parse_rule};
-use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::SECTOR;
 use crate::vm::VmError;
 use crate::vm::qemu::drive::Drive;
 
 /// The size of a disk without an image, unless another one is given: 4 GiB.
 pub const DEFAULT_DISK_SIZE: u64 = 4 << 30;
-
-/// The options of `attach_disk`.
-#[derive(Clone, Debug, Default)]
-pub struct AttachOptions {
-    /// The disk's name; `attached-VM` without one.
-    pub id: Option<String>,
-    /// The modelled size, in bytes.
-    pub size: Option<u64>,
-    /// The backing image.
-    pub image: Option<PathBuf>,
-    /// How it is served.
-    pub served: DiskOptions,
-}
 
 /// The state of a disk. It outlives the disk: handles find out here that it was detached.
 #[derive(Debug)]
@@ -63,12 +49,17 @@ pub(in crate::vm) struct Mounted {
 }
 
 impl Mounted {
-    pub(in crate::vm) fn new(control: DiskControl, drive: Drive, image: PathBuf) -> Self {
+    pub(in crate::vm) fn new(
+        control: DiskControl,
+        drive: Drive,
+        image: PathBuf,
+        is_private: bool,
+    ) -> Self {
         Self {
             control,
             drive,
             image,
-            is_private: false,
+            is_private,
             data: None,
             plugged: false,
         }
@@ -260,15 +251,5 @@ impl DiskRecord {
             Backing::Mount(mounted) => Some(mounted),
             Backing::None(_) => None,
         }
-    }
-}
-
-/// Checks an image before anything is started for it; returns its absolute path.
-pub(in crate::vm) fn check_image(image: &Path) -> Result<PathBuf, VmError> {
-    let failed = VmError::io(format!("image {}", image.display()));
-    let absolute = std::path::absolute(image).map_err(failed)?;
-    match absolute.exists() {
-        true => Ok(absolute),
-        false => Err(VmError::NoImage(image.to_owned())),
     }
 }

@@ -9,5 +9,4 @@ mod state;
 mod store;
 mod wake;
 
-pub(super) use pages::copy as copy_sparse;
 pub use store::{SavedState, Store};

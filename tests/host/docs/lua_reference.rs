@@ -178,8 +178,7 @@ fn rows(head: &str) -> Names {
 fn reference_and_stubs_have_equal_options_and_defaults() {
     for (head, class) in [
         ("| option of `vm:boot` | default |", "BootOptions"),
-        ("| option of `vm:attach_disk` | default |", "AttachOptions"),
-        ("| option of a disk in `vm:boot` | default |", "BootDisk"),
+        ("| option of a disk | default |", "DiskOptions"),
         ("| option of `vm:run` | default |", "RunOptions"),
         ("| option of `disk:states` | default |", "StatesOptions"),
         ("| option of a power cut | default |", "PowerCut"),

@@ -7,7 +7,7 @@
 mod clients;
 mod cycles;
 mod guests;
-mod host;
+pub mod host;
 mod limits;
 mod mount_ends;
 mod namespaces;

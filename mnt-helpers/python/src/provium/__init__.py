@@ -5,6 +5,7 @@ nothing but Python; the pytest plugin is in `provium.pytest_plugin`.
 """
 
 from provium.binary import find_binary, what_is_missing
+from provium.crash import Options, Recording, State, assert_crash_safe, states
 from provium.disk import SECTOR, Disk
 from provium.errors import (
     BadLineError,
@@ -34,7 +35,6 @@ from provium.lines import (
     Unlisted,
 )
 from provium.mount import Mount
-from provium.states import Options, Recording, State, assert_crash_safe, states
 from provium.trace import Stream
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Optional, Union
 
 from provium import lines
 from provium.control import Control, split_lines, wait_until
+from provium.crash import Options, Recording, State, states
 from provium.errors import BadLineError, NoDiskError, ProviumError
 from provium.fault import Fault, Value, rule_text, tagged
-from provium.states import Options, Recording, State, states
 from provium.trace import Stream
 
 SECTOR = 512

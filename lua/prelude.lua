@@ -58,6 +58,22 @@ local function both(a, b)
   return native.short(x), native.short(y)
 end
 
+-- Where two long texts differ.
+local function difference(a, b)
+  if type(a) ~= "string" or type(b) ~= "string" or math.max(#a, #b) < 200 then
+    return ""
+  end
+  local at, piece = 1, 4096
+  while a:sub(at, at + piece - 1) == b:sub(at, at + piece - 1) do
+    at = at + piece
+  end
+  while a:byte(at) == b:byte(at) do
+    at = at + 1
+  end
+  return (" (%d and %d bytes; byte %d is the first that differs: offset %d of sector %d)"):format(
+    #a, #b, at, (at - 1) % 512, (at - 1) // 512)
+end
+
 -- The text of an argument that has to have one.
 local function text(position, value)
   local kind = type(value)
@@ -79,7 +95,8 @@ end
 
 function T:assert_eq(a, b, message)
   if not rawequal(a, b) then
-    fail(self, ("%s: %s ~= %s"):format(message or "assert_eq failed", both(a, b)))
+    local x, y = both(a, b)
+    fail(self, ("%s: %s ~= %s%s"):format(message or "assert_eq failed", x, y, difference(a, b)))
   end
 end
 
@@ -136,6 +153,15 @@ function T:log(...)
   native.log(table.concat(texts, "\t"))
 end
 
+-- The end of what a command printed: the reason of a failure stands there.
+local function ending(text)
+  local most = 4096
+  if #text <= most then
+    return text
+  end
+  return ("... (%d bytes left out) ..."):format(#text - most) .. text:sub(-most)
+end
+
 -- The result of a command in the guest.
 local Result = {}
 Result.__index = Result
@@ -164,8 +190,8 @@ function Result:assert_ok(...)
     elseif not self.timed_out then
       detail = " code=" .. self.exit_code
     end
-    error(("command failed: status=%s%s stdout=%s stderr=%s"):format(
-      self.status, detail, quoted(self.stdout), quoted(self.stderr)), 2)
+    error(("`%s`: command failed: status=%s%s stdout=%s stderr=%s"):format(
+      self.command, self.status, detail, quoted(ending(self.stdout)), quoted(ending(self.stderr))), 2)
   end
   return self
 end
@@ -194,7 +220,7 @@ function wait_until(pred, ...)
     end
     local slept, why = native.sleep(math.min(interval, left))
     if not slept then
-      error(why, 2)
+      error(("%s (it waited for: %s)"):format(why, desc), 2)
     end
   end
 end

@@ -286,6 +286,7 @@ function T:log(...) end
 ---@field timed_out boolean
 ---@field signal? integer The number of the signal that ended it.
 ---@field truncated boolean Whether the guest's agent kept only the first 16 MiB of stdout or stderr.
+---@field command string The command as text, for messages: at most 300 characters.
 local RunResult = {}
 
 ---Whether the exit code is 0.

@@ -21,6 +21,7 @@ mod status;
 mod table;
 mod target;
 mod test;
+mod test_html;
 mod test_options;
 mod top;
 mod trace;

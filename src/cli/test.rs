@@ -11,8 +11,9 @@ use super::Exit;
 use super::exit::UsageError;
 use super::test_options::{Args, Reporters};
 use crate::config::Config;
-use crate::events::Event;
-use crate::os::{run_folder, sys};
+use crate::events::{Event, TestInfo};
+use crate::os::run_folder::{self, RunFolder, RunFolderKind};
+use crate::os::sys;
 use crate::runner::{self, Job, Rounds, RunOptions, Selected, Selection, Stop, Tests};
 use crate::script::{FileOptions, run_file as run_script};
 use crate::units::text;
@@ -35,20 +36,24 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let Some(files) = find_files(args, &config)? else {
         return Ok(Exit::NoTests);
     };
-    let options = args.run_options(&config, config_path);
+    let mut options = args.run_options(&config, config_path);
     let root = std::path::absolute(&config.folder)?;
     let last_failed = runner::last_failed(&root)?;
     let selection = args.selection(&root, &last_failed);
     if args.list {
         let plan = Plan::new(files, &selection, &options);
         sys::end_with_reader();
-        return Ok(print_list(&plan));
+        return print_list(&plan, args);
     }
-    let mut reporters = Reporters::open(args)?;
     run_folder::remove_leftovers()?;
+    // Until the end of the run: a page is made of what is in it.
+    let scratch = RunFolder::create(RunFolderKind::Evidence)?;
+    let mut reporters = Reporters::open(args, scratch.path())?;
+    options.evidence.scratch = Some(scratch.path().to_owned());
     // Tests run even where old states cannot be removed.
     let _ = vm::WarmStore::open().and_then(|store| store.sweep());
     let seed = args.seed();
+    options.evidence.shuffle = seed;
     let plan = match selection.wants_names() || seed.is_some() {
         true => Plan::new(files, &selection, &options),
         false if args.may_stop() => Plan::new(files, &selection, &options).running_broken_files(),
@@ -187,9 +192,14 @@ impl Plan {
     }
 }
 
-fn print_list(plan: &Plan) -> Exit {
+fn print_list(plan: &Plan, args: &Args) -> anyhow::Result<Exit> {
+    let mut json = args.json_list()?;
     for (file, tests) in plan.files.iter().filter_map(|(_, named)| named.as_ref()) {
         for test in tests {
+            if let Some(out) = &mut json {
+                writeln!(out, "{}", listed(file, test)?)?;
+                continue;
+            }
             let tags = match test.tags.is_empty() {
                 true => String::new(),
                 false => format!(" [{}]", test.tags.join(", ")),
@@ -202,11 +212,19 @@ fn print_list(plan: &Plan) -> Exit {
         let file = text::path(file);
         eprintln!("provium: {}", text::harmless(&format!("{file}: {message}")));
     }
-    match (plan.broken.is_empty(), plan.is_empty()) {
+    Ok(match (plan.broken.is_empty(), plan.is_empty()) {
         (false, _) => Exit::Failed,
         (true, true) => Exit::NoTests,
         (true, false) => Exit::Done,
-    }
+    })
+}
+
+/// A test as a line of `--list --json`.
+fn listed(file: &Path, test: &TestInfo) -> serde_json::Result<String> {
+    let TestInfo { name, tags, line } = test;
+    let file = text::path(file);
+    let line = serde_json::json!({"file": file, "line": line, "name": name, "tags": tags});
+    serde_json::to_string(&line).map(runner::escape_controls)
 }
 
 /// The first INT, TERM or HUP stops the run, the second this process.

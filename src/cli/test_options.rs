@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exit::UsageError;
+use super::test_html::HtmlReporter;
 use crate::config::Config;
+use crate::events::EvidenceOrder;
+use crate::evidence::quoted;
 use crate::runner::{
-    self, HumanReporter, JsonReporter, JunitReporter, Partition, Report, Reporter, RunOptions,
-    Selection, TapReporter, TestId,
+    self, Again, GithubReporter, HumanReporter, JsonReporter, JunitReporter, Partition, Report,
+    Reporter, RunOptions, Selection, TapReporter, TestId,
 };
 use crate::units::text;
 
@@ -58,7 +61,7 @@ pub(super) struct Args {
     /// Part M of N: slice:M/N takes every Nth test, hash:M/N selects by name
     #[arg(long, value_name = "PART", help_heading = "Selection")]
     partition: Option<Partition>,
-    /// Print the names of the selected tests and run none
+    /// Print the names of the selected tests and run none; with --json, one JSON object per line
     #[arg(long, help_heading = "Selection")]
     pub(super) list: bool,
 
@@ -98,6 +101,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds_between_looks, help_heading = "Limits")]
     slow_after: Duration,
 
+    /// Keep what each failed test leaves in a folder below DIR: its calls, its consoles, and of each disk the trace,
+    /// the rules, the counters and the damage
+    #[arg(long, value_name = "DIR", help_heading = "Reports")]
+    artifacts: Option<PathBuf>,
+    /// Write a page to look at to FILE: one file, which needs no network
+    #[arg(long, value_name = "FILE", help_heading = "Reports")]
+    html: Option<PathBuf>,
     /// Write JUnit XML to FILE
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     junit: Option<PathBuf>,
@@ -141,7 +151,47 @@ impl Args {
             include_slow: self.include_slow,
             keep: self.keep.is_some(),
             cold: self.cold,
+            evidence: EvidenceOrder {
+                artifacts: self.artifacts.clone(),
+                all: self.html.is_some(),
+                command: self.words(),
+                ..EvidenceOrder::default()
+            },
         }
+    }
+
+    /// The words that run a file again as this run does, without the file.
+    pub(super) fn words(&self) -> Vec<String> {
+        let mut words = vec!["provium".to_owned(), "test".to_owned()];
+        if let Some(config) = &self.config {
+            words.extend(["--config".to_owned(), text::path(config)]);
+        }
+        let flags = [(self.include_slow, "--include-slow"), (self.cold, "--cold")];
+        let given = flags.iter().filter(|(is_given, _)| *is_given);
+        words.extend(given.map(|(_, flag)| (*flag).to_owned()));
+        if self.timeout != Duration::from_secs(DEFAULT_TIMEOUT) {
+            words.extend([
+                "--timeout".to_owned(),
+                self.timeout.as_secs_f64().to_string(),
+            ]);
+        }
+        words
+    }
+
+    /// Where `--list` writes JSON; None if it writes text.
+    pub(super) fn json_list(&self) -> Result<Option<Box<dyn Write>>, UsageError> {
+        let file = self.json.as_ref();
+        let out = file.map(|file| stream(file.as_deref(), &mut Vec::new()));
+        out.transpose()
+    }
+
+    /// Makes the folder for what failed tests leave, so that one that cannot be made is an error now.
+    fn make_artifacts(&self) -> Result<(), UsageError> {
+        let Some(folder) = &self.artifacts else {
+            return Ok(());
+        };
+        std::fs::create_dir_all(folder)
+            .map_err(|error| UsageError(format!("--artifacts {}: {error}", text::path(folder))))
     }
 
     pub(super) fn selection(&self, root: &Path, last_failed: &BTreeSet<TestId>) -> Selection {
@@ -171,6 +221,9 @@ impl Args {
     }
 }
 
+/// The default of `--timeout`, in seconds.
+const DEFAULT_TIMEOUT: u64 = 60;
+
 const STDOUT: &str = "on standard output";
 
 /// All reporters of a run, each with the name of the place that it writes to.
@@ -182,7 +235,8 @@ pub(super) struct Reporters {
 
 impl Reporters {
     /// Opens every report before anything runs, so that one that cannot be written is an error now.
-    pub(super) fn open(args: &Args) -> anyhow::Result<Self> {
+    pub(super) fn open(args: &Args, scratch: &Path) -> anyhow::Result<Self> {
+        args.make_artifacts()?;
         let on_stdout = |report: &Option<Option<PathBuf>>| matches!(report, Some(None));
         let (tap, json) = (on_stdout(&args.tap), on_stdout(&args.json));
         if tap && json {
@@ -192,15 +246,31 @@ impl Reporters {
         }
         let mut files = Vec::new();
         let mut all: Vec<(String, Box<dyn Reporter>)> = Vec::new();
-        let human = HumanReporter::new(tap || json);
+        let again = Again {
+            words: args.words(),
+            paths: args.paths.clone(),
+        };
+        let human = HumanReporter::new(tap || json, again);
         let human_place = if tap || json {
             "on standard error"
         } else {
             STDOUT
         };
         all.push((human_place.to_owned(), Box::new(human)));
+        if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+            let root = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
+            let out: Box<dyn Write> = match tap || json {
+                true => Box::new(io::stderr()),
+                false => Box::new(stdout()),
+            };
+            all.push((
+                human_place.to_owned(),
+                Box::new(GithubReporter::new(out, root)),
+            ));
+        }
         if let Some(file) = &args.junit {
-            let reporter = JunitReporter::new(Box::new(create(file, &mut files)?));
+            let out = Box::new(create(file, &mut files)?);
+            let reporter = JunitReporter::new(out, args.artifacts.is_some());
             all.push((place(Some(file)), Box::new(reporter)));
         }
         if let Some(file) = &args.tap {
@@ -210,6 +280,15 @@ impl Reporters {
         if let Some(file) = &args.json {
             let reporter = JsonReporter::new(stream(file.as_deref(), &mut files)?);
             all.push((place(file.as_deref()), Box::new(reporter)));
+        }
+        if let Some(file) = &args.html {
+            create(file, &mut files)?;
+            let words = args.words();
+            let paths = args.paths.iter().map(|path| text::path(path));
+            let command: Vec<_> = words.iter().cloned().chain(paths).collect();
+            let command = quoted(command.iter().map(String::as_str));
+            let reporter = HtmlReporter::new(file, scratch, words, command);
+            all.push((place(Some(file)), Box::new(reporter)));
         }
         Ok(Self { all, lost: None })
     }

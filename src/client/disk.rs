@@ -106,6 +106,11 @@ impl DiskControl {
         self.mount.point().join(&self.id)
     }
 
+    /// The path of a control file.
+    pub fn file_path(&self, file: DiskFile) -> PathBuf {
+        self.mount.path_of(&self.file(file))
+    }
+
     /// Opens the data file.
     pub fn open(&self) -> Result<DataFile, DataError> {
         DataFile::open(&self.path())
@@ -245,7 +250,8 @@ impl DiskControl {
         self.mount.write(&self.file(file), text, WriteMode::Append)
     }
 
-    pub(super) fn read(&self, file: DiskFile) -> Result<String, ClientError> {
+    /// The text of a control file.
+    pub fn read(&self, file: DiskFile) -> Result<String, ClientError> {
         self.mount.read(&self.file(file))
     }
 

@@ -11,7 +11,7 @@ pub struct Stats(BTreeMap<StatKey, u64>);
 
 impl Stats {
     /// Reads the text of `stats`.
-    pub(super) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let lines = parsed(text);
         Self(lines.map(|line: StatLine| (line.key, line.value)).collect())
     }

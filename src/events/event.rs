@@ -14,6 +14,9 @@ pub struct TestInfo {
     pub name: String,
     /// Words to select it by.
     pub tags: Vec<String>,
+    /// The line that declares it, from 1; 0 if it is not known.
+    #[serde(default)]
+    pub line: u32,
 }
 
 /// Something that happened in a test file.
@@ -38,6 +41,9 @@ pub enum Event {
         test: String,
         /// For how long, in seconds.
         seconds: f64,
+        /// The request that has been held for longest, in a sentence.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<String>,
         /// The ends of its guests' consoles.
         consoles: String,
     },
@@ -58,6 +64,9 @@ pub enum Event {
         message: String,
         /// How long that took.
         seconds: f64,
+        /// The folder that it leaves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<PathBuf>,
     },
     /// A test has ended.
     Finished {
@@ -71,12 +80,18 @@ pub enum Event {
         /// How often it was tried: 0 if it never started. A test that passed after several tries is
         /// flaky.
         attempts: u32,
+        /// The folder that it leaves, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<PathBuf>,
     },
     /// The file itself failed: it does not parse, or it raised an error or its process ended outside of
     /// its tests.
     FileFailed {
         /// Why.
         message: String,
+        /// The folder that it leaves, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<PathBuf>,
     },
     /// The run was stopped before the file.
     FileNotRun {
@@ -133,7 +148,7 @@ pub enum Outcome {
     },
     /// It failed.
     Failed {
-        /// The Lua error, and the end of the guests' consoles.
+        /// The Lua error, and what the test's disks and consoles have to say.
         message: String,
     },
     /// It did not run, because the run was stopped, or because its file's process ended in an earlier

@@ -1,6 +1,11 @@
 //! The order for the process of a test file, one JSON object.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
+
+use super::Outcome;
+use crate::units::text;
 
 /// The orders for one file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,4 +24,39 @@ pub struct Order {
     pub cold: bool,
     /// Seconds that a test without a timeout of its own may take.
     pub timeout: f64,
+    /// What tests leave, and where.
+    pub evidence: EvidenceOrder,
+}
+
+/// What tests leave for those who look at them afterwards.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceOrder {
+    /// The folder for the folders of tests that go with the run; None without evidence.
+    pub scratch: Option<PathBuf>,
+    /// The folder for the folders of failed tests that stay.
+    pub artifacts: Option<PathBuf>,
+    /// Tests that pass leave a folder too, and every folder is as complete as one that stays.
+    pub all: bool,
+    /// The round, from 1.
+    pub round: u32,
+    /// The number of the try, from 1.
+    pub attempt: u32,
+    /// The words that run the file again, without the file.
+    pub command: Vec<String>,
+    /// The seed of the order of a shuffled run.
+    pub shuffle: Option<u64>,
+}
+
+impl EvidenceOrder {
+    /// The outcome of a test, with the folder that it leaves if that stays after the run.
+    pub fn named(&self, outcome: Outcome, folder: Option<&Path>) -> Outcome {
+        match (outcome, folder) {
+            (Outcome::Failed { message }, Some(folder)) if self.artifacts.is_some() => {
+                let folder = text::path(folder);
+                let message = format!("{message}\nkept in {folder}");
+                Outcome::Failed { message }
+            }
+            (outcome, _) => outcome,
+        }
+    }
 }

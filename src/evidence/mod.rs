@@ -3,9 +3,32 @@
 //! The process of a test file fills the folder while the test runs. The short report on the terminal, `--artifacts`
 //! and `--html` read it. docs/running-tests.md has its layout.
 
+mod brief;
+mod calls;
+mod command;
+mod console;
+mod console_lines;
+mod disk;
+mod folder;
+mod io_lines;
+mod kept;
+mod limits;
+mod lines;
 mod record;
+mod watch;
 
+pub use brief::{brief, held, reason};
+pub use command::{command_line, quoted};
+pub use disk::{DiskEvidence, ask_mounts, clear_mounts, disk_name};
+pub use folder::{ConsoleEvidence, Evidence, folder_name, write_test};
+pub use limits::Limits;
 pub use record::{DiskRecord, Seeds, TestOutcome, TestRecord};
+pub use watch::Watcher;
+
+/// The name that stands for a file that failed outside of its tests.
+pub const FILE_TEST: &str = "the file";
+/// The file with the error of a failed test as its report shows it.
+pub const ERROR_FILE: &str = "error.txt";
 
 /// The file of a folder with its [`TestRecord`].
 pub const TEST_FILE: &str = "test.json";

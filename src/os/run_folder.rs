@@ -18,15 +18,18 @@ pub enum RunFolderKind {
     Vm,
     /// States that a power cut may leave.
     States,
+    /// What the tests of a run leave.
+    Evidence,
 }
 
 impl RunFolderKind {
-    const ALL: [Self; 2] = [Self::Vm, Self::States];
+    const ALL: [Self; 3] = [Self::Vm, Self::States, Self::Evidence];
 
     const fn prefix(self) -> &'static str {
         match self {
             Self::Vm => "vm-",
             Self::States => "states-",
+            Self::Evidence => "evidence-",
         }
     }
 }

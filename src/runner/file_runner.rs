@@ -64,6 +64,7 @@ impl FileRunner<'_> {
                     outcome: Outcome::NotRun { reason },
                     seconds: 0.0,
                     attempts: 0,
+                    evidence: None,
                 },
             );
         }
@@ -73,13 +74,13 @@ impl FileRunner<'_> {
     fn run(&self, job: &Job) {
         if let Tests::Broken(message) = &job.tests {
             let message = message.clone();
-            return self.emit(job, Event::FileFailed { message });
+            let evidence = None;
+            return self.emit(job, Event::FileFailed { message, evidence });
         }
         let mut tries = Tries::default();
         let mut only = job.tests.names().map(<[String]>::to_vec);
         for retry in 0..=self.options.retries {
-            let is_last = retry == self.options.retries;
-            self.try_once(job, only, is_last, &mut tries);
+            self.try_once(job, only, retry + 1, &mut tries);
             let again = tries.again();
             if again.is_empty() {
                 return;
@@ -97,16 +98,20 @@ impl FileRunner<'_> {
 
     /// Runs some of the file's tests; notes those that have to be tried again. A process that keeps
     /// its VMs leaves the rest of the tests to another one.
-    fn try_once(&self, job: &Job, mut only: Option<Vec<String>>, is_last: bool, tries: &mut Tries) {
+    fn try_once(&self, job: &Job, mut only: Option<Vec<String>>, attempt: u32, tries: &mut Tries) {
+        let is_last = attempt > self.options.retries;
         loop {
-            let order = self.order(only.take(), is_last);
+            let mut order = self.order(only.take(), is_last);
+            order.evidence.round = job.round;
+            order.evidence.attempt = attempt;
             let mut emit = |event| self.note(job, &order, event, is_last, tries);
             let done = run_file(&job.file, &order, self.options, self.stop, &mut emit);
             let done = match done {
                 Ok(done) => done,
                 Err(error) => {
                     let message = format!("cannot run the file: {error}");
-                    return emit(Event::FileFailed { message });
+                    let evidence = None;
+                    return emit(Event::FileFailed { message, evidence });
                 }
             };
             if !done.output.is_empty() {

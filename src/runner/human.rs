@@ -8,7 +8,9 @@ use std::time::Duration;
 use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::failures::{Again, Failures};
 use super::names::Names;
+use super::places::Places;
 use super::report::{Report, Reporter, Summary};
 use crate::events::{Event, KeptVm, Outcome};
 use crate::units::text::{self, harmless, printable};
@@ -21,13 +23,15 @@ pub struct HumanReporter {
     names: Names,
     running: Vec<String>,
     flaky: Vec<String>,
+    places: Places,
+    failures: Failures,
     /// Tests that were not run, by the reason.
     not_run: BTreeMap<String, Vec<String>>,
 }
 
 impl HumanReporter {
     /// A bar and colour only where a person looks at a terminal; no colour with `NO_COLOR`.
-    pub fn new(to_stderr: bool) -> Self {
+    pub fn new(to_stderr: bool, again: Again) -> Self {
         let terminal = match to_stderr {
             true => std::io::stderr().is_terminal(),
             false => std::io::stdout().is_terminal(),
@@ -40,6 +44,8 @@ impl HumanReporter {
             names: Names::default(),
             running: Vec::new(),
             flaky: Vec::new(),
+            places: Places::default(),
+            failures: Failures::new(again),
             not_run: BTreeMap::new(),
         }
     }
@@ -66,6 +72,8 @@ impl HumanReporter {
     }
 
     fn event(&mut self, file: &Path, round: u32, event: &Event) -> io::Result<()> {
+        self.places.note(file, event);
+        self.failures.note(&self.places, file, event);
         let names = self.names;
         let name = |test: &str| names.test(file, round, test);
         let of_file = || names.file(file, round);
@@ -82,8 +90,9 @@ impl HumanReporter {
             Event::Slow {
                 test,
                 seconds,
+                held,
                 consoles,
-            } => self.slow(&name(test), *seconds, consoles),
+            } => self.slow(&name(test), *seconds, held.as_deref(), consoles),
             Event::Signalled { signal, consoles } => {
                 let line = format!("{}: its process does not end", of_file());
                 self.entry(signal, Style::new().red(), &line, consoles)
@@ -93,14 +102,16 @@ impl HumanReporter {
                 attempt,
                 message,
                 seconds,
+                ..
             } => self.retried(&name(test), *attempt, message, *seconds),
             Event::Finished {
                 test,
                 outcome,
                 seconds,
                 attempts,
+                ..
             } => self.finished(name(test), outcome, *seconds, *attempts),
-            Event::FileFailed { message } => self.failed(&of_file(), message),
+            Event::FileFailed { message, .. } => self.failed(&of_file(), message),
             Event::FileNotRun { .. } | Event::Vm { .. } => Ok(()),
             Event::Kept { process, vms } => self.kept(file, *process, vms),
             Event::Preparing {
@@ -113,9 +124,15 @@ impl HumanReporter {
         }
     }
 
-    fn slow(&self, name: &str, seconds: f64, consoles: &str) -> io::Result<()> {
+    fn slow(&self, name: &str, seconds: f64, held: Option<&str>, consoles: &str) -> io::Result<()> {
         let line = format!("{name} (runs for {seconds:.0}s)");
-        self.entry("SLOW", Style::new().yellow(), &line, consoles)
+        // A request that is held explains more than a console does.
+        self.entry(
+            "SLOW",
+            Style::new().yellow(),
+            &line,
+            held.unwrap_or(consoles),
+        )
     }
 
     fn retried(&mut self, name: &str, attempt: u32, message: &str, seconds: f64) -> io::Result<()> {
@@ -219,6 +236,9 @@ impl HumanReporter {
 
     fn ended(&self, summary: &Summary) -> io::Result<()> {
         self.bar.finish_and_clear();
+        for line in self.failures.lines() {
+            self.say(&line)?;
+        }
         for name in &self.flaky {
             self.entry("FLAKY", Style::new().yellow().bold(), name, "")?;
         }
@@ -299,7 +319,11 @@ fn bar(terminal: bool, to_stderr: bool) -> ProgressBar {
     bar
 }
 
+/// Characters of a line that are shown of its beginning and of its end, if it is longer than both together.
+const LINE: [usize; 2] = [300, 200];
+
 fn indented(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(|line| format!("      {line}")).collect();
+    let line = |line| format!("      {}", text::without_middle(line, LINE[0], LINE[1]));
+    let lines: Vec<_> = text.lines().map(line).collect();
     lines.join("\n")
 }

@@ -77,7 +77,7 @@ impl JsonReporter {
 
 /// JSON without control characters, which a terminal could act on. Those that JSON permits occur only in
 /// strings, where they may be escaped.
-fn escape_controls(json: String) -> String {
+pub fn escape_controls(json: String) -> String {
     if !json.contains(char::is_control) {
         return json;
     }

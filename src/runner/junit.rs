@@ -10,8 +10,10 @@ use quick_junit::{
 };
 
 use super::names::Names;
+use super::places::Places;
 use super::report::{Report, Reporter};
 use crate::events::{Event, Outcome};
+use crate::evidence::{Evidence, FILE_TEST, TestRecord};
 use crate::units::text::{self, harmless, printable};
 
 /// How many bytes of a test's log the report keeps.
@@ -23,6 +25,9 @@ const LOST: &str = "... (more was logged)\n";
 pub struct JunitReporter {
     out: Box<dyn Write>,
     names: Names,
+    places: Places,
+    /// The folders of failed tests outlive the run.
+    keeps_folders: bool,
     suites: BTreeMap<(PathBuf, u32), TestSuite>,
     /// The tries that failed, of tests that have no end yet.
     failed_tries: BTreeMap<(PathBuf, u32, String), Vec<TestRerun>>,
@@ -31,11 +36,13 @@ pub struct JunitReporter {
 }
 
 impl JunitReporter {
-    /// Writes to `out`.
-    pub fn new(out: Box<dyn Write>) -> Self {
+    /// Writes to `out`. With `keeps_folders` it names the folder that a failed test leaves.
+    pub fn new(out: Box<dyn Write>, keeps_folders: bool) -> Self {
         Self {
             out,
             names: Names::default(),
+            places: Places::default(),
+            keeps_folders,
             suites: BTreeMap::new(),
             failed_tries: BTreeMap::new(),
             logged: BTreeMap::new(),
@@ -47,17 +54,61 @@ impl JunitReporter {
         suite.or_insert_with(|| TestSuite::new(self.names.file(file, round)))
     }
 
-    fn add(&mut self, file: &Path, round: u32, name: &str, status: TestCaseStatus, seconds: f64) {
+    /// Adds a test case; with the folder that the test leaves, if it does.
+    fn add(
+        &mut self,
+        (file, round, name): (&Path, u32, &str),
+        status: TestCaseStatus,
+        seconds: f64,
+        evidence: Option<&Path>,
+    ) {
         let mut case = TestCase::new(printable(name), status);
-        case.set_classname(printable(&text::path(file)));
+        let file_name = printable(&text::path(file));
+        case.set_classname(file_name.as_str());
         case.set_time(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        case.extra.insert("file".into(), file_name.into());
+        if let Some(test) = self.places.test(file, name) {
+            case.extra
+                .insert("line".into(), test.line.to_string().into());
+            let tags = test
+                .tags
+                .iter()
+                .map(|tag| Property::new("tag", printable(tag)));
+            case.add_properties(tags);
+        }
+        if let Some(folder) = evidence {
+            self.add_evidence(&mut case, folder);
+        }
         if let Some(logged) = self.logged.remove(&(file.to_owned(), round)) {
             case.set_system_out(logged);
         }
         self.suite(file, round).add_test_case(case);
     }
 
+    /// Adds what the folder of a test knows: versions, seeds, the calls and the consoles.
+    fn add_evidence(&self, case: &mut TestCase, folder: &Path) {
+        if self.keeps_folders && !matches!(case.status, TestCaseStatus::Success { .. }) {
+            case.add_property(Property::new("artifacts", text::path(folder)));
+        }
+        if let Ok(record) = TestRecord::read(folder) {
+            case.add_properties(properties(&record));
+        }
+        let found = Evidence::read(folder);
+        let consoles = found.consoles.iter().map(|console| {
+            let lines = console.lines.join("\n");
+            format!("console of vm {}:\n{lines}", console.vm)
+        });
+        let calls =
+            (!found.calls.is_empty()).then(|| format!("calls:\n{}", found.calls.join("\n")));
+        let parts: Vec<_> = calls.into_iter().chain(consoles).collect();
+        if !parts.is_empty() {
+            let log = harmless(&parts.join("\n"));
+            case.set_system_err(text::escaped(&text::shortened(log.as_bytes(), LOGGED)));
+        }
+    }
+
     fn event(&mut self, file: &Path, round: u32, event: &Event) {
+        self.places.note(file, event);
         match event {
             Event::Retried {
                 test,
@@ -73,11 +124,12 @@ impl JunitReporter {
                 test,
                 outcome,
                 seconds,
+                evidence,
                 ..
-            } => self.finished(file, round, test, outcome, *seconds),
-            Event::FileFailed { message } => {
+            } => self.finished((file, round, test), outcome, *seconds, evidence.as_deref()),
+            Event::FileFailed { message, evidence } => {
                 let status = non_success(NonSuccessKind::Error, message);
-                self.add(file, round, "the file", status, 0.0);
+                self.add((file, round, FILE_TEST), status, 0.0, evidence.as_deref());
             }
             // The names of its tests are not known.
             Event::FileNotRun { reason } => {
@@ -88,7 +140,13 @@ impl JunitReporter {
         }
     }
 
-    fn finished(&mut self, file: &Path, round: u32, test: &str, outcome: &Outcome, seconds: f64) {
+    fn finished(
+        &mut self,
+        (file, round, test): (&Path, u32, &str),
+        outcome: &Outcome,
+        seconds: f64,
+        evidence: Option<&Path>,
+    ) {
         let mut status = match outcome {
             Outcome::Passed => TestCaseStatus::success(),
             Outcome::Failed { message } => non_success(NonSuccessKind::Failure, message),
@@ -103,7 +161,7 @@ impl JunitReporter {
         };
         let key = (file.to_owned(), round, test.to_owned());
         status.add_reruns(self.failed_tries.remove(&key).unwrap_or_default());
-        self.add(file, round, test, status, seconds);
+        self.add((file, round, test), status, seconds, evidence);
     }
 
     /// Notes `text` as a property, since JUnit has no word for a test that was not run.
@@ -132,6 +190,23 @@ impl JunitReporter {
         junit.serialize(&mut self.out).map_err(io::Error::other)?;
         self.out.flush()
     }
+}
+
+/// The versions and the seeds of a test.
+fn properties(record: &TestRecord) -> Vec<Property> {
+    let versions = record.versions.iter();
+    let versions =
+        versions.map(|(name, version)| Property::new(format!("version {name}"), version.as_str()));
+    let seeds = record.seeds.rules.iter();
+    let seeds = seeds.map(|(disk, seed)| Property::new(format!("seed {disk}"), seed.to_string()));
+    let shuffle = record.seeds.shuffle.iter();
+    let shuffle = shuffle.map(|seed| Property::new("seed shuffle", seed.to_string()));
+    let again = Property::new("run again", printable(&record.command));
+    versions
+        .chain(seeds)
+        .chain(shuffle)
+        .chain([again])
+        .collect()
 }
 
 /// A try that failed.

@@ -2,15 +2,19 @@
 //! events; reporters draw them.
 
 mod discover;
+mod failures;
 mod file_runner;
+mod github;
 mod human;
 mod json;
 mod junit;
 mod last;
+mod leave;
 mod list;
 mod memory;
 mod names;
 mod options;
+mod places;
 mod report;
 mod run;
 mod select;
@@ -21,8 +25,10 @@ mod tries;
 mod worker;
 
 pub use discover::{DiscoverError, discover, is_test_file};
+pub use failures::Again;
+pub use github::GithubReporter;
 pub use human::HumanReporter;
-pub use json::JsonReporter;
+pub use json::{JsonReporter, escape_controls};
 pub use junit::JunitReporter;
 pub use last::{last_failed, remember_failed};
 pub use list::list;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::events::Order;
+use crate::events::{EvidenceOrder, Order};
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct RunOptions {
     pub keep: bool,
     /// Whether every guest boots, instead of resuming a saved state.
     pub cold: bool,
+    /// What tests leave; the round and the try are filled in.
+    pub evidence: EvidenceOrder,
 }
 
 impl RunOptions {
@@ -42,6 +44,7 @@ impl RunOptions {
             keep: self.keep,
             cold: self.cold,
             timeout: self.timeout.as_secs_f64(),
+            evidence: self.evidence.clone(),
         }
     }
 }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use super::leave::{Folders, Left};
 use super::options::RunOptions;
 use crate::events::{Event, KeptVm, Outcome, TestInfo};
+use crate::evidence::{self, FILE_TEST};
 use crate::vm;
 
 /// How long a process may take beyond a test's own time, to end by itself and close its VMs.
@@ -30,6 +32,7 @@ pub(super) enum Verdict {
 
 /// The state of a file, from its first event on.
 pub(super) struct Story {
+    folders: Folders,
     own_timeout: Duration,
     slow_after: Duration,
     /// When the process has to be ended, and why.
@@ -51,12 +54,13 @@ struct Running {
 }
 
 impl Story {
-    pub(super) fn new(options: &RunOptions, now: Instant) -> Self {
+    pub(super) fn new(options: &RunOptions, folders: Folders, now: Instant) -> Self {
         let file_deadline = options.file_timeout.map(|limit| {
             let why = format!("the file's time ({}s) was up", limit.as_secs_f64());
             (now + limit, why)
         });
         let mut story = Self {
+            folders,
             own_timeout: options.timeout,
             slow_after: options.slow_after,
             deadline: (now, String::new()),
@@ -150,6 +154,7 @@ impl Story {
         Some(Event::Slow {
             test,
             seconds,
+            held: evidence::held(&evidence::ask_mounts(self.mounts())),
             consoles: self.console_ends(),
         })
     }
@@ -202,13 +207,13 @@ impl Story {
         &mut self,
         process: u32,
         why: &str,
-        consoles: &str,
+        left: &Left,
         emit: &mut dyn FnMut(Event),
     ) {
         self.failed = true;
         if let Some(running) = self.running.take() {
-            let message = format!("the test does not end: {why}\n{consoles}");
-            self.fail(&running, message, emit);
+            let message = format!("the test does not end: {why}");
+            self.fail(&running, &message, left, emit);
         }
         let vms = self.kept_vms();
         emit(Event::Kept { process, vms });
@@ -225,7 +230,7 @@ impl Story {
         &mut self,
         verdict: &Verdict,
         status: ExitStatus,
-        consoles: &str,
+        left: &Left,
         emit: &mut dyn FnMut(Event),
     ) {
         let why = match verdict {
@@ -234,44 +239,69 @@ impl Story {
             Verdict::Ended => format!("ended {}", how(status)),
             Verdict::TimedOut(why) => format!("was stopped: {why}"),
         };
-        let consoles = match consoles {
-            "" => String::new(),
-            ends => format!("\n{ends}"),
-        };
         let is_incomplete = self.planned.as_ref().is_none_or(|rest| !rest.is_empty());
         let has_crashed = matches!(verdict, Verdict::Ended) && !status.success();
         self.failed |= is_incomplete || has_crashed;
         match self.running.take() {
             Some(running) => {
-                let message = format!("the test's process {why}{consoles}");
-                self.fail(&running, message, emit);
+                let message = format!("the test's process {why}");
+                self.fail(&running, &message, left, emit);
                 let reason = format!("the file's process {why} in an earlier test");
                 self.leave_out_rest(&reason, emit);
             }
             None if is_incomplete => {
-                let message = format!("the file's process {why}{consoles}");
-                emit(Event::FileFailed { message });
+                let message = format!("the file's process {why}");
+                self.fail_file(&message, left, emit);
                 let reason = format!("the file's process {why} between two tests");
                 self.planned.get_or_insert_default();
                 self.leave_out_rest(&reason, emit);
             }
             // Even if all tests have passed: the rest of the file's work has not been done.
-            None if has_crashed => emit(Event::FileFailed {
-                message: format!("the file's process {why} after its last test"),
-            }),
+            None if has_crashed => {
+                let message = format!("the file's process {why} after its last test");
+                self.fail_file(&message, left, emit);
+            }
             None => {}
         }
     }
 
     /// Fails the test that ran.
-    fn fail(&mut self, running: &Running, message: String, emit: &mut dyn FnMut(Event)) {
+    fn fail(&mut self, running: &Running, message: &str, left: &Left, emit: &mut dyn FnMut(Event)) {
+        let seconds = running.since.elapsed().as_secs_f64();
+        let mut planned = self.planned.iter().flatten();
+        let test = planned.find(|test| test.name == running.test);
+        let (message, evidence) = self.folders.failed(test, message, left, seconds);
         emit(Event::Finished {
             test: running.test.clone(),
             outcome: Outcome::Failed { message },
-            seconds: running.since.elapsed().as_secs_f64(),
+            seconds,
             attempts: 1,
+            evidence,
         });
         self.forget(&running.test);
+    }
+
+    fn fail_file(&self, message: &str, left: &Left, emit: &mut dyn FnMut(Event)) {
+        let (message, evidence) = self.folders.failed(None, message, left, 0.0);
+        emit(Event::FileFailed { message, evidence });
+    }
+
+    /// What is known about the test that the process is stuck in.
+    pub(super) fn left(&self) -> Left {
+        let test = self
+            .running
+            .as_ref()
+            .map_or(FILE_TEST, |running| &running.test);
+        Left {
+            evidence: self.folders.ask(test, self.mounts()),
+            consoles: self.console_ends(),
+        }
+    }
+
+    /// The mounts of the VMs that exist, with the names of these.
+    pub(super) fn mounts(&self) -> Vec<(String, PathBuf)> {
+        let vms = self.kept_vms().into_iter();
+        vms.map(|vm| (vm.name, vm.folder.join("mnt"))).collect()
     }
 
     /// Reports the tests that have no end yet as not run.
@@ -289,6 +319,7 @@ impl Story {
                 },
                 seconds: started.map_or(0.0, |running| running.since.elapsed().as_secs_f64()),
                 attempts: started.map_or(0, |_| 1),
+                evidence: None,
                 test: test.name,
             });
         }
@@ -321,8 +352,10 @@ mod tests {
             include_slow: false,
             keep: false,
             cold: false,
+            evidence: EvidenceOrder::default(),
         };
-        Story::new(&options, Instant::now())
+        let folders = Folders::new(Path::new("a.test.lua"), &options.evidence);
+        Story::new(&options, folders, Instant::now())
     }
 
     #[test]
@@ -356,7 +389,7 @@ mod tests {
         let mut story = story();
         let tests = ["a", "b"].map(|name| TestInfo {
             name: name.into(),
-            tags: Vec::new(),
+            ..TestInfo::default()
         });
         let planned = Event::Planned {
             tests: tests.into(),
@@ -365,7 +398,7 @@ mod tests {
             story.note(event, Instant::now());
         }
         let mut told = Vec::new();
-        story.complete(&Verdict::Ended, status, "", &mut |event| {
+        story.complete(&Verdict::Ended, status, &Left::default(), &mut |event| {
             told.push(match event {
                 Event::Finished {
                     test,
@@ -399,6 +432,7 @@ mod tests {
             outcome: Outcome::Passed,
             seconds: 0.0,
             attempts: 1,
+            evidence: None,
         };
         let failed = r#"FileFailed { message: "the file's process ended by signal 9" }"#;
         let not_run =
@@ -410,6 +444,7 @@ mod tests {
             outcome: Outcome::Passed,
             seconds: 0.0,
             attempts: 1,
+            evidence: None,
         };
         let all = [started("a"), passed, started("b"), passed_too];
         let crashed =

@@ -62,7 +62,7 @@ impl TapReporter {
                 attempts,
                 ..
             } => self.finished(&self.names.test(file, round, test), outcome, *attempts),
-            Event::FileFailed { message } => {
+            Event::FileFailed { message, .. } => {
                 self.result(false, &self.names.test(file, round, "the file"), "")?;
                 self.message(message)
             }

@@ -1,6 +1,7 @@
 //! The tries of a file: which tests failed and are tried again, and what counts in the end.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::events::{Event, Outcome};
 
@@ -20,6 +21,7 @@ struct End {
     test: String,
     outcome: Outcome,
     seconds: f64,
+    evidence: Option<PathBuf>,
 }
 
 impl Tries {
@@ -42,6 +44,7 @@ impl Tries {
                 outcome,
                 seconds,
                 attempts,
+                evidence,
             } => {
                 let tried = self.tried.entry(test.clone()).or_default();
                 *tried += attempts;
@@ -50,6 +53,7 @@ impl Tries {
                     test,
                     outcome,
                     seconds,
+                    evidence,
                 };
                 self.finished(end, attempts, is_last)
             }
@@ -71,6 +75,7 @@ impl Tries {
                 attempt: attempts,
                 message: message.clone(),
                 seconds: end.seconds,
+                evidence: end.evidence.clone(),
             }),
             Outcome::NotRun { .. } if !is_last => None,
             Outcome::Failed { .. }
@@ -99,6 +104,7 @@ impl End {
             outcome: self.outcome,
             seconds: self.seconds,
             attempts,
+            evidence: self.evidence,
         }
     }
 }
@@ -113,6 +119,7 @@ mod tests {
             outcome,
             seconds: 0.0,
             attempts,
+            evidence: None,
         }
     }
 

@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::leave::{Folders, Left};
 use super::options::RunOptions;
 use super::stop::Stop;
 use super::story::{Story, Verdict};
 use crate::events::{Event, Order, TestInfo};
+use crate::evidence;
 use crate::os::capped_log::{self, Trimmer};
 use crate::os::process::{self, Process};
 use crate::os::{poll, run_folder, sys};
@@ -49,22 +51,23 @@ pub(super) fn run_file(
     emit: &mut dyn FnMut(Event),
 ) -> io::Result<Done> {
     let mut worker = Worker::start(path, order, options)?;
-    let mut story = Story::new(options, Instant::now());
+    let folders = Folders::new(path, &order.evidence);
+    let mut story = Story::new(options, folders, Instant::now());
     let verdict = worker.watch(&mut story, stop, emit)?;
-    let consoles = match &verdict {
-        Verdict::TimedOut(_) => story.console_ends(),
-        Verdict::Ended | Verdict::Stopped(_) | Verdict::Kept => String::new(),
+    let left = match &verdict {
+        Verdict::TimedOut(_) => story.left(),
+        Verdict::Ended | Verdict::Stopped(_) | Verdict::Kept => Left::default(),
     };
     match &verdict {
         Verdict::Kept => return worker.kept(&story),
         Verdict::TimedOut(why) if order.keep && worker.outlives_us(&story) => {
-            story.keep(worker.child.id(), why, &consoles, emit);
+            story.keep(worker.child.id(), why, &left, emit);
             return worker.kept(&story);
         }
         Verdict::Ended | Verdict::Stopped(_) | Verdict::TimedOut(_) => {}
     }
-    let status = worker.end(&verdict, &consoles, emit)?;
-    story.complete(&verdict, status, &consoles, emit);
+    let status = worker.end(&verdict, &left.consoles, &story.mounts(), emit)?;
+    story.complete(&verdict, status, &left, emit);
     let output = match story.failed {
         true => worker.output()?,
         false => String::new(),
@@ -82,7 +85,7 @@ pub(super) fn list_file(path: &Path, options: &RunOptions) -> Result<Vec<TestInf
     let mut note = |event| match event {
         Event::Planned { tests } => found = Ok(tests),
         // Once there is a list, it is normal that none of the tests has an end.
-        Event::FileFailed { message } if found.is_err() => {
+        Event::FileFailed { message, .. } if found.is_err() => {
             found = Err(format!("{message}\n{STAND_INS}"));
         }
         _ => {}
@@ -190,6 +193,7 @@ impl Worker {
         &mut self,
         verdict: &Verdict,
         consoles: &str,
+        mounts: &[(String, PathBuf)],
         emit: &mut dyn FnMut(Event),
     ) -> io::Result<ExitStatus> {
         let process = Process::open(self.child.id())?;
@@ -205,6 +209,8 @@ impl Worker {
             signal("TERM");
             let _ = process.signal(libc::SIGTERM);
             if !process.wait(TERM)? {
+                // Not even KILL ends a thread that waits for a request that a rule holds.
+                evidence::clear_mounts(mounts.to_vec());
                 signal("KILL");
                 let _ = process.signal(libc::SIGKILL);
             }

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mlua::{Function, Lua, LuaString, Table, Value, WeakLua};
+use mlua::{AnyUserData, Function, Lua, LuaString, Table, Value, WeakLua};
 
+use crate::client::DiskControl;
 use crate::config::Config;
 use crate::events::{Event, TestInfo};
+use crate::evidence::Watcher;
 use crate::units::text;
 use crate::vm::{Limit, Preparing, Process, State, Vm, VmError};
 
@@ -32,6 +34,8 @@ pub(super) struct Declared {
     pub(super) own_name: LuaString,
     pub(super) meta: Table,
     pub(super) run: Function,
+    /// The line that declares it, from 1; 0 if it is not known.
+    pub(super) line: u32,
 }
 
 impl Declared {
@@ -46,6 +50,7 @@ impl Declared {
         TestInfo {
             name: self.name.clone(),
             tags,
+            line: self.line,
         }
     }
 }
@@ -73,11 +78,22 @@ struct Inner {
     test_timeout: Cell<Option<Duration>>,
     /// Why the file's tests are left out, if they are.
     todo: RefCell<Option<String>>,
+    /// What watches the tests; None where nobody reads what they leave.
+    watcher: Option<Rc<Watcher>>,
+    title: Cell<Title>,
 }
+
+/// The name of an object, for the list of calls; None for one without.
+pub(super) type Title = fn(&AnyUserData) -> Option<String>;
 
 impl Context {
     /// The context of a file that runs in `lua`, which the caller keeps for as long.
-    pub(super) fn new(lua: &Lua, config: Config, emit: Box<dyn Fn(Event)>) -> Self {
+    pub(super) fn new(
+        lua: &Lua,
+        config: Config,
+        watcher: Option<Watcher>,
+        emit: Box<dyn Fn(Event)>,
+    ) -> Self {
         Self(Rc::new(Inner {
             lua: lua.weak(),
             prelude: RefCell::default(),
@@ -91,6 +107,8 @@ impl Context {
             processes: RefCell::default(),
             test_timeout: Cell::default(),
             todo: RefCell::default(),
+            watcher: watcher.map(Rc::new),
+            title: Cell::new(|_| None),
         }))
     }
 
@@ -114,6 +132,26 @@ impl Context {
 
     pub(super) fn limit(&self) -> &Limit {
         &self.0.limit
+    }
+
+    /// What watches the tests, if anything does.
+    pub(super) fn watcher(&self) -> Option<&Watcher> {
+        self.0.watcher.as_deref()
+    }
+
+    /// The name of the test file, as reports show it.
+    pub(super) fn file(&self) -> String {
+        text::path(&self.0.test_file.borrow())
+    }
+
+    /// Sets what knows the names of objects.
+    pub(super) fn set_title(&self, title: Title) {
+        self.0.title.set(title);
+    }
+
+    /// The name of an object, for the list of calls; None for one without.
+    pub(super) fn title(&self, value: &Value) -> Option<String> {
+        (self.0.title.get())(value.as_userdata()?)
     }
 
     /// Whether every boot is a real one.
@@ -225,7 +263,8 @@ impl Context {
     }
 
     /// Adds a VM to the current scope.
-    pub(super) fn add_vm(&self, vm: Vm) -> SharedVm {
+    pub(super) fn add_vm(&self, mut vm: Vm) -> SharedVm {
+        self.watch_vm(&mut vm);
         self.emit(Event::Vm {
             name: vm.name().to_owned(),
             console: vm.console_path(),
@@ -233,6 +272,26 @@ impl Context {
         let vm = Rc::new(RefCell::new(vm));
         self.0.vms.borrow_mut().push(Rc::clone(&vm));
         vm
+    }
+
+    fn watch_vm(&self, vm: &mut Vm) {
+        let Some(watcher) = &self.0.watcher else {
+            return;
+        };
+        let name = vm.name().to_owned();
+        watcher.add_console(&name, &vm.console_path());
+        let watcher = Rc::clone(watcher);
+        vm.on_new_disk(Box::new(move |disk: &DiskControl| {
+            watcher.add_disk(Some(&name), disk.clone());
+        }));
+    }
+
+    /// Ends a VM, after a last look at it.
+    pub(super) fn close_vm(&self, vm: &SharedVm) {
+        if let Some(watcher) = &self.0.watcher {
+            watcher.forget_vm(vm.borrow().name());
+        }
+        vm.borrow_mut().close();
     }
 
     /// The VM called `name`, if there is one.
@@ -265,7 +324,7 @@ impl Context {
     pub(super) fn close_vms_since(&self, mark: usize) {
         let closing = self.0.vms.borrow_mut().split_off(mark);
         for vm in closing.iter().rev() {
-            vm.borrow_mut().close();
+            self.close_vm(vm);
         }
     }
 
@@ -287,7 +346,7 @@ impl Context {
             }
             let ended = vm.wait(&mut process.borrow_mut(), Some(Duration::ZERO));
             // Any other error means that the guest does not know the process, as after a reset.
-            if let Err(VmError::TimeIsUp) = ended {
+            if let Err(VmError::TimeIsUp | VmError::TimeIsUpInSilence(_)) = ended {
                 let (name, pid) = (vm.name(), process.borrow().pid());
                 let text = format!("vm `{name}`: process {pid} did not end with its test");
                 self.emit(Event::Log { text });
@@ -304,15 +363,5 @@ impl Context {
     /// How long a test without a timeout of its own may take, if the file says so.
     pub(super) fn test_timeout(&self) -> Option<Duration> {
         self.0.test_timeout.get()
-    }
-
-    /// The console logs of the VMs that are open, with their names.
-    pub(super) fn consoles(&self) -> Vec<(String, PathBuf)> {
-        let vms = self.0.vms.borrow();
-        let console = |vm: &SharedVm| {
-            let vm = vm.borrow();
-            (vm.name().to_owned(), vm.console_path())
-        };
-        vms.iter().map(console).collect()
     }
 }

@@ -50,7 +50,7 @@ impl Session {
             _ => {}
         };
         let lua = state::new();
-        let context = Context::new(&lua, config, Box::new(show));
+        let context = Context::new(&lua, config, None, Box::new(show));
         set_up(&context, false).map_err(|error| clean(&error))?;
         let names = prompt(&lua).map_err(|error| clean(&error))?;
         Ok(Self {

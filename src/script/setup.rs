@@ -1,6 +1,6 @@
 //! What every test file finds in its Lua state: the globals, the methods of objects, the time limit.
 
-use mlua::{HookTriggers, Lua, LuaString, VmState};
+use mlua::{AnyUserData, HookTriggers, Lua, LuaString, VmState};
 
 use super::bind::native;
 use super::context::Context;
@@ -31,6 +31,7 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
         .load(include_str!("../../lua/prelude.lua"))
         .set_name("=provium");
     context.set_prelude(prelude.call(natives)?);
+    context.set_title(title);
     vm::register(context)?;
     states::register(context)?;
     disk::register(context)?;
@@ -38,9 +39,22 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
     watch_the_clock(lua, context.limit().clone(), LOOK_EVERY)
 }
 
+/// The name of a VM or a disk, for the list of calls.
+fn title(object: &AnyUserData) -> Option<String> {
+    match (object.borrow::<vm::Vm>(), object.borrow::<disk::Disk>()) {
+        (Ok(vm), _) => vm.title(),
+        (_, Ok(disk)) => disk.title(),
+        _ => None,
+    }
+}
+
 /// `t:log(TEXT)`.
 fn log(context: &Context, text: &LuaString) -> mlua::Result<()> {
     let text = text::message(&text.as_bytes());
+    if let Some(watcher) = context.watcher() {
+        watcher.begin_call(format!("t:log({})", text::printable(&text)));
+        watcher.end_call(None);
+    }
     context.emit(Event::Log { text });
     Ok(())
 }

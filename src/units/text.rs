@@ -43,6 +43,18 @@ pub fn shortened(bytes: &[u8], most: usize) -> Cow<'_, [u8]> {
         .into()
 }
 
+/// The `first` and the `last` characters of `line`, if it is longer than both together, with a remark between them.
+pub fn without_middle(line: &str, first: usize, last: usize) -> String {
+    let count = line.chars().count();
+    let between = count.saturating_sub(first + last);
+    if between == 0 {
+        return line.to_owned();
+    }
+    let begin: String = line.chars().take(first).collect();
+    let end: String = line.chars().skip(count - last).collect();
+    format!("{begin} ... ({between} characters left out) ... {end}")
+}
+
 /// The first byte of the character that has the byte `at`.
 fn boundary(bytes: &[u8], at: usize) -> usize {
     let begins = |at: &usize| bytes[*at] & 0xc0 != 0x80;
@@ -90,6 +102,44 @@ pub fn harmless(text: &str) -> String {
         pieces.join("\t")
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// One line of a terminal's output as text: without the escape sequences that control it, such as colours, and without
+/// what stands before a carriage return in the middle of it, which it writes over.
+pub fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line.trim_end().chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' => skip_sequence(&mut rest),
+            '\r' => text.clear(),
+            '\u{8}' => {
+                let _ = text.pop();
+            }
+            c => text.push(c),
+        }
+    }
+    printable(text.trim_end()).replace("\\t", "  ")
+}
+
+/// Passes over the rest of an escape sequence, after its ESC.
+fn skip_sequence(rest: &mut std::str::Chars<'_>) {
+    match rest.next() {
+        // Parameters, up to a letter.
+        Some('[') => {
+            let _ = rest.find(|c| ('@'..='~').contains(c));
+        }
+        // A text, up to BEL or ESC \.
+        Some(']' | 'P' | '^' | '_') => {
+            let end = rest.find(|c| matches!(c, '\u{7}' | '\u{1b}'));
+            let backslash = end.filter(|end| *end == '\u{1b}');
+            let _ = backslash.and_then(|_| rest.next());
+        }
+        Some('(' | ')' | '#') => {
+            let _ = rest.next();
+        }
+        _ => {}
+    }
 }
 
 /// A path in JSON, for `#[serde(serialize_with)]`: one that is not UTF-8 is escaped.
@@ -145,6 +195,15 @@ mod tests {
         assert_eq!(readable("a\x1b[2J\n"), r"a\u{1b}[2J\n");
         assert_eq!(readable(&"é".repeat(40)), "é".repeat(40));
         assert_eq!(readable(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
+    }
+
+    #[test]
+    fn plain_line_has_neither_colours_nor_what_was_written_over() {
+        let line = plain(
+            "10%\r20%\r\u{1b}[1;31mred\u{1b}[0m\u{1b}]0;title\u{7} \u{1b}[6n\tab\u{8}c\u{1b}(B \r\n",
+        );
+        assert_eq!(line, "red   ac");
+        assert_eq!(plain("bell\u{7}"), r"bell\u{7}");
     }
 
     #[test]

@@ -97,6 +97,9 @@ pub enum VmError {
     },
     #[error("the test's time is up")]
     TimeIsUp,
+    /// How long the agent has not answered when the time was up.
+    #[error("the test's time is up: the guest agent has not answered for {:.1} s", .0.as_secs_f64())]
+    TimeIsUpInSilence(Duration),
     #[error("interrupted")]
     Interrupted,
     #[error("vm `{vm}` is {}: the call expects one that is {expected}{hint}", state.name())]

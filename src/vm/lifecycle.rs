@@ -9,13 +9,17 @@ use super::disks::list::Disks;
 use super::disks::mount_server::MountServer;
 use super::folder::Folder;
 use super::guest::console::{Console, end_of};
+use super::guest::kernel_version::kernel_version;
 use super::machine::Machine;
 use super::power_loss::PowerLoss;
 use super::power_watch::PowerWatch;
 use super::state::{Expected, State};
-use super::{Limit, VmError};
-use crate::client::MountClient;
+use super::{Guest, Limit, VmError};
+use crate::client::{DiskControl, MountClient};
 use crate::config::{Profile, VmDisk};
+
+/// Is told of each disk of a VM when its mount begins to serve it.
+pub type OnNewDisk = Box<dyn Fn(&DiskControl)>;
 
 /// A virtual machine. Its QEMU, its mount and its folder end with it.
 ///
@@ -51,6 +55,7 @@ pub struct Vm {
     pub(super) ended_console: Option<Console>,
     /// The console's log, once the VM is closed.
     pub(super) last_log: Option<File>,
+    pub(super) on_new_disk: Option<OnNewDisk>,
 }
 
 impl Vm {
@@ -86,7 +91,27 @@ impl Vm {
             boot_disks: Vec::new(),
             ended_console: None,
             last_log: None,
+            on_new_disk: None,
         })
+    }
+
+    /// Has `tell` hear of each disk that the VM's mount will serve, before anybody opens it.
+    pub fn on_new_disk(&mut self, tell: OnNewDisk) {
+        self.on_new_disk = Some(tell);
+    }
+
+    /// The versions of what it is made of, by name: those of QEMU and of the guest's kernel, as far as they are known.
+    pub fn versions(&self) -> Vec<(String, String)> {
+        let qemu = self.machine.as_ref().map(Machine::version);
+        let ours = || Some(Guest::default_folder().ok()?.join("vmlinuz"));
+        let kernel = match self.profile.boots_a_disk() {
+            true => None,
+            false => self.profile.kernel.clone().or_else(ours),
+        };
+        let kernel = kernel.and_then(|file| kernel_version(&file));
+        let named = [("qemu", qemu), ("kernel", kernel)].into_iter();
+        let known = named.filter_map(|(name, version)| Some((name.to_owned(), version?)));
+        known.collect()
     }
 
     /// Its name.

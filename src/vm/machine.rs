@@ -20,6 +20,9 @@ use super::qemu::qmp::{Qmp, QmpError};
 use super::{Limit, VmError};
 use crate::client::MountClient;
 
+/// An agent that is silent for longer is part of the reason why a test takes too long.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// A running machine.
 pub(super) struct Machine {
     qmp: Qmp,
@@ -87,6 +90,11 @@ impl Machine {
         self.health.console
     }
 
+    /// The version of QEMU.
+    pub(super) fn version(&self) -> String {
+        self.qmp.version().to_owned()
+    }
+
     /// The guest's serial console.
     pub(super) fn terminal(&self) -> &Terminal {
         &self.terminal
@@ -140,7 +148,13 @@ impl Machine {
         let result = call(agent, &mut || health.check());
         result.map_err(|error| match error {
             VmError::AgentGone => self.health.exit_error(),
-            error => self.health.check().err().unwrap_or(error),
+            error => match self.health.check() {
+                Err(VmError::TimeIsUp) if agent.silence() >= SILENCE => {
+                    VmError::TimeIsUpInSilence(agent.silence())
+                }
+                Err(why) => why,
+                Ok(()) => error,
+            },
         })
     }
 }

@@ -38,7 +38,7 @@ pub use guest::console::end_of as console_end;
 pub use guest::files::{Entry, FileStat};
 pub use guest::process::Process;
 pub use guest::terminal::Terminal;
-pub use lifecycle::Vm;
+pub use lifecycle::{OnNewDisk, Vm};
 pub use limit::{Limit, Preparing};
 pub use power_cut::cut_and_return;
 pub use power_loss::CutReports;

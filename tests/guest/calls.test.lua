@@ -398,11 +398,11 @@ test("RunResult has -2 for a command that timed out, which is gone in the guest"
 end)
 
 test("RunResult:assert_ok() raises what the command said", function(t)
-  page_says([[`command failed: status=exited code=3 stdout="..." stderr="..."`]])
+  page_says([[`` `COMMAND`: command failed: status=exited code=3 stdout="..." stderr="..." ``]])
   vm:run("true"):assert_ok()
   local result = vm:run([[echo out; echo 'a "b"' >&2; exit 3]])
   t:assert_eq(raised(function() result:assert_ok() end),
-    [[command failed: status=exited code=3 stdout="out\n" stderr="a \"b\"\n"]])
+    [[`echo out; echo 'a "b"' >&2; exit 3`: command failed: status=exited code=3 stdout="out\n" stderr="a \"b\"\n"]])
 end)
 
 ---------------------------------------------------------------------------------------------------

@@ -38,7 +38,8 @@ impl Suite {
             .arg("test")
             .args(args)
             .current_dir(self.path())
-            .env("XDG_CACHE_HOME", self.path().join("cache"));
+            .env("XDG_CACHE_HOME", self.path().join("cache"))
+            .env_remove("GITHUB_ACTIONS");
         command
     }
 

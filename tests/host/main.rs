@@ -16,6 +16,7 @@ mod docs;
 mod doctor;
 mod durability_client;
 mod errnos;
+mod explained;
 mod fault_modes;
 mod fstab;
 mod fuzzing;

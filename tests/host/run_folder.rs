@@ -31,6 +31,7 @@ impl RunFolder {
             .args(args)
             .current_dir(self.0.path())
             .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env_remove("GITHUB_ACTIONS")
             .stdin(Stdio::null());
         command
     }

@@ -112,7 +112,7 @@ fn raised_error_is_shown_whole_whatever_it_is() {
     let texts = [
         r"a.test.lua:1: a\0b",
         r"a.test.lua:2: c\0d",
-        "a.test.lua:3: nil\n      stack traceback:\n      \ta.test.lua:3:",
+        "      a.test.lua:3: nil\n",
         "a.test.lua:4: stack overflow",
         "      a.test.lua:5: object!\n",
     ];

@@ -16,6 +16,13 @@ pub(in crate::script) enum CallError {
 }
 
 impl CallError {
+    /// The reason alone.
+    pub(in crate::script) fn reason(&self) -> &str {
+        match self {
+            Self::Reason(text) | Self::Message(text) => text,
+        }
+    }
+
     /// The message that the test sees.
     pub(in crate::script) fn message(self, call: &str) -> String {
         match self {

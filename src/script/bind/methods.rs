@@ -5,6 +5,7 @@ use mlua::{
     Table, UserData, UserDataMethods, UserDataRef, Value,
 };
 
+use super::call_text::call_text;
 use super::error::{CallError, CallResult};
 use super::signature::{surplus, wrong_argument};
 use crate::script::context::Context;
@@ -23,10 +24,37 @@ where
     let shared = context.clone();
     // The object of a method is not one of its arguments.
     let first = usize::from(!call.contains(':'));
-    context.lua().create_function(move |lua, args: MultiValue| {
-        let args = arguments(lua, call, first, args);
-        answer(lua, call, args.and_then(|args| function(&shared, args)))
-    })
+    context
+        .lua()
+        .create_function(move |lua, mut args: MultiValue| {
+            let result = listed(&shared, call, &args.clone(), || {
+                let args = arguments(lua, call, first, std::mem::take(&mut args));
+                args.and_then(|args| function(&shared, args))
+            });
+            answer(lua, call, result)
+        })
+}
+
+/// Makes a call that is noted in the list of the test's calls. The first of `args` may be its object.
+fn listed<R>(
+    context: &Context,
+    call: &str,
+    args: &MultiValue,
+    make: impl FnOnce() -> CallResult<R>,
+) -> CallResult<R> {
+    let Some(watcher) = context.watcher() else {
+        return make();
+    };
+    let object = args.front().unwrap_or(&Value::Nil);
+    let is_method = matches!(object, Value::UserData(_) | Value::Table(_));
+    let rest = args.iter().skip(usize::from(is_method)).cloned().collect();
+    let Some(text) = call_text(context, call, object, &rest) else {
+        return make();
+    };
+    watcher.begin_call(text);
+    let result = make();
+    watcher.end_call(result.as_ref().err().map(CallError::reason));
+    result
 }
 
 /// What the prelude's `wrap` expects.
@@ -107,14 +135,15 @@ impl<'a> Methods<'a> {
     {
         let (context, class) = (self.context.clone(), self.class);
         let call = format!("{class}:{name}");
-        let method = move |lua: &Lua, mut args: MultiValue| {
-            let this = args.pop_front().unwrap_or(Value::Nil);
-            let result = match UserDataRef::<T>::from_lua(this, lua) {
-                Ok(this) => {
-                    arguments(lua, &call, 1, args).and_then(|args| function(&context, &this, args))
-                }
-                Err(_) => Err(format!("call it with a colon, on a {class}").into()),
-            };
+        let method = move |lua: &Lua, args: MultiValue| {
+            let result = listed(&context, &call, &args, || {
+                let mut args = args.clone();
+                let this = args.pop_front().unwrap_or(Value::Nil);
+                let this = UserDataRef::<T>::from_lua(this, lua)
+                    .map_err(|_| format!("call it with a colon, on a {class}"))?;
+                let args = arguments(lua, &call, 1, args)?;
+                function(&context, &this, args)
+            });
             answer(lua, &call, result)
         };
         let method = self.context.lua().create_function(method)?;

@@ -1,6 +1,7 @@
 //! Calls from Lua to Rust: their arguments, their names, and their errors.
 
 mod arguments;
+mod call_text;
 mod duration;
 mod error;
 mod methods;

@@ -7,6 +7,7 @@ use mlua::{UserData, UserDataMethods};
 
 use super::error::DiskError;
 use crate::client::{ClientError, DiskControl};
+use crate::evidence::disk_name;
 use crate::script::bind::{CallResult, Methods, look_up};
 use crate::script::context::{Context, SharedVm};
 use crate::vm::{DiskRecord, Vm};
@@ -38,6 +39,13 @@ impl Disk {
     /// The disk, for a call of its VM.
     pub(in crate::script) fn shared(&self) -> &SharedDisk {
         &self.record
+    }
+
+    /// Its name, for the list of calls.
+    pub(in crate::script) fn title(&self) -> Option<String> {
+        let vm = self.vm.try_borrow().ok()?;
+        let record = self.record.try_borrow().ok()?;
+        Some(disk_name(Some(vm.name()), record.id()))
     }
 
     pub(super) fn record(&self) -> Ref<'_, DiskRecord> {

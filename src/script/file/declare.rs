@@ -38,12 +38,29 @@ fn declare(context: &Context, args: &[Value]) -> Result<(), String> {
         name: name.clone(),
         own_name,
         meta,
+        line: line(context),
         run,
     };
     match context.declare(test) {
         true => Ok(()),
         false => Err(format!("test: duplicate name `{name}` in this file")),
     }
+}
+
+/// The line of the file that makes this call, or has it made; 0 without one.
+fn line(context: &Context) -> u32 {
+    let file = format!("@{}", context.file());
+    let of_level = |level| {
+        context.lua().inspect_stack(level, |debug| {
+            let source = debug.source().source;
+            let line = debug
+                .current_line()
+                .filter(|_| source.as_deref() == Some(&*file));
+            line.and_then(|line| u32::try_from(line).ok())
+        })
+    };
+    // The stack ends with None.
+    (0..).map_while(of_level).flatten().next().unwrap_or(0)
 }
 
 /// The name, the meta table and the function; None if the arguments are something else.

@@ -2,6 +2,7 @@
 
 mod declare;
 mod keep;
+mod leave;
 mod one_test;
 mod run;
 

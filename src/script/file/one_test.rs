@@ -1,10 +1,12 @@
 //! One test, from its start to its verdict.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mlua::{LuaString, Table, Value};
 
 use super::keep::keep_vms;
+use super::leave::Leaving;
 use crate::events::{Event, Order, Outcome};
 use crate::script::bind::LuaDuration;
 use crate::script::context::{Context, Declared};
@@ -20,7 +22,9 @@ pub(super) fn run_test(
 ) -> bool {
     if let Some(reason) = left_out(context, test, order.include_slow) {
         let outcome = Outcome::Skipped { reason };
-        context.emit(never_started(test.name.clone(), outcome));
+        let leaving = Leaving::begin(context, &order.evidence, test.info());
+        let (outcome, evidence) = leaving.end(Ok(outcome));
+        context.emit(never_started(test.name.clone(), outcome, evidence));
         return false;
     }
     let own: Option<LuaDuration> = test.meta.get("timeout").unwrap_or_default();
@@ -30,9 +34,11 @@ pub(super) fn run_test(
         test: test.name.clone(),
         timeout: timeout.as_secs_f64(),
     });
+    let leaving = Leaving::begin(context, &order.evidence, test.info());
     let started = Instant::now();
     let mark = context.vm_count();
     let outcome = outcome_within(context, test, started, timeout);
+    let (outcome, evidence) = leaving.end(outcome);
     let failed = matches!(outcome, Outcome::Failed { .. });
     let keep = order.keep && failed;
     if !keep {
@@ -44,6 +50,7 @@ pub(super) fn run_test(
         outcome,
         seconds: started.elapsed().as_secs_f64(),
         attempts: 1,
+        evidence,
     });
     if keep {
         keep_vms(context);
@@ -57,7 +64,7 @@ fn outcome_within(
     test: &Declared,
     started: Instant,
     timeout: Duration,
-) -> Outcome {
+) -> Result<Outcome, String> {
     context.limit().set(Some(started + timeout));
     let outcome = outcome(context, test);
     // A test whose time is up fails, even if it has caught the error that says so.
@@ -68,10 +75,7 @@ fn outcome_within(
     context.limit().set(None);
     // It also fails if a guest has ended unnoticed: the test has not called it since.
     let guests = context.check_guests().map_err(|error| error.to_string());
-    let outcome = outcome.and_then(|outcome| guests.map(|()| outcome));
-    outcome.unwrap_or_else(|message| Outcome::Failed {
-        message: with_consoles(context, &message),
-    })
+    outcome.and_then(|outcome| guests.map(|()| outcome))
 }
 
 fn too_late(timeout: Duration) -> String {
@@ -92,12 +96,13 @@ fn left_out(context: &Context, test: &Declared, include_slow: bool) -> Option<St
 }
 
 /// The event of a test that does not start.
-pub(super) fn never_started(test: String, outcome: Outcome) -> Event {
+pub(super) fn never_started(test: String, outcome: Outcome, evidence: Option<PathBuf>) -> Event {
     Event::Finished {
         test,
         outcome,
         seconds: 0.0,
         attempts: 0,
+        evidence,
     }
 }
 
@@ -127,17 +132,4 @@ fn outcome(context: &Context, test: &Declared) -> Result<Outcome, String> {
         },
         None => Outcome::Passed,
     })
-}
-
-/// Adds the end of the console of every VM that is open.
-pub(super) fn with_consoles(context: &Context, message: &str) -> String {
-    let mut message = message.to_owned();
-    let consoles = context.consoles().into_iter();
-    for (name, console) in consoles.filter(|(_, console)| console.exists()) {
-        let end = crate::vm::console_end(&console);
-        if !message.contains(&end) {
-            message = format!("{message}\nvm `{name}`: {end}");
-        }
-    }
-    message
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use mlua::{Lua, Table};
 
 use super::keep::keep_vms;
-use super::one_test::{never_started, run_test, with_consoles};
+use super::leave::Leaving;
+use super::one_test::{never_started, run_test};
 use crate::config::Config;
 use crate::events::{Event, Order, Outcome, TestInfo};
+use crate::evidence::{FILE_TEST, Limits, Watcher};
 use crate::script::context::{Context, Declared};
 use crate::script::raised::{self, clean};
 use crate::script::setup::set_up;
@@ -28,14 +30,20 @@ pub struct FileOptions {
 pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     let FileOptions { config, order } = options;
     let lua = state::new();
-    let context = Context::new(&lua, config, emit);
+    let evidence = &order.evidence;
+    let limits = match evidence.all || evidence.artifacts.is_some() {
+        true => Limits::LONG,
+        false => Limits::SHORT,
+    };
+    let watcher = (!order.list).then(|| Watcher::start(limits));
+    let context = Context::new(&lua, config, watcher, emit);
     context.set_cold(order.cold);
     context.set_test_file(path.to_owned());
     let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
     let ready = set_up(&context, order.list).map_err(|error| clean(&error));
+    let leaving = Leaving::begin(&context, evidence, whole_file());
     if let Err(message) = ready.and_then(|()| load(&context, path, timeout)) {
-        let message = with_consoles(&context, &message);
-        context.emit(Event::FileFailed { message });
+        file_failed(&context, leaving, message);
         if order.keep {
             keep_vms(&context);
         }
@@ -46,12 +54,27 @@ pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     context.close_vms_since(0);
 }
 
+/// The test that stands for a file.
+fn whole_file() -> TestInfo {
+    TestInfo {
+        name: FILE_TEST.to_owned(),
+        ..TestInfo::default()
+    }
+}
+
+fn file_failed(context: &Context, leaving: Leaving<'_>, message: String) {
+    let (outcome, evidence) = leaving.end(Err(message));
+    if let Outcome::Failed { message } = outcome {
+        context.emit(Event::FileFailed { message, evidence });
+    }
+}
+
 /// Runs the tests that the order asks for, in its order.
 fn run_tests(context: &Context, order: &Order, timeout: Duration) {
     let (tests, missing) = chosen(context.take_tests(), order.only.as_deref());
     let without_tags = |name: &String| TestInfo {
         name: name.clone(),
-        tags: Vec::new(),
+        ..TestInfo::default()
     };
     let infos = tests.iter().map(Declared::info);
     context.emit(Event::Planned {
@@ -62,7 +85,7 @@ fn run_tests(context: &Context, order: &Order, timeout: Duration) {
     }
     for name in missing {
         let reason = "the file does not declare this test any more".into();
-        context.emit(never_started(name, Outcome::NotRun { reason }));
+        context.emit(never_started(name, Outcome::NotRun { reason }, None));
     }
     let mut failures = 0;
     for test in &tests {

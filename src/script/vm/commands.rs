@@ -32,7 +32,7 @@ pub(super) fn run_command(
 ) -> CallResult<Table> {
     let command = command(call, args)?;
     let result = vm.borrow_mut().run(&command);
-    run_result(context, &result?)
+    run_result(context, &command.text(), &result?)
 }
 
 /// Starts a command that ends with the test. `call` is the name of the Lua call.
@@ -50,5 +50,5 @@ pub(super) fn start_command(
     let process = vm.borrow_mut().start(&command)?;
     let process = SharedProcess::new(process.into());
     context.add_process(vm, &process);
-    Ok(Process::new(vm, process))
+    Ok(Process::new(vm, process, command.text()))
 }

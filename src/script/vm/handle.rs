@@ -41,6 +41,12 @@ impl Vm {
         &self.0
     }
 
+    /// Its name, for the list of calls.
+    pub(in crate::script) fn title(&self) -> Option<String> {
+        let vm = self.0.try_borrow().ok()?;
+        Some(vm.name().to_owned())
+    }
+
     /// What never changes is a field as well as a method: the prelude lets its text be called.
     fn field(&self, lua: &Lua, key: Value) -> mlua::Result<Value> {
         let name = key.as_string().map(|key| key.to_string_lossy());

@@ -31,7 +31,9 @@ fn shutdown(context: &Context, vm: &Vm, (): ()) -> CallResult<()> {
 fn reset(context: &Context, vm: &Vm, (): ()) -> CallResult<()> {
     let reset = vm.get().reset();
     log_notes(context, vm);
-    Ok(reset?)
+    reset?;
+    note_boot(context, vm);
+    Ok(())
 }
 
 fn pause(_: &Context, vm: &Vm, (): ()) -> CallResult<()> {
@@ -46,8 +48,8 @@ fn power_button(_: &Context, vm: &Vm, (): ()) -> CallResult<()> {
     Ok(vm.get().power_button()?)
 }
 
-fn close(_: &Context, vm: &Vm, (): ()) -> CallResult<()> {
-    vm.get().close();
+fn close(context: &Context, vm: &Vm, (): ()) -> CallResult<()> {
+    context.close_vm(vm.shared());
     Ok(())
 }
 
@@ -59,7 +61,16 @@ pub(in crate::script) fn boot_vm(
 ) -> Result<(), VmError> {
     let booted = vm.get().boot(options);
     log_notes(context, vm);
-    booted
+    booted?;
+    note_boot(context, vm);
+    Ok(())
+}
+
+/// Notes that what the console shows from now on is not the boot's.
+fn note_boot(context: &Context, vm: &Vm) {
+    if let Some(watcher) = context.watcher() {
+        watcher.booted(vm.get().name());
+    }
 }
 
 /// Shuts `vm` down. Its notes go into the log.

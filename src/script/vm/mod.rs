@@ -15,6 +15,7 @@ mod provium;
 mod run_result;
 mod worker;
 
+pub(super) use handle::Vm;
 pub(super) use lifecycle::boot_vm;
 pub(super) use provium::{add_natives, create_vm};
 

@@ -15,6 +15,7 @@ const CLASS: &str = "process";
 pub(super) struct Process {
     vm: SharedVm,
     process: SharedProcess,
+    command: Rc<str>,
 }
 
 impl UserData for Process {
@@ -24,10 +25,13 @@ impl UserData for Process {
 }
 
 impl Process {
-    /// A handle on `process`, which runs in `vm`.
-    pub(super) fn new(vm: &SharedVm, process: SharedProcess) -> Self {
-        let vm = Rc::clone(vm);
-        Self { vm, process }
+    /// A handle on `process`, which runs `command` in `vm`.
+    pub(super) fn new(vm: &SharedVm, process: SharedProcess, command: String) -> Self {
+        Self {
+            vm: Rc::clone(vm),
+            process,
+            command: command.into(),
+        }
     }
 }
 
@@ -55,7 +59,7 @@ pub(super) fn wait(
         .vm
         .borrow_mut()
         .wait(&mut process.process.borrow_mut(), timeout);
-    run_result(context, &waited?)
+    run_result(context, &process.command, &waited?)
 }
 
 /// Sends a signal, TERM unless told otherwise.

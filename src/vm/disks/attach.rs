@@ -108,6 +108,9 @@ impl Vm {
             self.note(format!("warning: {warning}; or give it as `image`"));
         }
         let control = mount.disk(id)?;
+        if let Some(tell) = &self.on_new_disk {
+            tell(&control);
+        }
         let drive = Drive {
             id: id.to_owned(),
             file: control.path(),

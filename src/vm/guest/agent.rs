@@ -39,6 +39,8 @@ pub(in crate::vm) struct Agent {
     syncs: u64,
     /// The answer to an earlier command may still come.
     owes_an_answer: bool,
+    /// When the command was sent that it has not answered.
+    silent_since: Option<Instant>,
 }
 
 impl Agent {
@@ -49,6 +51,7 @@ impl Agent {
             channel,
             syncs: 0,
             owes_an_answer: false,
+            silent_since: None,
         }
     }
 
@@ -87,6 +90,12 @@ impl Agent {
         }
     }
 
+    /// How long it has owed an answer.
+    pub(in crate::vm) fn silence(&self) -> Duration {
+        self.silent_since
+            .map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// Asks the guest to power down. There is no answer.
     pub(in crate::vm) fn shut_down(&mut self) -> Result<(), VmError> {
         self.channel.until(Instant::now() + ANSWER);
@@ -107,6 +116,7 @@ impl Agent {
             self.sync(deadline)?;
         }
         self.owes_an_answer = true;
+        self.silent_since = Some(Instant::now());
         self.channel.until(deadline);
         let sent = self.protocol.write_command(command);
         sent.map_err(|error| no_answer(&error))?;
@@ -120,6 +130,7 @@ impl Agent {
         }
         let answer = self.protocol.read_response::<C>();
         self.owes_an_answer = matches!(answer, Err(ExecuteError::Io(_)));
+        self.silent_since = self.silent_since.filter(|_| self.owes_an_answer);
         answer.map_err(|error| match error {
             ExecuteError::Io(error) => no_answer(&error),
             ExecuteError::Qapi(error) => VmError::Agent(error.desc),

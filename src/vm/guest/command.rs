@@ -33,6 +33,21 @@ impl Command {
         }
     }
 
+    /// Its text, as one would type it.
+    pub fn text(&self) -> String {
+        let words: Vec<_> = [&self.program].into_iter().chain(&self.args).collect();
+        match words[..] {
+            [program, flag, text] if program == "/bin/sh" && flag == "-c" => text.clone(),
+            _ => {
+                let quoted = words.iter().map(|word| {
+                    shlex::try_quote(word)
+                        .map_or_else(|_| (*word).clone(), |word| word.into_owned())
+                });
+                quoted.collect::<Vec<_>>().join(" ")
+            }
+        }
+    }
+
     /// Runs `sh -c TEXT`.
     pub fn shell(text: &str) -> Self {
         Self::new("/bin/sh", vec!["-c".into(), text.to_owned()])

@@ -10,6 +10,10 @@ use super::file_content::read_file;
 use crate::vm::VmError;
 use crate::vm::qemu::raw::Raw;
 
+/// The agent does not know the command, since it is not the one that started it.
+const FORGOTTEN: &str = "the guest has rebooted while the command ran, or its agent was started anew: the agent does \
+                         not know the command";
+
 /// Starts `command` and returns its process ID in the guest.
 pub(in crate::vm) fn start(
     agent: &mut Agent,
@@ -78,7 +82,11 @@ pub(in crate::vm) fn result(
     pid: i64,
     check: LivenessCheck<'_>,
 ) -> Result<Option<RunResult>, VmError> {
-    let status = agent.execute(&guest_exec_status { pid }, check)?;
+    let status = agent.execute(&guest_exec_status { pid }, check);
+    let status = status.map_err(|error| match error {
+        VmError::Agent(text) if text.contains("'pid'") => VmError::Guest(FORGOTTEN.to_owned()),
+        error => error,
+    })?;
     Ok(status.exited.then(|| RunResult::of(status)))
 }
 

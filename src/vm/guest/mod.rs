@@ -10,5 +10,6 @@ mod expect;
 pub(in crate::vm) mod file_content;
 pub(in crate::vm) mod files;
 mod kernel_file;
+pub(in crate::vm) mod kernel_version;
 pub(in crate::vm) mod process;
 pub(in crate::vm) mod terminal;

@@ -18,6 +18,7 @@ const ANSWER: Duration = Duration::from_secs(20);
 pub(in crate::vm) struct Qmp {
     channel: Channel,
     protocol: Protocol<Stream<BufReader<Channel>, Channel>>,
+    version: String,
 }
 
 /// Why a command has no answer.
@@ -35,10 +36,20 @@ impl Qmp {
         let channel = Channel::new(socket);
         channel.until(deadline);
         let mut protocol = Protocol::from_stream(channel.clone());
-        protocol
+        let greeting = protocol
             .handshake()
             .map_err(|error| explain("qmp_capabilities", error))?;
-        Ok(Self { channel, protocol })
+        let version = &greeting.version.qemu;
+        Ok(Self {
+            channel,
+            protocol,
+            version: format!("{}.{}.{}", version.major, version.minor, version.micro),
+        })
+    }
+
+    /// The version of QEMU, as it said in its greeting.
+    pub(in crate::vm) fn version(&self) -> &str {
+        &self.version
     }
 
     /// Executes `command`.

@@ -86,9 +86,12 @@ impl Vm {
     ) -> Result<Option<Machine>, VmError> {
         match self.resume_from(plan, saved) {
             Ok(machine) => Ok(Some(machine)),
-            Err(error @ (VmError::TimeIsUp | VmError::Interrupted | VmError::PowerCut { .. })) => {
-                Err(error)
-            }
+            Err(
+                error @ (VmError::TimeIsUp
+                | VmError::TimeIsUpInSilence(_)
+                | VmError::Interrupted
+                | VmError::PowerCut { .. }),
+            ) => Err(error),
             Err(error) if Instant::now() >= plan.deadline => Err(error),
             Err(error) => {
                 place.store.discard(&place.key);

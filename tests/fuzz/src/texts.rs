@@ -65,7 +65,7 @@ pub fn run(data: &[u8]) {
                 outcome: Outcome::Failed { message },
                 ..
             }
-            | Event::FileFailed { message } => message,
+            | Event::FileFailed { message, .. } => message,
             _ => continue,
         };
         assert!(message.contains(":1: "), "{message:?} has no place: {lua}");
@@ -99,7 +99,7 @@ fn reports(events: &[Event]) {
     let reporters: [Box<dyn Reporter>; 3] = [
         Box::new(TapReporter::new(tap)),
         Box::new(JsonReporter::new(json)),
-        Box::new(JunitReporter::new(junit)),
+        Box::new(JunitReporter::new(junit, false)),
     ];
     let file = OsStr::from_bytes(b"\xff\x1b.test.lua");
     let of_event = |event: &Event| Report::Event(file.into(), 1, event.clone());

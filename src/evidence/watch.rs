@@ -1,0 +1,303 @@
+//! Watching a test: the traces of its disks, the consoles of its VMs, and its calls.
+//!
+//! A thread reads them now and then, so that nothing is lost while the test is busy or stuck. The server of a mount
+//! keeps the lines of a trace until then; requests never wait for this thread.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::calls::Calls;
+use super::console::Console;
+use super::disk::{DiskEvidence, ask_disks};
+use super::kept::Kept;
+use super::limits::Limits;
+use super::{ConsoleEvidence, Evidence};
+use crate::client::DiskControl;
+use crate::protocol::DiskFile;
+
+/// The time between two looks.
+const TICK: Duration = Duration::from_millis(25);
+/// How long a look that was asked for may take. It takes longer only if the server of a mount is stopped.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of a trace that are read at a time.
+const PIECE: usize = 64 << 10;
+
+/// Watches the tests of a file, one after the other.
+pub struct Watcher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    limits: Limits,
+}
+
+struct State {
+    disks: Vec<Disk>,
+    consoles: Vec<Console>,
+    calls: Calls,
+    /// The number of the latest look that was asked for, and of the latest that is done.
+    asked: u64,
+    done: u64,
+    ended: bool,
+    /// Writes what is known when the runner asks for it, since the test is stuck.
+    on_demand: Option<PathBuf>,
+}
+
+struct Disk {
+    vm: Option<String>,
+    control: DiskControl,
+    /// None once the disk is gone.
+    trace: Option<Arc<File>>,
+    unfinished: Vec<u8>,
+    lines: Kept,
+}
+
+impl Watcher {
+    /// Starts to watch; nothing yet.
+    pub fn start(limits: Limits) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                disks: Vec::new(),
+                consoles: Vec::new(),
+                calls: Calls::new(limits),
+                asked: 0,
+                done: 0,
+                ended: false,
+                on_demand: None,
+            }),
+            changed: Condvar::new(),
+            limits,
+        });
+        let watching = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("evidence".into());
+        // Without the thread the reports are shorter.
+        let _ = thread.spawn(move || watching.watch());
+        Self { shared }
+    }
+
+    /// Begins a test: what was before is not of it. Its evidence goes to `folder` when the runner demands it.
+    pub fn begin_test(&self, folder: PathBuf) {
+        self.look();
+        let mut state = self.shared.state.lock();
+        state.disks.retain(|disk| disk.trace.is_some());
+        state.disks.iter_mut().for_each(|disk| disk.lines.clear());
+        state.consoles.retain(Console::exists);
+        state.consoles.iter_mut().for_each(Console::clear);
+        state.calls.clear();
+        state.on_demand = Some(folder);
+    }
+
+    /// Ends a test: nothing is written on demand any more.
+    pub fn end_test(&self) {
+        self.shared.state.lock().on_demand = None;
+    }
+
+    /// Watches a disk from now on.
+    pub fn add_disk(&self, vm: Option<&str>, control: DiskControl) {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let trace = options.open(control.file_path(DiskFile::Trace)).ok();
+        let Limits { first, last } = self.shared.limits;
+        self.shared.state.lock().disks.push(Disk {
+            vm: vm.map(str::to_owned),
+            control,
+            trace: trace.map(Arc::new),
+            unfinished: Vec::new(),
+            lines: Kept::new(first, last),
+        });
+    }
+
+    /// Watches the console of `vm`, which is logged to the file `log`.
+    pub fn add_console(&self, vm: &str, log: &Path) {
+        let console = Console::new(vm, log, self.shared.limits);
+        self.shared.state.lock().consoles.push(console);
+    }
+
+    /// Takes what the console of `vm` has shown so far for a boot's, and not for the test's own.
+    pub fn booted(&self, vm: &str) {
+        self.look();
+        let mut state = self.shared.state.lock();
+        let mut consoles = state.consoles.iter_mut();
+        if let Some(console) = consoles.find(|console| console.vm() == vm) {
+            console.clear();
+        }
+    }
+
+    /// Takes a last look at a VM and closes the files in its mount, which is about to end.
+    pub fn forget_vm(&self, vm: &str) {
+        self.look();
+        let mut state = self.shared.state.lock();
+        for disk in &mut state.disks {
+            if disk.vm.as_deref() == Some(vm) {
+                disk.trace = None;
+            }
+        }
+    }
+
+    /// Notes that a call begins.
+    pub fn begin_call(&self, text: String) {
+        self.shared.state.lock().calls.begin(text);
+    }
+
+    /// Notes that the call that began last has ended, for this reason if it failed.
+    pub fn end_call(&self, failed: Option<&str>) {
+        self.shared.state.lock().calls.end(failed);
+    }
+
+    /// Waits until all that has happened by now is noted.
+    fn look(&self) {
+        let mut state = self.shared.state.lock();
+        let has_news = state.disks.iter().any(|disk| disk.trace.is_some());
+        if !has_news && state.consoles.is_empty() {
+            return;
+        }
+        state.asked += 1;
+        let asked = state.asked;
+        self.shared.changed.notify_all();
+        let deadline = Instant::now() + PATIENCE;
+        while state.done < asked && Instant::now() < deadline {
+            self.shared.changed.wait_until(&mut state, deadline);
+        }
+    }
+
+    /// All that is known about the test by now.
+    pub fn evidence(&self) -> Evidence {
+        self.look();
+        let known = self.shared.state.lock().known();
+        known.ask()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.shared.state.lock().ended = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+/// What is known without asking a mount, and whom to ask.
+struct Known {
+    evidence: Evidence,
+    controls: Vec<(Option<String>, DiskControl)>,
+}
+
+impl Known {
+    fn ask(self) -> Evidence {
+        let mut evidence = self.evidence;
+        ask_disks(self.controls)
+            .into_iter()
+            .for_each(|disk| evidence.add_disk(disk));
+        evidence
+    }
+}
+
+impl State {
+    fn known(&self) -> Known {
+        let disk = |disk: &Disk| DiskEvidence {
+            trace: disk.lines.lines(),
+            ..DiskEvidence::without_answers(disk.vm.as_deref(), disk.control.id())
+        };
+        let console = |console: &Console| ConsoleEvidence {
+            vm: console.vm().to_owned(),
+            lines: console.lines(),
+        };
+        let open = self.disks.iter().filter(|disk| disk.trace.is_some());
+        Known {
+            evidence: Evidence {
+                disks: self.disks.iter().map(disk).collect(),
+                consoles: self.consoles.iter().map(console).collect(),
+                calls: self.calls.lines(),
+            },
+            controls: open
+                .map(|disk| (disk.vm.clone(), disk.control.clone()))
+                .collect(),
+        }
+    }
+}
+
+impl Shared {
+    /// Looks until the watcher is dropped.
+    fn watch(&self) {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let (asked, traces) = {
+                let mut state = self.state.lock();
+                if state.ended {
+                    return;
+                }
+                if state.done == state.asked {
+                    self.changed.wait_for(&mut state, TICK);
+                }
+                (state.asked, state.open_traces())
+            };
+            for (at, trace) in traces {
+                // Without the lock: the server may be stopped.
+                self.read_trace(at, &trace, &mut buffer);
+            }
+            let mut state = self.state.lock();
+            state.consoles.iter_mut().for_each(Console::look);
+            state.done = asked;
+            let folder = state
+                .on_demand
+                .take_if(|folder| Evidence::is_demanded(folder));
+            let known = folder.map(|folder| (state.known(), folder));
+            drop(state);
+            self.changed.notify_all();
+            if let Some((known, folder)) = known {
+                // The runner asks the mounts itself.
+                let _ = known.evidence.write_complete(&folder);
+            }
+        }
+    }
+
+    /// Reads what there is of a trace.
+    fn read_trace(&self, control: PathBuf, trace: &File, buffer: &mut [u8]) {
+        loop {
+            let read = (&mut &*trace).read(buffer);
+            let mut state = self.state.lock();
+            let mut disks = state.disks.iter_mut();
+            let is_it = |disk: &&mut Disk| disk.trace.is_some() && disk.control.path() == control;
+            let Some(disk) = disks.find(is_it) else {
+                return;
+            };
+            match read {
+                Ok(0) => return disk.trace = None,
+                Ok(n) => disk.add(&buffer[..n]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(_) => return disk.trace = None,
+            }
+        }
+    }
+}
+
+impl State {
+    /// The traces that can be read, with the paths of their disks.
+    fn open_traces(&self) -> Vec<(PathBuf, Arc<File>)> {
+        let disks = self.disks.iter();
+        let open = |disk: &Disk| Some((disk.control.path(), Arc::clone(disk.trace.as_ref()?)));
+        disks.filter_map(open).collect()
+    }
+}
+
+impl Disk {
+    fn add(&mut self, text: &[u8]) {
+        for piece in text.split_inclusive(|byte| *byte == b'\n') {
+            self.unfinished.extend_from_slice(piece);
+            if !piece.ends_with(b"\n") {
+                return;
+            }
+            let line = String::from_utf8_lossy(&self.unfinished);
+            self.lines.push(line.trim_end().to_owned());
+            self.unfinished.clear();
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::Exit;
+use super::{Exit, output};
 use crate::config::Config;
 use crate::os::terminal::{RawTerminal, show_progress};
 use crate::units::text::{harmless, printable};
@@ -72,7 +72,7 @@ fn attend(mut socket: UnixStream) -> anyhow::Result<()> {
 /// At the console of a VM of our own.
 fn boot(profile_name: &str) -> anyhow::Result<()> {
     let here = std::env::current_dir()?;
-    let config = Config::load(Config::find(&here).as_deref(), &here)?;
+    let config = output::load_config(Config::find(&here), &here)?;
     let profile = config.profile(profile_name)?;
     let limit = Limit::default();
     limit.on_preparing(|it| show_progress(&printable(&it.what), it.percent, it.is_first));
@@ -83,7 +83,9 @@ fn boot(profile_name: &str) -> anyhow::Result<()> {
         BootOptions::default(),
         limit,
     )?;
-    eprintln!("provium: booting profile `{profile_name}`; Ctrl-] leaves");
+    output::note(format_args!(
+        "booting profile `{profile_name}`; Ctrl-] leaves"
+    ));
     let booted = vm.boot(BootOptions::default());
     for note in vm.take_notes() {
         eprintln!("provium: {}", harmless(&note));

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::Exit;
-use super::target;
+use super::{Exit, output, target};
 use crate::protocol::CacheMode;
 use crate::protocol::disk_options::DiskOptions;
 use crate::storage::format_warning;
@@ -59,6 +58,10 @@ pub(super) fn attach(args: &AttachArgs) -> anyhow::Result<Exit> {
         cache: args.cache,
     };
     target::mount(&args.mount_point)?.attach(&args.id, &image, options)?;
+    output::step(|| {
+        let (image, point) = (image.display(), args.mount_point.display());
+        format!("attached {image} as {point}/{}", args.id)
+    });
     warn_of_format(&image);
     Ok(Exit::Done)
 }
@@ -66,12 +69,16 @@ pub(super) fn attach(args: &AttachArgs) -> anyhow::Result<Exit> {
 pub(super) fn detach(args: &DetachArgs) -> anyhow::Result<Exit> {
     target::must_be_valid(&args.id)?;
     target::mount(&args.mount_point)?.detach(&args.id)?;
+    output::step(|| {
+        let point = args.mount_point.display();
+        format!("detached {point}/{}; its image is flushed", args.id)
+    });
     Ok(Exit::Done)
 }
 
 /// Warns of an image that is not raw.
 pub(super) fn warn_of_format(image: &Path) {
     if let Some(warning) = format_warning(image) {
-        eprintln!("provium: warning: {warning}");
+        output::warn(warning);
     }
 }

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 
-use super::{Exit, table};
+use super::{Exit, output, table};
 use crate::units::size::show_size;
 use crate::units::text::shown;
 use crate::vm::{Guest, SavedState, Template, TemplateStore, WarmStore};
@@ -117,8 +117,19 @@ fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
     command
         .arg(folder.path().join("build-guest"))
         .args(args.words());
-    let status = command.status().context("cannot start bash")?;
-    if !status.success() {
+    output::step(|| match Guest::default_folder() {
+        Ok(folder) => format!("guest: {}", folder.display()),
+        Err(error) => format!("guest: {error}"),
+    });
+    if output::is_quiet() {
+        command.stderr(Stdio::piped());
+    }
+    let built = command.spawn().context("cannot start bash")?;
+    let built = built.wait_with_output()?;
+    if !built.status.success() {
+        if !built.stderr.is_empty() {
+            output::error(String::from_utf8_lossy(&built.stderr));
+        }
         bail!("the guest was not built");
     }
     Ok(Exit::Done)
@@ -231,10 +242,11 @@ fn ago(passed: Duration) -> String {
 
 fn clean() -> anyhow::Result<Exit> {
     let freed = WarmStore::open()?.clean()?;
-    println!("removed {} MiB of saved states", freed.div_ceil(1 << 20));
+    let freed = freed.div_ceil(1 << 20);
+    output::done(format_args!("removed {freed} MiB of saved states"));
     let freed = TemplateStore::open()?.clean()?;
     if freed > 0 {
-        println!("removed {} of templates", show_size(freed));
+        output::done(format_args!("removed {} of templates", show_size(freed)));
     }
     Ok(Exit::Done)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::Exit;
+use super::{Exit, output};
 
 /// Create a configuration, a first test and stubs for editors
 ///
@@ -43,9 +43,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         let path = args.folder.join(name);
         let made = lay_down(&path, content).with_context(|| path.display().to_string())?;
         let word = if made { "made" } else { "kept" };
-        println!("{word}  {}", path.display());
+        output::done(format_args!("{word}  {}", path.display()));
     }
-    println!("next  provium test");
+    output::done("next  provium test");
     Ok(Exit::Done)
 }
 

@@ -8,10 +8,12 @@ mod durability;
 mod exit;
 mod fault;
 mod guest;
+mod host;
 mod init;
 mod man;
 mod mark;
 mod mount;
+mod output;
 mod power;
 mod record;
 mod repl;
@@ -28,17 +30,15 @@ mod trace;
 mod umount;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
 
 use crate::os::sys;
 use crate::runner;
-use crate::units::text;
 
 /// A disk that fails on cue: serves disk images as files, and arms faults while they are in use
 #[derive(Debug, Parser)]
@@ -46,6 +46,8 @@ use crate::units::text;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    output: output::Args,
 }
 
 const EXAMPLES: &str = "\
@@ -126,8 +128,9 @@ fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
         let path = Path::new(word);
         !is_command && (path.exists() || runner::is_test_file(path))
     };
-    if words.get(1).is_some_and(is_path) {
-        words.insert(1, "test".into());
+    let first = 1 + output::leading_options(words.get(1..).unwrap_or_default());
+    if words.get(first).is_some_and(is_path) {
+        words.insert(first, "test".into());
     }
     words
 }
@@ -135,7 +138,13 @@ fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
-    let command = Cli::parse_from(with_command(std::env::args_os().collect())).command;
+    let words = with_command(std::env::args_os().collect());
+    let matches = Cli::command()
+        .color(output::set_colours(&words))
+        .get_matches_from(words);
+    let Cli { command, output } =
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    output.set();
     if command.is_filter() {
         sys::end_with_reader();
     }
@@ -167,9 +176,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => man::run(&args, Cli::command()),
     };
     let exit = result.unwrap_or_else(|error| {
-        // Standard error may be closed.
-        let message = text::harmless(&format!("{error:#}"));
-        let _ = writeln!(std::io::stderr(), "provium: {message}");
+        output::error(format_args!("{error:#}"));
         exit::of(&error)
     });
     exit.into()

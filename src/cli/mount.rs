@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Exit;
 use super::disks::warn_of_format;
 use super::exit::UsageError;
+use super::output;
 
 use crate::os::log::{LogOptions, STANDARD_ERROR};
 use crate::os::sys;
@@ -77,7 +78,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         passed_on.extend(["--log".into(), log_in_background(log)?]);
     }
     passed_on.extend(["--log-level".into(), args.log_level.into()]);
-    launch::start(&mount_point, &disks, &passed_on, &Lifetime::UntilUnmounted)?;
+    output::step(|| format!("mount point: {}", mount_point.display()));
+    for disk in &disks {
+        output::step(|| format!("disk: {}", disk.to_argument().display()));
+    }
+    let begun = std::time::Instant::now();
+    let server = launch::start(&mount_point, &disks, &passed_on, &Lifetime::UntilUnmounted)?;
+    let (pid, took) = (server.id(), begun.elapsed());
+    output::step(|| format!("the server, process {pid}, answers after {took:.1?}"));
     Ok(Exit::Done)
 }
 

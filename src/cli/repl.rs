@@ -7,7 +7,7 @@ use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::{Context, Editor, Helper, Highlighter, Hinter, Validator};
 
-use super::Exit;
+use super::{Exit, output};
 use crate::config::{Config, DEFAULT_PROFILE};
 use crate::os::folders;
 use crate::script::{Evaluated, Session};
@@ -47,12 +47,15 @@ impl Completer for Names<'_> {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let here = std::env::current_dir()?;
-    let config = Config::load(Config::find(&here).as_deref(), &here)?;
+    let config = output::load_config(Config::find(&here), &here)?;
     config.profile(&args.profile)?;
     let session = Session::open(config).map_err(anyhow::Error::msg)?;
     let interrupted = session.interrupted();
     signal_hook::flag::register(libc::SIGINT, Arc::clone(&interrupted))?;
-    eprintln!("provium: booting profile `{}`; Ctrl-D ends", args.profile);
+    output::note(format_args!(
+        "booting profile `{}`; Ctrl-D ends",
+        args.profile
+    ));
     session.boot(&args.profile).map_err(anyhow::Error::msg)?;
     let history = folders::cache()?.join("repl-history");
     let mut editor = Editor::<Names<'_>, _>::new()?;

@@ -7,9 +7,10 @@ use std::io::{Read, Write};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use super::Exit;
 use super::exit::UsageError;
+use super::output;
 use super::test_options::{Args, Reporters};
+use super::{Exit, host};
 use crate::config::Config;
 use crate::events::{Event, TestInfo};
 use crate::os::run_folder::{self, RunFolder, RunFolderKind};
@@ -37,6 +38,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::NoTests);
     };
     let mut options = args.run_options(&config, config_path);
+    let (count, jobs) = (files.len(), options.jobs);
+    output::step(|| format!("test files: {count}, up to {jobs} at a time"));
     let root = std::path::absolute(&config.folder)?;
     let last_failed = runner::last_failed(&root)?;
     let selection = args.selection(&root, &last_failed);
@@ -59,6 +62,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         false if args.may_stop() => Plan::new(files, &selection, &options).running_broken_files(),
         false => Plan::all_of(files),
     };
+    if let Some(lack) = plan.lacks(&config) {
+        output::error(lack);
+        return Ok(Exit::Failed);
+    }
     let stop = stop_on_signals()?;
     let rounds = Rounds {
         count: args.repeat(),
@@ -96,7 +103,7 @@ fn load_config(args: &Args) -> anyhow::Result<(Config, Option<PathBuf>)> {
     let near_tests = args.paths.first().map(std::path::absolute).transpose()?;
     let found = explicit.or_else(|| Config::find(&here));
     let found = found.or_else(|| Config::find(&near_tests?));
-    let config = Config::load(found.as_deref(), &here)?;
+    let config = output::load_config(found.clone(), &here)?;
     Ok((config, found))
 }
 
@@ -163,6 +170,12 @@ impl Plan {
         let broken = self.broken.drain(..);
         self.files.extend(broken.map(|(file, _)| (file, None)));
         self
+    }
+
+    /// What this host lacks of that which the files need.
+    fn lacks(&self, config: &Config) -> Option<String> {
+        let has_own_qemu = config.profiles.values().any(|it| it.qemu.is_some());
+        host::missing(self.files.iter().map(|(file, _)| file), has_own_qemu)
     }
 
     fn is_empty(&self) -> bool {

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exit::UsageError;
+use super::output;
 use super::test_html::HtmlReporter;
 use crate::config::Config;
 use crate::events::EvidenceOrder;
 use crate::evidence::quoted;
 use crate::runner::{
-    self, Again, GithubReporter, HumanReporter, JsonReporter, JunitReporter, Partition, Report,
-    Reporter, RunOptions, Selection, TapReporter, TestId,
+    self, Again, GithubReporter, HumanReporter, JsonReporter, JunitReporter, Partition,
+    QuietReporter, Report, Reporter, RunOptions, Selection, TapReporter, TestId,
 };
 use crate::units::text;
 
@@ -246,17 +247,13 @@ impl Reporters {
         }
         let mut files = Vec::new();
         let mut all: Vec<(String, Box<dyn Reporter>)> = Vec::new();
-        let again = Again {
-            words: args.words(),
-            paths: args.paths.clone(),
-        };
-        let human = HumanReporter::new(tap || json, again);
+        let human = human(args, tap || json);
         let human_place = if tap || json {
             "on standard error"
         } else {
             STDOUT
         };
-        all.push((human_place.to_owned(), Box::new(human)));
+        all.push((human_place.to_owned(), human));
         if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
             let root = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
             let out: Box<dyn Write> = match tap || json {
@@ -313,6 +310,20 @@ impl Reporter for Reporters {
             false
         });
         result
+    }
+}
+
+/// The report for people, of which `-q` leaves what did not pass.
+fn human(args: &Args, to_stderr: bool) -> Box<dyn Reporter> {
+    let again = Again {
+        words: args.words(),
+        paths: args.paths.clone(),
+    };
+    let is_quiet = output::is_quiet();
+    let human = HumanReporter::new(to_stderr, is_quiet, again);
+    match is_quiet {
+        true => Box::new(QuietReporter(human)),
+        false => Box::new(human),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::Exit;
+use super::{Exit, output};
 use crate::os::mount_users;
 use crate::os::mounts::{self, Mount};
 use crate::os::process::Process;
@@ -71,6 +71,10 @@ fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
     if mount.is_stale() {
         return take_away(&mount);
     }
+    output::step(|| match mount.server() {
+        Some(pid) => format!("{} is served by process {pid}", shown(point)),
+        None => format!("{} is served outside of this namespace", shown(point)),
+    });
     let server = Server::of(&mount);
     let has_ended = if force {
         server.cut_off(&mount)?
@@ -97,6 +101,7 @@ fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
             shown(point)
         );
     }
+    output::step(|| "unmounted; the server has flushed its images and ended".into());
     Ok(Exit::Done)
 }
 
@@ -224,7 +229,7 @@ fn umount_all_stale() -> anyhow::Result<Exit> {
         if mount.is_stale()
             && let Err(error) = take_away(mount)
         {
-            eprintln!("provium: {}", shown(format!("{error:#}")));
+            output::error(format_args!("{error:#}"));
             exit = Exit::Failed;
         }
     }
@@ -236,6 +241,6 @@ fn take_away(mount: &Mount) -> anyhow::Result<Exit> {
     let point = shown(&mount.point);
     let cleaned_up = mount.clean_up();
     cleaned_up.with_context(|| format!("cannot unmount {point}"))?;
-    println!("{point}: stale, unmounted");
+    output::done(format_args!("{point}: stale, unmounted"));
     Ok(Exit::Done)
 }

@@ -1,6 +1,7 @@
 //! The operating system: system calls, /proc, the table of mounts, locks, folders and logs.
 
 pub mod capped_log;
+pub mod colour;
 pub mod folders;
 pub mod log;
 pub mod mount_users;

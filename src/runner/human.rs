@@ -13,6 +13,7 @@ use super::names::Names;
 use super::places::Places;
 use super::report::{Report, Reporter, Summary};
 use crate::events::{Event, KeptVm, Outcome};
+use crate::os::colour;
 use crate::units::text::{self, harmless, printable};
 
 /// Writes to standard output, or to standard error when another report goes to standard output.
@@ -30,17 +31,16 @@ pub struct HumanReporter {
 }
 
 impl HumanReporter {
-    /// A bar and colour only where a person looks at a terminal; no colour with `NO_COLOR`.
-    pub fn new(to_stderr: bool, again: Again) -> Self {
-        let terminal = match to_stderr {
+    /// A bar only where a person looks at a terminal, and none if it `is_quiet`.
+    pub fn new(to_stderr: bool, is_quiet: bool, again: Again) -> Self {
+        let on_terminal = match to_stderr {
             true => std::io::stderr().is_terminal(),
             false => std::io::stdout().is_terminal(),
         };
-        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
-            bar: bar(terminal, to_stderr),
+            bar: bar(on_terminal && !is_quiet, to_stderr),
             to_stderr,
-            colour: terminal && !no_colour,
+            colour: colour::is_wanted(on_terminal),
             names: Names::default(),
             running: Vec::new(),
             flaky: Vec::new(),

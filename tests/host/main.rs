@@ -30,6 +30,7 @@ mod initramfs;
 mod integrity;
 mod layers;
 mod lua_suite;
+mod output;
 mod own_guests;
 mod own_mount;
 mod packages;

@@ -299,7 +299,7 @@ fn host_without_qemu_or_guest_is_told_what_to_do() {
         assert_report(
             &no_qemu,
             1,
-            &["QEMU is not installed", "run `provium doctor`"],
+            &["need QEMU, which is not installed", "`provium doctor` says"],
         );
     }
 }

@@ -3,13 +3,13 @@
 mod container;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
-use super::Exit;
-use crate::os::{folders, log, sys};
+use super::{Exit, output};
+use crate::os::{colour, folders, log, sys};
 use crate::units::text::shown;
 use crate::vm::{Guest, Kvm, PROGRAM, kvm};
 use container::Container;
@@ -106,14 +106,24 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             };
             println!("{}", serde_json::to_string_pretty(&report)?);
         }
-        false => findings.iter().for_each(print),
+        false => {
+            let said = |it: &&Finding| it.state == State::Missing || !output::is_quiet();
+            findings.iter().filter(said).for_each(print);
+        }
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
 fn print(finding: &Finding) {
     let (word, what) = (finding.state.word(), finding.what);
-    println!("{word:<8} {what:<14} {}", shown(&finding.text));
+    let word = format!("{word:<8}");
+    let word = match (colour::is_wanted(io::stdout().is_terminal()), finding.state) {
+        (false, _) => word,
+        (true, State::Ok) => format!("\x1b[32m{word}\x1b[0m"),
+        (true, State::Note) => format!("\x1b[33m{word}\x1b[0m"),
+        (true, State::Missing) => format!("\x1b[31m{word}\x1b[0m"),
+    };
+    println!("{word} {what:<14} {}", shown(&finding.text));
     if let Some(mend) = &finding.mend {
         println!("{:24}mend it with: {mend}", "");
     }

@@ -6,8 +6,8 @@ mod words;
 
 use std::path::PathBuf;
 
-use super::Exit;
 use super::target::Target;
+use super::{Exit, output};
 use crate::client::{ClientError, DiskControl};
 use crate::fault::{ActionKind, Mode};
 
@@ -114,7 +114,8 @@ fn edit(target: &Target, args: &Args) -> anyhow::Result<()> {
         };
         armed.map_err(|error| half_done(error, &disks[..at], disk))?;
         for warning in disk.warnings(&rules)? {
-            eprintln!("provium: warning: {}{warning}", target.name_before(disk));
+            let name = target.name_before(disk);
+            output::warn(format_args!("{name}{warning}"));
         }
     }
     Ok(())

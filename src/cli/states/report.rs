@@ -7,17 +7,25 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::options::Plan;
+use crate::cli::output;
 use crate::crash::{Group, Judged, Piece, Summary, Verdict};
 
 /// What is shown while the data of the log are read.
 pub(super) fn reading(requests: usize) -> ProgressBar {
-    let progress =
-        ProgressBar::with_draw_target(Some(requests as u64), ProgressDrawTarget::stderr());
+    let progress = ProgressBar::with_draw_target(Some(requests as u64), target());
     styled(
         &progress,
         "reading the log: entry {pos} of {len}, {eta} left",
     );
     progress
+}
+
+/// Progress is shown on a terminal, and not with `-q`.
+fn target() -> ProgressDrawTarget {
+    match output::is_quiet() {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr(),
+    }
 }
 
 fn styled(progress: &ProgressBar, template: &str) {
@@ -35,8 +43,7 @@ pub(super) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(super) fn start(plan: &'a Plan) -> Self {
         let entries = plan.walk.to - plan.walk.from;
-        let target = ProgressDrawTarget::stderr();
-        let progress = ProgressBar::with_draw_target(Some(entries as u64), target);
+        let progress = ProgressBar::with_draw_target(Some(entries as u64), target());
         styled(&progress, "{msg}, {eta} left");
         Self { plan, progress }
     }

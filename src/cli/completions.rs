@@ -57,14 +57,8 @@ mod tests {
                 String::from_utf8(script).unwrap()
             })
             .collect();
-        let folder = tempfile::tempdir().unwrap();
-        clap_mangen::generate_to(command, folder.path()).unwrap();
-        let pages = folder.path().read_dir().unwrap().map(|page| page.unwrap());
-        let text = |page: std::fs::DirEntry| {
-            let name = page.file_name().into_string().unwrap();
-            name + &std::fs::read_to_string(page.path()).unwrap()
-        };
-        offers.push(pages.map(text).collect());
+        let pages = crate::cli::man::texts(command).unwrap();
+        offers.push(pages.concat());
         offers
     }
 

@@ -19,6 +19,23 @@ pub enum Exit {
     NoTests = 4,
 }
 
+/// What each code means, for the manual pages. docs/running-tests.md has the table.
+pub(super) const MEANINGS: [(u8, &str); 4] = [
+    (
+        Exit::Done as u8,
+        "success; of `provium test`: all tests passed",
+    ),
+    (
+        Exit::Failed as u8,
+        "the operation failed; of `provium test`: a test failed or was not run",
+    ),
+    (
+        Exit::Usage as u8,
+        "the command line, the configuration, a rule, an ID or a line for a control file is invalid",
+    ),
+    (Exit::NoTests as u8, "no test matched"),
+];
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

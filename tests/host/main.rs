@@ -30,6 +30,7 @@ mod initramfs;
 mod integrity;
 mod layers;
 mod lua_suite;
+mod manual;
 mod output;
 mod own_guests;
 mod own_mount;

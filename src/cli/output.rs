@@ -80,12 +80,12 @@ pub(super) fn set_colours(words: &[OsString]) -> ColorChoice {
 fn when(words: &[OsString]) -> When {
     let words = words.iter().map(|word| word.to_str().unwrap_or_default());
     let words: Vec<_> = words.take_while(|word| *word != "--").collect();
-    let given = words.iter().enumerate().filter_map(|(at, word)| {
+    let mut given = words.iter().enumerate().filter_map(|(at, word)| {
         let joined = word.strip_prefix("--color=");
         joined.or_else(|| (*word == "--color").then(|| words.get(at + 1).copied())?)
     });
     let last = given
-        .last()
+        .next_back()
         .and_then(|text| When::from_str(text, false).ok());
     last.unwrap_or(When::Auto)
 }

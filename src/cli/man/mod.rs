@@ -121,7 +121,7 @@ fn of_command(command: &clap::Command, name: &str) -> std::io::Result<String> {
     add_files(&mut roff, &extra);
     add_variables(&mut roff, command, &extra);
     roff.section("SEE ALSO");
-    roff.see_also(&[&extra.see_also[..], &["provium(1)"]].concat(), name);
+    roff.see_also(&[extra.see_also, &["provium(1)"]].concat(), name);
     Ok(String::from_utf8_lossy(&text).into_owned() + &roff.text())
 }
 

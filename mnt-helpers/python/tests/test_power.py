@@ -94,7 +94,7 @@ def test_log_with_a_flush_is_crash_safe(disk: Disk, tmp_path: Path) -> None:
 def test_walk_that_is_left_early_ends(disk: Disk, tmp_path: Path) -> None:
     with disk.record(tmp_path / "disk.log") as recording:
         update(disk, flush=False)
-    only_the_first_ends = f"mkdir {tmp_path}/first 2> /dev/null || sleep 20 # {{}}"
+    only_the_first_ends = f"mkdir {tmp_path}/first 2> /dev/null || sleep 100 # {{}}"
     started = time.monotonic()
     walk = recording.states(only_the_first_ends, Options(jobs=1))
     assert next(walk).verdict == "good"
@@ -106,10 +106,14 @@ def test_walk_that_is_left_early_ends(disk: Disk, tmp_path: Path) -> None:
 def test_walk_has_a_timeout(disk: Disk, tmp_path: Path) -> None:
     with disk.record(tmp_path / "disk.log") as recording:
         update(disk, flush=False)
-    with pytest.raises(provium.CommandError, match=r"no end after 0\.5 s"):
-        list(recording.states("sleep 20 # {}", Options(total_timeout=0.5)))
-    with pytest.raises(provium.CommandError, match=r"no end after 0\.5 s"):
-        recording.assert_crash_safe("sleep 20 # {}", Options(total_timeout=0.5))
+    check = f"echo $$ >> {tmp_path}/checks; exec sleep 100 # {{}}"
+    with pytest.raises(provium.CommandError, match=r"no end after 1 s"):
+        list(recording.states(check, Options(total_timeout=1)))
+    with pytest.raises(provium.CommandError, match=r"no end after 1 s"):
+        recording.assert_crash_safe(check, Options(total_timeout=1))
+    checks = (tmp_path / "checks").read_text().split()
+    assert checks
+    assert not [check for check in checks if Path("/proc", check).exists()]
 
 
 def test_walk_of_what_is_no_log_says_so(tmp_path: Path, disk: Disk) -> None:

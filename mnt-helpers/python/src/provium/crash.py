@@ -113,14 +113,10 @@ def states(
     the states are unchecked.
     """
     options = options or Options()
-    command = [binary.find_binary(), "states", str(log), "--json", *options.words()]
-    if check is not None:
-        command += ["--check", check, "--timeout", f"{options.check_timeout}s"]
+    command = _command(log, check, options, "--json")
     with tempfile.TemporaryFile("w+") as errors:
-        # `timeout` ends the walk even while this iterator is not asked.
-        limited = ["timeout", "--kill-after=10", str(options.total_timeout), *command]
         with subprocess.Popen(
-            limited, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
+            _limited(command, options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
         ) as walk:
             try:
                 yield from _parsed(walk, Path(log))
@@ -128,9 +124,42 @@ def states(
                 walk.terminate()
                 raise
         errors.seek(0)
-        if walk.returncode not in (0, 1):
-            late = f"no end after {options.total_timeout:g} s\n" if walk.returncode == 124 else ""
-            raise CommandError(command, walk.returncode, late + errors.read())
+        _raise_if_failed(command, walk.returncode, errors.read(), options)
+
+
+def assert_crash_safe(log: Union[str, Path], check: str, options: Optional[Options] = None) -> None:
+    """Fails with the summary of `provium states` if `check` finds a state bad."""
+    options = options or Options()
+    command = _command(log, check, options)
+    walk = subprocess.run(
+        _limited(command, options), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    _raise_if_failed(command, walk.returncode, walk.stderr, options)
+    if walk.returncode == SOME_BAD:
+        raise AssertionError(f"`{check}` finds states bad that a power cut may leave:\n{walk.stdout}")
+
+
+SOME_BAD = 1
+"""The exit code of `provium states` that says so."""
+
+TOO_LATE = 124
+"""The exit code of timeout(1) that says so."""
+
+
+def _command(log: Union[str, Path], check: Optional[str], options: Options, *more: str) -> list[str]:
+    checking = [] if check is None else ["--check", check, "--timeout", f"{options.check_timeout}s"]
+    return [binary.find_binary(), "states", str(log), *options.words(), *checking, *more]
+
+
+def _limited(command: list[str], options: Options) -> list[str]:
+    """The command, which SIGTERM ends in time, its checks included, even while nobody asks the iterator."""
+    return ["timeout", "--kill-after=10", str(options.total_timeout), *command]
+
+
+def _raise_if_failed(command: list[str], code: int, text: str, options: Options) -> None:
+    if code not in (0, SOME_BAD):
+        late = f"no end after {options.total_timeout:g} s\n" if code == TOO_LATE else ""
+        raise CommandError(command, code, late + text)
 
 
 def _parsed(walk: subprocess.Popen[str], log: Path) -> Generator[State, None, None]:
@@ -139,28 +168,6 @@ def _parsed(walk: subprocess.Popen[str], log: Path) -> Generator[State, None, No
         found = json.loads(line)
         if "summary" not in found:
             yield State.parse(found, log)
-
-
-def assert_crash_safe(log: Union[str, Path], check: str, options: Optional[Options] = None) -> None:
-    """Fails with the summary of `provium states` if `check` finds a state bad."""
-    options = options or Options()
-    args = ["states", str(log), *options.words(), "--check", check, "--timeout", f"{options.check_timeout}s"]
-    command = [binary.find_binary(), *args]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=options.total_timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(command, -1, f"no end after {options.total_timeout:g} s") from error
-    if done.returncode == 1:
-        raise AssertionError(f"`{check}` finds states bad that a power cut may leave:\n{done.stdout}")
-    if done.returncode != 0:
-        raise CommandError(command, done.returncode, done.stderr)
 
 
 class Recording:

@@ -53,7 +53,7 @@ pub enum VmError {
     )]
     NoKernelForCmdline(String),
     #[error(
-        "the guest has no agent, for profile `{0}` has `agent = false`: its console, its disks and its power can be used, and nothing that runs in the guest. Install the QEMU guest agent in the guest, and set `agent = true`"
+        "the guest has no agent: profile `{0}` has `agent = false`. Its console, its disks and its power can be used. For vm:run and files, install the QEMU guest agent in the guest and set `agent = true`"
     )]
     WithoutAgent(String),
     #[error("{}", no_agent(*after, port, *opened, *resets, console))]

@@ -28,6 +28,7 @@ fn visible(command: &Command) -> Command {
     let arguments = command.get_arguments().filter(|one| !one.is_hide_set());
     let commands = command.get_subcommands().filter(|one| !one.is_hide_set());
     let visible = Command::new(command.get_name().to_owned())
+        .disable_help_subcommand(command.is_disable_help_subcommand_set())
         .args(arguments)
         .subcommands(commands.map(visible));
     let visible = match command.get_about() {

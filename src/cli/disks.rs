@@ -40,7 +40,12 @@ fn cache_mode() -> impl TypedValueParser<Value = CacheMode> {
 }
 
 /// Remove a disk from a mount
+///
+/// A disk that a client has open stays; `provium status` names the client.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  provium detach /tmp/m vdb")]
 pub(super) struct DetachArgs {
     /// The mount
     #[arg(value_name = "MNT")]

@@ -23,7 +23,7 @@ pub(super) struct Durability {
 
 /// A write log.
 #[derive(Serialize)]
-struct Log {
+pub(super) struct Log {
     path: String,
     entries: u64,
     bytes: u64,
@@ -34,27 +34,13 @@ struct Log {
 impl Durability {
     /// What `control` and its `stats` say. A server of an older version has neither `power` nor `log`.
     pub(super) fn of(control: &DiskControl, stats: &Stats) -> Self {
-        let log = match control.log() {
-            Ok(LogLine::On {
-                path,
-                entries,
-                bytes,
-                stopped,
-            }) => Some(Log {
-                path,
-                entries,
-                bytes,
-                stopped,
-            }),
-            Ok(LogLine::Off) | Err(_) => None,
-        };
         Self {
             power: control.power().unwrap_or(PowerState::On).into(),
             pending_requests: stats.gauge(DiskGauge::PendingRequests),
             pending_bytes: stats.gauge(DiskGauge::PendingBytes),
             evicted_requests: stats.gauge(DiskGauge::EvictedRequests),
             evicted_bytes: stats.gauge(DiskGauge::EvictedBytes),
-            log,
+            log: control.log().ok().and_then(Log::of),
         }
     }
 
@@ -77,6 +63,24 @@ impl Durability {
 }
 
 impl Log {
+    /// None while there is no log.
+    pub(super) fn of(line: LogLine) -> Option<Self> {
+        match line {
+            LogLine::On {
+                path,
+                entries,
+                bytes,
+                stopped,
+            } => Some(Self {
+                path,
+                entries,
+                bytes,
+                stopped,
+            }),
+            LogLine::Off => None,
+        }
+    }
+
     fn note(&self) -> String {
         let Self {
             path,

@@ -36,6 +36,18 @@ pub(super) const MEANINGS: [(u8, &str); 4] = [
     (Exit::NoTests as u8, "no test matched"),
 ];
 
+/// The codes of `provium run`, which otherwise ends with that of its command: those of env(1) and timeout(1).
+pub(super) mod of_run {
+    /// provium itself has failed.
+    pub(in crate::cli) const FAILED: u8 = 125;
+    /// The command cannot be run.
+    pub(in crate::cli) const CANNOT_RUN: u8 = 126;
+    /// The command is not there.
+    pub(in crate::cli) const NOT_FOUND: u8 = 127;
+    /// The command was ended by a signal, the number of which is added.
+    pub(in crate::cli) const SIGNAL: i32 = 128;
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

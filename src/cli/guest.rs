@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
+use serde_json::{Value, json};
 
 use super::{Exit, output, table};
-use crate::units::size::show_size;
-use crate::units::text::shown;
+use crate::units::size::{parse_size, show_size};
+use crate::units::text::{self, shown};
 use crate::vm::{Guest, SavedState, Template, TemplateStore, WarmStore};
 
 /// Build the default guest; list what is kept for later boots, or remove it
@@ -20,6 +21,12 @@ use crate::vm::{Guest, SavedState, Template, TemplateStore, WarmStore};
 /// takes a fraction of the time. All states together take up to 2 GiB. Of an image that is not raw, as qcow2,
 /// the first boot makes a raw template; it is kept until the image is changed or removed.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provium guest build
+  provium guest list
+  provium guest list --json | jq '.states[].profile'
+  provium guest clean")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Sub,
@@ -29,7 +36,11 @@ pub(super) struct Args {
 enum Sub {
     Build(BuildArgs),
     /// List the built guests, the saved states and the templates of images
-    List,
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove the saved states and the templates; the next boots make new ones
     Clean,
 }
@@ -98,7 +109,8 @@ const BUILDER: [(&str, &str); 12] = builder_files![
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Sub::Build(args) => build(args),
-        Sub::List => list(),
+        Sub::List { json: false } => list(),
+        Sub::List { json: true } => list_json(),
         Sub::Clean => clean(),
     }
 }
@@ -136,16 +148,31 @@ fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
 }
 
 fn list() -> anyhow::Result<Exit> {
-    list_guests()?;
+    match built_guest()? {
+        None => println!("no guest is built; build it with `provium guest build`"),
+        Some(guest) => {
+            let folder = guest.folder.display().to_string();
+            let row = ["default".to_owned(), guest.kernel, guest.built, folder];
+            table::print(["GUEST", "KERNEL", "BUILT", "FOLDER"], &[row]);
+        }
+    }
     list_states()?;
     list_templates()
 }
 
-fn list_guests() -> anyhow::Result<()> {
+/// The default guest.
+struct BuiltGuest {
+    kernel: String,
+    /// When, as its builder wrote it.
+    built: String,
+    folder: PathBuf,
+}
+
+/// What the builder of the default guest has noted; None if it is not built.
+fn built_guest() -> anyhow::Result<Option<BuiltGuest>> {
     let folder = Guest::default_folder()?;
     let Ok(manifest) = std::fs::read_to_string(folder.join("manifest")) else {
-        println!("no guest is built; build it with `provium guest build`");
-        return Ok(());
+        return Ok(None);
     };
     let value = |key: &str| {
         let found = manifest
@@ -153,14 +180,60 @@ fn list_guests() -> anyhow::Result<()> {
             .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
         found.unwrap_or("-").to_owned()
     };
-    let row = [
-        "default".to_owned(),
-        value("kernel"),
-        value("built"),
-        folder.display().to_string(),
-    ];
-    table::print(["GUEST", "KERNEL", "BUILT", "FOLDER"], &[row]);
-    Ok(())
+    Ok(Some(BuiltGuest {
+        kernel: value("kernel"),
+        built: value("built"),
+        folder,
+    }))
+}
+
+fn list_json() -> anyhow::Result<Exit> {
+    let guest = |guest: BuiltGuest| {
+        json!({
+            "name": "default",
+            "kernel": guest.kernel,
+            "built": guest.built,
+            "folder": text::path(&guest.folder),
+        })
+    };
+    let states = WarmStore::open()?.list()?;
+    let templates = TemplateStore::open()?.list()?;
+    let list = json!({
+        "guests": Vec::from_iter(built_guest()?.map(guest)),
+        "states": states.iter().map(state_json).collect::<Vec<_>>(),
+        "templates": templates.iter().map(template_json).collect::<Vec<_>>(),
+    });
+    println!("{}", serde_json::to_string_pretty(&list)?);
+    Ok(Exit::Done)
+}
+
+fn state_json(state: &SavedState) -> Value {
+    json!({
+        "profile": state.profile,
+        "memory_bytes": parse_size(&state.memory),
+        "cpus": state.cpus,
+        "size_bytes": state.size,
+        "used_unix_seconds": unix_seconds(state.used),
+        "boots_cold_because": state.refused,
+        "path": text::path(&state.path),
+    })
+}
+
+fn template_json(template: &Template) -> Value {
+    json!({
+        "image": text::path(&template.image),
+        "format": template.format,
+        "disk_bytes": template.size,
+        "size_bytes": template.taken,
+        "used_unix_seconds": unix_seconds(template.used),
+        "stale": template.stale,
+        "path": text::path(&template.path),
+    })
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    let passed = time.duration_since(SystemTime::UNIX_EPOCH);
+    passed.unwrap_or_default().as_secs()
 }
 
 fn list_states() -> anyhow::Result<()> {

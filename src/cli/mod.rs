@@ -8,6 +8,7 @@ mod durability;
 mod exit;
 mod fault;
 mod guest;
+mod help;
 mod host;
 mod init;
 mod man;
@@ -18,6 +19,7 @@ mod power;
 mod record;
 mod repl;
 mod rule_json;
+mod run;
 mod states;
 mod status;
 mod table;
@@ -42,7 +44,7 @@ use crate::runner;
 
 /// A disk that fails on cue: serves disk images as files, and arms faults while they are in use
 #[derive(Debug, Parser)]
-#[command(name = "provium", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "provium", version, max_term_width = 100, after_help = EXAMPLES, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -59,6 +61,7 @@ Examples:
   provium top /tmp/m                            show live what its disks do
   provium umount /tmp/m
   provium test examples/                        run Lua tests against real guests
+  provium help rules                            how faults are written
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, configuration, rule or ID, 4 no tests matched.";
 
@@ -68,6 +71,7 @@ enum Command {
     Umount(umount::Args),
     Attach(disks::AttachArgs),
     Detach(disks::DetachArgs),
+    Run(run::Args),
     Fault(fault::Args),
     Power(power::Args),
     Record(record::Args),
@@ -88,6 +92,7 @@ enum Command {
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Help(help::Args),
 }
 
 /// Prints a panic. A standard output that cannot be written is not a bug, and gets a sentence.
@@ -115,6 +120,7 @@ impl Command {
                 | Self::Guest(_)
                 | Self::Doctor(_)
                 | Self::Completions(_)
+                | Self::Help(_)
         )
     }
 }
@@ -139,9 +145,8 @@ fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     let words = with_command(std::env::args_os().collect());
-    let matches = Cli::command()
-        .color(output::set_colours(&words))
-        .get_matches_from(words);
+    let color = output::set_colours(&words);
+    let matches = help::grouped(Cli::command().color(color)).get_matches_from(words);
     let Cli { command, output } =
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     output.set();
@@ -153,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => umount::run(&args),
         Command::Attach(args) => disks::attach(&args),
         Command::Detach(args) => disks::detach(&args),
+        Command::Run(args) => return run_command(&args),
         Command::Fault(args) => fault::run(&args),
         Command::Power(args) => power::run(&args),
         Command::Record(args) => record::run(&args),
@@ -174,12 +180,25 @@ pub fn main() -> ExitCode {
             Ok(Exit::Done)
         }
         Command::Man(args) => man::run(&args, Cli::command()),
+        Command::Help(args) => help::run(&args, Cli::command().color(color)),
     };
     let exit = result.unwrap_or_else(|error| {
         output::error(format_args!("{error:#}"));
         exit::of(&error)
     });
     exit.into()
+}
+
+/// Runs somebody else's command, the exit code of which is ours.
+fn run_command(args: &run::Args) -> ExitCode {
+    let code = run::run(args).unwrap_or_else(|error| {
+        output::error(format_args!("{error:#}"));
+        match exit::of(&error) {
+            Exit::Usage => Exit::Usage as u8,
+            _ => exit::of_run::FAILED,
+        }
+    });
+    code.into()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::Exit;
+use super::durability::Log;
 use super::exit::UsageError;
 use super::target;
 use crate::client::DiskControl;
@@ -36,6 +37,9 @@ pub(super) struct Args {
     /// End the log, and print how long it is
     #[arg(long, conflicts_with = "path")]
     stop: bool,
+    /// Print JSON: the log, or null without one
+    #[arg(long, conflicts_with_all = ["path", "stop"])]
+    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -43,6 +47,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.path {
         Some(path) => start(&disk, path, args.base.as_deref())?,
         None if args.stop => stop(&disk)?,
+        None if args.json => {
+            println!("{}", serde_json::to_string_pretty(&Log::of(disk.log()?))?);
+        }
         None => println!("{}", disk.log()?),
     }
     Ok(Exit::Done)

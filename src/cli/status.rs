@@ -5,16 +5,22 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::durability::Durability;
+use super::rule_json::ArmedJson;
 use super::{Exit, table, target};
 use crate::client::{ClientError, DiskControl, MountClient};
 use crate::os::mounts::{self, Mount};
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::{DiskGauge, DiskLine, OpCounter};
-use crate::units::text::shown;
+use crate::units::text::{self, shown};
 use crate::vm::{self, Holder};
 
 /// Show mounts, their disks and the armed faults
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provium status
+  provium status /tmp/m
+  provium status --json | jq -r '.[].mount'")]
 pub(super) struct Args {
     /// One mount; without it, all mounts of this machine
     #[arg(value_name = "MNT")]
@@ -26,6 +32,7 @@ pub(super) struct Args {
 
 #[derive(Serialize)]
 struct MountStatus {
+    #[serde(serialize_with = "text::serialize_path")]
     mount: PathBuf,
     /// `ok`, `stale`, or why it does not answer.
     state: String,
@@ -39,6 +46,8 @@ struct DiskStatus {
     #[serde(flatten)]
     disk: DiskLine,
     faults: Vec<String>,
+    /// The same with their fields and counters.
+    rules: Vec<ArmedJson>,
     /// Armed rules that can never act or may surprise, and why.
     warnings: Vec<String>,
     open_files: u64,
@@ -56,6 +65,7 @@ impl DiskStatus {
         let (faults, stats) = (control.faults()?, control.stats()?);
         Ok(Self {
             warnings: control.warnings(&faults)?,
+            rules: control.rules()?.into_iter().map(ArmedJson::from).collect(),
             open_files: stats.gauge(DiskGauge::OpenFiles),
             in_flight: stats.gauge(DiskGauge::InFlight),
             errors_injected: stats.sum(OpCounter::ErrorsInjected),

@@ -117,6 +117,14 @@ pub(super) fn not_a_mount(path: &Path) -> anyhow::Error {
     NotInAMount(format!("{error}{}", mounted_now())).into()
 }
 
+/// Why there is nothing to unmount at `point`.
+pub(super) fn nothing_mounted(point: &Path) -> anyhow::Error {
+    match mount_around(point) {
+        Some(mount) => anyhow::anyhow!(in_a_mount(point, &mount)),
+        None => anyhow::anyhow!("{} is not a provium mount{}", shown(point), mounted_now()),
+    }
+}
+
 /// Neither `path` nor the folder that it is in is a mount.
 fn neither(path: &Path) -> anyhow::Error {
     let folder = match path.parent() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::{Exit, output};
+use super::{Exit, output, target};
 use crate::os::mount_users;
 use crate::os::mounts::{self, Mount};
 use crate::os::process::Process;
@@ -63,10 +63,11 @@ fn resolved(point: &Path) -> anyhow::Result<PathBuf> {
 
 fn found(point: &Path) -> anyhow::Result<Mount> {
     let mount = mounts::find(point)?;
-    mount.with_context(|| format!("{} is not a provium mount", shown(point)))
+    mount.ok_or_else(|| target::nothing_mounted(point))
 }
 
-fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
+/// Ends the mount at `point`, as the kernel lists it; with `force`, also while it is in use.
+pub(super) fn umount(point: &Path, force: bool) -> anyhow::Result<Exit> {
     let mount = found(point)?;
     if mount.is_stale() {
         return take_away(&mount);

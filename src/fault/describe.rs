@@ -60,39 +60,44 @@ impl ActionKind {
             Self::Misdirect => "the tenth write lands 8 sectors too far",
             Self::Stale => "reads of the first 64 sectors miss all writes from now on",
             Self::Cut => {
-                "at the third flush the power of all disks goes off; what had not been flushed survives or not, \
-                 in pieces of 8 sectors"
+                "at the third flush all disks lose power; unflushed pieces of 8 sectors survive or not"
             }
         }
     }
 }
 
+impl ActionKind {
+    /// What the value of `key`, one of its keys, means.
+    pub fn meaning_of(self, key: ActionKey) -> &'static str {
+        match (key, self) {
+            (ActionKey::By, Self::Misdirect) => "sectors with their sign, as in +8 or -8",
+            (ActionKey::Keep, Self::Cut) => {
+                "which pending requests survive: none (default), all, first=N, only=N,N or random"
+            }
+            (ActionKey::Then, Self::Tear) => "how it ends: ok (default), or an error",
+            _ => key.meaning(),
+        }
+    }
+}
+
 impl ActionKey {
-    /// What its value means.
-    pub fn meaning(self) -> &'static str {
+    /// What its value means, unless the action says otherwise.
+    fn meaning(self) -> &'static str {
         match self {
             Self::Errno => "the error, by name or number (default: EIO)",
-            Self::By => {
-                "for delay a time, or a range as in 20ms..80ms; for misdirect sectors with their sign"
-            }
+            Self::By => "a time, or a range of times as in 20ms..80ms",
             Self::Max => "the longest time that a request is held (default: 60s)",
-            Self::Then => "how it ends: ok, or an error",
+            Self::Then => "how it ends after that: ok, or an error (default: EIO)",
             Self::How => "flip, zero, random or fill",
             Self::Bits => "with how=flip, how many bits (default: 1)",
             Self::Byte => "with how=fill, the byte, as in 0xee",
-            Self::Keep => {
-                "for tear a number of sectors; for cut none, all, first=N, only=N,N or random"
-            }
-            Self::Point => {
-                "before: the request itself is not done (default); after: it is done first"
-            }
-            Self::Scope => "mount: all disks lose their power (default); disk: this disk alone",
-            Self::P => {
-                "with keep=random, each pending request survives with this probability (default: 0.5)"
-            }
+            Self::Keep => "how many sectors are written",
+            Self::Point => "before: the request is not done (default); after: it is done first",
+            Self::Scope => "mount: all disks lose their power (default); disk: this one alone",
+            Self::P => "with keep=random, each survives with this probability (default: 0.5)",
             Self::Seed => "the seed of what survives",
-            Self::Tear => "pieces of this many sectors survive or not, instead of whole requests",
-            Self::Garbage => "a lost piece holds neither old nor new data with this probability",
+            Self::Tear => "pieces of this many sectors survive or not, not whole requests",
+            Self::Garbage => "with this probability a lost piece has neither old nor new data",
         }
     }
 }
@@ -104,7 +109,7 @@ impl Selector {
             Self::Op => "requests of these kinds: read, write, flush, discard, zero, or all",
             Self::At => "requests that overlap these sectors, each range as START+COUNT",
             Self::Size => "requests of this length in bytes; either end may be left out",
-            Self::From => "requests of everybody but the sector calls of a Lua test",
+            Self::From => "requests of all clients but the sector calls of a Lua test",
             Self::Skip => "those after the first N matching requests",
             Self::Every => "of each N of the others the last",
             Self::P => "each with this probability, from 0 to 1",
@@ -151,12 +156,6 @@ impl Selector {
 }
 
 impl Rule {
-    /// The rule as an action with all its words, whatever it is written as.
-    pub fn in_full(&self) -> String {
-        let mut spellings = self.clone().spellings();
-        spellings.swap_remove(0)
-    }
-
     /// What it means: its action, and then each of its words.
     pub fn meanings(&self) -> Vec<(String, String)> {
         let kind = self.action.kind();
@@ -166,7 +165,7 @@ impl Rule {
             let mut own = kind.keys().iter();
             let own = own.find(|own| own.name() == key);
             let meaning = match own {
-                Some(own) => own.meaning().to_owned(),
+                Some(own) => kind.meaning_of(*own).to_owned(),
                 None => Selector::named(key)?
                     .meaning()
                     .replace(" N ", &format!(" {value} ")),

@@ -10,24 +10,34 @@ use crate::units::duration::show_duration;
 /// Prints with the mode's name where the rule was written with it, or has nothing else.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let others = Selector::ALL.into_iter().filter(|key| *key != Selector::Op);
-        let selectors: Vec<_> = others.filter_map(|key| self.selector(key)).collect();
+        let selectors = self.selectors();
         let mode = Mode::of(self).filter(|_| self.spelling.as_mode || selectors.is_empty());
         match mode {
-            Some(mode) => f.write_str(mode.name())?,
-            None => {
-                f.write_str(self.action.kind().name())?;
-                let op = self.selector(Selector::Op);
-                for word in op.into_iter().chain(action_words(&self.action)) {
-                    write!(f, " {word}")?;
-                }
-            }
+            Some(mode) => f.write_str(&joined(mode.name(), selectors)),
+            None => f.write_str(&self.in_full()),
         }
-        selectors.iter().try_for_each(|word| write!(f, " {word}"))
     }
 }
 
+fn joined(first: &str, words: Vec<String>) -> String {
+    let words = words.into_iter().map(|word| format!(" {word}"));
+    std::iter::once(first.to_owned()).chain(words).collect()
+}
+
 impl Rule {
+    /// The rule as an action with all its words, whatever it is written as.
+    pub fn in_full(&self) -> String {
+        let op = self.selector(Selector::Op).into_iter();
+        let words = op.chain(action_words(&self.action)).chain(self.selectors());
+        joined(self.action.kind().name(), words.collect())
+    }
+
+    /// The selectors but `op=`, which stands before the values of the action.
+    fn selectors(&self) -> Vec<String> {
+        let others = Selector::ALL.into_iter().filter(|key| *key != Selector::Op);
+        others.filter_map(|key| self.selector(key)).collect()
+    }
+
     /// How it may print: as an action, and with the name of a mode where there is one.
     pub(super) fn spellings(mut self) -> Vec<String> {
         let mut print = |as_mode| {

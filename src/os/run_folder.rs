@@ -20,16 +20,19 @@ pub enum RunFolderKind {
     States,
     /// What the tests of a run leave.
     Evidence,
+    /// A command with a mount of its own.
+    Run,
 }
 
 impl RunFolderKind {
-    const ALL: [Self; 3] = [Self::Vm, Self::States, Self::Evidence];
+    const ALL: [Self; 4] = [Self::Vm, Self::States, Self::Evidence, Self::Run];
 
     const fn prefix(self) -> &'static str {
         match self {
             Self::Vm => "vm-",
             Self::States => "states-",
             Self::Evidence => "evidence-",
+            Self::Run => "run-",
         }
     }
 }

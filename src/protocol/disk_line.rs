@@ -13,6 +13,7 @@ pub struct DiskLine {
     /// The disk's ID.
     pub id: String,
     /// In bytes; None when the host could not tell.
+    #[serde(rename = "size_bytes")]
     pub size: Option<u64>,
     /// Whether it can only be read.
     pub read_only: bool,

@@ -47,7 +47,7 @@ fn mount_returns_when_the_mount_answers_and_umount_when_the_server_is_gone() {
     let status = place.provium(&["status", "mnt", "--json"]);
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status[0]["disks"][0]["id"], "vda");
-    assert_eq!(status[0]["disks"][0]["size"], MIB);
+    assert_eq!(status[0]["disks"][0]["size_bytes"], MIB);
     assert_ok(&place.provium(&["umount", "mnt"]));
     assert!(!Path::new(&place.at("mnt/vda")).exists());
     // The image is free at once: its lock ended with the server.
@@ -248,20 +248,65 @@ fn mount_helper_mounts_what_fstab_says() {
     assert!(Path::new(&place.at("mnt/vda")).exists());
 }
 
+/// The commands of `provium --help`.
+fn listed_commands() -> Vec<String> {
+    let help = stdout(&provium(&["--help"]));
+    let (list, _) = help.split_once("\nOptions:").unwrap();
+    let lines = list.lines().filter_map(|line| line.strip_prefix("  "));
+    let names = lines
+        .filter(|line| !line.starts_with(' '))
+        .map(|line| line.split(' ').next().unwrap());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn help_lists_the_commands_in_groups_and_explains_rules() {
+    let help = stdout(&provium(&["help"]));
+    assert_eq!(help, stdout(&provium(&["--help"])));
+    let titles: Vec<_> = help
+        .lines()
+        .filter(|line| line.ends_with(':') && !line.starts_with(' '))
+        .collect();
+    assert_eq!(
+        titles[..6],
+        [
+            "Serve disks:",
+            "Break them:",
+            "Watch them:",
+            "Find what a power cut leaves:",
+            "Test with guests:",
+            "Set up:",
+        ]
+    );
+    assert!(
+        help.contains("Usage: provium [OPTIONS] <COMMAND>"),
+        "{help}"
+    );
+    assert_eq!(listed_commands().first().unwrap(), "mount");
+    let rules = provium(&["help", "rules"]);
+    assert_ok(&rules);
+    for text in [
+        "error op=read errno=EIO at=2048+8",
+        "  stale     the read returns",
+        "  times    200us, 50ms",
+    ] {
+        assert!(stdout(&rules).contains(text), "{text}: {}", stdout(&rules));
+    }
+    assert_fails(&provium(&["help", "falt"]), 2, &["did you mean `fault`?"]);
+    assert_fails(
+        &provium(&["falt"]),
+        2,
+        &["a similar subcommand exists: 'fault'"],
+    );
+}
+
 #[test]
 fn help_has_examples_and_completions_name_the_commands() {
-    for command in [
-        &["--help"][..],
-        &["mount", "--help"],
-        &["fault", "--help"],
-        &["power", "--help"],
-        &["record", "--help"],
-        &["mark", "--help"],
-        &["attach", "--help"],
-        &["test", "--help"],
-    ] {
-        let help = stdout(&provium(command));
+    assert!(stdout(&provium(&["--help"])).contains("Examples:"));
+    for command in listed_commands() {
+        let help = stdout(&provium(&[&command, "--help"]));
         assert!(help.contains("Example"), "{help}");
+        assert_eq!(stdout(&provium(&["help", &command])), help);
     }
     for shell in ["bash", "zsh", "fish"] {
         let completions = stdout(&provium(&["completions", shell]));

@@ -20,6 +20,12 @@ fn path_within_a_mount_is_not_taken_for_a_mount() {
             format!("is in the mount {point}: name the mount itself"),
         ),
         (
+            "umount",
+            "vda",
+            &[],
+            format!("is in the mount {point}: name the mount itself"),
+        ),
+        (
             "top",
             "ctl",
             &[],

@@ -6,6 +6,7 @@ mod access;
 mod cli;
 mod cli_errors;
 mod cli_fault;
+mod cli_run;
 mod cli_trace;
 mod control_files;
 mod counters;

@@ -65,7 +65,11 @@ fn power_of_a_wrong_line_or_place_is_explained() {
     let nowhere = provium(&["power", &folder, "cut"]);
     assert_fails(&nowhere, 1, &[&folder, "is not a provium mount"]);
     let missing = provium(&["power", "/nowhere/at/all", "cut"]);
-    assert_fails(&missing, 1, &["/nowhere/at/all is not a provium mount"]);
+    assert_fails(
+        &missing,
+        1,
+        &["neither /nowhere/at/all nor /nowhere/at is a provium mount"],
+    );
     assert_eq!(mount.read("power"), "vda on\nvdb on\n");
 }
 

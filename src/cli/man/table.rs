@@ -84,14 +84,13 @@ const OF_GUESTS: Extra = Extra {
 };
 
 /// The commands that are about a mount, or about guests, and say no more.
-const MOUNTS: [&str; 8] = [
-    "attach", "detach", "power", "record", "mark", "status", "top", "trace",
+const MOUNTS: [&str; 9] = [
+    "run", "attach", "detach", "power", "record", "mark", "status", "top", "trace",
 ];
-const GUESTS: [&str; 8] = [
+const GUESTS: [&str; 7] = [
     "repl",
     "console",
     "init",
-    "run",
     "guest",
     "guest-build",
     "guest-list",

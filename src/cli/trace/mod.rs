@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use self::filter::{Filter, parse_time};
 use self::merge::{End, Line, Merged};
 use self::print::Printer;
-use super::Exit;
 use super::target::Target;
+use super::{Exit, output};
 use crate::protocol::TraceLine;
 use crate::units::counted;
 use crate::units::text::shown;
@@ -79,7 +79,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     if shown.lost > 0 {
         let lost = counted(shown.lost, "line");
-        eprintln!("provium: {lost} of the trace were lost, because this reader was too slow");
+        output::warn(format_args!(
+            "{lost} of the trace were lost, because this reader was too slow"
+        ));
     }
     conclude(end, args)
 }

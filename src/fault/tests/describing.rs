@@ -30,10 +30,15 @@ fn example_of_each_action_and_selector_is_a_rule_with_it() {
 fn meaning_of_a_rule_has_a_line_for_its_action_and_each_word() {
     let rule = parse_rule("slow at=8+1", 1).unwrap();
     assert_eq!(rule.in_full(), "delay op=read,write,zero by=50ms at=8+1");
+    assert_eq!(
+        parse_rule("eio_read", 1).unwrap().in_full(),
+        "error op=read errno=EIO"
+    );
     let words: Vec<_> = rule.meanings().into_iter().map(|(word, _)| word).collect();
     assert_eq!(words, ["delay", "op=read,write,zero", "by=50ms", "at=8+1"]);
     let cut = parse_rule("cut p=0.5 keep=random seed=1", 1).unwrap();
     let meaning = cut.meanings();
     let p = meaning.iter().find(|(word, _)| word == "p=0.5").unwrap();
-    assert_eq!(p.1, ActionKey::P.meaning(), "it is no selector here");
+    let key = cut.action.kind().meaning_of(ActionKey::P);
+    assert_eq!(p.1, key, "it is no selector here");
 }

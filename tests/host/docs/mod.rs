@@ -6,6 +6,7 @@ mod database_pages;
 mod examples;
 mod fault_pages;
 mod file_nodes;
+mod json_samples;
 mod lua_reference;
 mod machine_pages;
 mod other_pages;

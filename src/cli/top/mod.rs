@@ -1,17 +1,21 @@
 //! `provium top`: the activity of the disks of a mount, as it happens.
 
+mod json;
+mod look;
+
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::exit::UsageError;
-use super::{Exit, durability, table, target};
-use crate::client::{DiskControl, MountClient, Stats};
+use super::{Exit, table, target};
+use crate::client::{MountClient, Stats};
 use crate::os::poll;
 use crate::os::terminal::RawTerminal;
-use crate::protocol::{CacheMode, DiskGauge, LatencyFigure, Op, OpCounter, PowerState};
+use crate::protocol::{DiskGauge, Op, OpCounter};
 use crate::units::duration::parse_duration;
 use crate::units::text::shown;
+use look::{DiskLook, Grown, Look, look};
 
 /// Shorter intervals would keep the mount busy with looks alone.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -24,6 +28,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 Examples:
   provium top /tmp/m
   provium top /tmp/m --interval 200ms --count 5 | cat
+  provium top /tmp/m --once --json
 
 LAT is the mean time from a request's arrival to its answer, its delays included. WAIT is how many
 requests are not answered. ERR/s counts injected errors. PENDING is there for disks with a write
@@ -38,6 +43,12 @@ pub(super) struct Args {
     /// End after this number of tables; without it, run until interrupted
     #[arg(long, value_name = "N")]
     count: Option<u64>,
+    /// Print one table, of the next interval: the same as `--count 1`
+    #[arg(long, conflicts_with = "count")]
+    once: bool,
+    /// Print JSON: one object a line for each table
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -50,58 +61,31 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         UsageError(text)
     })?;
     let mount = target::mount(&args.mount_point)?;
-    let mut screen = Screen::enter();
+    let mut screen = match args.json {
+        true => Screen(None),
+        false => Screen::enter(),
+    };
     let mut before = look(&mount)?;
-    for _ in 0..args.count.unwrap_or(u64::MAX) {
+    let count = args.count.or(args.once.then_some(1));
+    for _ in 0..count.unwrap_or(u64::MAX) {
         if screen.quit_within(interval) {
             break;
         }
         let now = look(&mount)?;
-        screen.draw(&title(&mount), &picture(&before, &now))?;
+        match args.json {
+            true => print_json(&before, &now)?,
+            false => screen.draw(&title(&mount), &picture(&before, &now))?,
+        }
         before = now;
     }
     Ok(Exit::Done)
 }
 
-/// One look at all disks.
-struct Look {
-    at: Instant,
-    disks: Vec<DiskLook>,
-}
-
-/// One look at a disk.
-struct DiskLook {
-    id: String,
-    stats: Stats,
-    faults: Vec<String>,
-    cache: CacheMode,
-    is_off: bool,
-}
-
-impl DiskLook {
-    /// None if the disk is detached meanwhile.
-    fn at(disk: &DiskControl) -> Option<Self> {
-        Some(Self {
-            id: disk.id().to_owned(),
-            stats: disk.stats().ok()?,
-            faults: disk.faults().ok()?,
-            // A server of an older version has neither file.
-            cache: disk.cache().unwrap_or_default(),
-            is_off: matches!(disk.power(), Ok(PowerState::Off(_))),
-        })
-    }
-
-    fn pending(&self) -> String {
-        let bytes = self.stats.gauge(DiskGauge::PendingBytes);
-        durability::cell(self.is_off, self.cache, bytes)
-    }
-}
-
-fn look(mount: &MountClient) -> anyhow::Result<Look> {
-    let disks = mount.all()?;
-    let disks = disks.iter().filter_map(DiskLook::at).collect();
-    let at = Instant::now();
-    Ok(Look { at, disks })
+fn print_json(before: &Look, now: &Look) -> anyhow::Result<()> {
+    let activity = serde_json::to_string(&json::Activity::between(before, now))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{activity}")?;
+    Ok(out.flush()?)
 }
 
 fn title(mount: &MountClient) -> String {
@@ -119,8 +103,7 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
         let DiskLook {
             id, stats, faults, ..
         } = disk;
-        let old = before.disks.iter().find(|other| other.id == *id);
-        let old = old.map_or(stats, |old| &old.stats);
+        let old = &before.disk(disk).stats;
         let [
             [reads, read_mib, read_time],
             [writes, write_mib, write_time],
@@ -150,19 +133,12 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
 
 /// Requests and MiB a second, and the mean latency, of one kind of request between two looks.
 fn rates(op: Op, old: &Stats, new: &Stats, seconds: f64) -> [String; 3] {
-    let grown = |counter| {
-        new.counter(op, counter)
-            .saturating_sub(old.counter(op, counter))
-    };
-    let nanos = grown(OpCounter::Latency(LatencyFigure::Sum));
-    let latency = nanos.checked_div(grown(OpCounter::Answered));
-    let mib = grown(OpCounter::Bytes) as f64 / f64::from(1 << 20);
+    let grown = Grown::between(op, old, new);
+    let mib = grown.bytes as f64 / f64::from(1 << 20);
     [
-        format!("{:.0}", grown(OpCounter::Requests) as f64 / seconds),
+        format!("{:.0}", grown.requests as f64 / seconds),
         format!("{:.1}", mib / seconds),
-        latency.map_or("-".into(), |nanos| {
-            show_latency(Duration::from_nanos(nanos))
-        }),
+        grown.latency.map_or("-".into(), show_latency),
     ]
 }
 

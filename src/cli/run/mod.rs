@@ -1,0 +1,195 @@
+//! `provium run`: a mount for as long as one command runs.
+
+mod forward;
+mod words;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use self::forward::Forwarding;
+use super::disks::warn_of_format;
+use super::exit::UsageError;
+use super::exit::of_run::{CANNOT_RUN, FAILED, NOT_FOUND, SIGNAL};
+use super::{output, umount};
+use crate::client::{DiskControl, MountClient};
+use crate::fault::parse_rule;
+use crate::os::process::Process;
+use crate::os::run_folder::{self, RunFolder, RunFolderKind};
+use crate::os::{mount_users, mounts, sys};
+use crate::protocol::DiskSpec;
+use crate::server::launch::{self, Lifetime};
+use crate::units::text::shown;
+
+/// How long the server may take to end after its mount.
+const SERVER_END: Duration = Duration::from_secs(30);
+
+/// Run a command with disks that can fail, and unmount them when it ends
+///
+/// Mounts in a private folder, runs the command in the foreground with its own input and output, unmounts, and
+/// ends with the exit code of the command. Signals are passed on. The mount ends in any case, even if this
+/// process is killed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provium run --disk vda=disk.img -- fsck.ext4 -fn {vda}
+  provium run --disk vda=disk.img --fault vda \"eio_read at=2048+8\" -- ./my-test {vda}
+  provium run --disk vda=disk.img --disk log=log.img,cache=volatile -- \\
+    sh -c 'my-db --data \"$PROVIUM_MNT/vda\" --log \"$PROVIUM_DISK_LOG\" & provium power \"$PROVIUM_MNT\" cut'
+
+The command finds its disks by
+  {ID}              anywhere in its words: the path of the disk; other braces stay as they are
+  PROVIUM_MNT       the mount, with its control files in $PROVIUM_MNT/ctl
+  PROVIUM_DISK_ID   the path of each disk, its ID in capitals and with `_` for `.` and `-`
+
+Exit codes: that of the command; 128 and the number of the signal that ended it; 125 if provium itself
+failed, 126 if the command cannot be run, 127 if it is not there, 2 for wrong usage.")]
+pub(super) struct Args {
+    /// An image to serve, and its name, as for `provium mount`. May be repeated
+    #[arg(
+        long = "disk",
+        value_name = "ID=IMAGE[,ro][,fixed][,cache=volatile]",
+        required = true
+    )]
+    disks: Vec<DiskSpec>,
+    /// A rule to arm on a disk before the command starts. May be repeated
+    #[arg(long = "fault", num_args = 2, value_names = ["ID", "RULE"])]
+    faults: Vec<String>,
+    /// The command and its arguments
+    #[arg(
+        value_name = "CMD",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    command: Vec<OsString>,
+}
+
+/// Runs the command. Its exit code, or one of ours.
+pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
+    let faults = faults(args)?;
+    let variables = words::variables(&args.disks)?;
+    let forwarding = Forwarding::start().context("cannot listen to signals")?;
+    // What a run has left that was killed together with its server.
+    let _ = run_folder::remove_leftovers();
+    let place = Place::start(&args.disks)?;
+    let mount = MountClient::open(&place.folder.mount_point())?;
+    for (id, rule) in &faults {
+        arm(&mount.disk(id)?, rule)?;
+    }
+    let mut command = words::command(&args.command, &args.disks, mount.point());
+    command.env("PROVIUM_MNT", mount.point());
+    for (id, variable) in &variables {
+        command.env(variable, mount.point().join(id));
+    }
+    let code = match start(command) {
+        Ok(child) => code_of(wait(child, forwarding)?),
+        Err(error) => cannot_start(&args.command, &error),
+    };
+    place.end();
+    Ok(code)
+}
+
+/// The rules to arm, each with its disk.
+fn faults(args: &Args) -> Result<Vec<(&str, &str)>, UsageError> {
+    let pairs = args.faults.chunks_exact(2);
+    pairs
+        .map(|pair| {
+            let (id, rule) = (pair[0].as_str(), pair[1].as_str());
+            words::must_be_served(id, &args.disks)?;
+            let parsed = parse_rule(rule, 1);
+            parsed.map_err(|error| UsageError(format!("--fault {id}: {error}")))?;
+            Ok((id, rule))
+        })
+        .collect()
+}
+
+fn arm(disk: &DiskControl, rule: &str) -> anyhow::Result<()> {
+    disk.add_faults(&[rule])?;
+    for warning in disk.warnings(&[rule])? {
+        output::warn(format_args!("{} {warning}", disk.id()));
+    }
+    Ok(())
+}
+
+/// Starts the command. It is told to end if this process is killed.
+fn start(mut command: Command) -> io::Result<Child> {
+    sys::die_with_starter(&mut command, libc::SIGTERM);
+    command.spawn()
+}
+
+fn wait(mut child: Child, forwarding: Forwarding) -> anyhow::Result<ExitStatus> {
+    forwarding.to(child.id())?;
+    Ok(child.wait()?)
+}
+
+fn code_of(status: ExitStatus) -> u8 {
+    let signal = status.signal().map(|signal| SIGNAL + signal);
+    let code = status.code().or(signal);
+    code.and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(FAILED)
+}
+
+fn cannot_start(command: &[OsString], error: &io::Error) -> u8 {
+    let name = command.first().map(shown).unwrap_or_default();
+    output::error(format_args!("cannot run {name}: {error}"));
+    match error.kind() {
+        io::ErrorKind::NotFound => NOT_FOUND,
+        _ => CANNOT_RUN,
+    }
+}
+
+/// The mount of a run, in a folder of its own. Its server ends with this process, however that ends.
+struct Place {
+    server: Child,
+    folder: RunFolder,
+}
+
+impl Place {
+    fn start(disks: &[DiskSpec]) -> anyhow::Result<Self> {
+        let mut disks = disks.to_vec();
+        for disk in &mut disks {
+            disk.image = std::path::absolute(&disk.image)?;
+            warn_of_format(&disk.image);
+        }
+        let folder = RunFolder::create(RunFolderKind::Run)?;
+        let scratch = folder.path().to_owned();
+        let lifetime = Lifetime::WithCaller { scratch };
+        let server = launch::start(&folder.mount_point(), &disks, &[], &lifetime)?;
+        Ok(Self { server, folder })
+    }
+
+    /// Unmounts, also while what the command has left behind uses the mount. What goes wrong is said, and does
+    /// not change the exit code.
+    fn end(mut self) {
+        if let Err(error) = unmount(&self.folder.mount_point()) {
+            output::error(format_args!("{error:#}"));
+        }
+        let ended = Process::open(self.server.id()).and_then(|server| server.wait(SERVER_END));
+        if !matches!(ended, Ok(true)) {
+            let _ = self.server.kill();
+        }
+        let _ = self.server.wait();
+    }
+}
+
+fn unmount(point: &Path) -> anyhow::Result<()> {
+    let Err(error) = umount::umount(point, false) else {
+        return Ok(());
+    };
+    let mount = mounts::find(point)?;
+    let users = mount.map(|mount| mount_users::users(&mount).here);
+    match users.filter(|users| !users.is_empty()) {
+        Some(users) => output::warn(format_args!(
+            "the command has ended and left behind what still uses its disks, which go away now: {}",
+            shown(users.join("; "))
+        )),
+        None => output::warn(format_args!("{error:#}")),
+    }
+    umount::umount(point, true).map(drop)
+}

@@ -41,7 +41,7 @@ fn can_mount_loops() -> bool {
 /// The exit codes of the bad states of the log that a script has left.
 fn verdicts(place: &TempDir, check: &str, args: &[&str]) -> Vec<i64> {
     let check = format!(
-        "cd {} && bash {check} {{}} ${{PROVIUM_MARK:-0}}",
+        "cd {} && unshare -m bash {check} {{}} ${{PROVIUM_MARK:-0}}",
         place.path().display()
     );
     let log = place.path().join("disk.log");

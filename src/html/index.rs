@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::Run;
 use super::detail::Detail;
 use super::lines::plain_line;
 use super::pack::Place;
+use super::run::Run;
 use super::trace::Strings;
 use crate::evidence::TestOutcome;
 

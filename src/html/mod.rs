@@ -9,31 +9,17 @@ mod index;
 mod lines;
 mod pack;
 mod page;
+mod run;
 mod trace;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
 
 use detail::Detail;
 use index::Index;
 use pack::Blocks;
-
-/// A run that has ended.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// The evidence folders of its tests, one for each try, in the order in which they ended.
-    pub tests: Vec<PathBuf>,
-    /// When it began.
-    pub began: SystemTime,
-    /// The same moment in seconds of the clock of dmesg.
-    pub monotonic_began: f64,
-    /// How long it took.
-    pub seconds: f64,
-    /// The command line that runs it again.
-    pub command: String,
-}
+pub use run::Run;
 
 /// Writes the page of `run` to the file `to`. What is missing or damaged in a folder is left out, and the page says
 /// so. Fails only if the page cannot be written.

@@ -3,6 +3,12 @@
 /** Pixels of a request that is too short or too small to see. */
 const SMALLEST = 3;
 
+/** The same, larger where there are few of them. */
+function smallest(requests, { min, max }) {
+  const number = requests.firstFrom(max) - requests.firstFrom(min);
+  return number < 60 ? 5 : number < 300 ? 4 : SMALLEST;
+}
+
 /** Calls `draw(place)` with the canvas cut to the plot, and with what leads from values to pixels. */
 function onPlot(u, draw) {
   const { ctx, bbox } = u;
@@ -92,7 +98,7 @@ function inSight(requests, { min, max }, hidden, each) {
 /** Requests by sector: as wide as they took, as high as they are large. */
 function drawSectors(place, requests, hidden) {
   const { ctx, bbox, ratio } = place;
-  const least = SMALLEST * ratio;
+  const least = smallest(requests, place) * ratio;
   const isFree = newMask(place, cellFor(requests, place));
   const colours = OPS.map((op) => palette[op]);
   const faults = [];
@@ -149,7 +155,7 @@ function drawFlushes(place, requests, faults) {
 /** Requests by latency: `place.y` takes the logarithm of microseconds. */
 function drawLatencies(place, requests, hidden) {
   const { ctx, ratio } = place;
-  const size = SMALLEST * ratio;
+  const size = smallest(requests, place) * ratio;
   const isFree = newMask(place, cellFor(requests, place));
   const colours = OPS.map((op) => palette[op]);
   const faults = [];

@@ -63,8 +63,11 @@ function message(one, detail) {
   const text = detail.record.message.trimEnd();
   if (!text) return null;
   const [first, ...rest] = text.split("\n");
+  const long = first.length > 700;
   return el("section", { class: `message ${one.verdict}`, "aria-label": one.verdict === "failed" ? "Error" : "Reason" },
-    el("p", {}, first), rest.length > 0 && el("pre", { tabindex: "0" }, rest.join("\n")));
+    el("p", {}, long ? `${first.slice(0, 300)} … ${first.slice(-300)}` : first),
+    long && el("details", {}, el("summary", {}, `All ${count(first.length)} characters of this line`), el("pre", { tabindex: "0" }, first)),
+    rest.length > 0 && el("pre", { tabindex: "0" }, rest.join("\n")));
 }
 
 function about(run, detail, events) {

@@ -16,10 +16,10 @@ function diskFacts(disk) {
     lines("Damage that rules did", facts.damage));
 }
 
-function table(caption, heads, rows, open = true) {
+function table(caption, heads, rows, number = rows.length) {
   if (rows.length === 0) return null;
-  return el("details", { open },
-    el("summary", {}, caption, el("b", {}, count(rows.length))),
+  return el("details", { open: true },
+    el("summary", {}, caption, el("b", {}, count(number))),
     el("div", { class: "wide" }, el("table", {},
       el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
       el("tbody", {}, rows))));
@@ -51,7 +51,7 @@ function statsTable(stats) {
       cell(count(errors), "number"), cell(effects.map((effect) => `${count(of(op, effect))} ${effect}`).join(", ") || "–"),
       cell(latency("p50"), "number"), cell(latency("p99"), "number"), cell(latency("max"), "number"));
   });
-  return table("Requests", ["Operation", "Requests", "Bytes", "Errors", "Effects of rules", "Median", "99 %", "Longest"], rows);
+  return table("Requests since it was attached", ["Operation", "Requests", "Bytes", "Errors", "Effects of rules", "Median", "99 %", "Longest"], rows, OPS.reduce((sum, op) => sum + of(op, "requests"), 0));
 }
 
 function heldTable(disk, requests) {

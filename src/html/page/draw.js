@@ -233,7 +233,7 @@ function drawCalls(place, calls, lanes, laneHeight) {
     const left = place.x(calls.at[at]);
     const width = Math.max(place.x(until) - left, 2 * ratio);
     if (free[lane]) label(lane, left);
-    ctx.fillStyle = palette.call;
+    ctx.fillStyle = hasFailed(calls.text[at]) ? palette["call-failed"] : palette.call;
     ctx.fillRect(left, bbox.top + (lane + lanes.above) * height + ratio, Math.max(width - ratio, ratio), height - 2 * ratio);
     free[lane] = { at, left, width };
   }

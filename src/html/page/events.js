@@ -138,6 +138,11 @@ function readEvents(detail) {
   return { ...events, marks: marksOf(events.disks), ...spanOf(events) };
 }
 
+/** Whether a call has failed: its error stands behind it. */
+function hasFailed(call) {
+  return call.includes(") -> ");
+}
+
 /** The marks of all disks by time; one that several disks have is one. */
 function marksOf(disks) {
   const marks = [];

@@ -15,7 +15,8 @@ class Log {
       note: events.disks.some((disk) => disk.notes.at.length),
       request: events.disks.some((disk) => disk.requests.length),
     };
-    if (!has.console && !has.call) this.kinds.add("request");
+    const requests = events.disks.reduce((sum, disk) => sum + disk.requests.length, 0);
+    if (requests <= 100 || (!has.console && !has.call)) this.kinds.add("request");
     this.buttons = LOG_KINDS.filter(([kind]) => has[kind]).map(([kind, label]) =>
       el("button", { type: "button", class: `chip ${kind}`, "data-kind": kind, "aria-pressed": String(this.kinds.has(kind)), click: () => this.toggle(kind) }, label));
     this.text = el("input", { type: "search", placeholder: "Find in the log", "aria-label": "Find in the log", autocomplete: "off", spellcheck: "false", input: oncePerFrame(() => this.filter()) });
@@ -70,7 +71,7 @@ class Log {
 
   row(item) {
     const { requests } = this.events.disks.find((disk) => disk.name === item.source) ?? {};
-    const bad = item.kind === "request" && requests.kind[item.at] !== FINE;
+    const bad = item.kind === "request" ? requests.kind[item.at] !== FINE : item.kind === "call" && hasFailed(item.text);
     const took = item.kind === "call" ? el("i", {}, duration(this.events.calls.ms[item.at] / 1e3)) : null;
     const outside = this.view && (item.time < this.view.min || item.time > this.view.max);
     return el("div", { class: `line ${item.kind}${bad ? " bad" : ""}${outside ? " outside" : ""}${item === this.marked ? " marked" : ""}`, role: "listitem", "data-time": item.time, title: item.text.length > 60 ? item.text : null },

@@ -10,7 +10,7 @@ const themed = new Set();
 function readPalette() {
   const probe = el("span", { hidden: true });
   document.body.append(probe);
-  const names = ["text", "muted", "line", "surface", "raised", "accent", "red", "amber", "violet", "green", "read", "write", "flush", "discard", "zero", "call", "call-text", "cut", "console"];
+  const names = ["text", "muted", "line", "surface", "raised", "accent", "red", "amber", "violet", "green", "read", "write", "flush", "discard", "zero", "call", "call-text", "call-failed", "cut", "console"];
   palette = {};
   for (const name of names) {
     probe.style.color = `var(--${name})`;

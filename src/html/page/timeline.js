@@ -68,7 +68,8 @@ class Timeline {
     const said = `${counted(requests.length, "request")}, ${counted(requests.faults, "fault")}`;
     this.host.append(el("section", { class: "disk", "aria-label": `Disk ${disk.name}` },
       el("h3", {}, disk.name, el("span", {}, [facts.record.size ? bytes(facts.record.size) : null, said].filter(Boolean).join(" · "))),
-      sectors, latencies));
+      ...(requests.length || disk.notes.at.length ? [sectors, latencies] : [])));
+    if (!requests.length && !disk.notes.at.length) return;
     const room = Math.max((requests.high - requests.low) * 0.06, 1);
     this.add({
       kind: "sectors", disk, holder: sectors, height: 150,
@@ -129,7 +130,7 @@ class Timeline {
       el("button", { type: "button", class: `key ${OPS[op]}`, "aria-pressed": "true", title: `Show or hide each ${OPS[op]}`, click: (event) => this.toggle(op, event.currentTarget) }, OPS[op]));
     const kinds = [["waited", "waited"], ["changed", "lost or changed"], ["failed", "error"]];
     if (used.size) this.host.append(el("div", { class: "legend" }, ops, kinds.map(([name, text]) => el("span", { class: `fault ${name}` }, text))));
-    else this.host.append(el("p", { class: "none" }, this.events.disks.length ? "No request reached a disk." : "This test has no disks."));
+    else this.host.append(el("p", { class: "none" }, this.events.disks.length ? "No request came during this test." : "This test has no disks."));
   }
 
   toggle(op, button) {
@@ -201,7 +202,13 @@ class Timeline {
 
 /** A tick of the axis of time. */
 function tick(time, step) {
-  if (step >= 1) return `${Math.round(time)} s`;
-  if (step >= 0.0005) return `${time.toFixed(Math.min(Math.ceil(-Math.log10(step) - 1e-9), 4))} s`;
-  return `${(time * 1e3).toFixed(Math.max(Math.ceil(-Math.log10(step * 1e3) - 1e-9), 0))} ms`;
+  if (step >= 0.0005) return `${time.toFixed(decimals(step))} s`;
+  return `${(time * 1e3).toFixed(decimals(step * 1e3))} ms`;
+}
+
+/** How many decimals multiples of `step` have. */
+function decimals(step) {
+  let digits = 0;
+  while (digits < 6 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits += 1;
+  return digits;
 }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::{Exit, output};
 use crate::config::Config;
 use crate::os::terminal::{RawTerminal, show_progress};
-use crate::units::text::{harmless, printable};
+use crate::units::text::printable;
 use crate::vm::{BootOptions, Limit, State, Vm};
 
 /// Ctrl-], as telnet and virsh have it.
@@ -88,7 +88,7 @@ fn boot(profile_name: &str) -> anyhow::Result<()> {
     ));
     let booted = vm.boot(BootOptions::default());
     for note in vm.take_notes() {
-        eprintln!("provium: {}", harmless(&note));
+        output::note(note);
     }
     booted?;
     let Some(terminal) = vm.terminal() else {

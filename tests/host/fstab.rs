@@ -66,6 +66,7 @@ fn line_of_fstab_with_the_usual_words_is_mounted() {
     let look = "cat $mnt/ctl/disks; provium umount $mnt; ls $mnt";
     let output = scene.fstab(words, look);
     assert_ok(&output);
+    assert_eq!(stderr(&output), "");
     let line = format!("vda 1048576 rw {}\n", scene.at("a.img"));
     assert_eq!(stdout(&output), line);
 }
@@ -106,4 +107,20 @@ fn owner_group_and_umask_decide_who_may_open_a_data_file() {
     assert_ok(&output);
     let expected = "7 36 660\n0 0 555\n0 0 500\n0 0 600\nyes\nno\nno\n";
     assert_eq!(stdout(&output), expected);
+}
+
+#[test]
+fn verbose_mount_says_what_it_does() {
+    page_says("docs/fstab.md", "`mount -v` says what is done");
+    let Some(scene) = Scene::new() else { return };
+    let image = scene.at("a.img");
+    let output = scene.shell(&format!(
+        "mount -v -t provium disks $mnt -o disk=vda={image}; provium umount $mnt"
+    ));
+    assert_ok(&output);
+    let said = stderr(&output);
+    assert!(
+        said.contains("provium: disk: vda=") && said.contains("the server, process "),
+        "{said}"
+    );
 }

@@ -17,17 +17,17 @@ impl Vm {
             return Err(self.wrong_state(Expected::Bootable));
         }
         let options = &options.or(&self.defaults);
-        self.prepare_templates(&self.profile.disks)?;
-        self.prepare_templates(&options.disks)?;
-        let of_profile = self.profile.agent_timeout.map(|timeout| timeout.0);
-        let patience = options.agent_timeout.or(of_profile).unwrap_or(BOOT);
-        let deadline = Instant::now() + patience;
-        let mut plan = BootPlan::new(&self.profile, &self.profile_name, options, deadline)?;
+        // What is wrong with the profile is told before an image is converted, which may take long.
+        let mut plan = BootPlan::new(&self.profile, &self.profile_name, options)?;
         if !self.profile.agent && !options.files.is_empty() {
             return Err(VmError::WithoutAgent(self.profile_name.clone()));
         }
+        self.prepare_templates(&self.profile.disks)?;
+        self.prepare_templates(&options.disks)?;
+        let of_profile = self.profile.agent_timeout.map(|timeout| timeout.0);
+        self.patience = options.agent_timeout.or(of_profile).unwrap_or(BOOT);
+        plan.deadline = Instant::now() + self.patience;
         self.own_variables(&mut plan)?;
-        self.patience = patience;
         self.watch.start(&self.mount()?)?;
         self.return_power()?;
         let before = self.disks.len();
@@ -92,6 +92,9 @@ impl Vm {
 
     /// Starts the machine, and gives the guest its files.
     fn start_up(&mut self, plan: &BootPlan, files: &[BootFile]) -> Result<(), VmError> {
+        if plan.guest.is_none() && self.disks.with_image() == 0 {
+            return Err(VmError::NothingToBoot(self.profile_name.clone()));
+        }
         self.state = State::Dead;
         self.powered_off = false;
         self.ended_console = None;

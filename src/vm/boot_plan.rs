@@ -40,12 +40,11 @@ pub(super) struct BootPlan {
 }
 
 impl BootPlan {
-    /// What `options` make of `profile`, called `name`; every file of it exists.
+    /// What `options` make of `profile`, called `name`; every file of it exists. It is to be there at once.
     pub(super) fn new(
         profile: &Profile,
         name: &str,
         options: &BootOptions,
-        deadline: Instant,
     ) -> Result<Self, VmError> {
         let program = program(profile, name)?;
         let target = Target::of(&program)?;
@@ -72,7 +71,7 @@ impl BootPlan {
             memory: memory.clone(),
             cpus: options.cpus.unwrap_or(profile.cpus),
             is_cold: profile.cold || options.cold == Some(true),
-            deadline,
+            deadline: Instant::now(),
         })
     }
 

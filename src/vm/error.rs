@@ -29,7 +29,7 @@ pub enum VmError {
     #[error("QEMU `{}` is for an architecture that provium has no machine for (known: {known})", program.display())]
     UnknownTarget { program: PathBuf, known: String },
     #[error(
-        "profile `{profile}` has a QEMU for {target}, and the default guest is for x86_64: set `kernel` and `initrd`, or `firmware`"
+        "profile `{profile}` has a QEMU for {target}, and the default guest is for x86_64: set `kernel` and `initrd`, or `image` and `firmware`"
     )]
     NoGuestFor {
         profile: String,
@@ -52,6 +52,10 @@ pub enum VmError {
         "`kernel_cmdline` needs a kernel, and profile `{0}` has none: the boot loader on its disk has the command line"
     )]
     NoKernelForCmdline(String),
+    #[error(
+        "there is nothing to boot: profile `{0}` has no kernel, and the VM has no disk; set `image`, or `kernel`"
+    )]
+    NothingToBoot(String),
     #[error(
         "the guest has no agent: profile `{0}` has `agent = false`. Its console, its disks and its power can be used. For vm:run and files, install the QEMU guest agent in the guest and set `agent = true`"
     )]

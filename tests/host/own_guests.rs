@@ -214,7 +214,14 @@ fn guest_that_cannot_boot_is_refused_with_a_sentence() {
             "kernel = 'vmlinuz'\nmachine = 'q36'",
             "profile `own` has machine = \"q36\"",
         ),
-        ("firmware = 'none.fd'", "firmware "),
+        (
+            "firmware = 'none.fd'",
+            "none.fd of profile `own` does not exist",
+        ),
+        (
+            "firmware = 'vmlinuz'",
+            "there is nothing to boot: profile `own` has no kernel",
+        ),
         (
             "kernel = 'vmlinuz'\nqemu_args = ['-device', 'no-such']",
             "profile `own` has qemu_args = [\"-device\", \"no-such\"]",

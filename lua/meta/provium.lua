@@ -46,7 +46,7 @@
 ---@field content? string The content. Default: `""`.
 ---@field mode? integer|string Permission bits: a number, or an octal string such as `"0755"`.
 
----A disk has exactly one of `path`, `image`, `template` and `scratch`. A relative path starts at the folder of the calling file.
+---A disk has exactly one of `path`, `image`, `template` and `scratch`. A relative path starts at the folder of the test file.
 ---@class provium.DiskOptions
 ---@field path? string A file of the host, as it is: what the guest writes is in it. Default: none.
 ---@field image? string A raw image: the same as `path`. An image in another format, as qcow2: the same as `template`. Default: none.
@@ -511,7 +511,7 @@ function Disk:power_cut(options) end
 function Disk:mark(text) end
 
 ---Begins a write log of the disk, and keeps beside it what the disk holds now. Returns its path.
----@param path? string A new or empty file; a relative one starts at the folder of the calling file. Without it, a file that is removed with the VM.
+---@param path? string A new or empty file; a relative one starts at the folder of the test file. Without it, a file that is removed with the VM.
 ---@return string path
 function Disk:record(path) end
 

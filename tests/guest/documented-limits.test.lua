@@ -130,8 +130,8 @@ test("a disk is detached for every handle once its VM is closed", function(t)
   os.remove(path)
 end)
 
-test("a relative image starts at the folder of the calling file, and none is made", function(t)
-  page_says("A relative one starts at the folder of the calling file. An image that does not exist is an error: none is created")
+test("a relative image starts at the folder of the test file, and none is made", function(t)
+  page_says("A relative one starts at the folder of the test file. An image that does not exist is an error: none is created")
   local here = debug.getinfo(1, "S").source:sub(2):match("(.*/)[^/]*$") or ""
   local path = image.new(8)
   local _, depth = io.popen("cd ./" .. here .. " && pwd"):read("l"):gsub("/", "")

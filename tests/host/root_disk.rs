@@ -14,8 +14,19 @@ const MAKE: &str = r#"
       local vm = provium:vm('v', 'default')
       vm:attach_disk({ id = 'root', path = 'root.img' })
       vm:boot()
-      local make = 'mkfs.ext4 -q /dev/vda && mkdir /new && mount /dev/vda /new && cp -ax / /new && umount /new'
-      vm:run(make, { timeout = 50 }):assert_ok()
+      vm:run([[
+        set -e
+        mkfs.ext4 -q /dev/vda
+        mkdir /tmp/new
+        mount /dev/vda /tmp/new
+        cd /
+        for entry in *; do
+          case $entry in
+          proc | sys | dev | run | tmp) mkdir /tmp/new/$entry ;;
+          *) cp -a $entry /tmp/new ;;
+          esac
+        done
+        umount /tmp/new]], { timeout = 50 }):assert_ok()
     end)"#;
 
 /// The first program of the guest: it goes on from the disk.

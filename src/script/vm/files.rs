@@ -6,7 +6,7 @@ use super::handle::Vm;
 use super::options::file_mode;
 use crate::script::bind::{CallResult, GuestText, Methods, Options};
 use crate::script::context::Context;
-use crate::script::host_path::host_path;
+use crate::script::host_path::beside_caller;
 use crate::vm::FileStat;
 
 /// Nanoseconds of a second.
@@ -34,7 +34,7 @@ fn write_file(_: &Context, vm: &Vm, (path, data): (GuestText, LuaString)) -> Cal
 }
 
 fn push_file(context: &Context, vm: &Vm, (host, guest): (String, GuestText)) -> CallResult<()> {
-    let host = host_path(context, host);
+    let host = beside_caller(context, &host);
     let content = std::fs::read(&host);
     let content = content.map_err(|error| format!("{}: {error}", host.display()))?;
     Ok(vm.get().write_file(&guest.0, &content)?)

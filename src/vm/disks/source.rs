@@ -91,12 +91,13 @@ impl Vm {
         match (source, other_format(&path)) {
             (DiskSource::Image(_), None) => self.note_size(id, &path, size),
             (DiskSource::Image(_), Some(format)) => {
+                let file = self.copied(&path, size)?;
                 let image = shown(&path);
                 self.note(format!(
                     "image {image} is a {format} file: disk `{id}` is a raw copy of the disk in it, and the file stays \
                      as it is; `path` in place of `image` serves the file itself"
                 ));
-                return self.copied(&path, size);
+                return Ok(file);
             }
             (DiskSource::Template(_), _) => return self.copied(&path, size),
             (DiskSource::Path(_) | DiskSource::Scratch(_), _) => {}

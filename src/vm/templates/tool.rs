@@ -73,20 +73,19 @@ impl Info {
 }
 
 impl<'a> Source<'a> {
-    /// What it consists of.
+    /// What it consists of. Nothing but files of this host, and nothing that is damaged.
     pub(super) fn parts(&self) -> Result<Parts, TemplateError> {
         let mut files = vec![self.identity(self.path)?];
-        let first = self.info(self.path, Some(qemu_name(self.format)))?;
-        let size = first.virtual_size;
-        let (mut path, mut info) = (self.path.to_owned(), first);
+        let mut info = self.info(self.path, Some(qemu_name(self.format)))?;
+        let mut layers = vec![(self.path.to_owned(), info.format.clone())];
+        let size = info.virtual_size;
+        let mut path = self.path.to_owned();
         loop {
-            self.check(&path, &info.format)?;
             for file in info.data_files(&path) {
                 files.push(self.identity(&file)?);
             }
-            let next = info.full_backing_filename.or(info.backing_filename);
-            let Some(next) = next else {
-                return Ok(Parts { size, files });
+            let Some(next) = info.full_backing_filename.or(info.backing_filename) else {
+                break;
             };
             path = self.file_of_host(&next)?;
             files.push(self.identity(&path)?);
@@ -97,7 +96,13 @@ impl<'a> Source<'a> {
                 });
             }
             info = self.info(&path, info.backing_filename_format.as_deref())?;
+            layers.push((path.clone(), info.format.clone()));
         }
+        // Only now: a check opens the files below, wherever they are.
+        for (path, format) in layers {
+            self.check(&path, &format)?;
+        }
+        Ok(Parts { size, files })
     }
 
     fn identity(&self, file: &Path) -> Result<Identity, TemplateError> {

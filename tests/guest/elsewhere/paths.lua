@@ -1,8 +1,9 @@
--- Calls from a file in another folder than that of the test: relative paths start here.
+-- Calls from a file in another folder than that of the test.
 local paths = {}
 
 function paths.attach(vm, options)
-  return vm:attach_disk(options)
+  local disk = vm:attach_disk(options)
+  return disk
 end
 
 return paths

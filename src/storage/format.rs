@@ -13,6 +13,12 @@ const BEGINNING: usize = 512;
 pub fn format_warning(image: &Path) -> Option<String> {
     let format = format_of(image)?;
     let image = shown(image);
+    if PACKED.contains(&format) {
+        return Some(format!(
+            "image {image} is a {format} file, and is served as it is: a guest sees the {format} file and not what is \
+             packed in it: unpack it first"
+        ));
+    }
     Some(format!(
         "image {image} is a {format} file, and is served as it is: a guest sees the {format} file and not the disk in it, \
          unless QEMU is told driver={format}, if it knows that; `qemu-img convert -O raw {image} raw.img` makes a raw image"
@@ -29,6 +35,9 @@ pub fn format_of(path: &Path) -> Option<&'static str> {
     let read = File::open(path).ok()?.read_at(&mut beginning, 0).ok()?;
     format_by(&beginning[..read])
 }
+
+/// The formats in which anything may be packed.
+pub const PACKED: [&str; 5] = ["gzip", "xz", "zstd", "bzip2", "zip"];
 
 /// Each format with where its mark stands.
 const MARKS: [(&str, usize, &[u8]); 17] = [

@@ -14,7 +14,7 @@ pub mod write_log;
 pub use buffer::with_buffer;
 pub use copy::copy;
 pub use file::{FileImage, OpenError};
-pub use format::{format_of, format_warning};
+pub use format::{PACKED, format_of, format_warning};
 pub use image::{Extent, Image};
 #[cfg(any(test, feature = "testing"))]
 pub use memory::MemoryImage;

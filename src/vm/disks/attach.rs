@@ -13,6 +13,7 @@ use crate::storage::format_warning;
 use crate::vm::qemu::drive::Drive;
 use crate::vm::qemu::ports::{MOST_DISKS, PORTS};
 use crate::vm::state::{Expected, State};
+use crate::vm::templates::other_format;
 use crate::vm::{Vm, VmError};
 
 /// How long a running guest may take for a disk while rules delay its requests.
@@ -105,7 +106,11 @@ impl Vm {
         let image = file.path.clone();
         mount.attach(id, &image, served)?;
         if let Some(warning) = format_warning(&image) {
-            self.note(format!("warning: {warning}; or give it as `image`"));
+            let instead = match other_format(&image) {
+                Some(_) => "; `image` in place of `path` makes a raw copy for the VM",
+                None => "",
+            };
+            self.note(format!("warning: {warning}{instead}"));
         }
         let control = mount.disk(id)?;
         if let Some(tell) = &self.on_new_disk {

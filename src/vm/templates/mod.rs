@@ -17,7 +17,7 @@ use self::store::About;
 use self::tool::Source;
 use self::unfinished::Unfinished;
 use super::{Limit, VmError};
-use crate::storage::format_of;
+use crate::storage::{PACKED, format_of};
 
 pub(super) use error::TemplateError;
 pub use store::{Template, TemplateStore};
@@ -33,9 +33,6 @@ const KNOWN: [&str; 8] = [
     "parallels",
     "bochs",
 ];
-
-/// The formats in which an image may be packed.
-const PACKED: [&str; 5] = ["gzip", "xz", "zstd", "bzip2", "zip"];
 
 /// Between two looks whether another process is done.
 const TICK: Duration = Duration::from_millis(100);

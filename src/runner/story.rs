@@ -114,13 +114,10 @@ impl Story {
     /// Moves the limits of the test and of the file, and the next warning, by a time that does not count.
     fn stand_still(&mut self, passed: f64) {
         let passed = Duration::try_from_secs_f64(passed).unwrap_or_default();
-        self.deadline.0 += passed;
-        if let Some((at, _)) = &mut self.file_deadline {
-            *at += passed;
-        }
-        if let Some(running) = &mut self.running {
-            running.slow_at += passed;
-        }
+        let file = self.file_deadline.iter_mut().map(|(at, _)| at);
+        let slow = self.running.iter_mut().map(|running| &mut running.slow_at);
+        let moments = file.chain(slow).chain([&mut self.deadline.0]);
+        moments.for_each(|moment| *moment += passed);
     }
 
     /// When to look again, at the latest.

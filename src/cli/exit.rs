@@ -36,17 +36,15 @@ pub(super) const MEANINGS: [(u8, &str); 4] = [
     (Exit::NoTests as u8, "no test matched"),
 ];
 
-/// The codes of `provium run`, which otherwise ends with that of its command: those of env(1) and timeout(1).
-pub(super) mod of_run {
-    /// provium itself has failed.
-    pub(in crate::cli) const FAILED: u8 = 125;
-    /// The command cannot be run.
-    pub(in crate::cli) const CANNOT_RUN: u8 = 126;
-    /// The command is not there.
-    pub(in crate::cli) const NOT_FOUND: u8 = 127;
-    /// The command was ended by a signal, the number of which is added.
-    pub(in crate::cli) const SIGNAL: i32 = 128;
-}
+/// The code of `provium run` when provium itself has failed. Otherwise it ends with that of its command. The codes are
+/// those of env(1) and timeout(1).
+pub(super) const RUN_FAILED: u8 = 125;
+/// The code of `provium run` for a command that cannot be run.
+pub(super) const RUN_CANNOT: u8 = 126;
+/// The code of `provium run` for a command that is not there.
+pub(super) const RUN_NOT_FOUND: u8 = 127;
+/// What `provium run` adds to the number of the signal that has ended its command.
+pub(super) const RUN_SIGNAL: i32 = 128;
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

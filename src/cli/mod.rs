@@ -195,7 +195,7 @@ fn run_command(args: &run::Args) -> ExitCode {
         output::error(format_args!("{error:#}"));
         match exit::of(&error) {
             Exit::Usage => Exit::Usage as u8,
-            _ => exit::of_run::FAILED,
+            _ => exit::RUN_FAILED,
         }
     });
     code.into()

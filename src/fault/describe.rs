@@ -69,14 +69,16 @@ impl ActionKind {
 impl ActionKind {
     /// What the value of `key`, one of its keys, means.
     pub fn meaning_of(self, key: ActionKey) -> &'static str {
-        match (key, self) {
-            (ActionKey::By, Self::Misdirect) => "sectors with their sign, as in +8 or -8",
-            (ActionKey::Keep, Self::Cut) => {
-                "which pending requests survive: none (default), all, first=N, only=N,N or random"
-            }
-            (ActionKey::Then, Self::Tear) => "how it ends: ok (default), or an error",
-            _ => key.meaning(),
+        if key == ActionKey::By && self == Self::Misdirect {
+            return "sectors with their sign, as in +8 or -8";
         }
+        if key == ActionKey::Keep && self == Self::Cut {
+            return "which pending requests survive: none (default), all, first=N, only=N,N or random";
+        }
+        if key == ActionKey::Then && self == Self::Tear {
+            return "how it ends: ok (default), or an error";
+        }
+        key.meaning()
     }
 }
 

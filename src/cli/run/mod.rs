@@ -14,8 +14,7 @@ use anyhow::Context;
 
 use self::forward::Forwarding;
 use super::disks::warn_of_format;
-use super::exit::UsageError;
-use super::exit::of_run::{CANNOT_RUN, FAILED, NOT_FOUND, SIGNAL};
+use super::exit::{RUN_CANNOT, RUN_FAILED, RUN_NOT_FOUND, RUN_SIGNAL, UsageError};
 use super::{output, umount};
 use crate::client::{DiskControl, MountClient};
 use crate::fault::parse_rule;
@@ -129,18 +128,18 @@ fn wait(mut child: Child, forwarding: Forwarding) -> anyhow::Result<ExitStatus> 
 }
 
 fn code_of(status: ExitStatus) -> u8 {
-    let signal = status.signal().map(|signal| SIGNAL + signal);
+    let signal = status.signal().map(|signal| RUN_SIGNAL + signal);
     let code = status.code().or(signal);
     code.and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(FAILED)
+        .unwrap_or(RUN_FAILED)
 }
 
 fn cannot_start(command: &[OsString], error: &io::Error) -> u8 {
     let name = command.first().map(shown).unwrap_or_default();
     output::error(format_args!("cannot run {name}: {error}"));
     match error.kind() {
-        io::ErrorKind::NotFound => NOT_FOUND,
-        _ => CANNOT_RUN,
+        io::ErrorKind::NotFound => RUN_NOT_FOUND,
+        _ => RUN_CANNOT,
     }
 }
 

@@ -110,7 +110,7 @@ fn dpkg_deb(option: &str, package: &Path) -> String {
 
 #[test]
 fn deb_has_binary_pages_completions_unit_and_mount_helper() {
-    if !has("dpkg-deb") || !has("objdump") {
+    if !has("dpkg-deb") || !has("readelf") {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -157,7 +157,7 @@ fn deb_has_binary_pages_completions_unit_and_mount_helper() {
 
 #[test]
 fn deb_runs_the_unit_with_the_installed_binary() {
-    if !has("dpkg-deb") || !has("objdump") {
+    if !has("dpkg-deb") || !has("readelf") {
         return;
     }
     let folder = TempDir::new().unwrap();

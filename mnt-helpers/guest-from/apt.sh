@@ -56,12 +56,12 @@ tar tar'
 }
 
 # Sets $versions to the lines "NAME=VERSION" of all packages to download. apt
-# believes that nothing is installed, hence it names every dependency. It is asked
-# for the addresses of the files only, so it locks, fetches and changes nothing.
+# believes that nothing is installed or downloaded, hence it names every dependency. It
+# is asked for the addresses of the files only, so it locks, fetches and changes nothing.
 resolve_packages() {
     local uris names
     if ! uris=$(apt-get install --print-uris -qq -y --no-install-recommends \
-        -o Dir::State::status=/dev/null "$kernel" "${packages[@]}" 2>&1); then
+        -o Dir::State::status=/dev/null -o Dir::Cache::archives=/nonexistent/ "$kernel" "${packages[@]}" 2>&1); then
         if [ -e "$guests/default/initrd" ]; then
             finish "apt cannot resolve the packages now; keeping the guest that is there"
         fi
@@ -112,13 +112,16 @@ program_path() {
 
 do_without() { die "no package has $*"; }
 
-# The packages' loader finds them among the packages' libraries and nowhere else.
+# The packages' loader looks among the packages' libraries, then among those of this host, which
+# the guest does not have.
 add_libraries() {
     [ "$(head -c 2 "$1")" != '#!' ] || return 0
     local loader=$root/usr/lib64/ld-linux-x86-64.so.2
-    local libs=$root/usr/lib/x86_64-linux-gnu list lib
+    local libs=$root/usr/lib/x86_64-linux-gnu list lib others
     list=$("$loader" --inhibit-cache --library-path "$libs" --list "$1") ||
         die "a library of $1 is in none of the packages: $list"
+    others=$(grep '=>' <<<"$list" | grep -v "=> $libs/" | grep -v ld-linux) || true
+    [ ! "$others" ] || die "a library of $1 is in none of the packages: $others"
     mkdir -p "$image/usr/lib/x86_64-linux-gnu"
     while read -r lib; do
         cp -Lu "$lib" "$image/usr/lib/x86_64-linux-gnu/"

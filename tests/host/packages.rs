@@ -161,7 +161,7 @@ fn assert_unit_runs_the_installed_binary(package: &Path, folder: &Path) {
     let unpacked = folder.join("unpacked");
     assert_ok(&run(Command::new("dpkg-deb")
         .arg("-x")
-        .args([package.as_path(), unpacked.as_path()])));
+        .args([package, unpacked.as_path()])));
     let unit = unpacked.join("usr/lib/systemd/system/provium@.service");
     let unit = std::fs::read_to_string(unit).unwrap();
     assert!(unit.contains("ExecStart=/usr/bin/provium mount"), "{unit}");

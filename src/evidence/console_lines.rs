@@ -11,6 +11,12 @@ const BEFORE: usize = 6;
 /// The kernel's words when it panics, and when it starts.
 const PANIC: &str = "] Kernel panic - not syncing";
 const START: &str = "] Linux version ";
+/// Its last words before a reboot.
+const LAST_WORDS: [&str; 3] = [
+    "sysrq: Resetting",
+    "reboot: Restarting system",
+    "reboot: machine restart",
+];
 /// What the kernel's lines begin with that tell of a new disk in detail; the one with its name and size is shown.
 const HOT_PLUG: [&str; 2] = ["pci 0000:", "virtio-pci 0000:"];
 
@@ -34,17 +40,26 @@ pub(super) fn console_lines(console: &ConsoleEvidence) -> Vec<String> {
     lines
 }
 
-/// A sentence about a guest whose kernel has started anew.
+/// A sentence about a guest that has rebooted.
 pub(super) fn reboot(consoles: &[ConsoleEvidence]) -> Option<String> {
-    let has_started = |console: &&ConsoleEvidence| {
-        let mut lines = texts(console);
-        lines.any(|line| line.starts_with('[') && line.contains(START))
-    };
-    let console = consoles.iter().find(has_started)?;
-    let vm = printable(&console.vm);
-    Some(format!(
-        "the guest of vm `{vm}` has rebooted: its kernel has started anew"
-    ))
+    consoles.iter().find_map(|console| {
+        let how = texts(console).filter_map(rebooted).last()?;
+        let vm = printable(&console.vm);
+        Some(format!(
+            "the guest of vm `{vm}` has rebooted: its kernel {how}"
+        ))
+    })
+}
+
+/// What a line says of a reboot; None if it is about something else.
+fn rebooted(line: &str) -> Option<String> {
+    let kernel = line.strip_prefix('[')?;
+    if kernel.contains(START) {
+        return Some("has started anew".to_owned());
+    }
+    let mut words = LAST_WORDS.into_iter();
+    let last = words.find(|words| kernel.trim_end().ends_with(&format!("] {words}")))?;
+    Some(format!("said `{last}`"))
 }
 
 fn texts(console: &ConsoleEvidence) -> impl Iterator<Item = &str> {
@@ -110,6 +125,10 @@ mod tests {
             ["[    0.0] Linux version 6.1.0".to_owned()].into_iter(),
         )]);
         let sentence = "the guest of vm `a` has rebooted: its kernel has started anew";
+        assert_eq!(said.as_deref(), Some(sentence));
+        let words = ["[   10.5] sysrq: Resetting".to_owned()];
+        let said = reboot(&[console(words.into_iter())]);
+        let sentence = "the guest of vm `a` has rebooted: its kernel said `sysrq: Resetting`";
         assert_eq!(said.as_deref(), Some(sentence));
         let other = ["Linux version 6.1.0".to_owned(), "hello".to_owned()];
         assert_eq!(reboot(&[console(other.into_iter())]), None);

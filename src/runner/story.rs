@@ -424,8 +424,8 @@ mod tests {
 
     #[test]
     fn story_of_a_process_killed_outside_of_its_tests_fails_its_file() {
-        let passed = Event::Finished {
-            test: "a".into(),
+        let passed = |test: &str| Event::Finished {
+            test: test.into(),
             outcome: Outcome::Passed,
             seconds: 0.0,
             attempts: 1,
@@ -434,16 +434,9 @@ mod tests {
         let failed = r#"FileFailed { message: "the file's process ended by signal 9" }"#;
         let not_run =
             r#"b: NotRun { reason: "the file's process ended by signal 9 between two tests" } 0"#;
-        let told = ends(&[started("a"), passed.clone()]);
+        let told = ends(&[started("a"), passed("a")]);
         assert_eq!(told, [failed, not_run]);
-        let passed_too = Event::Finished {
-            test: "b".into(),
-            outcome: Outcome::Passed,
-            seconds: 0.0,
-            attempts: 1,
-            evidence: None,
-        };
-        let all = [started("a"), passed, started("b"), passed_too];
+        let all = [started("a"), passed("a"), started("b"), passed("b")];
         let crashed =
             r#"FileFailed { message: "the file's process ended by signal 9 after its last test" }"#;
         assert_eq!(ends(&all), [crashed]);

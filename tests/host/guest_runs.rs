@@ -168,11 +168,12 @@ fn guest_panic_between_calls_fails_its_test_too() {
         "2 passed, 3 failed",
     ];
     assert_report(&output, 1, &texts);
+    let said = stdout(&output);
+    let said = said.matches("the guest's kernel panicked: [");
     assert_eq!(
-        stdout(&output)
-            .matches("the guest's kernel panicked: [")
-            .count(),
-        3
+        said.count(),
+        6,
+        "in three reports, and in the list at the end"
     );
 }
 

@@ -125,11 +125,8 @@ impl Story {
         let slow = self.running.as_ref().map(|running| running.slow_at);
         let file = self.file_deadline.as_ref().map(|(at, _)| *at);
         let moments = [Some(self.deadline.0), slow, file];
-        moments
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(self.deadline.0)
+        let first = moments.into_iter().flatten().min();
+        first.unwrap_or(self.deadline.0)
     }
 
     /// Why the process has to end, if a deadline has passed.

@@ -168,6 +168,7 @@ mod tests {
     fn suite(tests: usize) -> Vec<Selected> {
         let test = |n| TestInfo {
             name: format!("test {n}"),
+            line: 1,
             tags: vec![if n % 2 == 0 { "even" } else { "odd" }.into()],
         };
         let half = tests / 2;

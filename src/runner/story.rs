@@ -330,7 +330,9 @@ fn how(status: ExitStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::EvidenceOrder;
     use std::fs::File;
+    use std::path::Path;
     use std::time::SystemTime;
 
     fn story() -> Story {

@@ -95,7 +95,10 @@ fn log_that_has_ended_by_itself_is_told_of_until_it_is_stopped() {
     let mount = Mount::start(server, folder, &["--disk", &disk]);
     assert_ok(&record(&mount, &["a.log", "--base", "none"]));
     let file = std::fs::File::options().write(true).open(mount.vda());
-    file.unwrap().write_all_at(&[7; 16384], 0).unwrap();
+    let file = file.unwrap();
+    file.write_all_at(&[7; 16384], 0).unwrap();
+    // Records are collected until a flush.
+    file.sync_data().unwrap();
     let log = mount.folder().join("a.log").display().to_string();
     let why = "File too large (os error 27)";
     let status = stdout(&provium(&["status", &mount.point().display().to_string()]));

@@ -402,6 +402,9 @@ mod tests {
                     attempts,
                     ..
                 } => format!("{test}: {outcome:?} {attempts}"),
+                Event::FileFailed { message, .. } => {
+                    format!("FileFailed {{ message: {message:?} }}")
+                }
                 other => format!("{other:?}"),
             });
         });

@@ -195,7 +195,7 @@ mod tests {
             .into_iter()
             .find(|page| page.name == "provium-mount")
             .unwrap();
-        for part in ["\n.SH EXAMPLES", "\n.SH FILES", "PROVIUM\\_LOG"] {
+        for part in ["\n.SH \"EXAMPLES\"", "\n.SH \"FILES\"", "PROVIUM\\_LOG"] {
             assert!(
                 mount
                     .text

@@ -121,7 +121,7 @@ fn remove(folder: &Path) {
 pub fn await_clean_up(limit: Duration) {
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
-        match leftovers() {
+        match leftovers(&RunFolderKind::ALL) {
             Ok(left) if !left.is_empty() => std::thread::sleep(Duration::from_millis(10)),
             _ => return,
         }
@@ -131,20 +131,28 @@ pub fn await_clean_up(limit: Duration) {
 
 /// Removes the folders of processes that were killed, and what their mount servers have left.
 pub fn remove_leftovers() -> io::Result<()> {
-    for (folder, _lock) in leftovers()? {
+    for (folder, _lock) in leftovers(&RunFolderKind::ALL)? {
         remove(&folder);
     }
     mounts::remove_leftover_locks()
 }
 
-/// The folders of processes that have ended, each with a lock. Other processes that clean up share the lock; a
+/// Removes what the tests of runs have left that were killed.
+pub fn remove_evidence_of_killed_runs() -> io::Result<()> {
+    let left = leftovers(&[RunFolderKind::Evidence])?;
+    left.iter().for_each(|(folder, _lock)| remove(folder));
+    Ok(())
+}
+
+/// The folders of these kinds of processes that have ended, each with a lock. Other processes that clean up share the lock; a
 /// new folder cannot take it.
-fn leftovers() -> io::Result<Vec<(PathBuf, File)>> {
+fn leftovers(kinds: &[RunFolderKind]) -> io::Result<Vec<(PathBuf, File)>> {
     let entries = folders::runtime()?.read_dir()?.flatten();
     let is_ours = |entry: &DirEntry| {
         let name = entry.file_name();
-        let mut kinds = RunFolderKind::ALL.iter();
-        kinds.any(|kind| name.as_bytes().starts_with(kind.prefix().as_bytes()))
+        kinds
+            .iter()
+            .any(|kind| name.as_bytes().starts_with(kind.prefix().as_bytes()))
     };
     let folders = entries.filter(is_ours).map(|entry| entry.path());
     let left = folders.filter_map(|path| {

@@ -20,7 +20,7 @@ use crate::crash::SourceError;
 use crate::disk::{AttachError, Disks};
 use crate::fuse::Access;
 use crate::os::log::{Log, LogError, LogOptions};
-use crate::os::{mounts, sys};
+use crate::os::{mounts, run_folder, sys};
 use crate::protocol::DiskSpec;
 
 /// The disks to serve, and the way to serve them.
@@ -196,4 +196,6 @@ pub(super) fn remove_scratch(scratch: &Path, mount_point: &Path) {
     if mount_point.starts_with(scratch) && matches!(mounts::find(mount_point), Ok(None)) {
         let _ = std::fs::remove_dir_all(scratch);
     }
+    // A run that was killed leaves another folder, which nobody else removes before the next run.
+    let _ = run_folder::remove_evidence_of_killed_runs();
 }

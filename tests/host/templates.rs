@@ -42,6 +42,16 @@ impl Place {
         assert_ok(&run(command.args(args).current_dir(self.0.path())));
     }
 
+    /// Makes a folder with these programs of the host alone.
+    fn link_programs(&self, folder: &str, names: &[&str]) {
+        std::fs::create_dir(self.path(folder)).unwrap();
+        for name in names {
+            let found = run(Command::new("sh").args(["-c", &format!("command -v {name}")]));
+            let link = self.path(folder).join(name);
+            std::os::unix::fs::symlink(stdout(&found).trim(), link).unwrap();
+        }
+    }
+
     /// Makes the image `name` of raw.img.
     fn convert(&self, format: &str, name: &str) {
         self.qemu_img(&["convert", "-O", format, "raw.img", name]);
@@ -190,7 +200,8 @@ fn template_is_made_once_and_again_when_the_image_or_its_backing_file_has_change
 fn template_that_is_there_needs_no_qemu_img_and_one_that_is_not_says_how_to_get_it() {
     let Some(place) = Place::new() else { return };
     place.convert("qcow2", "disk.qcow2");
-    let without = |disk: &str| run(place.command(disk).env("PATH", "/nowhere"));
+    place.link_programs("few", &["qemu-system-x86_64", "fusermount3"]);
+    let without = |disk: &str| run(place.command(disk).env("PATH", place.path("few")));
     let report = without("{ image = 'disk.qcow2' }");
     let why = "disk.qcow2 is a qcow2 file: `qemu-img` makes a raw template of it, and is not installed (run `provium doctor`)";
     assert_report(&report, 1, &[why]);

@@ -270,6 +270,19 @@ fn records_reach_the_file_in_a_few_large_writes() {
 }
 
 #[test]
+fn log_without_room_counts_its_whole_entries_though_nothing_follows() {
+    let file = bounded_file(512 + 300 * 1024 + 600);
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let log = Arc::new(LogWriter::begin(file.try_clone().unwrap()).unwrap());
+    let fill = |at| log.reserve(Record::Write(sectors(at, 1))).fill(&[3; 512]);
+    let due: Vec<_> = (0..600).filter_map(|at| fill(at).unwrap()).collect();
+    assert_eq!(due.len(), 1, "one is told to write");
+    assert!(due[0].write_out().is_err());
+    assert_eq!(log.len().0, 300);
+    assert_eq!(read(path.as_ref()).len(), 300);
+}
+
+#[test]
 fn memory_of_a_log_is_bounded_while_its_first_place_is_not_filled() {
     let (file, log) = new_log();
     let first = log.reserve(Record::Write(sectors(0, 1)));

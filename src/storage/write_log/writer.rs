@@ -182,7 +182,12 @@ impl LogWriter {
     /// Errors: what ends the log, for the first one who sees it. Everybody else is told nothing.
     pub fn write_out(&self) -> io::Result<()> {
         let mut out = self.out.lock();
-        self.told(self.write_collected(&mut out))
+        let written = self.told(self.write_collected(&mut out));
+        drop(out);
+        match self.has_failed() {
+            true => written.and(self.told(self.count())),
+            false => written,
+        }
     }
 
     /// Writes what is whole, and has the superblock count it.

@@ -27,7 +27,8 @@ pub(super) fn console_lines(console: &ConsoleEvidence) -> Vec<String> {
         return Vec::new();
     }
     let last = all.len().saturating_sub(MOST);
-    let event = all.iter().position(|line| is_event(line));
+    // What begins with the kernel's start is a boot: where it has come to counts.
+    let event = (0..all.len()).find(|&at| is_panic(all[at]) || at > 0 && is_start(all[at]));
     let first = event.map_or(last, |at| at.saturating_sub(BEFORE).min(last));
     let end = (first + MOST).min(all.len());
     let vm = printable(&console.vm);
@@ -67,8 +68,12 @@ fn texts(console: &ConsoleEvidence) -> impl Iterator<Item = &str> {
     lines.filter_map(|line| Some(line.split_once(' ')?.1))
 }
 
-fn is_event(line: &str) -> bool {
-    line.starts_with('[') && (line.contains(PANIC) || line.contains(START))
+fn is_panic(line: &str) -> bool {
+    line.starts_with('[') && line.contains(PANIC)
+}
+
+fn is_start(line: &str) -> bool {
+    line.starts_with('[') && line.contains(START)
 }
 
 fn is_hot_plug(line: &str) -> bool {
@@ -117,6 +122,17 @@ mod tests {
             assert_eq!(shown[8], format!("  | {event}"));
             assert_eq!(shown.last().unwrap(), "  ... 32 lines after");
         }
+    }
+
+    #[test]
+    fn console_lines_of_a_boot_are_the_last() {
+        let boot = (0..40).map(|n| match n {
+            0 => "[    0.0] Linux version 6.1.0".to_owned(),
+            n => format!("[    {n}.0] step {n}"),
+        });
+        let shown = console_lines(&console(boot));
+        assert_eq!(shown[1], "  ... 25 lines before");
+        assert_eq!(shown.last().unwrap(), "  | [    39.0] step 39");
     }
 
     #[test]

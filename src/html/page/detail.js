@@ -8,6 +8,7 @@ async function showTest(run, test, number = test.number) {
   const one = test.tries.find((each) => each.number === number) ?? test;
   const host = byId("detail");
   const asked = (shown.asked = {});
+  host.setAttribute("aria-busy", "true");
   const detail = await readDetail(one);
   if (shown.asked !== asked) return;
   shown.end();
@@ -23,6 +24,7 @@ async function showTest(run, test, number = test.number) {
   ].filter(Boolean));
   host.scrollTop = 0;
   shown = wire(time, log, events);
+  host.removeAttribute("aria-busy");
   if (one.verdict === "failed") shown.log.toEnd();
   document.title = `${VERDICT_WORDS[one.verdict]}: ${one.name} – provium`;
 }

@@ -118,6 +118,6 @@ async function start() {
 start().catch((error) => {
   const place = byId("failure");
   place.hidden = false;
-  place.textContent = `This page cannot be shown: ${error.message}. It needs a browser of 2023 or later.`;
+  place.textContent = `This page cannot be shown: ${error.message}. It needs a browser of 2024 or later.`;
   throw error;
 });

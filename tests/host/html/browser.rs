@@ -185,6 +185,7 @@ impl Browser {
             self.eval("document.getElementById('failure').textContent"),
             ""
         );
+        self.settle();
     }
 
     /// The colours of the system: `light` or `dark`.
@@ -201,7 +202,19 @@ impl Browser {
             result["exceptionDetails"].is_null(),
             "{expression}: {result}"
         );
+        let acts = ["click()", "focus()", "dispatchEvent"];
+        if acts.iter().any(|word| expression.contains(word)) {
+            self.settle();
+        }
         result["result"]["value"].take()
+    }
+
+    /// Waits until the page has shown what was done to it.
+    fn settle(&mut self) {
+        const DRAWN: &str = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))";
+        self.eval(DRAWN);
+        self.until("document.querySelector('[aria-busy]') === null");
+        self.eval(DRAWN);
     }
 
     pub fn text(&mut self, expression: &str) -> String {
@@ -247,6 +260,7 @@ impl Browser {
         self.call("Input.dispatchKeyEvent", params);
         let up = json!({"type": "keyUp", "key": key, "windowsVirtualKeyCode": code});
         self.call("Input.dispatchKeyEvent", up);
+        self.settle();
     }
 
     /// Moves the mouse, as with the types `mouseMoved`, `mousePressed` and `mouseReleased`.
@@ -254,6 +268,7 @@ impl Browser {
         let button = if kind == "mouseMoved" { "none" } else { "left" };
         let params = json!({"type": kind, "x": x, "y": y, "button": button, "clickCount": 1});
         self.call("Input.dispatchMouseEvent", params);
+        self.settle();
     }
 
     /// The events since the page was opened that have this method.

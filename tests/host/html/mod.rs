@@ -204,7 +204,6 @@ fn html_shows_the_request_under_the_pointer_and_its_moment_in_the_log() {
     };
     let page = Page::of(one_request);
     browser.open(&page.file, 1600, 1000);
-    browser.until("document.querySelectorAll('.u-over').length > 1");
     let side = |browser: &mut Browser, side: &str| {
         browser.number(&format!(
             "document.querySelectorAll('.u-over')[1].getBoundingClientRect().{side}"
@@ -237,7 +236,6 @@ fn html_steps_through_requests_with_arrows_and_shows_them_in_the_log() {
     };
     browser.eval(RICH);
     browser.until(&format!("{TITLE}.startsWith('a journal survives')"));
-    browser.until("document.querySelectorAll('.u-over').length > 1");
     browser.eval("document.querySelectorAll('.u-over')[1].focus()");
     browser.press("ArrowRight");
     let said = browser.text("document.getElementById('live').textContent");

@@ -35,6 +35,13 @@ test("a guest whose agent never answers fails at the deadline, with its console"
   t:assert_contains(err, "the guest's console ends with:")
 end)
 
+test("a port of which only a change tells the name is found", function(t)
+  local vm = provium:vm("v", "peios"):boot()
+  local link = "/dev/virtio-ports/org.qemu.guest_agent.0"
+  vm:run("rm " .. link .. "; echo change > /sys/class/virtio-ports/vport1p1/uevent"):assert_ok()
+  wait_until(function() return vm:run("test -c " .. link):ok() end, { desc = "the port" })
+end)
+
 test("a QEMU that does not start says why", function(t)
   local vm = provium:vm("q", "peios")
   local err = t:assert_raises(function() vm:boot({ memory = "900T" }) end)

@@ -20,6 +20,9 @@ e2fsprogs e2fsprogs e2fsprogs
 xfsprogs xfsprogs xfsprogs
 tmux tmux tmux
 sqlite3 sqlite sqlite
+libvirt-clients libvirt-client libvirt
+libxml2-utils libxml2 libxml2
+postgresql - -
 perl perl-Test-Harness perl
 lua-check luacheck luacheck
 python3 python3 python

@@ -352,9 +352,13 @@ fn next_walk_removes_what_a_killed_server_of_states_has_left() {
     assert_eq!(servers.len(), 1);
     send(servers[0], libc::SIGSTOP);
     // One of its threads might else still see that the walk has ended.
-    let stat = format!("/proc/{}/stat", servers[0]);
+    let threads = format!("/proc/{}/task", servers[0]);
+    let is_stopped = |thread: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+        stat.is_ok_and(|stat| stat.contains(") T "))
+    };
     eventually("the server stops", || {
-        std::fs::read_to_string(&stat).unwrap().contains(") T ")
+        std::fs::read_dir(&threads).unwrap().all(is_stopped)
     });
     send(states.id(), libc::SIGKILL);
     states.wait().unwrap();

@@ -15,7 +15,7 @@ use super::path::Delays;
 use super::path::settling::Settling;
 use super::path::snapshots::Snapshots;
 use super::path::strain::Strains;
-use super::pool::Owner;
+use super::pool::{Owner, Work};
 use super::power::mains::Mains;
 use super::power::state::Power;
 use super::range_lock::RangeLock;
@@ -64,9 +64,9 @@ impl Disk {
         let owner = delays.pool().new_owner();
         let image = Arc::new(CachedImage::new(image, delays.memory().clone()));
         let pool = Arc::clone(&delays);
-        let ranges = RangeLock::new(move |work| pool.pool().run(owner, work));
-        let pool = Arc::clone(&delays);
-        let log = DiskLog::new(move |work| pool.pool().run(owner, work));
+        let run = move |work: Work| pool.pool().run(owner, work);
+        let ranges = RangeLock::new(run.clone());
+        let log = DiskLog::new(run);
         Self {
             id: id.to_owned(),
             owner,

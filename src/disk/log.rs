@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
+use super::pool::Work;
 use super::power::PowerError;
 use crate::protocol::{Errno, LogBase, LogLine};
 use crate::storage::write_log::{LogWriter, Place, Record};
@@ -74,9 +75,6 @@ impl LogError {
         })
     }
 }
-
-/// Work for another thread.
-type Work = Box<dyn FnOnce() + Send>;
 
 /// The log of a disk, if there is one.
 pub(super) struct DiskLog {

@@ -17,7 +17,8 @@ use super::path::LARGEST_REQUEST;
 use crate::fault::IoRange;
 use crate::storage::with_buffer;
 
-type Work = Box<dyn FnOnce() + Send>;
+/// What a job does.
+pub(super) type Work = Box<dyn FnOnce() + Send>;
 
 /// An owner of jobs. Owners share the threads fairly.
 pub type Owner = u64;

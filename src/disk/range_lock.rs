@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::pool::Work;
 use crate::fault::IoRange;
 
 /// All bytes of a disk.
@@ -15,7 +16,6 @@ pub(super) const ALL: Range<u64> = 0..u64::MAX;
 
 /// What a change does once its range is free.
 type GoOn = Box<dyn FnOnce(RangeGuard) + Send>;
-type Work = Box<dyn FnOnce() + Send>;
 
 /// The ranges of a disk that are being changed, and those that wait for one of them.
 pub(super) struct RangeLock {

@@ -131,21 +131,24 @@ pub fn await_clean_up(limit: Duration) {
 
 /// Removes the folders of processes that were killed, and what their mount servers have left.
 pub fn remove_leftovers() -> io::Result<()> {
-    for (folder, _lock) in leftovers(&RunFolderKind::ALL)? {
-        remove(&folder);
-    }
+    remove_left(&RunFolderKind::ALL)?;
     mounts::remove_leftover_locks()
 }
 
 /// Removes what the tests of runs have left that were killed.
 pub fn remove_evidence_of_killed_runs() -> io::Result<()> {
-    let left = leftovers(&[RunFolderKind::Evidence])?;
-    left.iter().for_each(|(folder, _lock)| remove(folder));
+    remove_left(&[RunFolderKind::Evidence])
+}
+
+fn remove_left(kinds: &[RunFolderKind]) -> io::Result<()> {
+    for (folder, _lock) in leftovers(kinds)? {
+        remove(&folder);
+    }
     Ok(())
 }
 
-/// The folders of these kinds of processes that have ended, each with a lock. Other processes that clean up share the lock; a
-/// new folder cannot take it.
+/// The folders of these kinds whose processes have ended, each with a lock. Other processes that clean up share the
+/// lock; a new folder cannot take it.
 fn leftovers(kinds: &[RunFolderKind]) -> io::Result<Vec<(PathBuf, File)>> {
     let entries = folders::runtime()?.read_dir()?.flatten();
     let is_ours = |entry: &DirEntry| {

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{Exit, output, target};
 use crate::protocol::CacheMode;
-use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::disk_options::{DiskOptions, Scratch};
 use crate::storage::format_warning;
 
 /// Add a disk to a mount
@@ -32,6 +32,9 @@ pub(super) struct AttachArgs {
     /// With `volatile`, the disk has a write cache that a power cut empties
     #[arg(long, value_name = "off|volatile", default_value = "off", hide_default_value = true, hide_possible_values = true, value_parser = cache_mode())]
     cache: CacheMode,
+    /// All changes are gone at the end; the image is only read, and others may read it too
+    #[arg(long)]
+    scratch: bool,
 }
 
 fn cache_mode() -> impl TypedValueParser<Value = CacheMode> {
@@ -61,6 +64,11 @@ pub(super) fn attach(args: &AttachArgs) -> anyhow::Result<Exit> {
         read_only: args.ro,
         fixed: args.fixed,
         cache: args.cache,
+        scratch: if args.scratch {
+            Scratch::Yes
+        } else {
+            Scratch::No
+        },
     };
     target::mount(&args.mount_point)?.attach(&args.id, &image, options)?;
     output::step(|| {

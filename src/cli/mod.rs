@@ -1,5 +1,6 @@
 //! The command line: from clap's types to calls, and from results to exit codes.
 
+mod checkpoint;
 mod completions;
 mod console;
 mod disks;
@@ -74,6 +75,7 @@ enum Command {
     Run(run::Args),
     Fault(fault::Args),
     Power(power::Args),
+    Checkpoint(checkpoint::Args),
     Record(record::Args),
     Mark(mark::Args),
     Status(status::Args),
@@ -113,6 +115,7 @@ impl Command {
             self,
             Self::Fault(_)
                 | Self::Power(_)
+                | Self::Checkpoint(_)
                 | Self::Record(_)
                 | Self::Status(_)
                 | Self::Top(_)
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => return run_command(&args),
         Command::Fault(args) => fault::run(&args),
         Command::Power(args) => power::run(&args),
+        Command::Checkpoint(args) => checkpoint::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Mark(args) => mark::run(&args),
         Command::Status(args) => status::run(&args),

@@ -60,7 +60,7 @@ pub(super) struct Args {
     ready_fd: Option<RawFd>,
     /// A folder to remove at the end
     #[arg(long, hide = true)]
-    scratch: Option<PathBuf>,
+    run_folder: Option<PathBuf>,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
@@ -128,7 +128,7 @@ fn serve(args: Args, options: &MountOptions, disks: &[DiskSpec]) -> anyhow::Resu
         access: options.access,
         memory: options.memory,
         ready: ready.map(File::from),
-        scratch: args.scratch,
+        run_folder: args.run_folder,
         log: LogOptions {
             path: args.log,
             level: args.log_level,

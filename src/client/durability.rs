@@ -8,8 +8,8 @@ use std::path::Path;
 use super::mount::parsed;
 use super::{ClientError, DiskControl, MountClient};
 use crate::protocol::{
-    CacheMode, ControlFile, ControlPath, DiskFile, EventLine, LogBase, LogCommand, LogLine,
-    PendingLine, PowerCommand, PowerState,
+    CacheMode, CheckpointCommand, ControlFile, ControlPath, DiskFile, EventLine, LogBase,
+    LogCommand, LogLine, PendingLine, PowerCommand, PowerState,
 };
 
 impl DiskControl {
@@ -54,6 +54,17 @@ impl DiskControl {
     /// Ends its write log.
     pub fn stop_log(&self) -> Result<(), ClientError> {
         self.command(DiskFile::Log, &format!("{}\n", LogCommand::Stop))
+    }
+
+    /// Saves, returns to, or drops a checkpoint.
+    pub fn checkpoint(&self, command: &CheckpointCommand) -> Result<(), ClientError> {
+        self.command(DiskFile::Checkpoint, &format!("{command}\n"))
+    }
+
+    /// The names of its checkpoints, oldest first.
+    pub fn checkpoints(&self) -> Result<Vec<String>, ClientError> {
+        let text = self.read(DiskFile::Checkpoint)?;
+        Ok(text.lines().map(str::to_owned).collect())
     }
 
     /// Sets a mark of 1 to 400 bytes in its trace and its write log.

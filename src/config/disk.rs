@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::fault::{GrammarError, Rule, parse_rule};
 use crate::protocol::CacheMode;
-use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::disk_options::{DiskOptions, Scratch};
 use crate::units::size::parse_size;
 
 /// The form of a size.
@@ -96,6 +96,7 @@ impl DiskKeys {
                 // A real disk does not grow.
                 fixed: self.fixed.unwrap_or(true),
                 cache: cache_mode(self.cache, self.mediated)?,
+                scratch: Scratch::No,
             },
             faults: self.faults,
         })

@@ -1,11 +1,11 @@
 //! Why a control file rejects a write: a sentence for `ctl/error`, and an error number.
 
-use crate::disk::{AttachError, CacheError, DetachError, LogError, PowerError};
+use crate::disk::{AttachError, CacheError, CheckpointError, DetachError, LogError, PowerError};
 use crate::fault::{GrammarError, NoSuchTag};
 use crate::protocol::names::LONGEST_CONTROL_WRITE;
-use crate::protocol::{BadPower, Errno, ReleaseError};
+use crate::protocol::{BadCheckpoint, BadPower, Errno, ReleaseError};
 
-pub(super) const ATTACH_USAGE: &str = "attach expects one line `ID IMAGE [ro] [fixed] [cache=volatile]`, quoted as in a shell, as in `vda /srv/a.img ro`";
+pub(super) const ATTACH_USAGE: &str = "attach expects one line `ID IMAGE [ro] [fixed] [cache=volatile] [scratch[=SIZE]]`, quoted as in a shell, as in `vda /srv/a.img ro`";
 pub(super) const DETACH_USAGE: &str = "detach expects one disk ID";
 pub(super) const RELEASE_USAGE: &str = "release expects `all` or a tag, then, if the held requests are to fail, an error or `drop`, as in `all EIO`";
 pub(super) const RULES_USAGE: &str = "rules expects `off`, or `on` to have the rules act again";
@@ -15,6 +15,8 @@ pub(super) const CACHE_USAGE: &str = "cache expects `off` or `volatile`";
 pub(super) const POWER_USAGE: &str =
     "power expects `cut`, with `keep=...` to say what survives, or `on`";
 pub(super) const LOG_USAGE: &str = "log expects `start PATH` with an absolute path, and perhaps `base=none` or `base=PATH`, or `stop`";
+pub(super) const CHECKPOINT_USAGE: &str =
+    "checkpoint expects `save NAME`, perhaps with `faults=yes`, `restore NAME` or `drop NAME`";
 pub(super) const MARK_USAGE: &str = "mark expects one line of 1 to 400 bytes";
 pub(super) const SEED_USAGE: &str = "seed expects a whole number, 0 or more";
 
@@ -46,9 +48,17 @@ pub(super) enum WriteError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     #[error(transparent)]
+    CheckpointWords(#[from] BadCheckpoint),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
     Log(#[from] LogError),
     #[error("the image stays locked: {0} file(s) of the disk are open")]
     InUse(usize),
+    #[error(
+        "the image stays locked: it lacks what the disk holds since its checkpoints were saved; drop them first"
+    )]
+    Layered,
     #[error("the image cannot be unlocked: {0}")]
     Unlock(Errno),
 }
@@ -59,10 +69,11 @@ impl WriteError {
         match self {
             Self::Attach(error) => Errno(error.errno()),
             Self::Detach(error) => Errno(error.errno()),
-            Self::InUse(_) => Errno(libc::EBUSY),
+            Self::InUse(_) | Self::Layered => Errno(libc::EBUSY),
             Self::Unlock(errno) => *errno,
             Self::Power(error) => error.errno(),
             Self::Cache(error) => error.errno(),
+            Self::Checkpoint(error) => error.errno(),
             Self::Log(error) => error.errno(),
             Self::Usage(_)
             | Self::TooLong(_)
@@ -71,6 +82,7 @@ impl WriteError {
             | Self::Grammar(_)
             | Self::Errno(_)
             | Self::PowerWords(_)
+            | Self::CheckpointWords(_)
             | Self::NoSuchTag(_) => Errno(libc::EINVAL),
         }
     }

@@ -46,6 +46,7 @@ impl Control {
             DiskFile::Pending => Ok(Text::of(disk.pending())),
             DiskFile::Power => Ok(Text::line(disk.power())),
             DiskFile::Log => Ok(Text::line(disk.log_line())),
+            DiskFile::Checkpoint => Ok(Text::of(disk.checkpoints())),
             DiskFile::Release | DiskFile::Trace | DiskFile::Mark => Err(NO_TEXT),
         }
     }
@@ -84,7 +85,8 @@ impl Control {
             | DiskFile::Pending
             | DiskFile::Power
             | DiskFile::Log
-            | DiskFile::Mark => Err(NO_TEXT),
+            | DiskFile::Mark
+            | DiskFile::Checkpoint => Err(NO_TEXT),
         }
     }
 
@@ -98,6 +100,7 @@ impl Control {
                 image: disk.path().to_string_lossy().into_owned(),
                 fixed: options.fixed,
                 cache: options.cache,
+                scratch: options.scratch,
             }
         };
         self.disks.sizes().into_iter().map(line).collect()
@@ -145,6 +148,8 @@ fn stats(disk: &Disk) -> Text {
             DiskGauge::EvictedRequests => disk.evicted_amount().requests,
             DiskGauge::EvictedBytes => disk.evicted_amount().bytes,
             DiskGauge::PowerOffErrors => disk.power_off_errors(),
+            DiskGauge::Checkpoints => disk.checkpoints().len() as u64,
+            DiskGauge::LayerBytes => disk.layer_bytes(),
         },
     });
     let lines = disk.counters().lines().chain(gauges);

@@ -10,8 +10,8 @@ use tracing::{debug, info, warn};
 
 use super::Control;
 use super::error::{
-    ATTACH_USAGE, CACHE_USAGE, DETACH_USAGE, IMAGE_USAGE, LOG_USAGE, MARK_USAGE, POWER_USAGE,
-    RELEASE_USAGE, RULES_USAGE, SEED_USAGE, WriteError,
+    ATTACH_USAGE, CACHE_USAGE, CHECKPOINT_USAGE, DETACH_USAGE, IMAGE_USAGE, LOG_USAGE, MARK_USAGE,
+    POWER_USAGE, RELEASE_USAGE, RULES_USAGE, SEED_USAGE, WriteError,
 };
 use crate::disk::Disk;
 use crate::fault::{Edit, NoSuchTag, Then, parse_edits};
@@ -66,6 +66,7 @@ impl Control {
             DiskFile::Power => self.switch_power(Some(disk), data),
             DiskFile::Log => log(disk, data),
             DiskFile::Mark => mark(data).map(|text| disk.mark(text)),
+            DiskFile::Checkpoint => checkpoint(disk, data),
             DiskFile::Stats
             | DiskFile::Inflight
             | DiskFile::Damage
@@ -176,6 +177,9 @@ fn unlock_image(disk: &Arc<Disk>, data: &[u8]) -> Result<(), WriteError> {
     if text(data, IMAGE_USAGE)? != UNLOCK {
         return Err(WriteError::Usage(IMAGE_USAGE));
     }
+    if disk.has_more_than_its_image() {
+        return Err(WriteError::Layered);
+    }
     disk.unlock_image().map_err(|errno| match errno.0 {
         libc::EBUSY => WriteError::InUse(disk.open_count()),
         _ => WriteError::Unlock(errno),
@@ -197,6 +201,10 @@ fn log(disk: &Arc<Disk>, data: &[u8]) -> Result<(), WriteError> {
         LogCommand::Stop => disk.stop_log(),
     };
     Ok(done?)
+}
+
+fn checkpoint(disk: &Arc<Disk>, data: &[u8]) -> Result<(), WriteError> {
+    Ok(disk.checkpoint(&text(data, CHECKPOINT_USAGE)?.parse()?)?)
 }
 
 /// The text of a mark: one line that is not too long.

@@ -53,10 +53,16 @@ impl Clients {
         Ok(())
     }
 
-    /// Bars new clients; false, and nothing changes, while there are some.
+    /// Bars new clients; false, and nothing changes, while there are some, or they are barred already.
     pub(super) fn detach(&mut self) -> bool {
-        self.is_detached = self.count() == 0;
-        self.is_detached
+        let is_barred = self.is_detached;
+        self.is_detached |= self.count() == 0;
+        self.is_detached && !is_barred
+    }
+
+    /// Lets new clients in again.
+    pub(super) fn readmit(&mut self) {
+        self.is_detached = false;
     }
 
     pub(super) fn count(&self) -> usize {

@@ -22,10 +22,13 @@ impl Disk {
         self.clients.lock().claim(&*self.image)
     }
 
-    /// Leaves the image to others until a client opens the disk again; EBUSY while it is open.
+    /// Leaves the image to others until a client opens the disk again; EBUSY while it is open, or has checkpoints.
     ///
     /// What is pending becomes durable first: others find all that was answered.
     pub fn unlock_image(self: &Arc<Self>) -> Result<(), Errno> {
+        if self.has_more_than_its_image() {
+            return Err(Errno(libc::EBUSY));
+        }
         if self.open_count() == 0 && self.image.has_pending() {
             let settled = self.quietly(|| self.settle_pending());
             settled.map_err(|_| Errno::EIO)??;
@@ -51,6 +54,11 @@ impl Disk {
     /// one of the host.
     pub fn injected_errors(&self, client: u64) -> u64 {
         self.clients.lock().injected(client)
+    }
+
+    /// Lets new clients in again.
+    pub(super) fn readmit(&self) {
+        self.clients.lock().readmit();
     }
 
     /// Bars new clients; false, and nothing changes, while there are some.

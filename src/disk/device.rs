@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::cache::CachedImage;
+use super::checkpoint::Checkpoints;
 use super::client_table::Clients;
 use super::log::DiskLog;
 use super::observe::in_flight::InFlightTable;
@@ -21,8 +22,8 @@ use super::power::state::Power;
 use super::range_lock::RangeLock;
 use super::rule_sets::RuleSets;
 use super::sizes::{ImageStat, Sizes};
-use crate::protocol::disk_options::DiskOptions;
-use crate::storage::Image;
+use crate::protocol::disk_options::{DiskOptions, Scratch};
+use crate::storage::{Image, LayeredImage};
 
 /// One served disk.
 ///
@@ -40,6 +41,7 @@ pub struct Disk {
     pub(super) read_only: bool,
     /// It does not grow.
     pub(super) fixed: bool,
+    scratch: Scratch,
     pub(super) rules: RuleSets,
     pub(super) clients: Mutex<Clients>,
     pub(super) counters: Counters,
@@ -52,6 +54,7 @@ pub struct Disk {
     pub(super) sizes: Sizes,
     pub(super) strain: Strains,
     pub(super) settling: Settling,
+    pub(super) checkpoints: Checkpoints,
     pub(super) log: Arc<DiskLog>,
     /// The ranges that change one after the other: for the log, and where pending data become durable.
     pub(super) ranges: Arc<RangeLock>,
@@ -60,8 +63,9 @@ pub struct Disk {
 
 impl Disk {
     /// A disk without faults. Requests that have to wait do so in `delays`.
-    pub fn new(id: &str, path: &Path, image: Arc<dyn Image>, delays: Arc<Delays>) -> Self {
+    pub fn new(id: &str, path: &Path, image: LayeredImage, delays: Arc<Delays>) -> Self {
         let owner = delays.pool().new_owner();
+        let read_only = image.read_only();
         let image = Arc::new(CachedImage::new(image, delays.memory().clone()));
         let pool = Arc::clone(&delays);
         let run = move |work: Work| pool.pool().run(owner, work);
@@ -74,8 +78,9 @@ impl Disk {
             mains: Arc::default(),
             durability: DurabilityCounters::default(),
             path: path.to_owned(),
-            read_only: image.read_only(),
+            read_only,
             fixed: false,
+            scratch: Scratch::No,
             rules: RuleSets::default(),
             clients: Mutex::default(),
             counters: Counters::default(),
@@ -88,6 +93,7 @@ impl Disk {
             sizes: Sizes::new(ImageStat::of(&*image).unwrap_or_default()),
             strain: Strains::default(),
             settling: Settling::default(),
+            checkpoints: Checkpoints::default(),
             log: Arc::new(log),
             ranges: Arc::new(ranges),
             image,
@@ -95,10 +101,15 @@ impl Disk {
         }
     }
 
-    /// The same disk, which does not grow if it is `fixed`.
+    /// The same disk, served with `options`.
     #[must_use]
-    pub fn of_fixed_size(self, fixed: bool) -> Self {
-        Self { fixed, ..self }
+    pub(super) fn with_options(self, options: DiskOptions) -> Self {
+        self.image.set_mode(options.cache);
+        Self {
+            fixed: options.fixed,
+            scratch: options.scratch,
+            ..self
+        }
     }
 
     /// The same disk, whose power can be cut with that of all others of `mains`.
@@ -114,6 +125,7 @@ impl Disk {
             read_only: self.read_only,
             fixed: self.fixed,
             cache: self.cache_mode(),
+            scratch: self.scratch,
         }
     }
 

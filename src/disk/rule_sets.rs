@@ -26,6 +26,14 @@ pub(super) struct RuleSets {
     count: AtomicU64,
 }
 
+/// The rules of a disk at a moment.
+pub(super) struct SavedRules {
+    faults: FaultSet,
+    at: Duration,
+    switch: Switch,
+    seed: u64,
+}
+
 /// A fault set that is about to be armed. No other is meanwhile.
 pub(super) struct NewSet<'a> {
     pub(super) faults: Arc<FaultSet>,
@@ -60,6 +68,29 @@ impl RuleSets {
         let mut switch = self.switch.lock();
         *switch = to;
         self.have_act(to);
+    }
+
+    /// What is armed, with copies of the counters.
+    pub(super) fn saved(&self, now: Duration) -> SavedRules {
+        let switch = self.switch.lock();
+        SavedRules {
+            faults: self.armed.load().later(Duration::ZERO),
+            at: now,
+            switch: *switch,
+            seed: self.seed.load(Ordering::SeqCst),
+        }
+    }
+
+    /// The set that was armed when `saved` was, as old as it was then.
+    pub(super) fn returned(&self, saved: &SavedRules, now: Duration) -> NewSet<'_> {
+        let mut switch = self.switch.lock();
+        *switch = saved.switch;
+        self.seed.store(saved.seed, Ordering::SeqCst);
+        NewSet {
+            faults: Arc::new(saved.faults.later(now.saturating_sub(saved.at))),
+            sets: self,
+            switch,
+        }
     }
 
     /// The armed set with these edits, or with `replace` an empty one with these.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,78 +14,11 @@ use super::device::Disk;
 use super::path::{Delays, MOST_HELD};
 use super::pool::Pool;
 use super::power::mains::Mains;
-use crate::protocol::disk_options::DiskOptions;
+use super::table_error::{AttachError, DetachError};
+use crate::protocol::DiskEvent;
+use crate::protocol::disk_options::{DiskOptions, Scratch};
 use crate::protocol::names::{BadId, valid_id};
-use crate::protocol::{DiskEvent, Errno};
-use crate::storage::{FileImage, Image, OpenError};
-
-/// Why a disk was not attached.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    /// Not a name for a disk.
-    #[error(transparent)]
-    BadId(#[from] BadId),
-    /// A path that the control files could not show as one line of text.
-    #[error("image path {0:?} holds a newline or is not UTF-8: give the image a path without")]
-    BadPath(PathBuf),
-    /// The name is taken.
-    #[error("disk `{0}` is attached already: choose another ID, or detach it first")]
-    Duplicate(String),
-    /// The image cannot be served.
-    #[error(transparent)]
-    Image(#[from] OpenError),
-}
-
-impl AttachError {
-    /// The error number for a client that only gets a number.
-    pub fn errno(&self) -> i32 {
-        match self {
-            Self::BadId(_) | Self::BadPath(_) => libc::EINVAL,
-            Self::Duplicate(_) => libc::EEXIST,
-            Self::Image(error) => error.errno(),
-        }
-    }
-}
-
-/// Why a disk was not detached.
-#[derive(Debug, thiserror::Error)]
-pub enum DetachError {
-    /// There is none of that name.
-    #[error("no disk `{id}` (attached: {attached})")]
-    Unknown {
-        /// What was asked for.
-        id: String,
-        /// What there is.
-        attached: String,
-    },
-    /// It is in use.
-    #[error("disk `{id}` is in use: {open} open file(s); close them first")]
-    Busy {
-        /// What was asked for.
-        id: String,
-        /// How many clients hold it open.
-        open: usize,
-    },
-    /// What is pending cannot be made durable.
-    #[error("disk `{id}` stays attached: its pending data cannot be made durable: {errno}")]
-    Storage {
-        /// What was asked for.
-        id: String,
-        /// What the host said.
-        errno: Errno,
-    },
-}
-
-impl DetachError {
-    /// The error number for a client that only gets a number.
-    pub fn errno(&self) -> i32 {
-        match self {
-            Self::Unknown { .. } => libc::ENOENT,
-            Self::Busy { .. } => libc::EBUSY,
-            Self::Storage { errno, .. } => errno.0,
-        }
-    }
-}
+use crate::storage::{FileImage, Image, LayerFolder, LayeredImage};
 
 /// The kernel tells of a close after the close has returned: how long a detach waits for that.
 const CLOSING: Duration = Duration::from_millis(200);
@@ -112,6 +45,7 @@ impl Deref for DiskRef {
 pub struct Disks {
     list: ArcSwap<Vec<Option<Arc<Disk>>>>,
     changing: Mutex<()>,
+    layers: Arc<LayerFolder>,
     delays: Arc<Delays>,
     pool: Arc<Pool>,
     pub(super) mains: Arc<Mains<Disk>>,
@@ -129,6 +63,7 @@ impl Disks {
         Ok(Self {
             list: ArcSwap::default(),
             changing: Mutex::default(),
+            layers: Arc::new(LayerFolder::open()),
             delays: Arc::new(Delays::with_memory(Arc::clone(&pool), memory)?),
             pool,
             mains: Arc::default(),
@@ -176,12 +111,12 @@ impl Disks {
         must_be_a_line(path)?;
         self.must_be_free(id)?;
         // Opened before the list is locked: storage may take its time.
-        let image = Arc::new(FileImage::open(path, options.read_only)?);
+        let image = FileImage::open(path, options.spares_image())?;
         must_be_a_line(image.path())?;
         let path = image.path().to_owned();
+        let image = self.layered(Arc::new(image), options)?;
         let disk = Disk::new(id, &path, image, Arc::clone(&self.delays));
-        disk.image.set_mode(options.cache);
-        self.add(disk.of_fixed_size(options.fixed))?;
+        self.add(disk.with_options(options))?;
         let (access, words) = (options.access(), options.without_access().words(' '));
         info!("{id}: attached {} {access}{words}", path.display());
         Ok(())
@@ -194,8 +129,30 @@ impl Disks {
         path: &Path,
         image: Arc<dyn Image>,
     ) -> Result<(), AttachError> {
+        let options = DiskOptions {
+            fixed: true,
+            ..DiskOptions::default()
+        };
+        let image = self.layered(image, options)?;
         let disk = Disk::new(id, path, image, Arc::clone(&self.delays));
-        self.add(disk.of_fixed_size(true))
+        self.add(disk.with_options(options))
+    }
+
+    fn layered(
+        &self,
+        image: Arc<dyn Image>,
+        options: DiskOptions,
+    ) -> Result<LayeredImage, AttachError> {
+        let folder = Arc::clone(&self.layers);
+        let size = match (options.scratch, options.read_only) {
+            (Scratch::No, _) | (_, true) => return Ok(LayeredImage::new(image, folder)),
+            (Scratch::Yes, false) => None,
+            (Scratch::OfSize(size), false) => Some(size),
+        };
+        LayeredImage::scratch(image, folder, size).map_err(|cause| AttachError::Layer {
+            folder: self.layers.path().to_owned(),
+            cause,
+        })
     }
 
     fn add(&self, disk: Disk) -> Result<(), AttachError> {
@@ -219,53 +176,27 @@ impl Disks {
         }
     }
 
-    /// Takes the disk called `id` away, flushes its image and unlocks it.
+    /// Takes the disk called `id` away, puts all that it holds into its image, and unlocks that.
     ///
     /// Waits up to [`CLOSING`] for clients that are just closing: not for a loop thread.
     pub fn detach(&self, id: &str) -> Result<(), DetachError> {
-        self.settle_pending_of(id)?;
         let deadline = Instant::now() + CLOSING;
-        loop {
-            match self.try_detach(id) {
+        let (index, disk) = loop {
+            match self.bar(id) {
                 Err(DetachError::Busy { .. }) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                result => return result,
+                result => break result?,
             }
-        }
-    }
-
-    /// Makes what is pending on the disk durable while it can still stay attached.
-    fn settle_pending_of(&self, id: &str) -> Result<(), DetachError> {
-        let disk = self.find(id).map(|(_, disk)| disk);
-        let unused = disk.filter(|disk| disk.open_count() == 0);
-        let settled = unused.map_or(Ok(()), |disk| disk.settle_pending());
-        settled.map_err(|errno| DetachError::Storage {
-            id: id.to_owned(),
-            errno,
-        })
-    }
-
-    fn try_detach(&self, id: &str) -> Result<(), DetachError> {
-        let changing = self.changing.lock();
-        let Some((index, disk)) = self.find(id) else {
-            return Err(DetachError::Unknown {
-                id: id.to_owned(),
-                attached: self.names(),
-            });
         };
-        if !disk.try_detach() {
-            return Err(DetachError::Busy {
-                id: id.to_owned(),
-                open: disk.open_count(),
-            });
+        if let Err(why) = disk.save_all() {
+            disk.readmit();
+            let id = id.to_owned();
+            return Err(DetachError::Unsaved { id, why });
         }
-        let mut list = Vec::clone(&self.list.load());
-        list[index] = None;
-        self.list.store(Arc::new(list));
-        drop(changing);
+        self.remove(index);
         disk.trace().end();
-        flush(&disk);
+        disk.flush_image();
         info!("{id}: detached");
         disk.end_log();
         // The image is unlocked when the last request that only looked at the disk is over.
@@ -274,6 +205,30 @@ impl Disks {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
+    }
+
+    /// Bars new clients from the disk called `id`, which none has open.
+    fn bar(&self, id: &str) -> Result<(usize, Arc<Disk>), DetachError> {
+        let Some((index, disk)) = self.find(id) else {
+            return Err(DetachError::Unknown {
+                id: id.to_owned(),
+                attached: self.names(),
+            });
+        };
+        match disk.try_detach() {
+            true => Ok((index, disk)),
+            false => Err(DetachError::Busy {
+                id: id.to_owned(),
+                open: disk.open_count(),
+            }),
+        }
+    }
+
+    fn remove(&self, index: usize) {
+        let _one_at_a_time = self.changing.lock();
+        let mut list = Vec::clone(&self.list.load());
+        list[index] = None;
+        self.list.store(Arc::new(list));
     }
 
     fn names(&self) -> String {
@@ -324,19 +279,27 @@ impl Disks {
     }
 
     /// The end: lets waiting requests go, finishes those that have begun, answers late ones with EIO,
-    /// flushes the images, ends the logs. No disk's flush waits for another one's storage.
-    pub fn end(&self) {
+    /// puts into the images what the disks hold, flushes them, ends the logs. No disk waits for another one's storage.
+    /// Returns a sentence for each disk whose image lacks something.
+    pub fn end(&self) -> Vec<String> {
         self.clear();
         self.delays.end();
         self.pool.end();
-        let flushing = Pool::default();
+        let (flushing, lost) = (Pool::default(), Arc::<Mutex<Vec<_>>>::default());
         for (_, disk) in self.all() {
+            let lost = Arc::clone(&lost);
             flushing.run(disk.owner(), move || {
-                flush(&disk);
+                if let Err(why) = disk.save_all() {
+                    let why = format!("{}: data are lost: {why}", disk.id());
+                    warn!("{why}");
+                    lost.lock().push(why);
+                }
+                disk.flush_image();
                 disk.end_log();
             });
         }
         flushing.end();
+        std::mem::take(&mut lost.lock())
     }
 }
 
@@ -345,18 +308,6 @@ fn must_be_a_line(path: &Path) -> Result<(), AttachError> {
     match path.to_str() {
         Some(line) if !line.contains('\n') => Ok(()),
         _ => Err(AttachError::BadPath(path.to_owned())),
-    }
-}
-
-/// Best effort: a host that cannot flush any more has told the writers so already.
-fn flush(disk: &Disk) {
-    if !disk.is_read_only() {
-        if let Err(errno) = disk.settle_pending() {
-            warn!("{}: pending data are lost: {errno}", disk.id());
-        }
-        if let Err(error) = disk.image.below.flush(false) {
-            warn!("{}: the image cannot be flushed: {error}", disk.id());
-        }
     }
 }
 

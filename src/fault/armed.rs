@@ -68,6 +68,15 @@ impl Armed {
         }
     }
 
+    /// A copy that counts on its own, and is armed that much later.
+    pub(super) fn later(&self, by: Duration) -> Self {
+        Self {
+            since: self.since + by,
+            times_armed: self.times_armed,
+            ..self.copy()
+        }
+    }
+
     /// A copy that counts on its own.
     pub(super) fn copy(&self) -> Self {
         let copy = Self::new(self.id, self.rule.clone(), self.since, self.seed);

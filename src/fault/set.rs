@@ -56,6 +56,13 @@ impl FaultSet {
         }
     }
 
+    /// A copy whose rules count on their own, and are armed that much later.
+    #[must_use]
+    pub fn later(&self, by: Duration) -> Self {
+        let copies = self.armed.iter().map(|armed| Arc::new(armed.later(by)));
+        Self::of(copies.collect())
+    }
+
     /// Whether the rule with this id is armed.
     pub fn has(&self, id: u64) -> bool {
         self.ids.contains(&id)

@@ -142,7 +142,7 @@ mod tests {
         let last = DiskFile::ALL.len() as u64;
         assert_eq!(
             Inode::of(INodeNo(file(1, last - 1))),
-            Some(Inode::Disk(0, DiskFile::Mark))
+            Some(Inode::Disk(0, DiskFile::Checkpoint))
         );
         assert_eq!(Inode::of(INodeNo(file(1, last))), None);
         assert_eq!(Inode::of(INodeNo(0)), None);

@@ -93,6 +93,7 @@ impl Tree {
             DiskFile::Damage => disk.damage().len(),
             DiskFile::Inflight => disk.in_flight_count(),
             DiskFile::Pending => disk.pending_amount().requests as usize,
+            DiskFile::Checkpoint => disk.checkpoints().len(),
             DiskFile::Stats
             | DiskFile::Release
             | DiskFile::Trace

@@ -123,7 +123,9 @@ impl Notes {
             Note::Mark(_) => "mark",
             Note::Disk(DiskEvent::Cut(..)) => "cut",
             Note::Disk(DiskEvent::On) => "on",
-            Note::Disk(DiskEvent::Evicted { .. } | DiskEvent::LogStopped(_)) => "event",
+            Note::Disk(
+                DiskEvent::Evicted { .. } | DiskEvent::Checkpoint(_) | DiskEvent::LogStopped(_),
+            ) => "event",
         };
         let text = match &noted.note {
             Note::Mark(text) => plain_line(text),

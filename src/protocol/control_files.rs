@@ -27,7 +27,7 @@ pub enum Writes {
     Refused,
     /// It is a command. A truncation without a write does nothing.
     Command,
-    /// It is a command that may change which rules act. A truncation without a write does nothing.
+    /// It is a command that may change which rules act, or the data. A truncation without a write does nothing.
     SwitchesRules,
     /// It may change which rules are armed. A truncation without a write disarms them all, once the file is
     /// closed for the last time.
@@ -88,6 +88,7 @@ listed! {
         Power,
         Log,
         Mark,
+        Checkpoint,
     }
 }
 
@@ -110,6 +111,7 @@ impl DiskFile {
             Self::Power => ("power", Reads::Text, Writes::SwitchesRules),
             Self::Log => ("log", Reads::Text, Writes::Command),
             Self::Mark => ("mark", Reads::Nothing, Writes::Command),
+            Self::Checkpoint => ("checkpoint", Reads::Text, Writes::SwitchesRules),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::cache_mode::CacheMode;
-use super::disk_options::DiskOptions;
+use super::disk_options::{DiskOptions, Scratch};
 use super::line::{BadLine, quoted};
 
 /// A disk of a mount. Prints as `ID SIZE rw|ro IMAGE [fixed] [cache=volatile]`, quoted as for a shell.
@@ -23,6 +23,13 @@ pub struct DiskLine {
     pub fixed: bool,
     /// Whether it has a volatile write cache.
     pub cache: CacheMode,
+    /// Whether its changes are gone at its end.
+    #[serde(serialize_with = "is_scratch")]
+    pub scratch: Scratch,
+}
+
+fn is_scratch<S: serde::Serializer>(scratch: &Scratch, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bool(*scratch != Scratch::No)
 }
 
 impl DiskLine {
@@ -32,6 +39,7 @@ impl DiskLine {
             read_only: self.read_only,
             fixed: self.fixed,
             cache: self.cache,
+            scratch: self.scratch,
         }
     }
 }
@@ -71,6 +79,7 @@ impl FromStr for DiskLine {
                 image,
                 fixed: options.fixed,
                 cache: options.cache,
+                scratch: options.scratch,
             })
         };
         parse().ok_or_else(|| BadLine::new("a line of `ctl/disks`", line))
@@ -96,6 +105,7 @@ mod tests {
                     image: image.into(),
                     fixed,
                     cache: CacheMode::Volatile,
+                    scratch: Scratch::OfSize(7),
                 };
                 assert_eq!(line.to_string().parse(), Ok(line));
             }

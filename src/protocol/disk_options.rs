@@ -1,9 +1,23 @@
 //! How a disk is served: the words after its image, in `--disk` and in `ctl/attach`.
 
 use super::cache_mode::CacheMode;
+use crate::units::size::parse_size;
 
 /// The word `cache=off` or `cache=volatile`.
 const CACHE: &str = "cache=";
+const SCRATCH: &str = "scratch";
+
+/// Whether changes of a disk are gone at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scratch {
+    /// They reach the image.
+    #[default]
+    No,
+    /// They are. The image is only read.
+    Yes,
+    /// The same, and the disk has this many bytes at least.
+    OfSize(u64),
+}
 
 /// How a disk is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +28,8 @@ pub struct DiskOptions {
     pub fixed: bool,
     /// Whether it has a volatile write cache.
     pub cache: CacheMode,
+    /// Whether its changes are gone at its end.
+    pub scratch: Scratch,
 }
 
 impl DiskOptions {
@@ -22,6 +38,7 @@ impl DiskOptions {
         read_only: true,
         fixed: false,
         cache: CacheMode::Off,
+        scratch: Scratch::No,
     };
 
     /// `ro` or `rw`.
@@ -34,10 +51,20 @@ impl DiskOptions {
         match (word, word.strip_prefix(CACHE).map(str::parse)) {
             ("ro", _) => self.read_only = true,
             ("fixed", _) => self.fixed = true,
+            (SCRATCH, _) => self.scratch = Scratch::Yes,
             (_, Some(Ok(cache))) => self.cache = cache,
-            (_, Some(Err(_)) | None) => return false,
+            (_, Some(Err(_))) => return false,
+            (_, None) => match scratch_size(word) {
+                Some(size) => self.scratch = Scratch::OfSize(size),
+                None => return false,
+            },
         }
         true
+    }
+
+    /// Whether its image is only read.
+    pub fn spares_image(self) -> bool {
+        self.read_only || self.scratch != Scratch::No
     }
 
     /// The same, without whether it can be written.
@@ -54,7 +81,16 @@ impl DiskOptions {
         let words = [("ro", self.read_only), ("fixed", self.fixed)];
         let said = words.into_iter().filter(|(_, is_set)| *is_set);
         let words = said.map(|(word, _)| format!("{before}{word}"));
-        words.chain(self.cache_word(before)).collect()
+        let words = words.chain(self.cache_word(before));
+        words.chain(self.scratch_word(before)).collect()
+    }
+
+    fn scratch_word(self, before: char) -> Option<String> {
+        match self.scratch {
+            Scratch::No => None,
+            Scratch::Yes => Some(format!("{before}{SCRATCH}")),
+            Scratch::OfSize(size) => Some(format!("{before}{SCRATCH}={size}")),
+        }
     }
 
     fn cache_word(self, before: char) -> Option<String> {
@@ -73,6 +109,11 @@ impl DiskOptions {
         }
         (image, options)
     }
+}
+
+/// The size of `scratch=SIZE`.
+fn scratch_size(word: &str) -> Option<u64> {
+    parse_size(word.strip_prefix(SCRATCH)?.strip_prefix('=')?)
 }
 
 #[cfg(test)]
@@ -100,11 +141,16 @@ mod tests {
     #[test]
     fn disk_options_are_parsed_as_they_are_printed() {
         for (read_only, fixed) in [(false, false), (true, false), (false, true), (true, true)] {
-            for cache in [CacheMode::Off, CacheMode::Volatile] {
+            for (cache, scratch) in [
+                (CacheMode::Off, Scratch::Yes),
+                (CacheMode::Volatile, Scratch::OfSize(1 << 20)),
+                (CacheMode::Volatile, Scratch::No),
+            ] {
                 let options = DiskOptions {
                     read_only,
                     fixed,
                     cache,
+                    scratch,
                 };
                 let text = format!("a.img{}", options.words(','));
                 assert_eq!(DiskOptions::split_from(&text), ("a.img", options));

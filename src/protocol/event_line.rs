@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::checkpoint::CheckpointCommand;
 use super::line::{BadLine, parse_seconds};
 use super::power::CutReport;
 
@@ -33,11 +34,14 @@ pub enum DiskEvent {
         /// Their bytes.
         bytes: u64,
     },
+    /// A checkpoint was saved, returned to or dropped. Prints as `checkpoint COMMAND`.
+    Checkpoint(CheckpointCommand),
     /// Its log has ended by itself. Prints as `log stopped: WHY`.
     LogStopped(String),
 }
 
 const BY: &str = " by ";
+const CHECKPOINT: &str = "checkpoint ";
 const LOG_STOPPED: &str = "log stopped: ";
 
 impl fmt::Display for DiskEvent {
@@ -49,6 +53,7 @@ impl fmt::Display for DiskEvent {
             Self::Evicted { requests, bytes } => {
                 write!(f, "evicted requests={requests} bytes={bytes}")
             }
+            Self::Checkpoint(command) => write!(f, "{CHECKPOINT}{command}"),
             Self::LogStopped(why) => write!(f, "{LOG_STOPPED}{why}"),
         }
     }
@@ -64,6 +69,9 @@ impl FromStr for DiskEvent {
             }
             if let Some(why) = text.strip_prefix(LOG_STOPPED) {
                 return Some(Self::LogStopped(why.to_owned()));
+            }
+            if let Some(command) = text.strip_prefix(CHECKPOINT) {
+                return command.parse().ok().map(Self::Checkpoint);
             }
             if let Some(cut) = text.strip_prefix("cut ") {
                 let (report, rule) = match cut.split_once(BY) {
@@ -117,6 +125,8 @@ mod tests {
             "12.000345 vda cut kept=0 lost=0 seed=3 cut=1 by cut op=flush point=before",
             "0.500000 v.1 on",
             "0.500000 vda evicted requests=3 bytes=12288",
+            "0.500000 vda checkpoint save a faults=yes",
+            "0.500000 vda checkpoint restore a",
             "0.500000 vda log stopped: No space left on device",
         ] {
             let line: EventLine = text.parse().unwrap();

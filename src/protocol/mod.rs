@@ -2,6 +2,7 @@
 //! control files, and the ioctls.
 
 mod cache_mode;
+mod checkpoint;
 mod command;
 mod control_files;
 mod damage_line;
@@ -25,6 +26,7 @@ mod switch;
 mod trace_line;
 
 pub use cache_mode::CacheMode;
+pub use checkpoint::{BadCheckpoint, CheckpointCommand};
 pub use command::{Attach, Release, ReleaseError, Released, UNLOCK};
 pub use control_files::{ControlFile, ControlPath, DiskFile, Reads, Writes};
 pub use damage_line::DamageLine;

@@ -81,6 +81,10 @@ listed! {
         EvictedBytes,
         /// Requests that failed because the power was off.
         PowerOffErrors,
+        /// How many checkpoints there are.
+        Checkpoints,
+        /// Bytes that the layers above the image take in the run-time folder.
+        LayerBytes,
     }
 }
 
@@ -129,6 +133,8 @@ impl DiskGauge {
             Self::EvictedRequests => "evicted_requests",
             Self::EvictedBytes => "evicted_bytes",
             Self::PowerOffErrors => "power_off_errors",
+            Self::Checkpoints => "checkpoints",
+            Self::LayerBytes => "layer_bytes",
         }
     }
 }
@@ -225,7 +231,8 @@ mod tests {
                      read_latency_ns_max read_latency_ns_sum write_requests";
         assert_eq!(keys[..20].join(" "), first);
         let last = "in_flight open_files held_bytes_of_all_disks held_bytes_limit pending_requests pending_bytes \
-                    flushes_answered fua_requests evicted_requests evicted_bytes power_off_errors";
-        assert_eq!(keys[keys.len() - 11..].join(" "), last);
+                    flushes_answered fua_requests evicted_requests evicted_bytes power_off_errors \
+                    checkpoints layer_bytes";
+        assert_eq!(keys[keys.len() - 13..].join(" "), last);
     }
 }

@@ -21,14 +21,16 @@ impl Server {
     ///
     /// When it returns, all data that was ever acknowledged is in the host's storage: nothing is served
     /// after the flush. Clients that still have files open get errors from then on.
-    pub(super) fn end(self) {
+    /// Returns a sentence for each image that lacks something.
+    pub(super) fn end(self) -> Vec<String> {
         drop(self.for_the_end);
         self.disks.end_traces();
         self.disks.clear();
         unmount(&self.mount_point);
         self.session.close();
-        self.disks.end();
+        let lost = self.disks.end();
         drop(self.lock);
+        lost
     }
 }
 

@@ -24,7 +24,7 @@ pub enum Lifetime {
     /// Until the calling thread ends. Then it also removes this folder.
     WithCaller {
         /// Holds the mount point.
-        scratch: PathBuf,
+        run_folder: PathBuf,
     },
 }
 
@@ -80,8 +80,8 @@ pub(super) fn start_states(
     if let Some(base) = &source.base_path {
         command.arg("--base").arg(std::path::absolute(base)?);
     }
-    let scratch = folder.path().to_owned();
-    bind(&mut command, &Lifetime::WithCaller { scratch });
+    let run_folder = folder.path().to_owned();
+    bind(&mut command, &Lifetime::WithCaller { run_folder });
     command.arg("--").arg(folder.mount_point());
     command.arg(std::path::absolute(&source.log_path)?);
     let child = command.spawn()?;
@@ -108,11 +108,11 @@ fn command(words: &[&str], ready: BorrowedFd<'_>) -> io::Result<Command> {
 fn bind(command: &mut Command, lifetime: &Lifetime) {
     match lifetime {
         Lifetime::UntilUnmounted => sys::new_session(command),
-        Lifetime::WithCaller { scratch } => {
+        Lifetime::WithCaller { run_folder } => {
             // Signals to the caller's group do not reach it: it ends by itself, in order.
             command.process_group(0);
             sys::die_with_starter(command, libc::SIGTERM);
-            command.arg("--scratch").arg(scratch);
+            command.arg("--run-folder").arg(run_folder);
         }
     }
 }

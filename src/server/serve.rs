@@ -37,7 +37,7 @@ pub struct Serving<'a> {
     /// Gets [`READY`] once the mount answers, or the error text.
     pub ready: Option<File>,
     /// A folder to remove at the end.
-    pub scratch: Option<PathBuf>,
+    pub run_folder: Option<PathBuf>,
     /// What it logs, and where.
     pub log: LogOptions,
 }
@@ -63,6 +63,9 @@ pub enum ServeError {
     /// An image could not be attached.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// It has ended, and images lack what their disks held.
+    #[error("{0}")]
+    Lost(String),
     /// There are no states to serve.
     #[error(transparent)]
     States(#[from] SourceError),
@@ -101,12 +104,15 @@ pub fn serve(mut serving: Serving<'_>, warn: impl Fn(SandboxError)) -> Result<()
     let why = serve_until(&stop, &server);
     info!("ending: {why}");
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    server.end();
+    let lost = server.end();
     info!("ended: unmounted, and all images are flushed");
-    if let Some(scratch) = &serving.scratch {
-        remove_scratch(scratch, serving.mount_point);
+    if let Some(run_folder) = &serving.run_folder {
+        remove_run_folder(run_folder, serving.mount_point);
     }
-    Ok(())
+    match lost.is_empty() {
+        true => Ok(()),
+        false => Err(ServeError::Lost(lost.join("; "))),
+    }
 }
 
 fn start_log(serving: &Serving<'_>) -> Result<Log, ServeError> {
@@ -192,9 +198,9 @@ fn serve_until(stop: &Receiver<i32>, server: &Server) -> String {
 }
 
 /// Removes the folder of a test run, but never through a mount that is still there.
-pub(super) fn remove_scratch(scratch: &Path, mount_point: &Path) {
-    if mount_point.starts_with(scratch) && matches!(mounts::find(mount_point), Ok(None)) {
-        let _ = std::fs::remove_dir_all(scratch);
+pub(super) fn remove_run_folder(run_folder: &Path, mount_point: &Path) {
+    if mount_point.starts_with(run_folder) && matches!(mounts::find(mount_point), Ok(None)) {
+        let _ = std::fs::remove_dir_all(run_folder);
     }
     // A run that was killed leaves another folder, which nobody else removes before the next run.
     let _ = run_folder::remove_evidence_of_killed_runs();

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use super::launch::READY;
 use super::mount_point::{MountError, check_mount_point};
 use super::sandbox;
-use super::serve::{ServeError, remove_scratch, stop_signals};
+use super::serve::{ServeError, remove_run_folder, stop_signals};
 use super::start::{Options, Server};
 use crate::crash::{BaseImage, Content, Sectors, Shelf, Source, StateImage};
 use crate::disk::Disks;
@@ -63,7 +63,7 @@ impl StateServer {
 
     /// Unmounts.
     pub fn end(self) {
-        self.server.end();
+        let _ = self.server.end();
     }
 
     /// Answers what is asked through `socket`, until its other end is closed.
@@ -128,7 +128,7 @@ pub struct StatesServing<'a> {
     /// An empty folder.
     pub mount_point: &'a Path,
     /// A folder to remove at the end.
-    pub scratch: &'a Path,
+    pub run_folder: &'a Path,
     /// The log.
     pub log: &'a Path,
     /// What the disk held first; None for zeros.
@@ -174,8 +174,8 @@ pub fn serve_states(mut serving: StatesServing<'_>) -> Result<(), ServeError> {
         }
         let _ = socket.shutdown(Shutdown::Both);
     });
-    server.end();
-    remove_scratch(serving.scratch, serving.mount_point);
+    let _ = server.end();
+    remove_run_folder(serving.run_folder, serving.mount_point);
     Ok(())
 }
 

@@ -13,6 +13,36 @@ impl<V> Default for RangeMap<V> {
     }
 }
 
+impl<V: Clone + PartialEq> RangeMap<V> {
+    /// Gives each number of `range` the value. Neighbours with the same value become one range.
+    pub fn insert_joined(&mut self, mut range: Range<u64>, value: V) {
+        if range.is_empty() {
+            return;
+        }
+        // That it is a part of what is there already is a common case: one look finds out.
+        if let Some((_, (end, old))) = self.0.range(..=range.start).next_back()
+            && *end >= range.end
+            && *old == value
+        {
+            return;
+        }
+        self.remove(&range);
+        if let Some((start, (end, old))) = self.0.range(..range.start).next_back()
+            && *end == range.start
+            && *old == value
+        {
+            range.start = *start;
+        }
+        if let Some((end, old)) = self.0.get(&range.end)
+            && *old == value
+        {
+            let behind = std::mem::replace(&mut range.end, *end);
+            self.0.remove(&behind);
+        }
+        self.0.insert(range.start, (range.end, value));
+    }
+}
+
 impl<V: Clone> RangeMap<V> {
     /// Whether nothing has a value.
     pub fn is_empty(&self) -> bool {
@@ -112,6 +142,26 @@ mod tests {
             prop_assert!(found[..asked.start].iter().all(Option::is_none));
             let end = list.iter().rposition(Option::is_some).map_or(0, |last| last as u64 + 1);
             prop_assert_eq!(map.end(), end);
+        }
+
+        #[test]
+        fn range_map_with_joined_neighbours_has_no_two_that_could_be_one(
+            steps in proptest::collection::vec((0_u64..40, 0_u64..12, any::<bool>()), 0..40),
+        ) {
+            let (mut map, mut list) = (RangeMap::default(), vec![None; 64]);
+            for (start, len, value) in steps {
+                let range = start..start + len;
+                list[range.start as usize..range.end as usize].fill(Some(value));
+                map.insert_joined(range, value);
+            }
+            let mut found = vec![None; 64];
+            let mut last = None;
+            for (range, value) in map.within(0..64) {
+                found[range.start as usize..range.end as usize].fill(Some(*value));
+                prop_assert!(last != Some((range.start, *value)));
+                last = Some((range.end, *value));
+            }
+            prop_assert_eq!(found, list);
         }
     }
 }

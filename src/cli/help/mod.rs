@@ -32,7 +32,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Serve disks",
         &["mount", "run", "umount", "attach", "detach"],
     ),
-    ("Break them", &["fault", "power", "mark"]),
+    ("Break them", &["fault", "power", "checkpoint", "mark"]),
     ("Watch them", &["status", "top", "trace"]),
     ("Find what a power cut leaves", &["record", "states"]),
     (

@@ -84,8 +84,17 @@ const OF_GUESTS: Extra = Extra {
 };
 
 /// The commands that are about a mount, or about guests, and say no more.
-const MOUNTS: [&str; 9] = [
-    "run", "attach", "detach", "power", "record", "mark", "status", "top", "trace",
+const MOUNTS: [&str; 10] = [
+    "run",
+    "attach",
+    "detach",
+    "power",
+    "checkpoint",
+    "record",
+    "mark",
+    "status",
+    "top",
+    "trace",
 ];
 const GUESTS: [&str; 7] = [
     "repl",

@@ -157,8 +157,8 @@ impl Place {
             warn_of_format(&disk.image);
         }
         let folder = RunFolder::create(RunFolderKind::Run)?;
-        let scratch = folder.path().to_owned();
-        let lifetime = Lifetime::WithCaller { scratch };
+        let run_folder = folder.path().to_owned();
+        let lifetime = Lifetime::WithCaller { run_folder };
         let server = launch::start(&folder.mount_point(), &disks, &[], &lifetime)?;
         Ok(Self { server, folder })
     }

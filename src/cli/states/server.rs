@@ -18,7 +18,7 @@ pub(in super::super) struct Args {
     #[arg(long)]
     sectors: u64,
     #[arg(long)]
-    scratch: PathBuf,
+    run_folder: PathBuf,
     #[arg(long)]
     ready_fd: RawFd,
     #[arg(long)]
@@ -28,7 +28,7 @@ pub(in super::super) struct Args {
 pub(in super::super) fn run(args: Args) -> anyhow::Result<Exit> {
     serve_states(StatesServing {
         mount_point: &args.mount_point,
-        scratch: &args.scratch,
+        run_folder: &args.run_folder,
         log: &args.log,
         base: args.base.as_deref(),
         sectors: args.sectors,

@@ -150,6 +150,7 @@ fn event_name(event: &DiskEvent) -> &'static str {
     match event {
         DiskEvent::Cut(..) => "power_cut",
         DiskEvent::On => "power_on",
+        DiskEvent::Checkpoint(_) => "checkpoint",
         DiskEvent::Evicted { .. } => "evicted",
         DiskEvent::LogStopped(_) => "log_stopped",
     }

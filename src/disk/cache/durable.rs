@@ -7,6 +7,7 @@ use super::entry::{Entry, StoredChange};
 use super::{Amount, CachedImage};
 use crate::disk::path::reservation::Reservation;
 use crate::disk::range_lock::RangeGuard;
+use crate::storage::Image;
 
 /// As many requests are taken from the overlay at once.
 const BATCH: usize = 256;
@@ -35,7 +36,7 @@ impl CachedImage {
     fn store(&self, entry: &Entry) -> io::Result<()> {
         let live = self.overlay.read().live(entry, entry.change.span());
         for part in live {
-            entry.change.apply(&*self.below, &part)?;
+            entry.change.apply(&self.below, &part)?;
         }
         let mut overlay = self.overlay.write();
         overlay.remove(entry);
@@ -66,7 +67,7 @@ impl CachedImage {
         change: &StoredChange,
         log: impl FnOnce(u64),
     ) -> io::Result<Amount> {
-        change.apply(&*self.below, &change.span())?;
+        change.apply(&self.below, &change.span())?;
         self.pass_by(change.span(), log);
         let evicted = Amount {
             requests: 1,

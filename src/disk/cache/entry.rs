@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::disk::path::reservation::Reservation;
 use crate::fault::{IoRange, Op};
 use crate::protocol::PendingLine;
 use crate::protocol::names::SECTOR;
@@ -21,6 +22,8 @@ pub(in crate::disk) struct Entry {
     pub(super) sequence: u64,
     pub(super) answered: Instant,
     pub(in crate::disk) change: StoredChange,
+    /// The memory that it takes, once, however many checkpoints have it.
+    pub(super) _room: Reservation,
 }
 
 /// A change of an image that owns its data.

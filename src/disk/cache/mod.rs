@@ -11,6 +11,7 @@ pub(in crate::disk) mod entry;
 mod image;
 mod overlay;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -18,14 +19,14 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::disk::path::reservation::{HeldMemory, Reservation};
 use crate::protocol::{CacheMode, PendingLine};
-use crate::storage::Image;
+use crate::storage::LayeredImage;
 use entry::{Entry, StoredChange};
 use overlay::Overlay;
 
 /// An image with a volatile write cache, which may be off. Its reads find what is pending.
 pub(in crate::disk) struct CachedImage {
     /// What is durable.
-    pub(in crate::disk) below: Arc<dyn Image>,
+    pub(in crate::disk) below: LayeredImage,
     is_on: AtomicBool,
     overlay: RwLock<Overlay>,
     /// How many requests are pending: all that a read without any has to look at.
@@ -45,13 +46,19 @@ pub struct Amount {
     pub bytes: u64,
 }
 
+/// What was pending at a moment, and whether there was a cache. Its data are shared with what is pending.
+pub(in crate::disk) struct SavedCache {
+    mode: CacheMode,
+    overlay: Overlay,
+}
+
 impl CachedImage {
     /// The image `below`, without a cache. Pending requests take `memory`.
-    pub(in crate::disk) fn new(below: Arc<dyn Image>, memory: HeldMemory) -> Self {
+    pub(in crate::disk) fn new(below: LayeredImage, memory: HeldMemory) -> Self {
         Self {
             below,
             is_on: AtomicBool::new(false),
-            overlay: RwLock::new(Overlay::new(memory.reservation())),
+            overlay: RwLock::default(),
             count: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
             memory,
@@ -125,7 +132,7 @@ impl CachedImage {
     }
 
     /// All that is pending, oldest first, each with the parts that still matter.
-    pub(in crate::disk) fn candidates(&self) -> Vec<(Arc<Entry>, Vec<std::ops::Range<u64>>)> {
+    pub(in crate::disk) fn candidates(&self) -> Vec<(Arc<Entry>, Vec<Range<u64>>)> {
         let overlay = self.overlay.read();
         let entries = overlay.all().into_iter();
         let with_live = entries.map(|entry| {
@@ -154,6 +161,32 @@ impl CachedImage {
     /// Whether nothing had become durable early before `evicted` did.
     pub(in crate::disk) fn is_first_eviction(&self, evicted: Amount) -> bool {
         *self.evicted.lock() == evicted
+    }
+
+    /// What is pending now, and whether there is a cache.
+    pub(in crate::disk) fn saved(&self) -> SavedCache {
+        SavedCache {
+            mode: self.mode(),
+            overlay: self.overlay.read().clone(),
+        }
+    }
+
+    /// The bytes that may read in another way after [`return_to`](Self::return_to).
+    pub(in crate::disk) fn differences(&self, saved: &SavedCache) -> Vec<Range<u64>> {
+        let own = self.overlay.read().spans();
+        [own, saved.overlay.spans()].concat()
+    }
+
+    /// Makes pending what was when `saved` was. No request is inside the gate.
+    pub(in crate::disk) fn return_to(&self, saved: &SavedCache) {
+        let new = saved.overlay.clone();
+        let mut overlay = self.overlay.write();
+        let old = std::mem::replace(&mut *overlay, new);
+        self.keep_count(&overlay);
+        self.set_mode(saved.mode);
+        drop(overlay);
+        // Its data may be large.
+        drop(old);
     }
 
     /// Forgets all that is pending.

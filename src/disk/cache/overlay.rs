@@ -11,6 +11,7 @@ use crate::protocol::PendingLine;
 use crate::units::RangeMap;
 
 /// Pending requests, oldest first by their numbers.
+#[derive(Clone, Default)]
 pub(super) struct Overlay {
     /// Their numbers follow each other.
     entries: VecDeque<Arc<Entry>>,
@@ -19,7 +20,6 @@ pub(super) struct Overlay {
     /// What became durable alone, past older requests: they do not concern these bytes any more. The value is
     /// the number from which on requests do.
     passed_by: RangeMap<u64>,
-    memory: Reservation,
     bytes: u64,
     /// Where the disk ends at least.
     end: u64,
@@ -30,29 +30,15 @@ pub(super) struct Overlay {
 pub(super) type Found = Vec<(Range<u64>, Arc<Entry>)>;
 
 impl Overlay {
-    pub(super) fn new(memory: Reservation) -> Self {
-        Self {
-            entries: VecDeque::new(),
-            visible: RangeMap::default(),
-            passed_by: RangeMap::default(),
-            memory,
-            bytes: 0,
-            end: 0,
-            last_number: 0,
-        }
-    }
-
     /// Adds a request, which is answered at `sequence`.
     pub(super) fn add(
         &mut self,
         change: StoredChange,
         sequence: u64,
-        room: Reservation,
+        mut room: Reservation,
     ) -> Arc<Entry> {
         // Of a torn write less is stored than there was room for.
-        let spare = room.bytes().saturating_sub(change.cost());
-        self.memory.absorb(room);
-        self.memory.shrink(spare);
+        room.shrink(room.bytes().saturating_sub(change.cost()));
         self.bytes += change.range.len;
         if change.grows() {
             self.end = self.end.max(change.range.end());
@@ -63,6 +49,7 @@ impl Overlay {
             sequence,
             answered: Instant::now(),
             change,
+            _room: room,
         });
         if entry.change.covers() {
             let span = entry.change.span();
@@ -78,6 +65,12 @@ impl Overlay {
         found
             .map(|(part, entry)| (part, Arc::clone(entry)))
             .collect()
+    }
+
+    /// The bytes that some of it is for.
+    pub(super) fn spans(&self) -> Vec<Range<u64>> {
+        let visible = self.visible.within(0..u64::MAX);
+        visible.map(|(part, _)| part).collect()
     }
 
     /// The first data in `range` that reads find in it: zeros are none.
@@ -143,7 +136,6 @@ impl Overlay {
             return;
         };
         self.bytes -= removed.change.range.len;
-        self.memory.shrink(removed.change.cost());
         let parts = self.visible.within(removed.change.span());
         let parts: Vec<_> = parts
             .filter(|(_, newest)| newest.number == removed.number)
@@ -170,7 +162,6 @@ impl Overlay {
         self.entries.clear();
         self.visible = RangeMap::default();
         self.passed_by = RangeMap::default();
-        self.memory.shrink(u64::MAX);
         (self.bytes, self.end) = (0, 0);
     }
 

@@ -16,6 +16,7 @@ use crate::disk::device::Disk;
 use crate::disk::range_lock::{ALL, RangeGuard};
 use crate::fault::{IoRange, Op};
 use crate::protocol::{DiskEvent, Errno, Note};
+use crate::storage::Image;
 use crate::storage::write_log::Order;
 
 /// A flush of more pending bytes is left to the pool.

@@ -20,6 +20,7 @@ struct Held {
 }
 
 /// Room for bytes that wait in memory; given back when this is dropped.
+#[derive(Debug)]
 pub(in crate::disk) struct Reservation {
     memory: HeldMemory,
     bytes: u64,

@@ -84,7 +84,7 @@ impl Disk {
 
     /// Serves any request but a read, of a disk without a cache.
     pub(super) fn change(&self, request: &Request<'_>, applied: &Applied) -> io::Result<()> {
-        let image = &*self.image.below;
+        let image = &self.image.below;
         match *request {
             Request::Write {
                 offset, ref data, ..

@@ -12,6 +12,7 @@ use crate::disk::device::Disk;
 use crate::disk::path::Request;
 use crate::disk::path::delays::GoOn;
 use crate::protocol::{CutReport, DiskEvent, Errno, PowerCut};
+use crate::storage::Image;
 
 /// A request that may survive: one that is pending, or one that was not answered.
 enum Candidate {
@@ -168,7 +169,7 @@ impl Disk {
     }
 
     fn meet_fate(&self, change: &StoredChange, part: &Range<u64>, fate: Fate) -> io::Result<()> {
-        let below = &*self.image.below;
+        let below = &self.image.below;
         let len = part.end - part.start;
         match fate {
             Fate::Kept => {

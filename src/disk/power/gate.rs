@@ -13,7 +13,7 @@ use crate::disk::path::Request;
 use crate::fault::IoRange;
 
 /// The time between two looks whether all requests have left.
-const LOOK: Duration = Duration::from_micros(50);
+pub(in crate::disk) const LOOK: Duration = Duration::from_micros(50);
 
 /// The gate is closed for work that wants no request inside.
 const QUIET: u64 = 1;
@@ -134,6 +134,11 @@ impl Gate {
             })
     }
 
+    /// The same whether the power is on or off. False while other such work, or a cut, has it.
+    pub(in crate::disk) fn close_for_quiet_in_any_power(&self) -> bool {
+        self.bar(QUIET, QUIET | CUT).is_ok()
+    }
+
     /// Sets `bar` unless one of `unless` is set.
     fn bar(&self, bar: u64, unless: u64) -> Result<(), u64> {
         let barred = |state| (state & unless == 0).then_some(state | bar);
@@ -192,6 +197,19 @@ impl Gate {
     #[must_use]
     pub(in crate::disk) fn end_quiet(&self) -> Vec<Parked> {
         self.set(|state| state & !QUIET)
+    }
+
+    /// The same, and from now on the power is on or off. Requests that have arrived before it changed are not let in.
+    #[must_use]
+    pub(in crate::disk) fn end_quiet_with_power(&self, is_on: bool) -> Vec<Parked> {
+        self.set(|state| {
+            let quiet_over = state & !QUIET;
+            match (is_on, state & OFF != 0) {
+                (true, true) => (quiet_over & !OFF) + ERA,
+                (false, false) => (quiet_over | OFF) + ERA,
+                (true, false) | (false, true) => quiet_over,
+            }
+        })
     }
 
     /// There is no cut after all. Returns the requests that have waited.

@@ -52,6 +52,7 @@ impl<D> Mains<D> {
         match &what {
             DiskEvent::Cut(..) => info!("{id}: power {what}"),
             DiskEvent::On => info!("{id}: power {what}"),
+            DiskEvent::Checkpoint(_) => info!("{id}: {what}"),
             DiskEvent::Evicted { .. } => warn!("{id}: {what}: memory is full"),
             DiskEvent::LogStopped(_) => warn!("{id}: write {what}"),
         }
@@ -67,7 +68,7 @@ impl<D> Mains<D> {
         let _ = self.changed.set(Box::new(changed));
     }
 
-    pub(super) fn has_changed(&self, disk: &D) {
+    pub(in crate::disk) fn has_changed(&self, disk: &D) {
         let of_disk = |known: &&(usize, Weak<D>)| std::ptr::eq(known.1.as_ptr(), disk);
         let index = self
             .disks

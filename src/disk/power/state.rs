@@ -17,7 +17,7 @@ pub(in crate::disk) struct Power {
     pub(in crate::disk) gate: Gate,
     /// Held while a request meets rules of which one cuts the power: so none passes one that has fired.
     pub(in crate::disk) order: Mutex<()>,
-    pub(super) off: Mutex<Off>,
+    pub(in crate::disk) off: Mutex<Off>,
     pub(in crate::disk) errors: AtomicU64,
 }
 
@@ -26,5 +26,5 @@ pub(in crate::disk) struct Off {
     /// How many cuts there were.
     pub(super) cuts: u64,
     /// The latest, while the power is off.
-    pub(super) report: Option<CutReport>,
+    pub(in crate::disk) report: Option<CutReport>,
 }

@@ -1,6 +1,7 @@
 //! A disk against an image in memory that misbehaves on demand.
 
 mod cache;
+mod checkpoints;
 mod damage;
 mod data;
 mod log;
@@ -21,7 +22,7 @@ use super::{Answer, Delays, Disk, Fua, Origin, Pool, Reply, Request};
 use crate::fault::{Edit, Mode, parse_edits, parse_rule};
 use crate::protocol::Errno;
 use crate::protocol::names::SECTOR;
-use crate::storage::{Image, MemoryImage};
+use crate::storage::{Image, LayerFolder, LayeredImage, MemoryImage};
 
 type Result = std::result::Result<Vec<u8>, Errno>;
 
@@ -44,6 +45,12 @@ impl Drop for TestReply {
             let _ = waiting.send(Err(Errno(libc::EIO)));
         }
     }
+}
+
+/// The image, with layers in the folder for temporary files.
+fn layered(image: Arc<dyn Image>) -> LayeredImage {
+    let folder = LayerFolder::at(&std::env::temp_dir());
+    LayeredImage::new(image, Arc::new(folder))
 }
 
 struct Bench {
@@ -69,7 +76,12 @@ impl Bench {
 
     fn with(size: usize, delays: Arc<Delays>) -> Self {
         let image = Arc::new(MemoryImage::new(size));
-        let disk = Disk::new("vda", "memory".as_ref(), image.clone(), Arc::clone(&delays));
+        let disk = Disk::new(
+            "vda",
+            "memory".as_ref(),
+            layered(image.clone()),
+            Arc::clone(&delays),
+        );
         let disk = Arc::new(disk);
         let client = disk.open().unwrap();
         Self {

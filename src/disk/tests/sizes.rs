@@ -69,7 +69,7 @@ fn read_only_disk_refuses_every_change_and_counts_none() {
     let image = Arc::new(MemoryImage::new(4096));
     image.set_read_only();
     let delays = Arc::clone(&bench.delays);
-    let disk = Disk::new("vda", "memory".as_ref(), image, delays);
+    let disk = Disk::new("vda", "memory".as_ref(), layered(image), delays);
     let bench = Bench {
         disk: Arc::new(disk),
         ..bench
@@ -189,7 +189,11 @@ fn fixed_disk_neither_grows_nor_preallocates_past_its_end() {
     let bench = Bench::of_size(4096);
     let image = Arc::clone(&bench.image);
     let delays = Arc::clone(&bench.delays);
-    let disk = Disk::new("vda", "memory".as_ref(), image, delays).of_fixed_size(true);
+    let disk = Disk::new("vda", "memory".as_ref(), layered(image), delays);
+    let disk = disk.with_options(crate::protocol::disk_options::DiskOptions {
+        fixed: true,
+        ..Default::default()
+    });
     let bench = Bench {
         disk: Arc::new(disk),
         ..bench

@@ -130,7 +130,7 @@ fn stale_rule_keeps_a_hole_of_terabytes_at_once() {
     let disk = Disk::new(
         "vda",
         file.path(),
-        std::sync::Arc::new(image),
+        layered(std::sync::Arc::new(image)),
         bench.delays.clone(),
     );
     let disk = std::sync::Arc::new(disk);

@@ -19,10 +19,10 @@ pub(in crate::vm) struct MountServer {
 }
 
 impl MountServer {
-    /// Starts a server at `point`; should this process die, it removes the folder `scratch`.
-    pub(in crate::vm) fn start(point: &Path, scratch: &Path) -> Result<Self, VmError> {
-        let scratch = scratch.to_owned();
-        let process = launch::start(point, &[], &[], &Lifetime::WithCaller { scratch })?;
+    /// Starts a server at `point`; should this process die, it removes the folder `run_folder`.
+    pub(in crate::vm) fn start(point: &Path, run_folder: &Path) -> Result<Self, VmError> {
+        let run_folder = run_folder.to_owned();
+        let process = launch::start(point, &[], &[], &Lifetime::WithCaller { run_folder })?;
         let mount = MountClient::open(point)?;
         Ok(Self { process, mount })
     }

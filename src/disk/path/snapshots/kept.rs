@@ -1,6 +1,7 @@
 //! Old contents of a disk, by their places.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::disk::path::reservation::Reservation;
 use crate::protocol::Errno;
@@ -9,15 +10,18 @@ use crate::protocol::Errno;
 const ENTRY: u64 = 64;
 
 /// Bytes of a disk as they were; zeros where there is no data.
+#[derive(Clone)]
 pub(super) struct Extent {
     pub(super) len: u64,
-    pub(super) data: Option<Vec<u8>>,
+    pub(super) data: Option<Arc<Vec<u8>>>,
 }
 
 /// Extents that do not overlap, by where they begin.
 pub(super) struct Kept {
     extents: BTreeMap<u64, Extent>,
     reservation: Reservation,
+    /// For what copies have too.
+    shared: Vec<Arc<Reservation>>,
 }
 
 impl Kept {
@@ -25,6 +29,20 @@ impl Kept {
         Self {
             extents: BTreeMap::new(),
             reservation,
+            shared: Vec::new(),
+        }
+    }
+
+    /// A copy, which shares the data and the room for them. `room` is a reservation of nothing.
+    pub(super) fn copy(&mut self, [room, rooms]: [Reservation; 2]) -> Self {
+        if self.reservation.bytes() > 0 {
+            let own = std::mem::replace(&mut self.reservation, room);
+            self.shared.push(Arc::new(own));
+        }
+        Self {
+            extents: self.extents.clone(),
+            reservation: rooms,
+            shared: self.shared.clone(),
         }
     }
 
@@ -61,7 +79,9 @@ impl Kept {
             return self.insert(start, extent);
         }
         for (from, to) in gaps {
-            let part = |data: &Vec<u8>| data[(from - start) as usize..(to - start) as usize].into();
+            let part = |data: &Arc<Vec<u8>>| {
+                Arc::new(data[(from - start) as usize..(to - start) as usize].to_vec())
+            };
             let data = extent.data.as_ref().map(part);
             self.insert(
                 from,

@@ -35,6 +35,15 @@ pub(in crate::disk) struct Snapshots {
     all: ArcSwap<Vec<Arc<Snapshot>>>,
 }
 
+/// What was kept for rules at a moment, by their numbers.
+pub(in crate::disk) type SavedSnapshots = HashMap<u64, SavedSnapshot>;
+
+/// What was kept for a rule.
+pub(in crate::disk) struct SavedSnapshot {
+    kept: Mutex<Kept>,
+    is_full: bool,
+}
+
 struct Snapshot {
     rule: Arc<Armed>,
     /// What it may have to serve.
@@ -66,22 +75,64 @@ impl Snapshots {
     pub(in crate::disk) fn keep_for(&self, faults: &FaultSet) {
         let old = self.all.load();
         let known: HashMap<u64, &Snapshot> = old.iter().map(|one| (one.rule.id, &**one)).collect();
+        self.begin(faults, |id| {
+            known.get(&id).map(|known| Arc::clone(&known.shared))
+        });
+        let gone = old.iter().filter(|snapshot| !faults.has(snapshot.rule.id));
+        gone.for_each(|snapshot| snapshot.shared.is_over.store(true, Ordering::SeqCst));
+    }
+
+    /// What is kept now.
+    pub(in crate::disk) fn saved(&self) -> SavedSnapshots {
+        let all = self.all.load();
+        let saved = all.iter().map(|snapshot| {
+            let saved = SavedSnapshot {
+                kept: Mutex::new(self.copy(&snapshot.shared.kept)),
+                is_full: snapshot.shared.is_full.load(Ordering::SeqCst),
+            };
+            (snapshot.rule.id, saved)
+        });
+        saved.collect()
+    }
+
+    /// Has kept for the rules of `faults` what was when `saved` was. No request is under way.
+    pub(in crate::disk) fn return_to(&self, faults: &FaultSet, saved: &SavedSnapshots) {
+        let old = self.all.load();
+        self.begin(faults, |id| {
+            let SavedSnapshot { kept, is_full } = saved.get(&id)?;
+            Some(Arc::new(Shared {
+                kept: Mutex::new(self.copy(kept)),
+                is_over: AtomicBool::new(false),
+                is_full: AtomicBool::new(*is_full),
+            }))
+        });
+        let gone = old.iter();
+        gone.for_each(|snapshot| snapshot.shared.is_over.store(true, Ordering::SeqCst));
+    }
+
+    fn copy(&self, kept: &Mutex<Kept>) -> Kept {
+        let rooms = [self.memory.reservation(), self.memory.reservation()];
+        kept.lock().copy(rooms)
+    }
+
+    fn begin(&self, faults: &FaultSet, known: impl Fn(u64) -> Option<Arc<Shared>>) {
         let armed = faults.armed().iter();
         let stale = armed.filter(|armed| armed.rule.action == Action::Stale);
         let snapshot = |rule: &Arc<Armed>| {
-            let known = known.get(&rule.id);
-            let shared = known.map(|known| Arc::clone(&known.shared));
             Arc::new(Snapshot {
                 rule: Arc::clone(rule),
                 ranges: ranges(rule, faults),
-                shared: shared.unwrap_or_else(|| Arc::new(Shared::new(&self.memory))),
+                shared: known(rule.id).unwrap_or_else(|| Arc::new(Shared::new(&self.memory))),
             })
         };
         let new: Vec<_> = stale.map(snapshot).collect();
         self.any.store(!new.is_empty(), Ordering::SeqCst);
         self.all.store(Arc::new(new));
-        let gone = old.iter().filter(|snapshot| !faults.has(snapshot.rule.id));
-        gone.for_each(|snapshot| snapshot.shared.is_over.store(true, Ordering::SeqCst));
+    }
+
+    /// Whether a rule shows what some of its sectors held before.
+    pub(in crate::disk) fn is_any(&self) -> bool {
+        self.any.load(Ordering::SeqCst)
     }
 
     /// Keeps the contents of the range, before it is changed. ENOMEM without room for them; the range must
@@ -241,6 +292,6 @@ fn read_extent(
     }
     Ok(Extent {
         len,
-        data: (!is_zero).then_some(data),
+        data: (!is_zero).then(|| Arc::new(data)),
     })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::cache::CachedImage;
-use super::checkpoint::Checkpoints;
+use super::checkpoint::list::Checkpoints;
 use super::client_table::Clients;
 use super::log::DiskLog;
 use super::observe::in_flight::InFlightTable;

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod access;
+mod checkpoints;
 mod cli;
 mod cli_errors;
 mod cli_fault;

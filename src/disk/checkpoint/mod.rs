@@ -4,12 +4,11 @@
 //! durable. What the disk held is kept by [layers](crate::storage::LayeredImage).
 
 mod error;
+pub(super) mod list;
 mod saved;
 
 use std::sync::Arc;
 use std::time::Instant;
-
-use parking_lot::Mutex;
 
 use super::device::Disk;
 use super::power::PowerError;
@@ -18,41 +17,6 @@ use super::power::state::LEAVING;
 use crate::fault::Then;
 use crate::protocol::{CheckpointCommand, DiskEvent, Errno};
 pub use error::CheckpointError;
-use saved::Checkpoint;
-
-/// The checkpoints of a disk.
-#[derive(Default)]
-pub(super) struct Checkpoints {
-    /// Oldest first.
-    all: Mutex<Vec<Arc<Checkpoint>>>,
-    /// Held to save, return to and drop one.
-    changing: Mutex<()>,
-}
-
-impl Checkpoints {
-    fn names(&self) -> Vec<String> {
-        let all = self.all.lock();
-        all.iter().map(|one| one.name.clone()).collect()
-    }
-
-    fn find(&self, name: &str) -> Option<Arc<Checkpoint>> {
-        let all = self.all.lock();
-        all.iter().find(|one| one.name == name).cloned()
-    }
-
-    fn known(&self, name: &str) -> Result<Arc<Checkpoint>, CheckpointError> {
-        self.find(name).ok_or_else(|| {
-            let names = self.names();
-            CheckpointError::Unknown {
-                name: name.to_owned(),
-                saved: match names.is_empty() {
-                    true => "none".to_owned(),
-                    false => names.join(", "),
-                },
-            }
-        })
-    }
-}
 
 impl Disk {
     /// Saves, returns to, or drops a checkpoint. Waits for requests that are in their I/O: not for a loop thread.

@@ -1,28 +1,9 @@
 //! What belongs to a checkpoint, and how the disk is made to be so again.
 
 use super::CheckpointError;
-use crate::disk::cache::SavedCache;
+use super::list::{Checkpoint, SavedFaults};
 use crate::disk::device::Disk;
-use crate::disk::path::snapshots::SavedSnapshots;
-use crate::disk::rule_sets::SavedRules;
-use crate::protocol::CutReport;
-use crate::storage::{Discarded, Frozen};
-
-/// A moment of a disk.
-pub(in crate::disk) struct Checkpoint {
-    pub(super) name: String,
-    pub(super) content: Frozen,
-    cache: SavedCache,
-    /// The cut since which the power was off; None while it was on.
-    pub(super) power: Option<CutReport>,
-    faults: Option<SavedFaults>,
-}
-
-/// The rules, and what they had to know.
-struct SavedFaults {
-    rules: SavedRules,
-    snapshots: SavedSnapshots,
-}
+use crate::storage::Discarded;
 
 impl Disk {
     /// The disk as it is now. No request is inside the gate.

@@ -174,7 +174,7 @@ pub fn serve_states(mut serving: StatesServing<'_>) -> Result<(), ServeError> {
         }
         let _ = socket.shutdown(Shutdown::Both);
     });
-    let _ = server.end();
+    server.end();
     remove_run_folder(serving.run_folder, serving.mount_point);
     Ok(())
 }

@@ -15,7 +15,8 @@ impl LayeredImage {
     fn read_layers(&self, top: &Layer, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let place =
             |range: &Range<u64>| (range.start - offset) as usize..(range.end - offset) as usize;
-        let mut found = top.find(&[offset..offset + buffer.len() as u64]);
+        let asked = offset..offset + buffer.len() as u64;
+        let mut found = top.find(std::slice::from_ref(&asked));
         loop {
             for (part, content) in &found.parts {
                 let target = &mut buffer[place(part)];

@@ -155,6 +155,9 @@
 ---@class provium.VmPowerCut : provium.PowerCut
 ---@field disks? (provium.Disk|string)[] Handles or IDs: these lose power, one after the other. Without it all do, at one instant.
 
+---@class provium.RestoreOptions
+---@field clock? "now"|"then" What the guest's clock shows: the host's time, which is the default, or the time of the snapshot.
+
 ---What a power cut has done to a disk.
 ---@class provium.CutReport
 ---@field kept integer Pending requests, or pieces of them, that have survived.
@@ -296,6 +299,13 @@ function RunResult:ok() end
 ---Raises, with the code and the output, unless the exit code is 0.
 ---@return provium.RunResult self
 function RunResult:assert_ok() end
+
+---A VM as it was.
+---@class provium.Snapshot
+local Snapshot = {}
+
+---Forgets it: its memory is free, and no VM can go back to it.
+function Snapshot:drop() end
 
 ---A running command in the guest. It ends with the test that started it.
 ---@class provium.Process
@@ -583,6 +593,16 @@ function Vm:resume() end
 ---Presses the reset button. Returns when the agent answers again and the disks are ready for use. Held requests are dropped.
 function Vm:reset() end
 
+---Returns all that makes the VM what it is: memory, devices, disks with what is pending, rules with their counters. The guest goes on. Raises if a rule holds a request of the guest.
+---@return provium.Snapshot
+function Vm:snapshot() end
+
+---Makes the VM what it was when the snapshot was taken, whatever has become of it since. Returns when its agent answers. Held requests are dropped.
+---@param snapshot provium.Snapshot One of this VM.
+---@param options? provium.RestoreOptions
+---@return provium.Vm self
+function Vm:restore(snapshot, options) end
+
 ---Presses the power button, and does not wait for an effect.
 function Vm:power_button() end
 
@@ -701,7 +721,7 @@ function Vm:state() end
 ---@class provium.Provium
 ---@field [string] provium.Vm
 ---@field timeout? provium.Duration The time limit of each test of the file, in place of `--timeout`. Set it at file level.
----@field reset_between_tests? boolean `true` is an error in this version.
+---@field reset_between_tests? boolean After each test, the VMs of the file go back to what they were when the first test began. Default: false. Set it at file level.
 provium = {}
 
 ---Creates a VM, or without `profile` returns an existing one. Raises if the name is taken, or if no VM has it.

@@ -165,6 +165,14 @@ pub enum VmError {
     /// Why it has not answered, or with something that is not an answer.
     #[error("the guest agent: {0}")]
     NoAnswer(String),
+    #[error("process {pid} was started after the snapshot that vm `{vm}` went back to")]
+    AfterSnapshot { pid: i64, vm: String },
+    #[error("the snapshot is of vm `{of}`, and vm `{vm}` goes back to its own snapshots alone")]
+    OtherSnapshot { vm: String, of: String },
+    #[error(
+        "disk `{id}` was detached since the snapshot was taken, and what it held then is gone: vm `{vm}` cannot go back to it"
+    )]
+    SnapshotDiskGone { id: String, vm: String },
     #[error(
         "there is no signal `{0}` (a name with or without SIG, as TERM or SIGINT, or a number)"
     )]

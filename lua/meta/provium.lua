@@ -520,6 +520,23 @@ function Disk:power_cut(options) end
 ---@param text string 1 to 400 bytes.
 function Disk:mark(text) end
 
+---Saves the disk as it is now: what it holds, what is pending, and its power.
+---@param name string 1 to 63 letters, digits, `.`, `_` or `-`.
+---@param options? { faults?: boolean } `faults`: the rules and their counters belong to it.
+function Disk:save_checkpoint(name, options) end
+
+---Makes the disk what it was when the checkpoint was saved, any number of times. Requests that wait fail with EIO.
+---@param name string
+function Disk:restore_checkpoint(name) end
+
+---Forgets a checkpoint. With the last one, what the disk holds is written to its image.
+---@param name string
+function Disk:drop_checkpoint(name) end
+
+---Returns the names of the checkpoints, oldest first.
+---@return string[]
+function Disk:checkpoints() end
+
 ---Begins a write log of the disk, and keeps beside it what the disk holds now. Returns its path.
 ---@param path? string A new or empty file; a relative one starts at the folder of the test file. Without it, a file that is removed with the VM.
 ---@return string path

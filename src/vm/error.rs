@@ -147,8 +147,6 @@ pub enum VmError {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("a copy of image {}: the file system of {} has no room for it: free some, or set XDG_CACHE_HOME to a folder elsewhere", image.display(), folder.display())]
-    NoRoomForCopy { image: PathBuf, folder: PathBuf },
     #[error("`size` is {size} bytes, and image {} has {has}: a copy can be larger, not smaller", image.display())]
     SmallerCopy { image: PathBuf, size: u64, has: u64 },
     #[error("{command}: {text}")]

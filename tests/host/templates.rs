@@ -120,10 +120,10 @@ impl Place {
         assert_eq!(self.kept(), [""; 0]);
     }
 
-    /// The files that templates and copies have left in the cache.
+    /// The files that templates have left in the cache.
     fn kept(&self) -> Vec<String> {
-        let folders = ["templates", "copies"].map(|name| self.path("cache/provium").join(name));
-        let entries = folders.iter().filter_map(|folder| folder.read_dir().ok());
+        let folder = self.path("cache/provium/templates");
+        let entries = folder.read_dir().ok().into_iter();
         let names = entries.flatten().map(|entry| entry.unwrap().file_name());
         names.map(|name| name.into_string().unwrap()).collect()
     }

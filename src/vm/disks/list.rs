@@ -176,6 +176,10 @@ impl Disks {
                 let why = format!("it lacks what is pending, {pending} requests");
                 return Some(format!("the image of disk `{id}` stays locked: {why}"));
             }
+            if stats.gauge(DiskGauge::Checkpoints) > 0 && !mounted.is_scratch {
+                let why = "it lacks what the disk holds since its checkpoints were saved";
+                return Some(format!("the image of disk `{id}` stays locked: {why}"));
+            }
             let error = mounted.control.unlock_image().err()?;
             Some(format!("the image of disk `{id}` stays locked: {error}"))
         };

@@ -50,9 +50,9 @@
 ---@class provium.DiskOptions
 ---@field path? string A file of the host, as it is: what the guest writes is in it. Default: none.
 ---@field image? string A raw image: the same as `path`. An image in another format, as qcow2: the same as `template`. Default: none.
----@field template? string An image, raw or in another format. The VM gets a raw copy of its own, which is removed with the VM. Default: none.
+---@field template? string An image, raw or in another format. The disk begins as the image, which stays as it is; changes are removed with the VM. Default: none.
 ---@field scratch? string|integer The size of an empty disk that is removed with the VM: `"256M"`, or bytes. Default: none.
----@field size? string|integer Makes a copy larger than its template. Of a disk without an image, the modelled size. Default: that of the image.
+---@field size? string|integer Makes the disk larger than its template. Of a disk without an image, the modelled size. Default: that of the image.
 ---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. In `vm:boot` `boot0`, `boot1` and so on without it, in `vm:attach_disk` `attached-VM`. Default: see below.
 ---@field readonly? boolean Rejects writes by the guest and by the host. Default: false.
 ---@field fixed? boolean A write past the end fails with ENOSPC, as on a real disk. With false the image grows. Default: true.

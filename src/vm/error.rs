@@ -147,8 +147,8 @@ pub enum VmError {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("`size` is {size} bytes, and image {} has {has}: a copy can be larger, not smaller", image.display())]
-    SmallerCopy { image: PathBuf, size: u64, has: u64 },
+    #[error("`size` is {size} bytes, and image {} has {has}: the disk can be larger, not smaller", image.display())]
+    SmallerDisk { image: PathBuf, size: u64, has: u64 },
     #[error("{command}: {text}")]
     Refused { command: String, text: String },
     #[error("the guest has no disk `{id}` within {:.1}s\n{console}", after.as_secs_f64())]

@@ -11,6 +11,7 @@ mod power;
 mod rules;
 mod sizes;
 mod stale;
+mod travel;
 mod waiting;
 
 use std::sync::Arc;

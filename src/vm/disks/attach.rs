@@ -108,7 +108,7 @@ impl Vm {
         mount.attach(id, &image, DiskOptions { scratch, ..served })?;
         if let Some(warning) = format_warning(&image) {
             let instead = match other_format(&image) {
-                Some(_) => "; `image` in place of `path` makes a raw copy for the VM",
+                Some(_) => "; `image` in place of `path` gives the VM the disk in it",
                 None => "",
             };
             self.note(format!("warning: {warning}{instead}"));

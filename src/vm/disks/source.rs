@@ -124,7 +124,7 @@ impl Vm {
         let has = has.map_err(VmError::io(format!("image {}", path.display())))?;
         if let Some(size) = size.filter(|size| *size < has) {
             let image = path.to_owned();
-            return Err(VmError::SmallerCopy { image, size, has });
+            return Err(VmError::SmallerDisk { image, size, has });
         }
         Ok(SourceFile {
             path: raw,

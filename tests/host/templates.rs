@@ -302,8 +302,9 @@ fn full_file_system_is_named_and_keeps_nothing() {
     let room =
         "has no room for a raw template of it (up to 3.0 MiB): free some, or set XDG_CACHE_HOME";
     place.fails("{ image = 'disk.qcow2' }", room);
-    // A raw image is served itself.
-    place.reads("{ template = 'raw.img' }");
+    // A raw image is served itself: it is read, and found to be another one.
+    let served = place.test("{ template = 'raw.img' }");
+    assert_report(&served, 1, &["~= the disk in the image"]);
 }
 
 /// Waits until qemu-img converts.

@@ -12,7 +12,6 @@ mod image;
 mod judge;
 mod pick;
 mod sectors;
-mod shrink;
 mod source;
 mod space;
 mod states;

@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::judge::{Examiner, Judge, Judged};
-use super::shrink::shrink;
 use super::source::Source;
 use super::space::Piece;
 use super::subset::Subset;
 use super::verdict::{Failure, Verdict};
 use super::walk::{StateId, Walk};
+use crate::units::shrink;
 
 /// Groups of bad states whose smallest loss is looked for, and that are shown: those of an examiner that says
 /// something else each time are as many as its states.

@@ -8,6 +8,7 @@ mod listed;
 mod nearest;
 mod probability;
 mod range_map;
+mod shrink;
 pub mod size;
 pub mod text;
 
@@ -17,3 +18,4 @@ pub(crate) use listed::listed;
 pub use nearest::nearest;
 pub use probability::Probability;
 pub use range_map::RangeMap;
+pub use shrink::shrink;

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod completions;
 mod console;
+mod decisions;
 mod disks;
 mod doctor;
 mod durability;
@@ -28,6 +29,7 @@ mod target;
 mod test;
 mod test_html;
 mod test_options;
+mod test_shrink;
 mod top;
 mod trace;
 mod umount;
@@ -81,6 +83,7 @@ enum Command {
     Status(status::Args),
     Top(top::Args),
     Trace(trace::Args),
+    Decisions(decisions::Args),
     States(Box<states::Args>),
     #[command(hide = true)]
     StateServer(states::ServerArgs),
@@ -120,6 +123,7 @@ impl Command {
                 | Self::Status(_)
                 | Self::Top(_)
                 | Self::Trace(_)
+                | Self::Decisions(_)
                 | Self::Guest(_)
                 | Self::Doctor(_)
                 | Self::Completions(_)
@@ -170,6 +174,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Decisions(args) => decisions::run(&args),
         Command::States(args) => states::run(&args),
         Command::StateServer(args) => states::run_server(args),
         Command::Test(args) => test::run(&args),

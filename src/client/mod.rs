@@ -6,7 +6,7 @@ mod durability;
 mod error;
 mod mount;
 mod stats;
-mod trace;
+mod streams;
 
 pub use data::{DataError, DataFile};
 pub use disk::{DiskControl, Waiting};
@@ -14,4 +14,4 @@ pub use durability::Events;
 pub use error::ClientError;
 pub use mount::MountClient;
 pub use stats::Stats;
-pub use trace::Trace;
+pub use streams::{Decisions, Trace};

@@ -47,7 +47,9 @@ impl Control {
             DiskFile::Power => Ok(Text::line(disk.power())),
             DiskFile::Log => Ok(Text::line(disk.log_line())),
             DiskFile::Checkpoint => Ok(Text::of(disk.checkpoints())),
-            DiskFile::Release | DiskFile::Trace | DiskFile::Mark => Err(NO_TEXT),
+            DiskFile::Release | DiskFile::Trace | DiskFile::Decisions | DiskFile::Mark => {
+                Err(NO_TEXT)
+            }
         }
     }
 
@@ -71,6 +73,7 @@ impl Control {
     pub fn listen_to_disk(&self, disk: &Disk, file: DiskFile) -> Result<Arc<Listener>, Errno> {
         match file {
             DiskFile::Trace => disk.trace().listen().ok_or(TOO_MANY),
+            DiskFile::Decisions => disk.decisions().listen().ok_or(TOO_MANY),
             DiskFile::Faults
             | DiskFile::Rules
             | DiskFile::Stats

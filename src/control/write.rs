@@ -71,6 +71,7 @@ impl Control {
             | DiskFile::Inflight
             | DiskFile::Damage
             | DiskFile::Trace
+            | DiskFile::Decisions
             | DiskFile::Size
             | DiskFile::Mode
             | DiskFile::Pending => return Err(READ_ONLY),

@@ -11,7 +11,7 @@ use super::checkpoint::list::Checkpoints;
 use super::client_table::Clients;
 use super::log::DiskLog;
 use super::observe::in_flight::InFlightTable;
-use super::observe::{Counters, DamageList, DurabilityCounters, HostErrors, Trace};
+use super::observe::{Counters, DamageList, Decisions, DurabilityCounters, HostErrors, Trace};
 use super::path::Delays;
 use super::path::settling::Settling;
 use super::path::snapshots::Snapshots;
@@ -51,6 +51,7 @@ pub struct Disk {
     pub(super) snapshots: Snapshots,
     pub(super) damage: Arc<DamageList>,
     pub(super) trace: Trace,
+    pub(super) decisions: Decisions,
     pub(super) sizes: Sizes,
     pub(super) strain: Strains,
     pub(super) settling: Settling,
@@ -90,6 +91,7 @@ impl Disk {
             delays,
             damage: Arc::default(),
             trace: Trace::default(),
+            decisions: Decisions::default(),
             sizes: Sizes::new(ImageStat::of(&*image).unwrap_or_default()),
             strain: Strains::default(),
             settling: Settling::default(),
@@ -106,7 +108,6 @@ impl Disk {
     pub(super) fn with_options(self, options: DiskOptions) -> Self {
         self.image.set_mode(options.cache);
         Self {
-            read_only: self.read_only || options.read_only,
             fixed: options.fixed,
             scratch: options.scratch,
             ..self
@@ -153,6 +154,17 @@ impl Disk {
     /// The stream of its answered requests.
     pub fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// The stream of the rules that act.
+    pub fn decisions(&self) -> &Decisions {
+        &self.decisions
+    }
+
+    /// Ends both streams: every reader finds the end.
+    pub(super) fn end_streams(&self) {
+        self.trace.end();
+        self.decisions.end();
     }
 
     /// Counters of its requests so far.

@@ -28,15 +28,13 @@ impl Unsaved {
 impl Disk {
     /// Puts all that the disk holds into its image, and forgets its checkpoints. No request is under way. Nothing to do for
     /// a disk whose changes are gone at the end.
-    ///
-    /// After an error its checkpoints are as they were if it `goes_on`.
-    pub(super) fn save_all(&self, goes_on: bool) -> Result<(), Unsaved> {
+    pub(super) fn save_all(&self) -> Result<(), Unsaved> {
         if self.is_read_only() || self.image.below.is_scratch() {
             return Ok(());
         }
         self.settle_pending().map_err(Unsaved::Pending)?;
-        let written = self.image.below.write_back(goes_on);
-        written.map_err(|error| Unsaved::Layers(Errno::of(&error.cause)))?;
+        let written = self.image.below.write_back();
+        written.map_err(|error| Unsaved::Layers(Errno::of(&error)))?;
         self.forget_checkpoints();
         Ok(())
     }

@@ -29,6 +29,8 @@ pub struct Armed {
     fired: AtomicU64,
     /// A rule with the tag of its `when=` has fired, and has been removed.
     woken: AtomicBool,
+    /// Its counters are those of an earlier time, to which a checkpoint went back.
+    pub is_returned: bool,
 }
 
 impl Armed {
@@ -46,6 +48,7 @@ impl Armed {
             matched: AtomicU64::new(0),
             fired: AtomicU64::new(0),
             woken: AtomicBool::new(false),
+            is_returned: false,
         }
     }
 
@@ -73,6 +76,7 @@ impl Armed {
         Self {
             since: self.since + by,
             times_armed: self.times_armed,
+            is_returned: true,
             ..self.copy()
         }
     }

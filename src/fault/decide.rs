@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::candidates::Candidates;
-use super::{Armed, Change, Decision, FaultSet, IoRange, Random, RuleHits, Then, Why};
+use super::{
+    Action, Armed, Change, Decision, FaultSet, Firing, IoRange, Random, RuleHits, Stage, Then, Why,
+};
 use crate::protocol::Errno;
 
 /// Why a request has to wait, and for how long.
@@ -68,12 +70,15 @@ impl FaultSet {
         now: Duration,
         hits: &mut RuleHits,
     ) -> Option<Wait> {
+        hits.enter(Stage::Delay);
         let (mut time, mut rules) = (Duration::ZERO, Vec::new());
         for (armed, min, max) in &candidates.delaying {
             if let Ok(mut random) = self.fire(armed, range, now, hits) {
                 let spread = (*max - *min).as_nanos() as u64;
                 let more = random.below(spread.saturating_add(1));
-                time += *min + Duration::from_nanos(more);
+                let drawn = *min + Duration::from_nanos(more);
+                hits.acted(|| Firing::drawn(armed, Action::Delay(drawn, drawn), &random));
+                time += drawn;
                 rules.push(Arc::clone(armed));
             }
         }
@@ -92,8 +97,15 @@ impl FaultSet {
         now: Duration,
         hits: &mut RuleHits,
     ) -> Option<Wait> {
+        hits.enter(Stage::Hang);
         let mut holding = candidates.holding.iter();
-        let hang = holding.find(|(armed, ..)| self.fire(armed, range, now, hits).is_ok());
+        let hang = holding.find(|(armed, ..)| {
+            let fired = self.fire(armed, range, now, hits);
+            fired.is_ok_and(|random| {
+                hits.acted(|| Firing::of(armed, &random));
+                true
+            })
+        });
         hang.map(|(armed, max, then)| Wait {
             time: *max,
             then: *then,
@@ -110,11 +122,16 @@ impl FaultSet {
         let is_done = decision
             .as_ref()
             .is_none_or(|(decision, _)| !decision.leaves_undone());
+        if is_done {
+            hits.enter(Stage::Change);
+        }
         let changing = candidates.changing.iter().filter(|_| is_done);
         let changes = changing.filter_map(|(armed, change)| {
+            let random = self.fire(armed, range, now, hits).ok()?;
+            hits.acted(|| Firing::of(armed, &random));
             Some(FiredChange {
                 change: *change,
-                random: self.fire(armed, range, now, hits).ok()?,
+                random,
                 rule: Arc::clone(armed),
             })
         });
@@ -132,12 +149,14 @@ impl FaultSet {
         now: Duration,
         hits: &mut RuleHits,
     ) -> Option<((Decision, Arc<Armed>), u64)> {
+        hits.enter(Stage::Decide);
         let mut deciding = candidates.deciding.iter();
         let first = deciding.find_map(|(armed, decision)| {
             let random = self.fire(armed, range, now, hits).ok()?;
             Some((armed, decision, random))
         });
         let (armed, decision, mut random) = first?;
+        hits.acted(|| Firing::of(armed, &random));
         // A decision is final: after the I/O only rules are asked that were armed since.
         for (armed, _) in &candidates.deciding {
             hits.note_match(armed);
@@ -154,13 +173,15 @@ impl FaultSet {
         hits: &mut RuleHits,
     ) -> Option<(Errno, Arc<Armed>)> {
         let candidates = self.candidates(range);
+        hits.enter(Stage::Decide);
         candidates.deciding.iter().find_map(|(armed, decision)| {
             let errno = match decision {
                 Decision::Error(errno) => *errno,
                 // Too late: the image has been changed.
                 Decision::Lose | Decision::Tear(..) | Decision::Cut(_) => return None,
             };
-            self.fire(armed, range, now, hits).ok()?;
+            let random = self.fire(armed, range, now, hits).ok()?;
+            hits.acted(|| Firing::of(armed, &random).late());
             Some((errno, Arc::clone(armed)))
         })
     }

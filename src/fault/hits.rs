@@ -2,15 +2,26 @@
 
 use std::collections::HashSet;
 
-use super::Armed;
+use super::{Armed, Firing, Stage};
 
 /// The rules that have counted a request already: it is looked at several times, and counted once.
 #[derive(Clone, Debug, Default)]
 pub struct RuleHits {
     /// The request is a sector call of a test: rules with `from=guest` pass it by.
     pub of_test: bool,
+    /// What happened to it since this was taken out; None where nobody records it.
+    pub record: Option<Record>,
     considered: HashSet<u64>,
     matched: HashSet<u64>,
+}
+
+/// What happened to a request in a look at the fault set.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// The stages at which rules were asked about it.
+    pub stages: Vec<Stage>,
+    /// The rules that acted, in order.
+    pub firings: Vec<Firing>,
 }
 
 impl RuleHits {
@@ -24,6 +35,20 @@ impl RuleHits {
     /// Notes that the request matched the rule, or need not be asked about it any more.
     pub(super) fn note_match(&mut self, armed: &Armed) {
         self.matched.insert(armed.id);
+    }
+
+    /// Notes that rules are asked about the request at `stage`.
+    pub(super) fn enter(&mut self, stage: Stage) {
+        if let Some(record) = &mut self.record {
+            record.stages.push(stage);
+        }
+    }
+
+    /// Notes that a rule acts on the request.
+    pub(super) fn acted(&mut self, firing: impl FnOnce() -> Firing) {
+        if let Some(record) = &mut self.record {
+            record.firings.push(firing());
+        }
     }
 
     /// Whether that was noted.

@@ -11,6 +11,11 @@ impl Random {
         Self(mix(seed ^ mix(position)))
     }
 
+    /// The seed whose numbers at `position` are the ones that come next here.
+    pub fn seed_at(&self, position: u64) -> u64 {
+        unmix(self.0) ^ mix(position)
+    }
+
     /// The next number (SplitMix64).
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -36,9 +41,30 @@ fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The value that [`mix`] turns into `value`. Its factors are the inverses of those of `mix` modulo 2^64.
+fn unmix(value: u64) -> u64 {
+    let unshift = |z: u64, by: u32| z ^ (z >> by) ^ (z >> (2 * by));
+    let z = unshift(value, 31).wrapping_mul(0x3196_42b2_d24d_8ec3);
+    let z = unshift(z, 27).wrapping_mul(0x96de_1b17_3f11_9089);
+    unshift(z, 30)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn seed_gives_the_numbers_that_are_left_at_another_position(
+            seed: u64, from: u64, to: u64, drawn in 0..3,
+        ) {
+            let mut random = Random::at(seed, from);
+            (0..drawn).for_each(|_| drop(random.draw()));
+            let mut again = Random::at(random.seed_at(to), to);
+            prop_assert_eq!(again.draw(), random.draw());
+        }
+    }
 
     #[test]
     fn numbers_are_those_of_splitmix64() {

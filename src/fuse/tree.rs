@@ -97,6 +97,7 @@ impl Tree {
             DiskFile::Stats
             | DiskFile::Release
             | DiskFile::Trace
+            | DiskFile::Decisions
             | DiskFile::Image
             | DiskFile::Mode
             | DiskFile::Seed

@@ -26,7 +26,7 @@ fn control_files_of_the_documents_are_all_there() {
     );
     assert_eq!(
         list("ctl/vda"),
-        "cache checkpoint damage faults image inflight log mark mode pending power release rules seed size stats trace"
+        "cache checkpoint damage decisions faults image inflight log mark mode pending power release rules seed size stats trace"
     );
     assert_eq!(mount.read("power"), "vda on\n");
     assert_eq!(mount.read("vda/cache"), "off\n");

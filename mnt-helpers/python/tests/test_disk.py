@@ -97,6 +97,22 @@ def test_wait_fired_ends_after_its_timeout_and_tells_the_count(disk: Disk) -> No
         disk.wait_fired("x")
 
 
+def test_decisions_fail_the_same_request_again(disk: Disk) -> None:
+    with disk.decisions() as decisions:
+        with disk.fault("error op=read skip=1 times=1"):
+            disk.read(7)
+            with pytest.raises(OSError, match="Input/output"):
+                disk.read(7)
+        decision = decisions.next()
+        assert isinstance(decision, provium.Decision)
+        assert (decision.op, decision.sector, decision.touch, decision.note) == ("read", 7, 2, None)
+    assert decision.replay is not None
+    with disk.fault(decision.replay):
+        disk.read(7)
+        with pytest.raises(OSError, match="Input/output"):
+            disk.read(7)
+
+
 def test_trace_has_what_was_answered(disk: Disk) -> None:
     with disk.trace() as trace, disk.fault("eio_read at=7+1") as rule:
         disk.read(6)

@@ -33,6 +33,19 @@ GOOD: list[tuple[Callable[[str], object], str, object]] = [
     (lines.parse_trace, "1 1.5 mark after mkfs", lines.Noted(1, 1.5, "mark", "after mkfs")),
     (lines.parse_trace, "2 1.5 disk on", lines.Noted(2, 1.5, "disk", "on")),
     (lines.parse_trace, "# 7 lines were lost", lines.Lost(7)),
+    (
+        lines.parse_decision,
+        "3 1.5 write 8 8 touch=3 rule=0 since=1 slow -> delay op=write by=50ms at=8+8 skip=2 times=1 note: why",
+        lines.Decision(
+            3, 1.5, "write", 8, 8, 3, 0, 1, "slow", "delay op=write by=50ms at=8+8 skip=2 times=1", "why"
+        ),
+    ),
+    (
+        lines.parse_decision,
+        "3 1.5 flush 0 0 touch=- rule=0 since=1 lose op=flush -> -",
+        lines.Decision(3, 1.5, "flush", 0, 0, None, 0, 1, "lose op=flush", None, None),
+    ),
+    (lines.parse_decision, "# 7 lines were lost", lines.Remark("7 lines were lost")),
     (lines.Power.parse, "on", lines.Power(on=True)),
     (lines.Power.parse, "off kept=1 lost=2 seed=3 cut=4", lines.Power(False, 1, 2, 3, 4)),
     (lines.Log.parse, "off", None),
@@ -60,6 +73,8 @@ BAD: list[tuple[Callable[[str], object], str]] = [
     (lines.parse_damage, "# more are not listed"),
     (lines.parse_trace, "1 1.0 read 1 8 ok 1.500ms"),
     (lines.parse_trace, "# lines were lost"),
+    (lines.parse_decision, "1 1.5 write 8 8 touch=3 rule=0 since=1 slow"),
+    (lines.parse_decision, "1 1.5 write 8 8 touch=x rule=0 since=1 slow -> slow"),
     (lines.Power.parse, "off"),
     (lines.Log.parse, "/a entries=x bytes=1"),
     (lines.Log.parse, "'/a entries=1 bytes=1"),

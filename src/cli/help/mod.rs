@@ -33,7 +33,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         &["mount", "run", "umount", "attach", "detach"],
     ),
     ("Break them", &["fault", "power", "checkpoint", "mark"]),
-    ("Watch them", &["status", "top", "trace"]),
+    ("Watch them", &["status", "top", "trace", "decisions"]),
     ("Find what a power cut leaves", &["record", "states"]),
     (
         "Test with guests",

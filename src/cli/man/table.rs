@@ -84,7 +84,7 @@ const OF_GUESTS: Extra = Extra {
 };
 
 /// The commands that are about a mount, or about guests, and say no more.
-const MOUNTS: [&str; 10] = [
+const MOUNTS: [&str; 11] = [
     "run",
     "attach",
     "detach",
@@ -95,6 +95,7 @@ const MOUNTS: [&str; 10] = [
     "status",
     "top",
     "trace",
+    "decisions",
 ];
 const GUESTS: [&str; 7] = [
     "repl",

@@ -61,7 +61,7 @@ fn parse_at(text: &str) -> Result<Ranges, String> {
 }
 
 /// A time with its unit.
-pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn parse_time(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text);
     time.ok_or_else(|| "valid: a time with its unit, as in 200us, 50ms, 1.5s, 2m".to_owned())
 }

@@ -224,7 +224,8 @@ fn listed(mount: &MountClient) -> Option<PathBuf> {
     found.map(|mount| mount.point)
 }
 
-fn stop_at_signals() -> io::Result<Receiver<()>> {
+/// Gets a message at each signal that ends a command.
+pub(in crate::cli) fn stop_at_signals() -> io::Result<Receiver<()>> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let (tx, stop) = bounded(1);
     let listen = move || {

@@ -8,7 +8,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use self::filter::{Filter, parse_time};
+use self::filter::Filter;
+pub(super) use self::filter::parse_time;
+pub(super) use self::merge::stop_at_signals;
 use self::merge::{End, Line, Merged};
 use self::print::Printer;
 use super::target::Target;

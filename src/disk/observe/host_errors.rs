@@ -22,26 +22,17 @@ pub(in crate::disk) struct HostErrors {
 }
 
 impl HostErrors {
-    /// The host has failed a request of the disk `id`, `now` after that was attached. `remark` is added to it.
+    /// The host has failed a request of the disk `id`, `now` after that was attached.
     #[cold]
-    pub(in crate::disk) fn log(
-        &self,
-        id: &str,
-        range: IoRange,
-        errno: Errno,
-        now: Duration,
-        remark: &str,
-    ) {
+    pub(in crate::disk) fn log(&self, id: &str, range: IoRange, errno: Errno, now: Duration) {
         let Some(unsaid) = self.turn(now) else {
             return;
         };
         let (op, sector, count) = (range.op, range.offset / SECTOR, range.len.div_ceil(SECTOR));
         match unsaid {
-            0 => error!("{id}: the host failed {op} {sector}+{count}: {errno}{remark}"),
+            0 => error!("{id}: the host failed {op} {sector}+{count}: {errno}"),
             _ => {
-                error!(
-                    "{id}: the host failed {op} {sector}+{count}: {errno}{remark}; {unsaid} more before"
-                )
+                error!("{id}: the host failed {op} {sector}+{count}: {errno}; {unsaid} more before")
             }
         }
     }

@@ -2,17 +2,24 @@
 
 pub(super) mod counters;
 mod damage;
+mod decided;
+mod decisions;
 mod durability;
 mod host_errors;
 pub(super) mod in_flight;
 mod latency;
+mod ranges_seen;
 pub(in crate::disk) mod thread_slot;
+mod touches;
 pub(super) mod trace;
 mod under_way;
 
 pub use counters::{Counters, OpCounters};
 pub use damage::DamageList;
+pub use decisions::Decisions;
+pub(in crate::disk) use decisions::Recorder;
 pub(in crate::disk) use durability::DurabilityCounters;
 pub(in crate::disk) use host_errors::HostErrors;
 pub use in_flight::InFlight;
+pub(in crate::disk) use touches::Entered;
 pub use trace::{Listener, Trace, Wake};

@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::decided::Decided;
 use crate::fault::{Armed, IoRange};
 use crate::os::sys;
-use crate::protocol::{Answered, Completion, EventLine, Note, Noted, TraceLine, Verdict};
+use crate::protocol::{
+    Answered, Completion, DecisionsLine, EventLine, Note, Noted, TraceLine, Verdict,
+};
 
 /// Lines that wait for a listener; later ones are lost to it.
 const MOST_LINES: usize = 1 << 14;
@@ -39,7 +42,8 @@ struct State {
     ended: bool,
 }
 
-/// A line for listeners: in a trace it prints as its [`TraceLine`], in `ctl/events` as its [`EventLine`].
+/// A line for listeners: it prints as its [`TraceLine`], in `ctl/events` as its [`EventLine`], in `decisions` as its
+/// [`DecisionsLine`].
 #[derive(Clone)]
 struct Line {
     sequence: u64,
@@ -53,6 +57,8 @@ enum What {
     Answered(Request),
     Noted(Arc<Note>),
     Event(Arc<EventLine>),
+    Decided(Arc<Decided>),
+    Remark(&'static str),
 }
 
 /// An answered request.
@@ -68,9 +74,7 @@ impl Trace {
     /// A new listener, which listens until it is dropped. None when there are too many.
     pub fn listen(&self) -> Option<Arc<Listener>> {
         let mut state = self.state.lock();
-        state
-            .listeners
-            .retain(|listener| listener.strong_count() > 0);
+        state.forget_gone();
         if state.listeners.len() >= MOST_LISTENERS {
             return None;
         }
@@ -125,6 +129,30 @@ impl Trace {
         }
     }
 
+    /// Hands all listeners of `decisions` a line.
+    pub(super) fn decided(&self, decided: Decided) {
+        self.hand_over(Duration::ZERO, What::Decided(Arc::new(decided)));
+    }
+
+    /// Hands all listeners a remark about the stream.
+    pub(super) fn remark(&self, text: &'static str) {
+        self.hand_over(Duration::ZERO, What::Remark(text));
+    }
+
+    /// The number of the latest line; 0 if there was none.
+    pub(super) fn latest(&self) -> u64 {
+        self.state.lock().sequence
+    }
+
+    /// Whether there still is a listener: one that is gone is noticed here, or at the next line.
+    pub(super) fn has_listeners(&self) -> bool {
+        let mut state = self.state.lock();
+        state.forget_gone();
+        let has_some = !state.listeners.is_empty();
+        self.any.store(has_some, Ordering::SeqCst);
+        has_some
+    }
+
     fn hand_over(&self, time: Duration, what: What) {
         let mut state = self.state.lock();
         state.sequence += 1;
@@ -156,6 +184,13 @@ impl Trace {
             listener.unread.lock().ended = true;
             listener.wake();
         }
+    }
+}
+
+impl State {
+    fn forget_gone(&mut self) {
+        self.listeners
+            .retain(|listener| listener.strong_count() > 0);
     }
 }
 
@@ -261,6 +296,8 @@ impl fmt::Display for Line {
                 noted.fmt(f)
             }
             What::Event(event) => event.fmt(f),
+            What::Decided(decided) => decided.line(self.sequence).fmt(f),
+            What::Remark(text) => DecisionsLine::Remark((*text).to_owned()).fmt(f),
         }
     }
 }

@@ -43,8 +43,15 @@ impl Disk {
         if context.unconcerned == Some(self.rules_changed()) {
             return None;
         }
+        let mut recorder = self.decisions.recorder();
         let (range, faults) = (context.range, self.rules.acting.load());
-        faults.late_error(range, self.now(), context.hits(self, &faults))
+        if let Some(recorder) = &mut recorder {
+            recorder.meet(&faults);
+        }
+        let hits = context.hits_for(self, &faults, recorder.as_ref());
+        let late = faults.late_error(range, self.now(), hits);
+        context.recorded(recorder);
+        late
     }
 
     fn answer_done<R: Reply>(self: &Arc<Self>, answer: Answer<'_>, mut context: RequestContext<R>) {
@@ -92,22 +99,9 @@ impl Disk {
     pub(super) fn answer_host_error<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
         self.counters.of(context.range.op).host_error();
         let (id, range) = (self.id(), context.range);
-        let remark = self.remark(errno);
-        self.host_errors.log(id, range, errno, self.now(), &remark);
+        self.host_errors.log(id, range, errno, self.now());
         self.account(Completion::Host(errno), &mut context);
         self.send(context, Err(errno));
-    }
-
-    /// What the log adds to an error of the host.
-    fn remark(&self, errno: Errno) -> String {
-        let below = &self.image.below;
-        match errno.0 == libc::ENOSPC && below.has_layers() {
-            true => format!(
-                " (changes go into the run-time folder {}; its place is $XDG_RUNTIME_DIR)",
-                below.folder().path().display()
-            ),
-            false => String::new(),
-        }
     }
 
     /// Answers with the error of a disk without power.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::request::Fua;
 use super::reservation::Reservation;
 use crate::disk::device::Disk;
+use crate::disk::observe::{Entered, Recorder};
 use crate::disk::power::gate::{Era, Pass};
 use crate::fault::{Armed, FaultSet, IoRange, RuleHits};
 use crate::protocol::Effect;
@@ -45,6 +46,8 @@ pub(super) enum Durability {
 #[derive(Default)]
 pub(super) struct RuleContext {
     hits: RuleHits,
+    /// Where it was counted for those who read the decisions.
+    entered: Entered,
     /// Those that acted.
     pub(super) acted: Vec<Arc<Armed>>,
     /// For the data of a write that has waited, until it is answered.
@@ -92,6 +95,39 @@ impl<R> RequestContext<R> {
         // Asked only where it matters: it takes a lock.
         hits.of_test = faults.tells_guests_apart() && disk.is_test(client);
         hits
+    }
+
+    /// The same for a look that `recorder` records.
+    pub(super) fn hits_for(
+        &mut self,
+        disk: &Disk,
+        faults: &FaultSet,
+        recorder: Option<&Recorder<'_>>,
+    ) -> &mut RuleHits {
+        let hits = self.hits(disk, faults);
+        if recorder.is_some() {
+            hits.record.get_or_insert_default();
+        }
+        hits
+    }
+
+    /// Has `recorder` count the request, with what has happened to it in the look before.
+    pub(super) fn recorded(&mut self, recorder: Option<Recorder<'_>>) {
+        let range = self.range;
+        let rules = self.rules();
+        let record = rules.hits.record.take();
+        if let (Some(mut recorder), Some(record)) = (recorder, record) {
+            recorder.note(range, rules.hits.of_test, &record, &mut rules.entered);
+        }
+    }
+
+    /// Has `recorder` count the request, which no rule is for.
+    pub(super) fn passed(&mut self, disk: &Disk, recorder: Option<Recorder<'_>>) {
+        if let Some(mut recorder) = recorder {
+            let of_test = recorder.tells_guests_apart() && disk.is_test(self.client);
+            let range = self.range;
+            recorder.pass(range, of_test, &mut self.rules().entered);
+        }
     }
 
     /// Takes out the reservation for its data.

@@ -108,8 +108,13 @@ impl Disk {
         mut context: RequestContext<R>,
     ) {
         let range = context.range;
+        // Where somebody reads the decisions, requests are counted and decided in one order.
+        let mut recorder = self.decisions.recorder();
         let generation = self.rules_changed();
         let faults = (generation != 0).then(|| self.rules.acting.load());
+        if let (Some(recorder), Some(faults)) = (&mut recorder, &faults) {
+            recorder.meet(faults);
+        }
         let faults = faults.filter(|faults| faults.concerns(range));
         // A request that comes after one whose rule cuts the power finds the gate closed.
         let cuts = faults.as_ref().is_some_and(|faults| faults.cuts_power());
@@ -117,20 +122,24 @@ impl Disk {
         context.pass = match self.power.gate.enter(context.era) {
             Ok(pass) => Some(pass),
             Err(barred) => {
-                drop(order);
+                drop((order, recorder));
                 return self.wait_at_the_gate(request, barred, context);
             }
         };
         let Some(faults) = faults else {
             context.unconcerned = Some(generation);
+            context.passed(self, recorder);
             return self.carry_out(request, Outcome::default(), executor, context);
         };
         let now = self.now();
-        if let Some(wait) = faults.wait(range, now, context.hits(self, &faults)) {
+        let hits = context.hits_for(self, &faults, recorder.as_ref());
+        if let Some(wait) = faults.wait(range, now, hits) {
+            context.recorded(recorder);
             drop((faults, order));
             return self.hold(request, wait, context);
         }
-        let outcome = faults.outcome(range, now, context.hits(self, &faults));
+        let outcome = faults.outcome(range, now, hits);
+        context.recorded(recorder);
         let cut = self.begin_cut(&outcome);
         drop((faults, order));
         context.rules().acted.extend(outcome.rules().cloned());

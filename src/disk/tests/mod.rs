@@ -4,6 +4,7 @@ mod cache;
 mod checkpoints;
 mod damage;
 mod data;
+mod decisions;
 mod log;
 mod looks;
 mod model;
@@ -11,7 +12,6 @@ mod power;
 mod rules;
 mod sizes;
 mod stale;
-mod travel;
 mod waiting;
 
 use std::sync::Arc;

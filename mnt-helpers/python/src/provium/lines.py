@@ -32,6 +32,10 @@ _UNLISTED = re.compile(r"# (?P<count>\d+) more are not listed")
 _STAMP = r"(?P<sequence>\d+) (?P<time>\d+\.\d+)"
 _ANSWERED = re.compile(rf"{_STAMP} {_REQUEST} (?P<verdict>\S+) (?P<latency>{_TIME}) (?P<rules>.+)")
 _NOTED = re.compile(rf"{_STAMP} (?P<kind>mark|disk) (?P<text>.*)")
+_DECISION = re.compile(
+    rf"{_STAMP} {_REQUEST} touch=(?P<touch>\d+|-) rule=(?P<id>\d+) since=(?P<since>\d+) (?P<rule>.+?) -> (?P<replay>.+?)"
+    r"(?: note: (?P<note>.*))?"
+)
 _LOST = re.compile(r"# (?P<count>\d+) lines were lost")
 _OFF = re.compile(r"off kept=(?P<kept>\d+) lost=(?P<lost>\d+) seed=(?P<seed>\d+) cut=(?P<cut>\d+)")
 _EVENT = re.compile(r"(?P<time>\d+\.\d+) (?P<id>\S+) (?P<what>.+)")
@@ -232,6 +236,60 @@ def parse_trace(line: str) -> TraceLine:
         verdict=found["verdict"],
         latency=seconds(found["latency"]),
         rules=rules,
+    )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A line of `decisions`: a rule that has acted on a request."""
+
+    sequence: int
+    time: float
+    """When it was decided, in seconds by the clock of `dmesg`."""
+    op: str
+    sector: int
+    count: int
+    touch: Optional[int]
+    """Which request it was of those that touch the same sectors, from 1; None if that is not known."""
+    rule_id: int
+    """The number of the rule among the edits of the disk's rules, from 0."""
+    since: int
+    """The sequence of the last decision before the rule was armed."""
+    rule: str
+    replay: Optional[str]
+    """The rule that does the same to the same request of another run."""
+    note: Optional[str]
+    """Why the replay may differ."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A line of `decisions` about the stream itself: lines that were lost, or requests that are not counted."""
+
+    text: str
+
+
+DecisionLine = Union[Decision, Remark]
+"""A line of `decisions`."""
+
+
+def parse_decision(line: str) -> DecisionLine:
+    """A line of `decisions`."""
+    if line.startswith("# "):
+        return Remark(line[2:])
+    found = _match(_DECISION, "a line of `decisions`", line)
+    return Decision(
+        sequence=int(found["sequence"]),
+        time=float(found["time"]),
+        op=found["op"],
+        sector=int(found["sector"]),
+        count=int(found["count"]),
+        touch=None if found["touch"] == "-" else int(found["touch"]),
+        rule_id=int(found["id"]),
+        since=int(found["since"]),
+        rule=found["rule"],
+        replay=None if found["replay"] == "-" else found["replay"],
+        note=found["note"],
     )
 
 

@@ -1,0 +1,151 @@
+//! A fault that has acted, as a rule that does the same to the same request of another run.
+
+use std::sync::Arc;
+
+use super::{
+    Action, Armed, Change, CutRule, How, IoRange, Op, Ops, Pause, Phase, Random, Rule, Sectors,
+};
+use crate::protocol::Keep;
+use crate::protocol::names::SECTOR;
+use crate::units::listed;
+
+/// Why a replay of an error that came late is not exact.
+const LATE: &str = "it acted after the I/O, and the replay acts before it";
+
+listed! {
+    /// When rules are asked about a request. A rule counts a request at the stage of its action.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Stage {
+        /// Before anything else.
+        Delay,
+        /// After all delays.
+        Hang,
+        /// When what becomes of it is decided.
+        Decide,
+        /// When it is served, unless it was decided that it is not.
+        Change,
+    }
+}
+
+impl Phase {
+    /// The stage of a rule that acts in it.
+    pub fn stage(self) -> Stage {
+        match self {
+            Self::Wait(Pause::Delay(..)) => Stage::Delay,
+            Self::Wait(Pause::Hang(..)) => Stage::Hang,
+            Self::Decide(_) => Stage::Decide,
+            Self::Change(_) => Stage::Change,
+        }
+    }
+}
+
+/// A rule that has acted on a request, and what it has drawn.
+#[derive(Clone, Debug)]
+pub struct Firing {
+    /// The rule.
+    pub rule: Arc<Armed>,
+    /// Why a replay may differ.
+    pub note: Option<&'static str>,
+    /// Its action with the values that were drawn.
+    action: Action,
+    /// The random numbers that are left.
+    random: Random,
+}
+
+impl Firing {
+    pub(super) fn of(rule: &Arc<Armed>, random: &Random) -> Self {
+        Self::drawn(rule, rule.rule.action.clone(), random)
+    }
+
+    /// That of a rule whose action has drawn a value.
+    pub(super) fn drawn(rule: &Arc<Armed>, action: Action, random: &Random) -> Self {
+        Self {
+            rule: Arc::clone(rule),
+            note: None,
+            action,
+            random: random.clone(),
+        }
+    }
+
+    /// The same, after the I/O.
+    pub(super) fn late(self) -> Self {
+        let note = Some(LATE);
+        Self { note, ..self }
+    }
+
+    /// When it has acted.
+    pub fn stage(&self) -> Stage {
+        self.action.phase().stage()
+    }
+
+    /// The sectors of a rule that does the same to the request of `range`: those of the request; of a change of
+    /// data only those that it was for. None for a request without a range.
+    pub fn at(&self, range: IoRange) -> Vec<Sectors> {
+        if range.len == 0 {
+            return Vec::new();
+        }
+        let (start, count) = range.sectors();
+        let whole = Sectors { start, count };
+        let is_partial = match self.action.phase() {
+            Phase::Change(Change::Corrupt(_) | Change::Stale) => !self.rule.rule.at.is_empty(),
+            Phase::Change(Change::Misdirect(_)) | Phase::Wait(_) | Phase::Decide(_) => false,
+        };
+        if !is_partial {
+            return vec![whole];
+        }
+        let (from, to) = whole.bytes();
+        let parts = self.rule.ranges.within(from, to);
+        let sectors = parts.map(|(from, to)| Sectors {
+            start: from / SECTOR,
+            count: (to - from) / SECTOR,
+        });
+        sectors.collect()
+    }
+
+    /// A rule that does the same to the request that is the `touch`th, from 1, of those with `op` that touch `at`.
+    pub fn replay(&self, op: Op, at: Vec<Sectors>, touch: u64) -> Rule {
+        let original = &self.rule.rule;
+        let action = self.action_again();
+        let draws = matches!(action, Action::Corrupt(How::Flip(_) | How::Random));
+        Rule {
+            ops: Ops::of(&[op]),
+            at,
+            from_guest: original.from_guest,
+            skip: touch.saturating_sub(1),
+            times: Some(1),
+            seed: draws.then(|| self.random.seed_at(touch)),
+            tag: original.tag.clone(),
+            ..Rule::new(action)
+        }
+    }
+
+    /// The action, where a power cut says what decides which requests survive.
+    fn action_again(&self) -> Action {
+        let Action::Cut(rule) = &self.action else {
+            return self.action.clone();
+        };
+        let is_random = matches!(rule.cut.keep, Keep::Random(_)) || rule.cut.garbage.is_some();
+        let cut = match is_random {
+            true => rule.with_seed(self.random.clone().draw()),
+            false => rule.cut.clone(),
+        };
+        Action::Cut(CutRule {
+            cut,
+            ..rule.clone()
+        })
+    }
+}
+
+impl Rule {
+    /// The rule of a replay that passes over `skip` requests instead: it draws the same numbers for another one.
+    #[must_use]
+    pub fn passing_over(self, skip: u64) -> Self {
+        let number = |skip: u64| skip.saturating_add(1);
+        let again = |seed| Random::at(seed, number(self.skip)).seed_at(number(skip));
+        Self {
+            seed: self.seed.map(again),
+            skip,
+            ..self
+        }
+    }
+}

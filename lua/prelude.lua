@@ -235,6 +235,7 @@ provium = setmetatable({
   shutdown = wrap(native.provium_shutdown),
   claim = wrap(native.provium_claim),
   states = wrap(native.provium_states),
+  replay = wrap(native.provium_replay),
 }, {
   __index = function(_, name)
     if settings[name] ~= nil then
@@ -350,7 +351,9 @@ if native.listing then
   setmetatable(void, {
     -- It has no items, so that loops over it end.
     __index = function(_, key)
-      if key == "gmatch" or key == "states" then
+      if key == "replay" then
+        return wrap(native.provium_replay)
+      elseif key == "gmatch" or key == "states" then
         return function() return nothing end
       end
       return type(key) ~= "number" and void or nil

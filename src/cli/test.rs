@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use super::exit::UsageError;
 use super::output;
 use super::test_options::{Args, Reporters};
-use super::{Exit, host};
+use super::{Exit, host, test_shrink};
 use crate::config::Config;
 use crate::events::{Event, TestInfo};
 use crate::os::run_folder::{self, RunFolder, RunFolderKind};
 use crate::os::sys;
-use crate::runner::{self, Job, Rounds, RunOptions, Selected, Selection, Stop, Tests};
+use crate::runner::{
+    self, Job, Rounds, RunOptions, Selected, Selection, Stop, Summary, Target, Tests,
+};
 use crate::script::{FileOptions, run_file as run_script};
 use crate::units::text;
 use crate::vm;
@@ -34,6 +36,11 @@ pub(super) struct FileArgs {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let (config, config_path) = load_config(args)?;
+    if let Some(Some(recording)) = &args.shrink {
+        run_folder::remove_leftovers()?;
+        let options = args.run_options(&config, config_path);
+        return test_shrink::of_recording(recording, &options, &stop_on_signals()?);
+    }
     let Some(files) = find_files(args, &config)? else {
         return Ok(Exit::NoTests);
     };
@@ -49,6 +56,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         return print_list(&plan, args);
     }
     run_folder::remove_leftovers()?;
+    if args.shrink.is_some() {
+        let targets = Plan::new(files, &selection, &options).targets()?;
+        return test_shrink::of_tests(&targets, &options, &stop_on_signals()?);
+    }
     // Until the end of the run: a page is made of what is in it.
     let scratch = RunFolder::create(RunFolderKind::Evidence)?;
     let mut reporters = Reporters::open(args, scratch.path())?;
@@ -76,20 +87,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let jobs = plan.jobs(1, seed);
     remember(&root, &selection, last_failed, &jobs, &summary.unfinished)?;
     reporters.close()?;
+    let why = match plan.is_empty() && selection.wants_names() {
+        true => "none of the existing ones was selected",
+        false => "the files declare none",
+    };
+    Ok(exit_of(&summary, why))
+}
+
+/// The exit code of a run. `why` it had no tests, if it had none.
+fn exit_of(summary: &Summary, why: &str) -> Exit {
     let stopped = usize::from(summary.stopped.is_some());
     let not_passed = summary.failed + summary.not_run + summary.files_not_run + stopped;
-    Ok(match (not_passed, summary.passed + summary.skipped) {
+    match (not_passed, summary.passed + summary.skipped) {
         (0, 0) => {
-            let why = match plan.is_empty() && selection.wants_names() {
-                true => "none of the existing ones was selected",
-                false => "the files declare none",
-            };
             eprintln!("provium: no tests: {why}");
             Exit::NoTests
         }
         (0, _) => Exit::Done,
         _ => Exit::Failed,
-    })
+    }
 }
 
 /// The configuration of the working folder; without one there, that of the first path.
@@ -119,7 +135,7 @@ fn find_files(args: &Args, config: &Config) -> anyhow::Result<Option<Vec<PathBuf
     let roots = roots.map(|root| below(config.folder.join(root)));
     let paths = match args.paths.is_empty() {
         true => roots.collect(),
-        false => args.paths.clone(),
+        false => args.paths(),
     };
     let files = runner::discover(&paths).map_err(|error| UsageError(error.to_string()))?;
     if files.is_empty() {
@@ -170,6 +186,21 @@ impl Plan {
         let broken = self.broken.drain(..);
         self.files.extend(broken.map(|(file, _)| (file, None)));
         self
+    }
+
+    /// The selected tests; a file that does not load is an error.
+    fn targets(&self) -> anyhow::Result<Vec<Target>> {
+        if let Some((file, message)) = self.broken.first() {
+            anyhow::bail!("{}: {message}", text::path(file));
+        }
+        let named = self.files.iter().filter_map(|(_, named)| named.as_ref());
+        let target = |file: &PathBuf, test: &TestInfo| Target {
+            file: file.clone(),
+            test: test.name.clone(),
+        };
+        let targets =
+            named.flat_map(|(file, tests)| tests.iter().map(move |test| target(file, test)));
+        Ok(targets.collect())
     }
 
     /// What this host lacks of that which the files need.

@@ -31,10 +31,11 @@ Examples:
   provium test --tag smoke --fail-fast     the quick look
   provium test --rerun-failed --keep on-fail
   provium test --partition hash:2/3 --junit report.xml
+  provium test --shrink tests/disk.test.lua:12      which of the faults that fire make this test fail
 
 Exit codes: 0 all passed, 1 something failed, 2 usage or configuration, 4 no tests matched.")]
 pub(super) struct Args {
-    /// Test files (*.test.lua), or folders with test files
+    /// Test files (*.test.lua), or folders with test files; FILE:LINE is the test at that line
     #[arg(value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
     /// The configuration, instead of the nearest provium.toml in this folder or above
@@ -91,6 +92,11 @@ pub(super) struct Args {
     #[arg(long, env = "PROVIUM_COLD", hide_env_values = true, help_heading = "Running",
         value_parser = clap::builder::FalseyValueParser::new())]
     cold: bool,
+    /// Run a failed test again with ever fewer of its faults, and write it with those that it needs to a file beside its own.
+    /// RECORDING is its folder of --record-faults or --artifacts; without one, the selected tests are run first
+    #[arg(long, value_name = "RECORDING", num_args = 0..=1, require_equals = true, help_heading = "Running",
+        conflicts_with_all = ["list", "retries", "repeat", "shuffle", "keep"])]
+    pub(super) shrink: Option<Option<PathBuf>>,
 
     /// The time limit of a test that does not set its own
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Limits")]
@@ -106,6 +112,10 @@ pub(super) struct Args {
     /// the rules, the counters and the damage
     #[arg(long, value_name = "DIR", help_heading = "Reports")]
     artifacts: Option<PathBuf>,
+    /// Keep what fired in each failed test in a folder below DIR: the decisions of its disks, and rules that make the same
+    /// faults again
+    #[arg(long, value_name = "DIR", help_heading = "Reports")]
+    record_faults: Option<PathBuf>,
     /// Write a page to look at to FILE: one file, which needs no network
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     html: Option<PathBuf>,
@@ -154,6 +164,7 @@ impl Args {
             cold: self.cold,
             evidence: EvidenceOrder {
                 artifacts: self.artifacts.clone(),
+                faults: self.record_faults.clone(),
                 all: self.html.is_some(),
                 command: self.words(),
                 ..EvidenceOrder::default()
@@ -186,13 +197,28 @@ impl Args {
         out.transpose()
     }
 
-    /// Makes the folder for what failed tests leave, so that one that cannot be made is an error now.
+    /// Makes the folders for what failed tests leave, so that one that cannot be made is an error now.
     fn make_artifacts(&self) -> Result<(), UsageError> {
-        let Some(folder) = &self.artifacts else {
-            return Ok(());
-        };
-        std::fs::create_dir_all(folder)
-            .map_err(|error| UsageError(format!("--artifacts {}: {error}", text::path(folder))))
+        let folders = [
+            ("--artifacts", &self.artifacts),
+            ("--record-faults", &self.record_faults),
+        ];
+        let given = folders
+            .into_iter()
+            .filter_map(|(option, folder)| Some((option, folder.as_ref()?)));
+        for (option, folder) in given {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| UsageError(format!("{option} {}: {error}", text::path(folder))))?;
+        }
+        Ok(())
+    }
+
+    /// The files and folders, without lines.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.paths
+            .iter()
+            .map(|path| at_line(path).map_or_else(|| path.clone(), |(file, _)| file))
+            .collect()
     }
 
     pub(super) fn selection(&self, root: &Path, last_failed: &BTreeSet<TestId>) -> Selection {
@@ -202,6 +228,7 @@ impl Args {
             no_tags: self.no_tag.clone(),
             partition: self.partition,
             failed: self.rerun_failed.then(|| last_failed.clone()),
+            lines: self.paths.iter().filter_map(|path| at_line(path)).collect(),
             root: root.to_owned(),
         }
     }
@@ -220,6 +247,13 @@ impl Args {
         self.shuffle
             .map(|seed| seed.unwrap_or_else(|| u64::from(fastrand::u32(..))))
     }
+}
+
+/// The file and the line of `FILE:LINE`; None for a path without a line.
+fn at_line(path: &Path) -> Option<(PathBuf, u32)> {
+    let (file, line) = path.to_str()?.rsplit_once(':')?;
+    let line = line.parse().ok()?;
+    (!path.exists() && Path::new(file).is_file()).then(|| (file.into(), line))
 }
 
 /// The default of `--timeout`, in seconds.

@@ -159,6 +159,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Why a test failed; None if it did not.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Failed { message } => Some(message),
+            Self::Passed | Self::Skipped { .. } | Self::NotRun { .. } => None,
+        }
+    }
+}
+
 /// A VM that outlives its test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptVm {

@@ -4,4 +4,4 @@ mod event;
 mod order;
 
 pub use event::{Event, KeptVm, Outcome, TestInfo};
-pub use order::{EvidenceOrder, Order};
+pub use order::{EvidenceOrder, Order, Replay, ReplayedRule};

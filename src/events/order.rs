@@ -1,5 +1,6 @@
 //! The order for the process of a test file, one JSON object.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,22 @@ pub struct Order {
     pub timeout: f64,
     /// What tests leave, and where.
     pub evidence: EvidenceOrder,
+    /// The faults that tests meet in the place of those of their rules.
+    pub replay: Option<Replay>,
+}
+
+/// Recorded faults by disk, as `VM.ID`, or `VM.ID#N` where one of this name is attached for the Nth time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Replay(pub BTreeMap<String, BTreeMap<u64, ReplayedRule>>);
+
+/// A rule, by its number among the edits of the disk's rules from 0, and the rules that are armed in its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayedRule {
+    /// The rule, as a trace shows it.
+    pub rule: String,
+    /// Those that make its faults again.
+    pub faults: Vec<String>,
 }
 
 /// What tests leave for those who look at them afterwards.
@@ -35,6 +52,8 @@ pub struct EvidenceOrder {
     pub scratch: Option<PathBuf>,
     /// The folder for the folders of failed tests that stay.
     pub artifacts: Option<PathBuf>,
+    /// The folder for the folders with what fired in failed tests.
+    pub faults: Option<PathBuf>,
     /// Tests that pass leave a folder too, and every folder is as complete as one that stays.
     pub all: bool,
     /// The round, from 1.
@@ -48,15 +67,22 @@ pub struct EvidenceOrder {
 }
 
 impl EvidenceOrder {
-    /// The outcome of a test, with the folder that it leaves if that stays after the run.
-    pub fn named(&self, outcome: Outcome, folder: Option<&Path>) -> Outcome {
-        match (outcome, folder) {
-            (Outcome::Failed { message }, Some(folder)) if self.artifacts.is_some() => {
-                let folder = text::path(folder);
-                let message = format!("{message}\nkept in {folder}");
-                Outcome::Failed { message }
-            }
-            (outcome, _) => outcome,
+    /// Whether it is recorded what fires.
+    pub fn records_faults(&self) -> bool {
+        self.faults.is_some() || self.artifacts.is_some()
+    }
+
+    /// The outcome of a test, with the folder that it leaves if that stays after the run, and a remark on its faults.
+    pub fn named(&self, outcome: Outcome, folder: Option<&Path>, faults: Option<&str>) -> Outcome {
+        let Outcome::Failed { mut message } = outcome else {
+            return outcome;
+        };
+        if let Some(folder) = folder.filter(|_| self.artifacts.is_some()) {
+            message += &format!("\nkept in {}", text::path(folder));
         }
+        if let Some(faults) = faults {
+            message += &format!("\n{faults}");
+        }
+        Outcome::Failed { message }
     }
 }

@@ -5,9 +5,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use super::decision_lines::decisions;
 use super::lines::joined;
-use super::{DISK_FILE, DiskRecord};
+use super::{ATTACHED_AGAIN, DISK_FILE, DiskRecord, REPLAY_FILE};
 use crate::client::{DiskControl, MountClient};
+use crate::fault::replay_at_once;
 use crate::protocol::DiskFile;
 
 /// The control files that are kept as they read.
@@ -30,6 +32,8 @@ pub struct DiskEvidence {
     pub(super) texts: Vec<(&'static str, String)>,
     /// The lines of its trace that are kept.
     pub trace: Vec<String>,
+    /// The lines of its decisions, where they were recorded.
+    pub decisions: Vec<String>,
 }
 
 /// The name of the folder of a disk, and of the disk in reports.
@@ -90,6 +94,17 @@ impl DiskEvidence {
         if !other.trace.is_empty() {
             self.trace = other.trace;
         }
+        if !other.decisions.is_empty() {
+            self.decisions = other.decisions;
+        }
+    }
+
+    /// Takes the place of an earlier disk of the same name, of which the decisions are kept.
+    pub(super) fn replace_by(&mut self, next: Self) {
+        let mut decisions = std::mem::take(&mut self.decisions);
+        decisions.push(ATTACHED_AGAIN.to_owned());
+        decisions.extend(next.decisions);
+        *self = Self { decisions, ..next };
     }
 
     /// Writes its folder into `folder`.
@@ -100,20 +115,50 @@ impl DiskEvidence {
         for (name, text) in &self.texts {
             fs::write(folder.join(name), text)?;
         }
-        fs::write(folder.join(DiskFile::Trace.name()), joined(&self.trace))
+        fs::write(folder.join(DiskFile::Trace.name()), joined(&self.trace))?;
+        self.write_decisions(&folder)
+    }
+
+    /// Writes the part of its folder that says what fired.
+    pub(super) fn write_faults(&self, folder: &Path) -> io::Result<()> {
+        let folder = folder.join(self.name());
+        fs::create_dir_all(&folder)?;
+        self.record.write(&folder)?;
+        self.write_decisions(&folder)
+    }
+
+    /// How many faults were recorded.
+    pub(super) fn fired(&self) -> usize {
+        decisions(&self.decisions).len()
+    }
+
+    fn write_decisions(&self, folder: &Path) -> io::Result<()> {
+        if self.decisions.is_empty() {
+            return Ok(());
+        }
+        let replay = replay_at_once(&decisions(&self.decisions));
+        fs::write(folder.join(REPLAY_FILE), joined(&replay))?;
+        fs::write(
+            folder.join(DiskFile::Decisions.name()),
+            joined(&self.decisions),
+        )
     }
 
     /// Reads it from its folder.
     pub(super) fn read(folder: &Path) -> io::Result<Self> {
         let text = |file: DiskFile| fs::read_to_string(folder.join(file.name()));
-        let trace = text(DiskFile::Trace).unwrap_or_default();
+        let lines = |file| {
+            let text = text(file).unwrap_or_default();
+            text.lines().map(str::to_owned).collect()
+        };
         Ok(Self {
             record: serde_json::from_slice(&fs::read(folder.join(DISK_FILE))?)?,
             texts: TEXTS
                 .into_iter()
                 .filter_map(|file| Some((file.name(), text(file).ok()?)))
                 .collect(),
-            trace: trace.lines().map(str::to_owned).collect(),
+            trace: lines(DiskFile::Trace),
+            decisions: lines(DiskFile::Decisions),
         })
     }
 }

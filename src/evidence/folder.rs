@@ -6,8 +6,9 @@ use std::{fs, io};
 
 use super::disk::DiskEvidence;
 use super::lines::joined;
-use super::{CALLS_FILE, CONSOLE_PREFIX, DISKS_FOLDER, ERROR_FILE, TestRecord};
-use crate::units::fnv;
+use super::{CALLS_FILE, CONSOLE_PREFIX, DISKS_FOLDER, ERROR_FILE, TestRecord, quoted};
+use crate::units::text;
+use crate::units::{counted, fnv};
 
 /// What the name of a file beside the folder of a test ends with by which the runner demands its evidence, since the
 /// process of the test is stuck. No signal: the kernel may give it to the thread that is stuck.
@@ -65,7 +66,7 @@ impl Evidence {
         self.disks.iter().try_for_each(|disk| disk.write(&disks))
     }
 
-    /// The same, and then says so to [`await_complete`](Self::await_complete).
+    /// Writes all of it, and then says so to [`is_complete`](Self::is_complete).
     pub(super) fn write_complete(&self, folder: &Path) -> io::Result<()> {
         self.write(folder)?;
         fs::write(folder.join(COMPLETE), "")
@@ -118,12 +119,56 @@ pub fn write_test(
     evidence: &Evidence,
     error: Option<&str>,
 ) -> io::Result<()> {
-    // What an earlier run has left there is of another test.
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove(folder)?;
     evidence.write(folder)?;
+    write_record(folder, record, error)
+}
+
+/// Keeps what fired on the disks of a failed test, in a folder in `parent`. Returns a sentence about it.
+pub fn keep_faults(parent: &Path, record: &TestRecord, evidence: &Evidence) -> String {
+    let fired: usize = evidence.disks.iter().map(DiskEvidence::fired).sum();
+    if fired == 0 {
+        return "no fault fired".to_owned();
+    }
+    let TestRecord {
+        file,
+        name,
+        round,
+        attempt,
+        ..
+    } = record;
+    let folder = parent.join(folder_name(file, name, *round, *attempt));
+    let shown = text::path(&folder);
+    match write_faults(&folder, record, evidence) {
+        Ok(()) => {
+            let fired = counted(fired as u64, "fault");
+            let again = format!("--shrink={shown}");
+            let again = quoted(["provium", "test", &again].into_iter());
+            format!("{fired} fired, kept in {shown}; which of them matter: {again}")
+        }
+        Err(error) => format!("cannot keep what fired in {shown}: {error}"),
+    }
+}
+
+fn write_faults(folder: &Path, record: &TestRecord, evidence: &Evidence) -> io::Result<()> {
+    remove(folder)?;
+    let disks = folder.join(DISKS_FOLDER);
+    fs::create_dir_all(&disks)?;
+    for disk in &evidence.disks {
+        disk.write_faults(&disks)?;
+    }
+    write_record(folder, record, Some(&record.message))
+}
+
+/// What an earlier run has left there is of another test.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn write_record(folder: &Path, record: &TestRecord, error: Option<&str>) -> io::Result<()> {
     if let Some(error) = error {
         fs::write(folder.join(ERROR_FILE), format!("{error}\n"))?;
     }

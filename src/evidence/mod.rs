@@ -8,6 +8,7 @@ mod calls;
 mod command;
 mod console;
 mod console_lines;
+mod decision_lines;
 mod disk;
 mod folder;
 mod io_lines;
@@ -15,14 +16,16 @@ mod kept;
 mod limits;
 mod lines;
 mod record;
+mod recording;
 mod watch;
 
 pub use brief::{brief, held, reason};
 pub use command::{command_line, quoted};
 pub use disk::{DiskEvidence, ask_mounts, clear_mounts, disk_name};
-pub use folder::{ConsoleEvidence, Evidence, folder_name, write_test};
+pub use folder::{ConsoleEvidence, Evidence, folder_name, keep_faults, write_test};
 pub use limits::Limits;
 pub use record::{DiskRecord, Seeds, TestOutcome, TestRecord};
+pub use recording::{Recording, RecordingError};
 pub use watch::Watcher;
 
 /// The name that stands for a file that failed outside of its tests.
@@ -41,5 +44,9 @@ pub const CONSOLE_PREFIX: &str = "console.";
 /// The folder with a folder for each disk: `VM.DISK`, or `DISK` of a disk without a VM.
 pub const DISKS_FOLDER: &str = "disks";
 /// The file in the folder of a disk with its [`DiskRecord`]. The others have the names and the lines of its control
-/// files: `trace`, `rules`, `stats`, `damage`, `pending`, `inflight`.
+/// files: `trace`, `decisions`, `rules`, `stats`, `damage`, `pending`, `inflight`.
 pub const DISK_FILE: &str = "disk.json";
+/// The file in the folder of a disk with the rules that make its recorded faults again, as `faults` takes them.
+pub const REPLAY_FILE: &str = "replay";
+/// The remark in recorded decisions behind which those of another disk of the same name begin.
+const ATTACHED_AGAIN: &str = "# attached again";

@@ -37,6 +37,8 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     limits: Limits,
+    /// Whether it is recorded what fires.
+    records_faults: bool,
 }
 
 struct State {
@@ -54,15 +56,22 @@ struct State {
 struct Disk {
     vm: Option<String>,
     control: DiskControl,
+    trace: Stream,
+    /// Where it is recorded what fires.
+    decisions: Option<Stream>,
+}
+
+/// A file that is read as it grows.
+struct Stream {
     /// None once the disk is gone.
-    trace: Option<Arc<File>>,
+    file: Option<Arc<File>>,
     unfinished: Vec<u8>,
     lines: Kept,
 }
 
 impl Watcher {
     /// Starts to watch; nothing yet.
-    pub fn start(limits: Limits) -> Self {
+    pub fn start(limits: Limits, records_faults: bool) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 disks: Vec::new(),
@@ -75,6 +84,7 @@ impl Watcher {
             }),
             changed: Condvar::new(),
             limits,
+            records_faults,
         });
         let watching = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("evidence".into());
@@ -87,8 +97,9 @@ impl Watcher {
     pub fn begin_test(&self, folder: PathBuf) {
         self.look();
         let mut state = self.shared.state.lock();
-        state.disks.retain(|disk| disk.trace.is_some());
-        state.disks.iter_mut().for_each(|disk| disk.lines.clear());
+        state.disks.retain(|disk| disk.trace.file.is_some());
+        let streams = state.disks.iter_mut().flat_map(Disk::streams);
+        streams.for_each(|stream| stream.lines.clear());
         state.consoles.retain(Console::exists);
         state.consoles.iter_mut().for_each(Console::clear);
         state.calls.clear();
@@ -102,16 +113,16 @@ impl Watcher {
 
     /// Watches a disk from now on.
     pub fn add_disk(&self, vm: Option<&str>, control: DiskControl) {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(libc::O_NONBLOCK);
-        let trace = options.open(control.file_path(DiskFile::Trace)).ok();
-        let Limits { first, last } = self.shared.limits;
+        let trace = Stream::open(&control, DiskFile::Trace, self.shared.limits);
+        let decisions = self
+            .shared
+            .records_faults
+            .then(|| Stream::open(&control, DiskFile::Decisions, Limits::LONG));
         self.shared.state.lock().disks.push(Disk {
             vm: vm.map(str::to_owned),
             control,
-            trace: trace.map(Arc::new),
-            unfinished: Vec::new(),
-            lines: Kept::new(first, last),
+            trace,
+            decisions,
         });
     }
 
@@ -137,7 +148,7 @@ impl Watcher {
         let mut state = self.shared.state.lock();
         for disk in &mut state.disks {
             if disk.vm.as_deref() == Some(vm) {
-                disk.trace = None;
+                disk.streams().for_each(|stream| stream.file = None);
             }
         }
     }
@@ -155,7 +166,7 @@ impl Watcher {
     /// Waits until all that has happened by now is noted.
     fn look(&self) {
         let mut state = self.shared.state.lock();
-        let has_news = state.disks.iter().any(|disk| disk.trace.is_some());
+        let has_news = state.disks.iter().any(|disk| disk.trace.file.is_some());
         if !has_news && state.consoles.is_empty() {
             return;
         }
@@ -201,18 +212,22 @@ impl Known {
 
 impl State {
     fn known(&self) -> Known {
-        let disk = |disk: &Disk| DiskEvidence {
-            trace: disk.lines.lines(),
-            ..DiskEvidence::without_answers(disk.vm.as_deref(), disk.control.id())
-        };
+        let mut disks: Vec<DiskEvidence> = Vec::new();
+        for disk in &self.disks {
+            let disk = disk.known();
+            match disks.iter_mut().find(|other| other.name() == disk.name()) {
+                Some(other) => other.replace_by(disk),
+                None => disks.push(disk),
+            }
+        }
         let console = |console: &Console| ConsoleEvidence {
             vm: console.vm().to_owned(),
             lines: console.lines(),
         };
-        let open = self.disks.iter().filter(|disk| disk.trace.is_some());
+        let open = self.disks.iter().filter(|disk| disk.trace.file.is_some());
         Known {
             evidence: Evidence {
-                disks: self.disks.iter().map(disk).collect(),
+                disks,
                 consoles: self.consoles.iter().map(console).collect(),
                 calls: self.calls.lines(),
             },
@@ -228,7 +243,7 @@ impl Shared {
     fn watch(&self) {
         let mut buffer = vec![0; PIECE];
         loop {
-            let (asked, traces) = {
+            let (asked, streams) = {
                 let mut state = self.state.lock();
                 if state.ended {
                     return;
@@ -236,11 +251,11 @@ impl Shared {
                 if state.done == state.asked {
                     self.changed.wait_for(&mut state, TICK);
                 }
-                (state.asked, state.open_traces())
+                (state.asked, state.open_streams())
             };
-            for (at, trace) in traces {
+            for stream in streams {
                 // Without the lock: the server may be stopped.
-                self.read_trace(at, &trace, &mut buffer);
+                self.read_stream(&stream, &mut buffer);
             }
             let mut state = self.state.lock();
             state.consoles.iter_mut().for_each(Console::look);
@@ -258,37 +273,68 @@ impl Shared {
         }
     }
 
-    /// Reads what there is of a trace.
-    fn read_trace(&self, control: PathBuf, trace: &File, buffer: &mut [u8]) {
+    /// Reads what there is of a stream.
+    fn read_stream(&self, file: &Arc<File>, buffer: &mut [u8]) {
         loop {
-            let read = (&mut &*trace).read(buffer);
+            let read = (&mut &**file).read(buffer);
             let mut state = self.state.lock();
-            let mut disks = state.disks.iter_mut();
-            let is_it = |disk: &&mut Disk| disk.trace.is_some() && disk.control.path() == control;
-            let Some(disk) = disks.find(is_it) else {
+            let mut streams = state.disks.iter_mut().flat_map(Disk::streams);
+            let is_it = |stream: &&mut Stream| {
+                stream
+                    .file
+                    .as_ref()
+                    .is_some_and(|open| Arc::ptr_eq(open, file))
+            };
+            let Some(stream) = streams.find(is_it) else {
                 return;
             };
             match read {
-                Ok(0) => return disk.trace = None,
-                Ok(n) => disk.add(&buffer[..n]),
+                Ok(0) => return stream.file = None,
+                Ok(n) => stream.add(&buffer[..n]),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(_) => return disk.trace = None,
+                Err(_) => return stream.file = None,
             }
         }
     }
 }
 
 impl State {
-    /// The traces that can be read, with the paths of their disks.
-    fn open_traces(&self) -> Vec<(PathBuf, Arc<File>)> {
-        let disks = self.disks.iter();
-        let open = |disk: &Disk| Some((disk.control.path(), Arc::clone(disk.trace.as_ref()?)));
-        disks.filter_map(open).collect()
+    /// The streams that can be read.
+    fn open_streams(&mut self) -> Vec<Arc<File>> {
+        let streams = self.disks.iter_mut().flat_map(Disk::streams);
+        streams.filter_map(|stream| stream.file.clone()).collect()
     }
 }
 
 impl Disk {
+    fn known(&self) -> DiskEvidence {
+        let decisions = self.decisions.as_ref();
+        DiskEvidence {
+            trace: self.trace.lines.lines(),
+            decisions: decisions.map_or_else(Vec::new, |stream| stream.lines.lines()),
+            ..DiskEvidence::without_answers(self.vm.as_deref(), self.control.id())
+        }
+    }
+
+    fn streams(&mut self) -> impl Iterator<Item = &mut Stream> {
+        std::iter::once(&mut self.trace).chain(&mut self.decisions)
+    }
+}
+
+impl Stream {
+    /// The stream of a disk, from now on.
+    fn open(control: &DiskControl, file: DiskFile, limits: Limits) -> Self {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let open = options.open(control.file_path(file)).ok();
+        Self {
+            file: open.map(Arc::new),
+            unfinished: Vec::new(),
+            lines: Kept::new(limits.first, limits.last),
+        }
+    }
+
     fn add(&mut self, text: &[u8]) {
         for piece in text.split_inclusive(|byte| *byte == b'\n') {
             self.unfinished.extend_from_slice(piece);

@@ -4,7 +4,6 @@ pub mod capped_log;
 pub mod colour;
 pub mod folders;
 pub mod log;
-pub mod memory_file;
 pub mod mount_users;
 pub mod mounts;
 pub mod poll;

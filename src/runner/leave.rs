@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::events::{EvidenceOrder, Outcome, TestInfo};
 use crate::evidence::{
     self, Evidence, FILE_TEST, Seeds, TestOutcome, TestRecord, command_line, folder_name,
-    write_test,
+    keep_faults, write_test,
 };
 use crate::os::sys;
 use crate::units::text;
@@ -87,8 +87,13 @@ impl Folders {
         let test = test.unwrap_or(&whole_file);
         let record = self.record(test, &reason, left, (ended - seconds, ended));
         let folder = self.write(&record, left, &message);
+        let faults = self.order.faults.as_ref();
+        let faults = faults.map(|parent| keep_faults(parent, &record, &left.evidence));
         let outcome = Outcome::Failed { message };
-        match self.order.named(outcome, folder.as_deref()) {
+        match self
+            .order
+            .named(outcome, folder.as_deref(), faults.as_deref())
+        {
             Outcome::Failed { message } => (message, folder),
             _ => (reason, folder),
         }

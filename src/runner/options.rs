@@ -45,6 +45,7 @@ impl RunOptions {
             cold: self.cold,
             timeout: self.timeout.as_secs_f64(),
             evidence: self.evidence.clone(),
+            replay: None,
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Selection {
     pub partition: Option<Partition>,
     /// The tests that failed in the last run.
     pub failed: Option<BTreeSet<TestId>>,
+    /// Files of which only the test at a line is wanted: the one that is declared last before it.
+    pub lines: Vec<(PathBuf, u32)>,
     /// The folder at which the names of files start that other runs and machines use.
     pub root: PathBuf,
 }
@@ -60,12 +62,14 @@ impl Selection {
             || !self.no_tags.is_empty()
             || self.partition.is_some()
             || self.failed.is_some()
+            || !self.lines.is_empty()
     }
 
     /// The tests among `files` that are wanted; files without one are left out.
     pub fn of(&self, files: Vec<Selected>) -> Vec<Selected> {
+        let files = files.into_iter().map(|selected| self.at_line(selected));
         let wanted = |file: &Path, test: &TestInfo| self.wants(file, test);
-        retain(files, wanted)
+        retain(files.collect(), wanted)
     }
 
     /// Those of the selected tests that are in our part of the whole; all of them without partition.
@@ -78,6 +82,16 @@ impl Selection {
             self.partition
                 .is_none_or(|part| part.has(position - 1, &id))
         })
+    }
+
+    fn at_line(&self, (file, mut tests): Selected) -> Selected {
+        let mut lines = self.lines.iter();
+        if let Some((_, line)) = lines.find(|(of, _)| *of == file) {
+            let before = tests.iter().map(|test| test.line).filter(|at| at <= line);
+            let nearest = before.max();
+            tests.retain(|test| Some(test.line) == nearest);
+        }
+        (file, tests)
     }
 
     fn wants(&self, file: &Path, test: &TestInfo) -> bool {
@@ -208,6 +222,25 @@ mod tests {
             ..Selection::default()
         };
         assert_eq!(names(&no_tags.of(suite(4))), ["test 1", "test 3"]);
+    }
+
+    #[test]
+    fn selection_by_line_takes_the_test_that_is_declared_before_it() {
+        let test = |line| TestInfo {
+            name: format!("at {line}"),
+            line,
+            ..TestInfo::default()
+        };
+        let file = PathBuf::from("/p/a.test.lua");
+        let at = |line| {
+            let selection = Selection {
+                lines: vec![(file.clone(), line)],
+                ..Selection::default()
+            };
+            names(&selection.of(vec![(file.clone(), vec![test(3), test(9)])]))
+        };
+        assert_eq!([at(3), at(8), at(100)], [["at 3"], ["at 3"], ["at 9"]]);
+        assert!(at(2).is_empty());
     }
 
     #[test]

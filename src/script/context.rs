@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use mlua::{AnyUserData, Function, Lua, LuaString, Table, Value, WeakLua};
 
+use super::replaying::Replaying;
 use crate::client::DiskControl;
 use crate::config::Config;
 use crate::events::{Event, TestInfo};
@@ -76,13 +77,12 @@ struct Inner {
     processes: RefCell<Vec<(SharedVm, SharedProcess)>>,
     /// How long each test may take, if the file says so.
     test_timeout: Cell<Option<Duration>>,
-    /// Whether the file's VMs go back after each test to what they were.
-    resets: Cell<bool>,
     /// Why the file's tests are left out, if they are.
     todo: RefCell<Option<String>>,
     /// What watches the tests; None where nobody reads what they leave.
     watcher: Option<Rc<Watcher>>,
     title: Cell<Title>,
+    replaying: RefCell<Option<Rc<Replaying>>>,
 }
 
 /// The name of an object, for the list of calls; None for one without.
@@ -108,10 +108,10 @@ impl Context {
             vms: RefCell::default(),
             processes: RefCell::default(),
             test_timeout: Cell::default(),
-            resets: Cell::default(),
             todo: RefCell::default(),
             watcher: watcher.map(Rc::new),
             title: Cell::new(|_| None),
+            replaying: RefCell::default(),
         }))
     }
 
@@ -223,8 +223,39 @@ impl Context {
         self.prelude("wrap", native)
     }
 
+    /// Has the disks of all VMs that are created from now on meet these faults alone.
+    pub(super) fn replay(&self, replaying: Replaying) {
+        *self.0.replaying.borrow_mut() = Some(Rc::new(replaying));
+    }
+
+    /// Whether they do.
+    pub(super) fn is_replaying(&self) -> bool {
+        self.0.replaying.borrow().is_some()
+    }
+
+    /// Whether the file has declared a test by now.
+    pub(super) fn has_tests(&self) -> bool {
+        self.0
+            .tests
+            .borrow()
+            .as_ref()
+            .is_some_and(|tests| !tests.is_empty())
+    }
+
+    /// Whether a test of this name does not belong to the replay of the file.
+    fn is_left_out(&self, name: &str) -> bool {
+        let replaying = self.0.replaying.borrow();
+        let only = replaying
+            .as_ref()
+            .and_then(|replaying| replaying.test.as_deref());
+        only.is_some_and(|only| only != name)
+    }
+
     /// Adds a test; false when the file has one of that name.
     pub(super) fn declare(&self, test: Declared) -> bool {
+        if self.is_left_out(&test.name) {
+            return true;
+        }
         let mut tests = self.0.tests.borrow_mut();
         let tests = tests.get_or_insert_default();
         let is_new = tests.iter().all(|other| other.name != test.name);
@@ -278,6 +309,10 @@ impl Context {
     }
 
     fn watch_vm(&self, vm: &mut Vm) {
+        if let Some(replaying) = self.0.replaying.borrow().clone() {
+            let name = vm.name().to_owned();
+            vm.replay(Box::new(move |id| Some(replaying.begin_disk(&name, id))));
+        }
         let Some(watcher) = &self.0.watcher else {
             return;
         };
@@ -306,16 +341,6 @@ impl Context {
     /// All VMs of the current scope and those around it, oldest first.
     pub(super) fn scope(&self) -> Vec<SharedVm> {
         self.0.vms.borrow().clone()
-    }
-
-    /// Sets whether the file's VMs go back after each test to what they were when the first one began.
-    pub(super) fn set_resets(&self, resets: bool) {
-        self.0.resets.set(resets);
-    }
-
-    /// Whether they do.
-    pub(super) fn resets(&self) -> bool {
-        self.0.resets.get()
     }
 
     /// Leaves the file's tests out.

@@ -8,6 +8,8 @@ mod globals;
 mod host_path;
 mod json;
 mod raised;
+mod replay;
+mod replaying;
 mod session;
 mod settings;
 mod setup;

@@ -1,6 +1,5 @@
 //! The `disk` of the documents.
 
-mod checkpoint;
 mod durability;
 mod error;
 mod faults;
@@ -30,6 +29,5 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
     policy::add(&methods)?;
     record::add(&methods)?;
     durability::add(&methods)?;
-    checkpoint::add(&methods)?;
     methods.register()
 }

@@ -1,12 +1,13 @@
 //! What a test leaves when it ends: the explanation of its failure, and its folder.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::events::{EvidenceOrder, Outcome, TestInfo};
 use crate::evidence::{
-    self, Evidence, Seeds, TestOutcome, TestRecord, command_line, folder_name, write_test,
+    self, Evidence, Seeds, TestOutcome, TestRecord, command_line, folder_name, keep_faults,
+    write_test,
 };
 use crate::os::sys;
 use crate::script::context::Context;
@@ -48,23 +49,28 @@ impl<'a> Leaving<'a> {
         let found = watcher.filter(|_| wanted).map(|watcher| watcher.evidence());
         let found = found.unwrap_or_default();
         let ended = sys::monotonic().as_secs_f64();
+        let all = self.order.scratch.as_ref().filter(|_| self.order.all);
         match outcome {
             Ok(outcome) => {
-                let folder = self.order.scratch.as_ref().filter(|_| self.order.all);
-                let folder =
-                    folder.and_then(|folder| self.write(folder, &found, &outcome, "", ended));
+                let record = self.record(&found, &outcome, "", ended);
+                let folder = all.and_then(|folder| self.write(folder, &found, &record, None));
                 (outcome, folder)
             }
             Err(message) => {
                 let reason = evidence::reason(&message, &found);
                 let brief = evidence::brief(&found, ended);
                 let message = [reason.as_str(), &brief].join("\n").trim_end().to_owned();
-                let all = self.order.scratch.as_ref().filter(|_| self.order.all);
-                let outcome = Outcome::Failed { message };
                 let folder = self.order.artifacts.as_ref().or(all);
-                let folder =
-                    folder.and_then(|folder| self.write(folder, &found, &outcome, &reason, ended));
-                (self.order.named(outcome, folder.as_deref()), folder)
+                let outcome = Outcome::Failed { message };
+                let record = self.record(&found, &outcome, &reason, ended);
+                let error = outcome.message();
+                let folder = folder.and_then(|folder| self.write(folder, &found, &record, error));
+                let faults = self.order.faults.as_ref();
+                let faults = faults.map(|parent| keep_faults(parent, &record, &found));
+                let outcome = self
+                    .order
+                    .named(outcome, folder.as_deref(), faults.as_deref());
+                (outcome, folder)
             }
         }
     }
@@ -77,13 +83,20 @@ impl<'a> Leaving<'a> {
     /// Writes the folder of the test; None, and a message, if that fails.
     fn write(
         &self,
-        parent: &std::path::Path,
+        parent: &Path,
         found: &Evidence,
-        outcome: &Outcome,
-        reason: &str,
-        ended: f64,
+        record: &TestRecord,
+        error: Option<&str>,
     ) -> Option<PathBuf> {
         let folder = parent.join(self.folder_name());
+        if let Err(error) = write_test(&folder, record, found, error) {
+            eprintln!("provium: cannot write {}: {error}", folder.display());
+            return None;
+        }
+        Some(folder)
+    }
+
+    fn record(&self, found: &Evidence, outcome: &Outcome, reason: &str, ended: f64) -> TestRecord {
         let (kind, message) = match outcome {
             Outcome::Passed => (TestOutcome::Passed, ""),
             Outcome::Failed { .. } => (TestOutcome::Failed, reason),
@@ -91,7 +104,7 @@ impl<'a> Leaving<'a> {
             Outcome::NotRun { reason } => (TestOutcome::NotRun, reason.as_str()),
         };
         let file = self.context.file();
-        let record = TestRecord {
+        TestRecord {
             line: self.test.line,
             name: self.test.name.clone(),
             tags: self.test.tags.clone(),
@@ -109,16 +122,7 @@ impl<'a> Leaving<'a> {
             },
             command: command_line(&self.order.command, &file, Some(&self.test.name)),
             file,
-        };
-        let error = match outcome {
-            Outcome::Failed { message } => Some(message.as_str()),
-            _ => None,
-        };
-        if let Err(error) = write_test(&folder, &record, found, error) {
-            eprintln!("provium: cannot write {}: {error}", folder.display());
-            return None;
         }
-        Some(folder)
     }
 
     fn versions(&self) -> BTreeMap<String, String> {

@@ -8,12 +8,12 @@ use mlua::{Lua, Table};
 use super::keep::keep_vms;
 use super::leave::Leaving;
 use super::one_test::{never_started, run_test};
-use super::reset::Reset;
 use crate::config::Config;
 use crate::events::{Event, Order, Outcome, TestInfo};
 use crate::evidence::{FILE_TEST, Limits, Watcher};
 use crate::script::context::{Context, Declared};
 use crate::script::raised::{self, clean};
+use crate::script::replaying::Replaying;
 use crate::script::setup::set_up;
 use crate::script::state;
 use crate::units::text;
@@ -36,22 +36,23 @@ pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
         true => Limits::LONG,
         false => Limits::SHORT,
     };
-    let watcher = (!order.list).then(|| Watcher::start(limits));
+    let watcher = (!order.list).then(|| Watcher::start(limits, evidence.records_faults()));
     let context = Context::new(&lua, config, watcher, emit);
     context.set_cold(order.cold);
     context.set_test_file(path.to_owned());
+    if let Some(replay) = &order.replay {
+        context.replay(Replaying::of(replay));
+    }
     let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
     let ready = set_up(&context, order.list).map_err(|error| clean(&error));
     let leaving = Leaving::begin(&context, evidence, whole_file());
-    let loaded = ready.and_then(|()| load(&context, path, timeout));
-    match loaded.and_then(|()| Reset::begin(&context)) {
-        Ok(reset) => run_tests(&context, &order, timeout, &reset),
-        Err(message) => {
-            file_failed(&context, leaving, message);
-            if order.keep {
-                keep_vms(&context);
-            }
+    if let Err(message) = ready.and_then(|()| load(&context, path, timeout)) {
+        file_failed(&context, leaving, message);
+        if order.keep {
+            keep_vms(&context);
         }
+    } else {
+        run_tests(&context, &order, timeout);
     }
     context.limit().set(None);
     context.close_vms_since(0);
@@ -73,7 +74,7 @@ fn file_failed(context: &Context, leaving: Leaving<'_>, message: String) {
 }
 
 /// Runs the tests that the order asks for, in its order.
-fn run_tests(context: &Context, order: &Order, timeout: Duration, reset: &Reset) {
+fn run_tests(context: &Context, order: &Order, timeout: Duration) {
     let (tests, missing) = chosen(context.take_tests(), order.only.as_deref());
     let without_tags = |name: &String| TestInfo {
         name: name.clone(),
@@ -96,7 +97,7 @@ fn run_tests(context: &Context, order: &Order, timeout: Duration, reset: &Reset)
         if order.stop_after.is_some_and(|most| failures >= most) {
             return;
         }
-        if run_test(context, test, order, timeout, reset) {
+        if run_test(context, test, order, timeout) {
             failures += 1;
         }
     }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 use super::LayeredImage;
@@ -20,7 +21,7 @@ impl LayeredImage {
             for (part, content) in &found.parts {
                 let target = &mut buffer[place(part)];
                 match content {
-                    Content::Data => found.read(target, part.start)?,
+                    Content::Data => found.file.read_exact_at(target, part.start)?,
                     Content::Zeros => target.fill(0),
                 }
             }

@@ -7,9 +7,6 @@
 mod folder;
 mod image;
 mod layer;
-#[cfg(test)]
-mod tests;
-mod unite;
 mod write_back;
 
 use std::io;
@@ -22,8 +19,6 @@ use parking_lot::RwLock;
 use crate::storage::Image;
 pub use folder::LayerFolder;
 use layer::Layer;
-pub use unite::LayerPair;
-pub use write_back::WriteBackError;
 
 /// An image, and the layers above it, if there are any.
 pub struct LayeredImage {
@@ -39,11 +34,11 @@ pub struct LayeredImage {
     is_base_flushed: AtomicBool,
 }
 
-/// What an image held at a moment. It stays for as long as this is there, and until layers are
+/// What an image held at a moment. It stays for as long as this is there, unless layers are
 /// [written back](LayeredImage::write_back).
 #[derive(Clone, Debug)]
 pub struct Frozen {
-    /// None for an image that is only read.
+    /// None for the image below all layers.
     layer: Option<Arc<Layer>>,
     size: u64,
 }
@@ -145,10 +140,9 @@ impl LayeredImage {
             }
             None => {
                 self.is_base_flushed.store(false, Ordering::SeqCst);
-                let size = self.base.size()?;
                 Frozen {
-                    layer: Some(Layer::ground(size)),
-                    size,
+                    layer: None,
+                    size: self.base.size()?,
                 }
             }
         };
@@ -190,9 +184,7 @@ impl LayeredImage {
         };
         let only_now = now.iter().filter(|layer| not_in(layer, &then));
         let only_then = then.iter().filter(|layer| not_in(layer, &now));
-        let held = only_now
-            .chain(only_then)
-            .flat_map(|layer| layer.held().parts);
+        let held = only_now.chain(only_then).flat_map(|layer| layer.held().0);
         held.map(|(part, _)| part).collect()
     }
 

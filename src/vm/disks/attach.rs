@@ -7,7 +7,7 @@ use super::record::{Backing, DEFAULT_DISK_SIZE, DiskRecord, Mounted};
 use super::source::SourceFile;
 use crate::config::VmDisk;
 use crate::fault::Rule;
-use crate::protocol::disk_options::{DiskOptions, Scratch};
+use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::{BadId, valid_id};
 use crate::storage::format_warning;
 use crate::vm::qemu::drive::Drive;
@@ -50,7 +50,8 @@ impl Vm {
             None => Backing::None(Box::default()),
         };
         let size = disk.size.unwrap_or(DEFAULT_DISK_SIZE);
-        let mut record = DiskRecord::new(id, size, backing);
+        let recorded = self.replay_of.as_ref().and_then(|replay_of| replay_of(&id));
+        let mut record = DiskRecord::new(id, size, backing).replaying(recorded);
         let armed = self.arm(&mut record, &disk.faults);
         if let Err(error) = armed.and_then(|()| self.plug(&mut record)) {
             self.unmount_disk(record.id());
@@ -104,11 +105,10 @@ impl Vm {
     ) -> Result<Mounted, VmError> {
         let mount = self.mount()?;
         let image = file.path.clone();
-        let scratch = file.scratch;
-        mount.attach(id, &image, DiskOptions { scratch, ..served })?;
+        mount.attach(id, &image, served)?;
         if let Some(warning) = format_warning(&image) {
             let instead = match other_format(&image) {
-                Some(_) => "; `image` in place of `path` gives the VM the disk in it",
+                Some(_) => "; `image` in place of `path` makes a raw copy for the VM",
                 None => "",
             };
             self.note(format!("warning: {warning}{instead}"));
@@ -125,9 +125,7 @@ impl Vm {
             sectors: 0,
             port: None,
         };
-        let mut mounted = Mounted::new(control, drive, image, file.served());
-        mounted.is_scratch = scratch != Scratch::No;
-        Ok(mounted)
+        Ok(Mounted::new(control, drive, image, file.served()))
     }
 
     fn plug(&mut self, record: &mut DiskRecord) -> Result<(), VmError> {

@@ -10,5 +10,6 @@ mod log;
 pub(in crate::vm) mod mount_server;
 pub(in crate::vm) mod policy;
 pub(in crate::vm) mod record;
+pub(in crate::vm) mod replay;
 mod source;
 mod visibility;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::policy::Policy;
+use super::replay::{Recorded, Replay};
 use crate::client::{ClientError, DataError, DataFile, DiskControl};
 use crate::fault::{Arming, Edit, FaultSet, Rule, parse_rule};
 use crate::protocol::names::SECTOR;
@@ -22,6 +23,8 @@ pub struct DiskRecord {
     /// Where its latest write log is.
     pub(super) latest_log: Option<PathBuf>,
     backing: Backing,
+    /// The faults that it meets in the place of those of its rules.
+    replay: Option<Replay>,
 }
 
 /// The place of a disk's bytes.
@@ -42,8 +45,6 @@ pub(in crate::vm) struct Mounted {
     pub(in crate::vm) image: PathBuf,
     /// The image goes with the disk.
     pub(in crate::vm) is_private: bool,
-    /// The image stays as it is.
-    pub(in crate::vm) is_scratch: bool,
     /// Open from the first sector call to the end.
     pub(in crate::vm) data: Option<DataFile>,
     /// The machine has it.
@@ -62,7 +63,6 @@ impl Mounted {
             drive,
             image,
             is_private,
-            is_scratch: false,
             data: None,
             plugged: false,
         }
@@ -78,7 +78,15 @@ impl DiskRecord {
             detached: false,
             latest_log: None,
             backing,
+            replay: None,
         }
+    }
+
+    /// The same disk, whose rules make the `recorded` faults alone, if there are such.
+    #[must_use]
+    pub(in crate::vm) fn replaying(self, recorded: Option<Recorded>) -> Self {
+        let replay = recorded.map(Replay::new);
+        Self { replay, ..self }
     }
 
     /// Its name.
@@ -133,7 +141,10 @@ impl DiskRecord {
     fn edit(&mut self, edits: &[Edit]) -> Result<(), VmError> {
         match &mut self.backing {
             Backing::Mount(_) if self.detached => {}
-            Backing::Mount(mounted) => mounted.control.edit_faults(edits)?,
+            Backing::Mount(mounted) => match &mut self.replay {
+                Some(replay) => replay.edit(&mounted.control, edits)?,
+                None => mounted.control.edit_faults(edits)?,
+            },
             Backing::None(faults) => {
                 if let Ok(edited) = faults.edited(edits, Arming::default()) {
                     **faults = edited;
@@ -147,7 +158,10 @@ impl DiskRecord {
     pub(in crate::vm) fn clear(&mut self) -> Result<(), VmError> {
         match &mut self.backing {
             Backing::Mount(_) if self.detached => {}
-            Backing::Mount(mounted) => mounted.control.clear_faults()?,
+            Backing::Mount(mounted) => {
+                mounted.control.clear_faults()?;
+                self.replay.iter_mut().for_each(Replay::clear);
+            }
             Backing::None(faults) => **faults = FaultSet::default(),
         }
         Ok(())
@@ -195,14 +209,15 @@ impl DiskRecord {
     }
 
     fn rules(&self) -> Result<Vec<Rule>, VmError> {
-        match &self.backing {
-            Backing::Mount(_) if self.detached => Ok(Vec::new()),
-            Backing::Mount(mounted) => {
+        match (&self.backing, &self.replay) {
+            (Backing::Mount(_), _) if self.detached => Ok(Vec::new()),
+            (Backing::Mount(_), Some(replay)) => Ok(replay.rules()),
+            (Backing::Mount(mounted), None) => {
                 let texts = mounted.control.faults()?;
                 let rules = texts.iter().filter_map(|text| parse_rule(text, 1).ok());
                 Ok(rules.collect())
             }
-            Backing::None(faults) => Ok(faults.rules().cloned().collect()),
+            (Backing::None(faults), _) => Ok(faults.rules().cloned().collect()),
         }
     }
 

@@ -4,7 +4,7 @@ mod boot;
 mod digest;
 mod key;
 mod migration;
-pub(in crate::vm) mod pages;
+mod pages;
 mod state;
 mod store;
 mod wake;

@@ -35,6 +35,23 @@ pub(super) fn with_provium_in_path(command: &mut Command) -> &mut Command {
     )
 }
 
+/// The commands of a session. A line that begins with `> ` goes on with the one before it.
+fn commands(session: &str) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    for line in session.lines() {
+        match (
+            line.strip_prefix("$ "),
+            line.strip_prefix("> "),
+            commands.last_mut(),
+        ) {
+            (Some(command), _, _) => commands.push(command.to_owned()),
+            (None, Some(more), Some(command)) => *command += &format!("\n{more}"),
+            (None, ..) => {}
+        }
+    }
+    commands
+}
+
 /// Runs the commands of all console blocks of a page in one shell, and compares what each prints.
 #[test]
 fn console_sessions_print_what_the_page_shows() {
@@ -43,9 +60,12 @@ fn console_sessions_print_what_the_page_shows() {
         if session.is_empty() {
             continue;
         }
-        let commands = session.lines().filter_map(|line| line.strip_prefix("$ "));
-        let script: String = commands
-            .map(|line| format!("echo '$ {}'\n{line}\n", line.replace('\'', "'\\''")))
+        let script: String = commands(&session)
+            .iter()
+            .map(|command| {
+                let shown = command.replace('\'', "'\\''").replace('\n', "\n> ");
+                format!("echo '$ {shown}'\n{command}\n")
+            })
             .collect();
         let folder = TempDir::new().unwrap();
         let mut bash = Command::new("bash");

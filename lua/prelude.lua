@@ -285,29 +285,55 @@ local function try_states(vm, disk, options, fn, ...)
   if not ok then
     error(states, 2)
   end
+  -- What changes from state to state: the state, its disk in the guest, and the path of the disk's file.
   local now = {}
-  -- It refers to the same values for each state, so that what it reads decides which states are alike.
-  local function try(path)
+  local function unplug()
+    if now.disk then
+      now.disk:detach()
+      native.state_unplugged(states)
+      now.disk, now.path = nil, nil
+    end
+  end
+  local function plug(path)
     local name = vm:name()
     numbers[name] = (numbers[name] or 0) + 1
     local id = "state-" .. numbers[name]
-    if boot or vm:state() ~= "booted" then
+    now.disk, now.path = vm:attach_disk({ id = id, path = path }), path
+    now.device = "/dev/disk/by-id/virtio-" .. id
+    native.state_plugged(states)
+  end
+  -- It refers to the same values for each state, so that what it reads decides which states are alike.
+  local function try(path)
+    local is_up = not boot and vm:state() == "booted"
+    if not is_up then
       switch_off(vm)
     end
-    if not boot and vm:state() ~= "booted" then
+    -- The guest may have the disk already: with the content of this state in place of the last one's.
+    if not is_up or now.path ~= path then
+      unplug()
+    end
+    if not is_up and not boot then
       vm:boot()
     end
-    local plugged = vm:attach_disk({ id = id, path = path })
+    if not now.disk then
+      plug(path)
+    end
     local good, err = pcall(function()
       if boot then
         vm:boot()
       end
-      return fn(vm, "/dev/disk/by-id/virtio-" .. id, now.state)
+      return fn(vm, now.device, now.state)
     end)
     if boot then
       switch_off(vm)
     end
-    plugged:detach()
+    local known, let_go
+    if not boot then
+      known, let_go = native.state_let_go(states, now.disk)
+    end
+    if not (known and let_go) then
+      unplug()
+    end
     if not good then
       error(err, 0)
     end
@@ -323,6 +349,7 @@ local function try_states(vm, disk, options, fn, ...)
       table.insert(result.bad, { id = state.id, error = why, lost = state.lost })
     end
   end
+  unplug()
   return result
 end
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::content::Content;
@@ -19,7 +19,7 @@ use crate::storage::{Extent, Image};
 #[derive(Debug)]
 pub struct StateImage {
     source: Arc<Source>,
-    content: Content,
+    content: RwLock<Content>,
     /// What was written to it, where `touched` has it. Made when it is needed: thousands of states may be
     /// served, and few written.
     written: OnceLock<File>,
@@ -39,7 +39,7 @@ impl StateImage {
     pub fn new(source: &Arc<Source>, content: Content) -> Self {
         Self {
             source: Arc::clone(source),
-            content,
+            content: RwLock::new(content),
             written: OnceLock::new(),
             touched: Mutex::default(),
         }
@@ -58,6 +58,13 @@ impl StateImage {
     /// The sectors of the state that were read so far: those of its own writes do not count.
     pub fn read_sectors(&self) -> Sectors {
         self.touched.lock().read.clone()
+    }
+
+    /// Makes it the state that holds `content`, as if nothing had been read from it or written to it. Nobody may
+    /// have a request for it meanwhile.
+    pub fn replace(&self, content: Content) {
+        *self.content.write() = content;
+        *self.touched.lock() = Touched::default();
     }
 
     fn size_in_bytes(&self) -> u64 {
@@ -87,7 +94,8 @@ impl StateImage {
     }
 
     fn read_state(&self, buffer: &mut [u8], sectors: &Range<u64>) -> io::Result<()> {
-        for (part, request) in self.content.segments(sectors) {
+        let segments = self.content.read().segments(sectors);
+        for (part, request) in segments {
             let place = |sector: u64| ((sector - sectors.start) * 512) as usize;
             let buffer = &mut buffer[place(part.start)..place(part.end)];
             let request = request.map(|request| &self.source.history.requests[request]);

@@ -36,5 +36,5 @@ pub use space::{Piece, Space};
 pub use states::States;
 pub use subset::Subset;
 pub use summary::{Group, Summary};
-pub use verdict::{Failure, Verdict, Verdicts};
+pub use verdict::{Failure, Verdict, Verdicts, agree};
 pub use walk::{At, Found, StateId, Walk};

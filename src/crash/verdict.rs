@@ -103,6 +103,12 @@ impl Verdicts {
     }
 }
 
+/// Whether two contents agree in the sectors `read`.
+pub fn agree(read: &Sectors, contents: [&Content; 2], history: &History, deltas: &Deltas) -> bool {
+    let [one, other] = contents.map(|content| sum_of(read, content, history, deltas));
+    one == other
+}
+
 /// The sum of `content` in the sectors `read`.
 fn sum_of(read: &Sectors, content: &Content, history: &History, deltas: &Deltas) -> u128 {
     let mut sum = 0_u128;

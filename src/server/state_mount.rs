@@ -1,5 +1,6 @@
 //! A mount whose files are states that a power cut may leave, seen by the process that asks for them.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,17 @@ impl StateMount {
         })
     }
 
+    /// Makes the file at `path` the state that holds `content`, as if it had just been served.
+    pub fn replace(&self, path: &Path, content: &Content) -> io::Result<()> {
+        let name = name_of(path);
+        self.ask(&format!("replace {name} {content}\n")).map(drop)
+    }
+
+    /// The sectors of the state at `path` that were read so far.
+    pub fn read(&self, path: &Path) -> io::Result<Sectors> {
+        sectors(&self.ask(&format!("read {}\n", name_of(path)))?)
+    }
+
     fn ask(&self, request: &str) -> io::Result<String> {
         let gone = || io::Error::other("the server of the states has ended");
         let mut socket = self.socket.lock();
@@ -60,11 +72,17 @@ impl Shelf for StateMount {
     }
 
     fn withdraw(&self, path: &Path) -> io::Result<Sectors> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let read = self.ask(&format!("withdraw {name}\n"))?;
-        let bad = || io::Error::other("the server of the states does not say what was read");
-        Sectors::parse(&read).ok_or_else(bad)
+        sectors(&self.ask(&format!("withdraw {}\n", name_of(path)))?)
     }
+}
+
+fn name_of(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+fn sectors(read: &str) -> io::Result<Sectors> {
+    let bad = || io::Error::other("the server of the states does not say what was read");
+    Sectors::parse(read).ok_or_else(bad)
 }
 
 impl Drop for StateMount {

@@ -1,7 +1,8 @@
 //! Serving states that a power cut may leave: the mount whose files they are, and the process that has it.
 //!
 //! The process that asks for states opens their files too. So they are served by another one, which is asked by
-//! lines through a socket: `serve NAME CONTENT` and `withdraw NAME`. It answers `ok RESULT` or `error TEXT`.
+//! lines through a socket: `serve NAME CONTENT`, `replace NAME CONTENT`, `read NAME` and `withdraw NAME`. It answers
+//! `ok RESULT` or `error TEXT`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -89,9 +90,24 @@ impl StateServer {
                 let path = self.serve(name, &content)?;
                 Ok(path.display().to_string())
             }
+            "replace" => {
+                let (name, content) = rest.split_once(' ').ok_or_else(bad)?;
+                let content = Content::parse(content).ok_or_else(bad)?;
+                self.image(name)?.replace(content);
+                Ok(String::new())
+            }
+            "read" => Ok(self.image(rest)?.read_sectors().to_string()),
             "withdraw" => self.withdraw(Path::new(rest)).map(|read| read.to_string()),
             _ => Err(bad()),
         }
+    }
+}
+
+impl StateServer {
+    /// The state that is served as `name`.
+    fn image(&self, name: &str) -> io::Result<Arc<StateImage>> {
+        let image = self.served.lock().get(name).cloned();
+        image.ok_or_else(|| io::Error::other(format!("no state `{name}` is served")))
     }
 }
 
@@ -111,9 +127,7 @@ impl Shelf for StateServer {
 
     fn withdraw(&self, path: &Path) -> io::Result<Sectors> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let image = self.served.lock().get(&*name).cloned();
-        let missing = || io::Error::other(format!("no state `{name}` is served"));
-        let read = image.ok_or_else(missing)?.read_sectors();
+        let read = self.image(&name)?.read_sectors();
         // One that somebody has open stays to the end of the mount.
         if self.disks.detach(&name).is_ok() {
             self.served.lock().remove(&*name);

@@ -273,3 +273,49 @@ test("a guest that reads only what states have alike tries one of them", functio
   t:assert_eq(verdicts(true), 4)
   t:assert(calls < 4, "each state was tried")
 end)
+
+-- What the states of `log` hold, by `look(guest, device)`: tried one after the other, and each in a disk of its own.
+-- Returns both as texts, and how many disks the first way took.
+local function both_ways(vm, log, base, look)
+  local options = { base = base, prune = false }
+  local tried, disks, count = {}, {}, 0
+  vm:try_states(log, options, function(guest, device, state)
+    if not disks[device] then disks[device], count = true, count + 1 end
+    table.insert(tried, state.id .. " " .. look(guest, device))
+  end)
+  local plugged = {}
+  for state in provium:states(log, options) do
+    local disk = vm:attach_disk({ id = "alone-" .. #plugged, path = state.path })
+    table.insert(plugged, state.id .. " " .. look(vm, "/dev/disk/by-id/virtio-" .. disk:id()))
+    disk:detach()
+  end
+  return table.concat(tried, "\n"), table.concat(plugged, "\n"), count
+end
+
+test("a guest finds the states one after the other as it finds each in a disk of its own", { timeout = "3m" }, function(t)
+  local vm = provium:vm("alone", "peios"):boot()
+  local steps = { { 16, "a" }, { 40, "b" }, "flush", { 0, "c" }, { 16, "d" } }
+  -- Reads all of the state, and leaves nothing of it.
+  local look = [[ tr -s '\0' - < $1; yes x | dd of=$1 bs=512 conv=fsync 2> /dev/null; true ]]
+  local tried, plugged, disks = both_ways(vm, write_log(steps), image.new(64), function(guest, device)
+    return guest:run("sh", { "-c", look, "sh", device }):assert_ok().stdout
+  end)
+  t:assert_eq(tried, plugged)
+  local _, states = tried:gsub("\n", "")
+  t:assert_eq(states + 1, 7)
+  -- Plugging in reads the first sector: what differs there comes in another disk.
+  t:assert_eq(disks, 3)
+end)
+
+test("what has a state open in the guest does not see the next one", { timeout = "3m" }, function(t)
+  local vm = provium:vm("open", "peios"):boot()
+  local log = write_log({ { 16, "a" }, { 40, "b" } })
+  -- It keeps what it has read in the guest's memory.
+  local look = [[ (exec 0< $1 > /dev/null 2>&1; head -c 512; exec sleep 1000) & cat $1 | tr -s '\0' - ]]
+  local tried, plugged, disks = both_ways(vm, log, image.new(64), function(guest, device)
+    local found = guest:run("sh", { "-c", look, "sh", device })
+    return found:assert_ok().stdout
+  end)
+  t:assert_eq(tried, plugged)
+  t:assert_eq(disks, 4)
+end)

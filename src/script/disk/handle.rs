@@ -48,6 +48,11 @@ impl Disk {
         Some(disk_name(Some(vm.name()), record.id()))
     }
 
+    /// Whether nothing in the guest has it open or cached any more.
+    pub(in crate::script) fn is_let_go(&self, _: &Context) -> CallResult<bool> {
+        Ok(self.ask_vm(|vm, record| vm.has_let_go(record))?)
+    }
+
     pub(super) fn record(&self) -> Ref<'_, DiskRecord> {
         self.record.borrow()
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mlua::{Function, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
+use mlua::{AnyUserData, Function, MetaMethod, MultiValue, UserData, UserDataMethods, Value};
 
 use super::options::WHICH;
 use super::state::State;
@@ -66,4 +66,40 @@ pub(super) fn to_try(
     let boot = options.flag("boot")?;
     let states = of_argument(context, "vm:try_states", &disk, &options)?;
     Ok((States(states), boot))
+}
+
+/// A call of the prelude about the states that a guest looks at.
+pub(super) fn plugged(_: &Context, states: AnyUserData) -> CallResult<()> {
+    let states = states.borrow::<States>()?;
+    Ok(states
+        .0
+        .kept()
+        .plugged()
+        .map_err(|error| error.to_string())?)
+}
+
+/// Whether the guest of `disk` has nothing of the state any more, so that it can get the next one in the same disk.
+pub(super) fn let_go(
+    context: &Context,
+    (states, disk): (AnyUserData, AnyUserData),
+) -> CallResult<bool> {
+    let states = states.borrow::<States>()?;
+    let kept = states.0.kept();
+    // Before our own look at the disk.
+    let read = kept.read().map_err(|error| error.to_string())?;
+    let has_let_go = disk.borrow::<Disk>()?.is_let_go(context)?;
+    if has_let_go {
+        kept.let_go(read);
+    }
+    Ok(has_let_go)
+}
+
+/// The guest has no disk any more.
+pub(super) fn unplugged(_: &Context, states: AnyUserData) -> CallResult<()> {
+    let states = states.borrow::<States>()?;
+    Ok(states
+        .0
+        .kept()
+        .unplugged()
+        .map_err(|error| error.to_string())?)
 }

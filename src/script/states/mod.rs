@@ -2,6 +2,7 @@
 
 mod examiner;
 mod iterator;
+mod kept;
 mod options;
 mod safe;
 mod state;
@@ -20,6 +21,18 @@ pub(super) fn add_natives(context: &Context, natives: &Table) -> mlua::Result<()
     natives.set(
         "try_states",
         native(context, "vm:try_states", iterator::to_try)?,
+    )?;
+    natives.set(
+        "state_plugged",
+        native(context, "vm:try_states", iterator::plugged)?,
+    )?;
+    natives.set(
+        "state_let_go",
+        native(context, "vm:try_states", iterator::let_go)?,
+    )?;
+    natives.set(
+        "state_unplugged",
+        native(context, "vm:try_states", iterator::unplugged)?,
     )?;
     let safe = native(context, "t:assert_crash_safe", safe::crash_safe)?;
     natives.set("crash_safe", safe)

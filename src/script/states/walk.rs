@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::examiner::{Called, Check, Key, checker};
+use super::kept::Kept;
 use super::options;
 use crate::crash::{self, Deltas, Examiner, Judge, Judged, Shelf, Source, Verdict, Walk};
 use crate::script::bind::{CallResult, Options};
@@ -22,7 +23,8 @@ pub(super) struct Walked(Rc<Inner>);
 struct Inner {
     source: Arc<Source>,
     deltas: Arc<Deltas>,
-    shelf: Arc<dyn Shelf>,
+    shelf: Arc<StateMount>,
+    kept: Arc<Kept>,
     walk: Walk,
     prune: bool,
     found: RefCell<crash::States>,
@@ -41,12 +43,15 @@ pub(super) fn start(context: &Context, log: &Path, options: &Options) -> CallRes
     let deltas = Arc::new(deltas);
     let shelf = StateMount::start(&source);
     let shelf = shelf.map_err(|error| failed("cannot serve states", &error))?;
+    let shelf = Arc::new(shelf);
+    let kept = Arc::new(Kept::new(&shelf, &source, &deltas));
     let found = crash::States::start(&source, &deltas, walk.clone());
     let found = found.map_err(|error| failed("cannot walk the states", &error))?;
     Ok(Walked(Rc::new(Inner {
         source,
         deltas,
-        shelf: Arc::new(shelf),
+        shelf,
+        kept,
         walk,
         prune,
         found: RefCell::new(found),
@@ -64,8 +69,14 @@ impl Walked {
         &self.0.source
     }
 
-    pub(super) fn shelf(&self) -> &Arc<dyn Shelf> {
-        &self.0.shelf
+    /// Where a state becomes a file of its own.
+    pub(super) fn shelf(&self) -> &dyn Shelf {
+        &*self.0.shelf
+    }
+
+    /// Where those are that a guest looks at.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.0.kept
     }
 
     /// Which states are meant.
@@ -76,7 +87,8 @@ impl Walked {
     /// One that knows no verdicts.
     pub(super) fn new_judge(&self) -> Judge {
         let inner = &self.0;
-        Judge::new(&inner.source, &inner.deltas, &inner.shelf, inner.prune)
+        let shelf: Arc<dyn Shelf> = Arc::clone(&inner.kept) as _;
+        Judge::new(&inner.source, &inner.deltas, &shelf, inner.prune)
     }
 
     /// The one that knows the verdicts of `check`.

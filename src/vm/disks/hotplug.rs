@@ -8,7 +8,7 @@ use qapi::qmp::{self, Event};
 use super::held::{Held, Quiet, held};
 use crate::vm::guest::agent::is_not_a_folder;
 use crate::vm::machine::Machine;
-use crate::vm::qemu::drive::{Drive, serial};
+use crate::vm::qemu::drive::{Drive, link, serial};
 use crate::vm::qemu::raw::Raw;
 use crate::vm::{Command, Exit, VmError};
 
@@ -135,7 +135,7 @@ impl Machine {
     /// tells a disk from no disk.
     fn has_link(&mut self, id: &str) -> Result<bool, VmError> {
         let below = guest_file_open {
-            path: format!("/dev/disk/by-id/virtio-{}/.", serial(id)),
+            path: format!("{}/.", link(id)),
             mode: None,
         };
         match self.agent(|agent, check| agent.execute(&below, check)) {

@@ -5,6 +5,7 @@ mod boot_disks;
 pub(in crate::vm) mod held;
 pub(in crate::vm) mod holders;
 mod hotplug;
+mod let_go;
 pub(in crate::vm) mod list;
 mod log;
 pub(in crate::vm) mod mount_server;

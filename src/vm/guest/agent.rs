@@ -149,6 +149,12 @@ pub(in crate::vm) fn is_not_a_folder(text: &str) -> bool {
     text.ends_with(": Not a directory")
 }
 
+/// Whether it says that there is nothing at the path.
+pub(in crate::vm) fn is_missing(text: &str) -> bool {
+    // ENOENT.
+    text.ends_with(": No such file or directory")
+}
+
 fn no_answer(error: &std::io::Error) -> VmError {
     match error.kind() {
         _ if is_gone(error) => VmError::AgentGone,
@@ -225,6 +231,8 @@ mod tests {
             |why| format!("failed to open file '/a/Not a directory/.' (mode: '(null)'): {why}");
         assert!(is_not_a_folder(&text("Not a directory")));
         assert!(!is_not_a_folder(&text("No such file or directory")));
+        assert!(is_missing(&text("No such file or directory")));
+        assert!(!is_missing(&text("Not a directory")));
     }
 
     proptest! {

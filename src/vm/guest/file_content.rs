@@ -35,7 +35,7 @@ pub(in crate::vm) fn write_file(
 }
 
 /// Opens the file at `path` in this mode of fopen(3), does `action` with its handle, and closes it.
-pub(super) fn with_file<T>(
+pub(in crate::vm) fn with_file<T>(
     agent: &mut Agent,
     check: LivenessCheck<'_>,
     path: &str,

@@ -86,6 +86,11 @@ impl Drive {
     }
 }
 
+/// Where a guest has the disk `id`.
+pub(in crate::vm) fn link(id: &str) -> String {
+    format!("/dev/disk/by-id/virtio-{}", serial(id))
+}
+
 /// The serial number of the disk `id`: as much of it as there is room for.
 pub(in crate::vm) fn serial(id: &str) -> String {
     id.chars().take(SERIAL_BYTES).collect()

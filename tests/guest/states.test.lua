@@ -279,10 +279,11 @@ end)
 local function both_ways(vm, log, base, look)
   local options = { base = base, prune = false }
   local tried, disks, count = {}, {}, 0
-  vm:try_states(log, options, function(guest, device, state)
+  local result = vm:try_states(log, options, function(guest, device, state)
     if not disks[device] then disks[device], count = true, count + 1 end
     table.insert(tried, state.id .. " " .. look(guest, device))
   end)
+  assert(#result.bad == 0, result.bad[1] and result.bad[1].error)
   local plugged = {}
   for state in provium:states(log, options) do
     local disk = vm:attach_disk({ id = "alone-" .. #plugged, path = state.path })
@@ -296,7 +297,7 @@ test("a guest finds the states one after the other as it finds each in a disk of
   local vm = provium:vm("alone", "peios"):boot()
   local steps = { { 16, "a" }, { 40, "b" }, "flush", { 0, "c" }, { 16, "d" } }
   -- Reads all of the state, and leaves nothing of it.
-  local look = [[ tr -s '\0' - < $1; yes x | dd of=$1 bs=512 conv=fsync 2> /dev/null; true ]]
+  local look = [[ tr '\0' - < $1 | tr -s a-z-; yes x | dd of=$1 bs=512 conv=fsync 2> /dev/null; true ]]
   local tried, plugged, disks = both_ways(vm, write_log(steps), image.new(64), function(guest, device)
     return guest:run("sh", { "-c", look, "sh", device }):assert_ok().stdout
   end)
@@ -311,7 +312,7 @@ test("what has a state open in the guest does not see the next one", { timeout =
   local vm = provium:vm("open", "peios"):boot()
   local log = write_log({ { 16, "a" }, { 40, "b" } })
   -- It keeps what it has read in the guest's memory.
-  local look = [[ (exec 0< $1 > /dev/null 2>&1; head -c 512; exec sleep 1000) & cat $1 | tr -s '\0' - ]]
+  local look = [[ (exec 0< $1 > /dev/null 2>&1; head -c 512; exec sleep 1000) & cat $1 | tr '\0' - | tr -s a-z- ]]
   local tried, plugged, disks = both_ways(vm, log, image.new(64), function(guest, device)
     local found = guest:run("sh", { "-c", look, "sh", device })
     return found:assert_ok().stdout

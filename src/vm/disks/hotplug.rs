@@ -17,7 +17,7 @@ const UNPLUG: Duration = Duration::from_secs(5);
 /// How long a guest may take for the link to a new disk before it is looked for in other ways.
 const LINKED: Duration = Duration::from_millis(500);
 /// How long a guest to which a disk was plugged in may take to show it, while no rule has it wait.
-const SHOWN: Duration = Duration::from_secs(5);
+const SHOWN: Duration = Duration::from_secs(20);
 /// Between two looks for the link, at least.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 /// How much longer than it takes to look for the link the guest is left alone: under emulation it has

@@ -3,8 +3,9 @@
 local scratch = require("image")
 local page_says = require("page_says")
 
--- On the host, without mounting it: the journal is replayed, then nothing is repaired.
-local HOST = "e2fsck -y -E journal_only {} > /dev/null 2>&1; "
+-- On the host, without mounting it: the journal is replayed, then nothing is repaired. Of a damaged journal
+-- e2fsck says so and drops it, with exit code 0. A kernel does not mount the file system then.
+local HOST = "! e2fsck -y -E journal_only {} 2>&1 | grep -q JBD2 && "
 local FSCK = "e2fsck -fn {} > /dev/null 2>&1"
 -- In the guest: the kernel replays the journal. Mount, ls and cat do not read the maps of blocks and inodes, and do not
 -- count links: that is what e2fsck adds.
@@ -14,7 +15,7 @@ local MOUNT = [[
   read=$?
   umount /mnt && exit $read
 ]]
-local MOUNT_AND_FSCK = MOUNT:gsub("exit %$read", "[ $read = 0 ] && e2fsck -fn $1 > /dev/null 2>&1")
+local MOUNT_AND_FSCK = MOUNT:gsub("exit %$read", "[ $read = 0 ] && e2fsck -fn $1 >&2")
 
 local FOLDERS = [[
   for n in 1 2 3 4 5 6; do
@@ -28,13 +29,16 @@ local RENAME = [[
   echo x > /mnt/other; sync /mnt/other
 ]]
 
+-- Without a thread of the kernel that writes to the file system later.
+local NOT_LAZY = "-E lazy_itable_init=0,lazy_journal_init=0"
+
 -- Records `script` on an ext4 made with the options `mkfs` and mounted with `options`. Returns the VM and the log.
 local function recorded(name, mkfs, options, script)
   local vm = provium:vm(name, "peios"):boot()
   local path = scratch.new(16384)
   local disk = vm:attach_disk({ id = "data", image = path })
   local device = "/dev/disk/by-id/virtio-data"
-  vm:run(("mkfs.ext4 -q %s %s && mount %s /mnt && echo old > /mnt/file && umount /mnt"):format(mkfs, device, device)):assert_ok()
+  vm:run(("mkfs.ext4 -q %s %s %s && mount %s /mnt && echo old > /mnt/file && umount /mnt"):format(NOT_LAZY, mkfs, device, device)):assert_ok()
   vm:run(("mount -o %s %s /mnt"):format(options, device)):assert_ok()
   local log = disk:record()
   vm:run(script):assert_ok()
@@ -43,8 +47,8 @@ local function recorded(name, mkfs, options, script)
   return vm, log
 end
 
--- The verdicts of the states by the command `host`, and by the script `guest` in the guest: as lines of ID and verdict,
--- and how many are bad.
+-- The verdicts of the states by the command `host`, and by the script `guest` in the guest: how many are bad, and a line
+-- for each state of which they differ.
 local function verdicts(vm, log, which, host, guest)
   if os.getenv("PROVIUM_ALL_STATES") then which = {} end
   local ids, bad_on_host, count = {}, {}, 0
@@ -57,14 +61,15 @@ local function verdicts(vm, log, which, host, guest)
     machine:run("sh", { "-c", guest, "sh", device }):assert_ok()
   end).bad) do
     assert(bad.error:find("command failed"), bad.error)
-    bad_in_guest[bad.id], guest_count = true, guest_count + 1
+    bad_in_guest[bad.id], guest_count = bad.error, guest_count + 1
   end
-  local function lines(bad)
-    local all = {}
-    for _, id in ipairs(ids) do table.insert(all, id .. (bad[id] and " bad" or " good")) end
-    return table.concat(all, "\n")
+  local differ = {}
+  for _, id in ipairs(ids) do
+    if (bad_on_host[id] == nil) ~= (bad_in_guest[id] == nil) then
+      table.insert(differ, id .. (bad_on_host[id] and ": bad on the host" or ": bad in the guest: " .. bad_in_guest[id]))
+    end
   end
-  return { host = lines(bad_on_host), guest = lines(bad_in_guest), states = #ids, bad = count, bad_in_guest = guest_count }
+  return { differ = table.concat(differ, "\n"), states = #ids, bad = count, bad_in_guest = guest_count }
 end
 
 for _, case in ipairs({
@@ -76,7 +81,7 @@ for _, case in ipairs({
     if not os.execute("command -v e2fsck > /dev/null") then t:skip("no e2fsck") end
     local vm, log = recorded("v", case.mkfs, case.options, FOLDERS)
     local found = verdicts(vm, log, case.which, HOST .. FSCK, MOUNT_AND_FSCK)
-    t:assert_eq(found.guest, found.host)
+    t:assert_eq(found.differ, "")
     t:assert_eq(found.bad > 0, case.bad)
     t:assert(found.states > 3, "too few states: " .. found.states)
     print(("%d states, %d bad"):format(found.states, found.bad))
@@ -98,10 +103,10 @@ for options, has_empty in pairs({ noauto_da_alloc = true, auto_da_alloc = false 
     if not os.execute("command -v e2fsck debugfs > /dev/null") then t:skip("no e2fsck or debugfs") end
     local vm, log = recorded("v", "", options, RENAME)
     local is_whole = "[ \"$content\" = old ] || [ \"$content\" = new ]"
-    local host = HOST .. "content=$(debugfs -R 'cat /file' {} 2> /dev/null); " .. is_whole
+    local host = HOST .. "content=$(debugfs -R 'cat /file' {} 2> /dev/null) && { " .. is_whole .. "; }"
     local guest = "mount $1 /mnt || exit 1; content=$(cat /mnt/file); umount /mnt; " .. is_whole
     local found = verdicts(vm, log, { at = "flush", pick = "none,all" }, host, guest)
-    t:assert_eq(found.guest, found.host)
+    t:assert_eq(found.differ, "")
     t:assert_eq(found.bad > 0, has_empty)
     print(("%d states, %d bad"):format(found.states, found.bad))
   end)

@@ -56,7 +56,7 @@ pub struct Disk {
     pub(super) strain: Strains,
     pub(super) settling: Settling,
     pub(super) checkpoints: Checkpoints,
-    pub(super) log: Arc<DiskLog>,
+    pub(super) log: DiskLog,
     /// The ranges that change one after the other: for the log, and where pending data become durable.
     pub(super) ranges: Arc<RangeLock>,
     attached: Instant,
@@ -70,8 +70,7 @@ impl Disk {
         let image = Arc::new(CachedImage::new(image, delays.memory().clone()));
         let pool = Arc::clone(&delays);
         let run = move |work: Work| pool.pool().run(owner, work);
-        let ranges = RangeLock::new(run.clone());
-        let log = DiskLog::new(run);
+        let ranges = RangeLock::new(run);
         Self {
             id: id.to_owned(),
             owner,
@@ -96,7 +95,7 @@ impl Disk {
             strain: Strains::default(),
             settling: Settling::default(),
             checkpoints: Checkpoints::default(),
-            log: Arc::new(log),
+            log: DiskLog::default(),
             ranges: Arc::new(ranges),
             image,
             attached: Instant::now(),

@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
-use super::pool::Work;
 use super::power::PowerError;
 use crate::protocol::{Errno, LogBase, LogLine};
 use crate::storage::write_log::{LogWriter, Place, Record};
@@ -77,9 +76,8 @@ impl LogError {
 }
 
 /// The log of a disk, if there is one.
+#[derive(Default)]
 pub(super) struct DiskLog {
-    /// Runs work on a thread that may wait for storage.
-    run: Box<dyn Fn(Work) + Send + Sync>,
     /// Whether requests are to be recorded. Read by each of them.
     is_on: AtomicBool,
     current: ArcSwapOption<Started>,
@@ -104,17 +102,6 @@ pub(super) struct Files {
 }
 
 impl DiskLog {
-    /// The log of a disk that has none yet. What is collected is written by `run`.
-    pub(super) fn new(run: impl Fn(Work) + Send + Sync + 'static) -> Self {
-        Self {
-            run: Box::new(run),
-            is_on: AtomicBool::default(),
-            current: ArcSwapOption::default(),
-            changing: Mutex::default(),
-            when_stopped: OnceLock::new(),
-        }
-    }
-
     /// Whether requests are to be recorded.
     #[inline]
     pub(super) fn is_on(&self) -> bool {
@@ -136,26 +123,14 @@ impl DiskLog {
     }
 
     /// Writes a record at its place, with the data of a write.
-    pub(super) fn fill(self: &Arc<Self>, place: Place, data: &[u8]) {
-        match place.fill(data) {
-            Ok(None) => {}
-            Ok(Some(writer)) => self.write_soon(writer),
-            Err(cause) => self.tell(&cause),
+    pub(super) fn fill(&self, place: Place, data: &[u8]) {
+        if let Err(cause) = place.fill(data) {
+            self.tell(&cause);
         }
     }
 
-    /// Has another thread write what the log has collected: it may wait for storage.
-    fn write_soon(self: &Arc<Self>, writer: Arc<LogWriter>) {
-        let log = Arc::clone(self);
-        (self.run)(Box::new(move || {
-            if let Err(cause) = writer.write_out() {
-                log.tell(&cause);
-            }
-        }));
-    }
-
     /// Adds `record` to the log, with the data of a write.
-    pub(super) fn record(self: &Arc<Self>, record: Record, data: &[u8]) {
+    pub(super) fn record(&self, record: Record, data: &[u8]) {
         self.fill(self.reserve(record), data);
     }
 

@@ -38,8 +38,6 @@ pub(super) struct Places {
     filled: usize,
     /// Bytes of those that are collected.
     ready: u64,
-    /// Somebody has been told to write them.
-    is_write_due: bool,
     /// Bytes in memory, or for which room there is kept.
     collected: u64,
     /// Empty buffers: memory that was used before costs less than new memory.
@@ -77,9 +75,9 @@ pub(super) enum Filled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     Nothing,
-    /// Write what is whole, soon.
+    /// Write what is whole, unless another thread does.
     Write,
-    /// Write that at once, and have the superblock count it.
+    /// Write that, and have the superblock count it.
     Count,
 }
 
@@ -120,7 +118,6 @@ impl Places {
             first: 0,
             filled: 0,
             ready: 0,
-            is_write_due: false,
             collected: 0,
             spare: Vec::new(),
             next: superblock.bytes,
@@ -164,14 +161,11 @@ impl Places {
             is_counted |= slot.is_counted_at_once;
             self.filled += 1;
         }
-        if is_counted {
-            return Due::Count;
+        match is_counted {
+            true => Due::Count,
+            false if self.ready >= WRITTEN_AT_ONCE => Due::Write,
+            false => Due::Nothing,
         }
-        if self.ready < WRITTEN_AT_ONCE || self.is_write_due {
-            return Due::Nothing;
-        }
-        self.is_write_due = true;
-        Due::Write
     }
 
     /// Takes filled places, `most` of them at most: whoever does it writes them, one after the other.
@@ -182,7 +176,6 @@ impl Places {
         self.first += number as u64;
         self.filled -= number;
         self.ready -= bytes;
-        self.is_write_due = false;
         self.collected -= bytes;
         taken
     }

@@ -114,7 +114,7 @@ impl LogWriter {
         let end = self.place(&mut places, Record::Mark(END_MARK.into()));
         places.has_ended = true;
         drop(places);
-        let marked = end.fill(&[]).map(drop);
+        let marked = end.fill(&[]);
         let mut places = self.places.lock();
         while places.under_way > 0 {
             self.is_idle.wait(&mut places);
@@ -156,7 +156,7 @@ impl LogWriter {
     }
 
     /// Notes that a place is filled, or cannot be.
-    fn settle(&self, number: u64, result: io::Result<Filled>) -> io::Result<Due> {
+    fn settle(&self, number: u64, result: io::Result<Filled>) -> io::Result<()> {
         let (filled, result) = match result {
             Ok(filled) => (Some(filled), Ok(())),
             Err(error) => (None, Err(error)),
@@ -167,21 +167,23 @@ impl LogWriter {
         let due = places.settle(number, filled);
         let is_idle = places.under_way == 0;
         drop(places);
-        let counted = match due == Due::Count || self.has_failed() {
-            true => self.told(self.count()),
-            false => Ok(()),
+        let written = match due {
+            _ if self.has_failed() => self.told(self.count()),
+            Due::Count => self.told(self.count()),
+            Due::Write => self.write_out(),
+            Due::Nothing => Ok(()),
         };
         if is_idle {
             self.is_idle.notify_all();
         }
-        told.and(counted).map(|()| due)
+        told.and(written)
     }
 
-    /// Writes what is whole and was collected in memory.
-    ///
-    /// Errors: what ends the log, for the first one who sees it. Everybody else is told nothing.
-    pub fn write_out(&self) -> io::Result<()> {
-        let mut out = self.out.lock();
+    /// Writes what is whole and was collected in memory, unless another thread does that now.
+    fn write_out(&self) -> io::Result<()> {
+        let Some(mut out) = self.out.try_lock() else {
+            return Ok(());
+        };
         let written = self.told(self.write_collected(&mut out));
         drop(out);
         match self.has_failed() {
@@ -262,17 +264,15 @@ impl LogWriter {
 }
 
 impl Place {
-    /// Writes the record and its data, which only a write has. Returns the log where it has collected so much that
-    /// [`LogWriter::write_out`] is due; that may wait for storage.
+    /// Writes the record and its data, which only a write has; that may wait for storage.
     ///
     /// Errors: what ends the log, for the first one who sees it. Everybody else is told nothing.
-    pub fn fill(mut self, data: &[u8]) -> io::Result<Option<Arc<LogWriter>>> {
+    pub fn fill(mut self, data: &[u8]) -> io::Result<()> {
         let Some(mut place) = self.0.take() else {
-            return Ok(None);
+            return Ok(());
         };
         let filled = place.fill(data);
-        let due = place.log.settle(place.number, filled)?;
-        Ok((due == Due::Write).then_some(place.log))
+        place.log.settle(place.number, filled)
     }
 }
 

@@ -50,9 +50,9 @@
 ---@class provium.DiskOptions
 ---@field path? string A file of the host, as it is: what the guest writes is in it. Default: none.
 ---@field image? string A raw image: the same as `path`. An image in another format, as qcow2: the same as `template`. Default: none.
----@field template? string An image, raw or in another format. The VM gets a raw copy of its own, which is removed with the VM. Default: none.
+---@field template? string An image, raw or in another format. The disk begins as the image, which stays as it is; changes are removed with the VM. Default: none.
 ---@field scratch? string|integer The size of an empty disk that is removed with the VM: `"256M"`, or bytes. Default: none.
----@field size? string|integer Makes a copy larger than its template. Of a disk without an image, the modelled size. Default: that of the image.
+---@field size? string|integer Makes the disk larger than its template. Of a disk without an image, the modelled size. Default: that of the image.
 ---@field id? string A letter, then up to 62 letters, digits, `.`, `_` or `-`; not `ctl`. In `vm:boot` `boot0`, `boot1` and so on without it, in `vm:attach_disk` `attached-VM`. Default: see below.
 ---@field readonly? boolean Rejects writes by the guest and by the host. Default: false.
 ---@field fixed? boolean A write past the end fails with ENOSPC, as on a real disk. With false the image grows. Default: true.
@@ -154,6 +154,9 @@
 
 ---@class provium.VmPowerCut : provium.PowerCut
 ---@field disks? (provium.Disk|string)[] Handles or IDs: these lose power, one after the other. Without it all do, at one instant.
+
+---@class provium.RestoreOptions
+---@field clock? "now"|"then" What the guest's clock shows: the host's time, which is the default, or the time of the snapshot.
 
 ---What a power cut has done to a disk.
 ---@class provium.CutReport
@@ -296,6 +299,13 @@ function RunResult:ok() end
 ---Raises, with the code and the output, unless the exit code is 0.
 ---@return provium.RunResult self
 function RunResult:assert_ok() end
+
+---A VM as it was.
+---@class provium.Snapshot
+local Snapshot = {}
+
+---Forgets it: its memory is free, and no VM can go back to it.
+function Snapshot:drop() end
 
 ---A running command in the guest. It ends with the test that started it.
 ---@class provium.Process
@@ -510,6 +520,23 @@ function Disk:power_cut(options) end
 ---@param text string 1 to 400 bytes.
 function Disk:mark(text) end
 
+---Saves the disk as it is now: what it holds, what is pending, and its power.
+---@param name string 1 to 63 letters, digits, `.`, `_` or `-`.
+---@param options? { faults?: boolean } `faults`: the rules and their counters belong to it.
+function Disk:save_checkpoint(name, options) end
+
+---Makes the disk what it was when the checkpoint was saved, any number of times. Requests that wait fail with EIO.
+---@param name string
+function Disk:restore_checkpoint(name) end
+
+---Forgets a checkpoint. With the last one, what the disk holds is written to its image.
+---@param name string
+function Disk:drop_checkpoint(name) end
+
+---Returns the names of the checkpoints, oldest first.
+---@return string[]
+function Disk:checkpoints() end
+
 ---Begins a write log of the disk, and keeps beside it what the disk holds now. Returns its path.
 ---@param path? string A new or empty file; a relative one starts at the folder of the test file. Without it, a file that is removed with the VM.
 ---@return string path
@@ -582,6 +609,16 @@ function Vm:resume() end
 
 ---Presses the reset button. Returns when the agent answers again and the disks are ready for use. Held requests are dropped.
 function Vm:reset() end
+
+---Returns all that makes the VM what it is: memory, devices, disks with what is pending, rules with their counters. The guest goes on. Raises if a rule holds a request of the guest.
+---@return provium.Snapshot
+function Vm:snapshot() end
+
+---Makes the VM what it was when the snapshot was taken, whatever has become of it since. Returns when its agent answers. Held requests are dropped.
+---@param snapshot provium.Snapshot One of this VM.
+---@param options? provium.RestoreOptions
+---@return provium.Vm self
+function Vm:restore(snapshot, options) end
 
 ---Presses the power button, and does not wait for an effect.
 function Vm:power_button() end
@@ -701,7 +738,7 @@ function Vm:state() end
 ---@class provium.Provium
 ---@field [string] provium.Vm
 ---@field timeout? provium.Duration The time limit of each test of the file, in place of `--timeout`. Set it at file level.
----@field reset_between_tests? boolean `true` is an error in this version.
+---@field reset_between_tests? boolean After each test, the VMs of the file go back to what they were when the first test began. Default: false. Set it at file level.
 provium = {}
 
 ---Creates a VM, or without `profile` returns an existing one. Raises if the name is taken, or if no VM has it.

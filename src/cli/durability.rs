@@ -18,6 +18,10 @@ pub(super) struct Durability {
     pending_bytes: u64,
     evicted_requests: u64,
     evicted_bytes: u64,
+    /// Their names, oldest first.
+    checkpoints: Vec<String>,
+    /// What the changes since them take in the run-time folder.
+    layer_bytes: u64,
     log: Option<Log>,
 }
 
@@ -32,7 +36,7 @@ pub(super) struct Log {
 }
 
 impl Durability {
-    /// What `control` and its `stats` say. A server of an older version has neither `power` nor `log`.
+    /// What `control` and its `stats` say. A server of an older version has none of these files.
     pub(super) fn of(control: &DiskControl, stats: &Stats) -> Self {
         Self {
             power: control.power().unwrap_or(PowerState::On).into(),
@@ -40,6 +44,8 @@ impl Durability {
             pending_bytes: stats.gauge(DiskGauge::PendingBytes),
             evicted_requests: stats.gauge(DiskGauge::EvictedRequests),
             evicted_bytes: stats.gauge(DiskGauge::EvictedBytes),
+            checkpoints: control.checkpoints().unwrap_or_default(),
+            layer_bytes: stats.gauge(DiskGauge::LayerBytes),
             log: control.log().ok().and_then(Log::of),
         }
     }
@@ -57,8 +63,18 @@ impl Durability {
             let bytes = indicatif::BinaryBytes(self.evicted_bytes);
             format!("{requests} ({bytes}) became durable early, for want of memory; mount with a larger -o memory=SIZE")
         });
+        let checkpoints = (!self.checkpoints.is_empty()).then(|| {
+            let (names, bytes) = (
+                self.checkpoints.join(", "),
+                indicatif::BinaryBytes(self.layer_bytes),
+            );
+            format!("it has checkpoints ({names}); changes take {bytes} in the run-time folder")
+        });
         let log = self.log.as_ref().map(Log::note);
-        [power, evicted, log].into_iter().flatten().collect()
+        [power, evicted, checkpoints, log]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 

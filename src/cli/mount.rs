@@ -12,6 +12,7 @@ use super::output;
 
 use crate::os::log::{LogOptions, STANDARD_ERROR};
 use crate::os::sys;
+use crate::protocol::disk_options::Scratch;
 use crate::protocol::{CacheMode, DiskSpec};
 use crate::server::launch::{self, Lifetime};
 use crate::server::mount_point::check_mount_point;
@@ -26,6 +27,7 @@ use crate::server::serve::{self, Serving};
 Examples:
   provium mount /tmp/m --disk vda=disk.img --disk vdb=base.img,ro
   provium mount /tmp/m --disk vda=disk.img,cache=volatile -o memory=256M
+  provium mount /tmp/m --disk vda=base.img,scratch      changes are gone at the end
   qemu-system-x86_64 ... \\
     -blockdev driver=raw,node-name=vda,cache.direct=on,file.driver=file,file.filename=/tmp/m/vda \\
     -device virtio-blk-pci,drive=vda,werror=report,rerror=report
@@ -35,14 +37,18 @@ pub(super) struct Args {
     #[arg(value_name = "MNT")]
     mount_point: PathBuf,
     /// An image to serve, and its name; `,ro` serves it read-only, `,fixed` never lets it grow,
-    /// `,cache=volatile` gives it a write cache that a power cut empties. May be repeated
-    #[arg(long = "disk", value_name = "ID=IMAGE[,ro][,fixed][,cache=volatile]")]
+    /// `,cache=volatile` gives it a write cache that a power cut empties, `,scratch` drops all changes at the end.
+    /// May be repeated
+    #[arg(
+        long = "disk",
+        value_name = "ID=IMAGE[,ro][,fixed][,cache=volatile][,scratch]"
+    )]
     disks: Vec<DiskSpec>,
     /// Stay in the foreground; SIGINT and SIGTERM unmount. Speaks sd_notify
     #[arg(short, long)]
     foreground: bool,
     /// Mount options: allow_other, uid=N, gid=N, umask=OCTAL (of the data files), ro, fixed, disk=ID=IMAGE,
-    /// rodisk=ID=IMAGE, cache=volatile (for all disks), memory=SIZE (for all pending and held data together;
+    /// rodisk=ID=IMAGE, cache=volatile and scratch (for all disks), memory=SIZE (for all pending and held data together;
     /// default: 1G), and the usual words of fstab
     #[arg(short = 'o', value_name = "OPTS")]
     options: Vec<String>,
@@ -115,6 +121,9 @@ fn all_disks(args: &Args, options: &MountOptions) -> anyhow::Result<Vec<DiskSpec
         disk.options.fixed |= options.served.fixed;
         if options.served.cache == CacheMode::Volatile {
             disk.options.cache = CacheMode::Volatile;
+        }
+        if disk.options.scratch == Scratch::No {
+            disk.options.scratch = options.served.scratch;
         }
     }
     Ok(disks)

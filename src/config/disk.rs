@@ -23,7 +23,7 @@ pub struct VmDisk {
     pub id: Option<String>,
     /// Where its bytes come from. A disk without a source is only a record on the host.
     pub source: Option<DiskSource>,
-    /// Bytes: the size of a record, or that of a copy, which can be larger than what it is a copy of.
+    /// Bytes: the size of a record, or of a disk from a template, which can be larger than that.
     pub size: Option<u64>,
     /// How it is served.
     pub served: DiskOptions,
@@ -36,9 +36,9 @@ pub struct VmDisk {
 pub enum DiskSource {
     /// A file of the host, whatever is in it.
     Path(PathBuf),
-    /// A raw image of the host. Of an image in another format a raw copy, which is removed with the VM.
+    /// A raw image of the host. An image in another format is the same as a template.
     Image(PathBuf),
-    /// A raw copy of an image of the host, which is removed with the VM.
+    /// What an image of the host holds. It stays as it is, and changes are removed with the VM.
     Template(PathBuf),
     /// An empty image of this many bytes, which is removed with the VM.
     Scratch(u64),
@@ -126,7 +126,7 @@ impl VmDisk {
         }
     }
 
-    /// The same, of a profile in `folder`: any number of VMs have it, so an image is copied for each.
+    /// The same, of a profile in `folder`: any number of VMs have it, so an image stays as it is.
     pub(super) fn of_profile(mut self, folder: &Path) -> Self {
         self.source = self.source.map(|source| match source {
             DiskSource::Path(path) => DiskSource::Path(folder.join(path)),
@@ -152,7 +152,7 @@ fn size_fits(source: Option<&DiskSource>) -> Result<(), String> {
         }
         Some(DiskSource::Path(_)) => Err(
             "`path` and `size` exclude each other: the disk has the size of its file; \
-             only a copy, by `template`, can be larger"
+             only one of a `template` can be larger"
                 .into(),
         ),
         Some(DiskSource::Image(_) | DiskSource::Template(_)) | None => Ok(()),

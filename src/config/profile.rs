@@ -49,7 +49,7 @@ pub struct Profile {
     pub cold: bool,
     /// The disks that each of its VMs boots with, before those that a test adds.
     pub disks: Vec<VmDisk>,
-    /// The image of its first disk, which it boots unless it has a kernel. Each VM has a copy of its own.
+    /// The image of its first disk, which it boots unless it has a kernel. It stays as it is.
     pub image: Option<PathBuf>,
     /// QEMU's machine type, with or without options; the usual one of the architecture without it.
     pub machine: Option<String>,

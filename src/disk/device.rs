@@ -107,6 +107,7 @@ impl Disk {
     pub(super) fn with_options(self, options: DiskOptions) -> Self {
         self.image.set_mode(options.cache);
         Self {
+            read_only: self.read_only || options.read_only,
             fixed: options.fixed,
             scratch: options.scratch,
             ..self

@@ -28,13 +28,15 @@ impl Unsaved {
 impl Disk {
     /// Puts all that the disk holds into its image, and forgets its checkpoints. No request is under way. Nothing to do for
     /// a disk whose changes are gone at the end.
-    pub(super) fn save_all(&self) -> Result<(), Unsaved> {
+    ///
+    /// After an error its checkpoints are as they were if it `goes_on`.
+    pub(super) fn save_all(&self, goes_on: bool) -> Result<(), Unsaved> {
         if self.is_read_only() || self.image.below.is_scratch() {
             return Ok(());
         }
         self.settle_pending().map_err(Unsaved::Pending)?;
-        let written = self.image.below.write_back();
-        written.map_err(|error| Unsaved::Layers(Errno::of(&error)))?;
+        let written = self.image.below.write_back(goes_on);
+        written.map_err(|error| Unsaved::Layers(Errno::of(&error.cause)))?;
         self.forget_checkpoints();
         Ok(())
     }

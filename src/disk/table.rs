@@ -144,10 +144,10 @@ impl Disks {
         options: DiskOptions,
     ) -> Result<LayeredImage, AttachError> {
         let folder = Arc::clone(&self.layers);
-        let size = match (options.scratch, options.read_only) {
-            (Scratch::No, _) | (_, true) => return Ok(LayeredImage::new(image, folder)),
-            (Scratch::Yes, false) => None,
-            (Scratch::OfSize(size), false) => Some(size),
+        let size = match options.scratch {
+            Scratch::No => return Ok(LayeredImage::new(image, folder)),
+            Scratch::Yes => None,
+            Scratch::OfSize(size) => Some(size),
         };
         LayeredImage::scratch(image, folder, size).map_err(|cause| AttachError::Layer {
             folder: self.layers.path().to_owned(),
@@ -189,7 +189,7 @@ impl Disks {
                 result => break result?,
             }
         };
-        if let Err(why) = disk.save_all() {
+        if let Err(why) = disk.save_all(true) {
             disk.readmit();
             let id = id.to_owned();
             return Err(DetachError::Unsaved { id, why });
@@ -289,7 +289,7 @@ impl Disks {
         for (_, disk) in self.all() {
             let lost = Arc::clone(&lost);
             flushing.run(disk.owner(), move || {
-                if let Err(why) = disk.save_all() {
+                if let Err(why) = disk.save_all(false) {
                     let why = format!("{}: data are lost: {why}", disk.id());
                     warn!("{why}");
                     lost.lock().push(why);

@@ -4,6 +4,7 @@ pub mod capped_log;
 pub mod colour;
 pub mod folders;
 pub mod log;
+pub mod memory_file;
 pub mod mount_users;
 pub mod mounts;
 pub mod poll;

@@ -77,6 +77,8 @@ struct Inner {
     processes: RefCell<Vec<(SharedVm, SharedProcess)>>,
     /// How long each test may take, if the file says so.
     test_timeout: Cell<Option<Duration>>,
+    /// Whether the file's VMs go back after each test to what they were.
+    resets: Cell<bool>,
     /// Why the file's tests are left out, if they are.
     todo: RefCell<Option<String>>,
     /// What watches the tests; None where nobody reads what they leave.
@@ -108,6 +110,7 @@ impl Context {
             vms: RefCell::default(),
             processes: RefCell::default(),
             test_timeout: Cell::default(),
+            resets: Cell::default(),
             todo: RefCell::default(),
             watcher: watcher.map(Rc::new),
             title: Cell::new(|_| None),
@@ -341,6 +344,16 @@ impl Context {
     /// All VMs of the current scope and those around it, oldest first.
     pub(super) fn scope(&self) -> Vec<SharedVm> {
         self.0.vms.borrow().clone()
+    }
+
+    /// Sets whether the file's VMs go back after each test to what they were when the first one began.
+    pub(super) fn set_resets(&self, resets: bool) {
+        self.0.resets.set(resets);
+    }
+
+    /// Whether they do.
+    pub(super) fn resets(&self) -> bool {
+        self.0.resets.get()
     }
 
     /// Leaves the file's tests out.

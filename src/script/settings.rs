@@ -17,16 +17,23 @@ pub(super) fn set(context: &Context, (key, value): (Value, Value)) -> CallResult
     };
     match key.as_str() {
         "timeout" => set_timeout(context, value).map_err(CallError::Message),
-        "reset_between_tests" => set_reset(&value).map_err(CallError::Message),
+        "reset_between_tests" => set_reset(context, &value).map_err(CallError::Message),
         key => Err(format!("`{key}` cannot be set (known: {KNOWN})").into()),
     }
 }
 
-fn set_timeout(context: &Context, value: Value) -> Result<(), String> {
-    if context.is_loaded() {
-        let text = "provium.timeout: set it at file level; the tests run already";
-        return Err(text.into());
+/// Fails once the tests run.
+fn check_early(context: &Context, key: &str) -> Result<(), String> {
+    match context.is_loaded() {
+        false => Ok(()),
+        true => Err(format!(
+            "provium.{key}: set it at file level; the tests run already"
+        )),
     }
+}
+
+fn set_timeout(context: &Context, value: Value) -> Result<(), String> {
+    check_early(context, "timeout")?;
     let found = found(&value);
     let timeout = Option::<LuaDuration>::from_lua(value, &context.lua())
         .map_err(|_| format!("provium.timeout: expected {DURATION}, got {found}"))?;
@@ -34,19 +41,18 @@ fn set_timeout(context: &Context, value: Value) -> Result<(), String> {
     Ok(())
 }
 
-fn set_reset(value: &Value) -> Result<(), String> {
-    match value {
-        Value::Nil | Value::Boolean(false) => Ok(()),
-        Value::Boolean(true) => Err(
-            "provium.reset_between_tests: VMs cannot be put back to an earlier state yet; \
-             call vm:reset() in the tests that need a fresh guest"
-                .into(),
-        ),
+fn set_reset(context: &Context, value: &Value) -> Result<(), String> {
+    check_early(context, "reset_between_tests")?;
+    let resets = match value {
+        Value::Nil => false,
+        Value::Boolean(resets) => *resets,
         other => {
             let found = found(other);
-            Err(format!(
+            return Err(format!(
                 "provium.reset_between_tests: expected true or false, got {found}"
-            ))
+            ));
         }
-    }
+    };
+    context.set_resets(resets);
+    Ok(())
 }

@@ -19,7 +19,7 @@ pub struct MountOptions {
     pub memory: Option<u64>,
 }
 
-const KNOWN: &str = "allow_other, uid=N, gid=N, umask=OCTAL, ro, rw, fixed, cache=volatile, memory=SIZE, \
+const KNOWN: &str = "allow_other, uid=N, gid=N, umask=OCTAL, ro, rw, fixed, cache=volatile, scratch, memory=SIZE, \
                      disk=ID=IMAGE, rodisk=ID=IMAGE, and the words of fstab(5)";
 /// Less memory would not hold one request.
 const LEAST_MEMORY: u64 = 1 << 20;

@@ -40,7 +40,7 @@ pub fn copy(image: &dyn Image, file: &File) -> io::Result<()> {
 }
 
 /// Where data begin, at `at` or after it; `size` where none do.
-fn next_data(image: &dyn Image, at: u64, size: u64) -> io::Result<u64> {
+pub(super) fn next_data(image: &dyn Image, at: u64, size: u64) -> io::Result<u64> {
     if at >= size {
         return Ok(size);
     }
@@ -54,7 +54,7 @@ fn next_data(image: &dyn Image, at: u64, size: u64) -> io::Result<u64> {
 }
 
 /// Where the data at `at` end; `size` where the image cannot tell.
-fn next_hole(image: &dyn Image, at: u64, size: u64) -> u64 {
+pub(super) fn next_hole(image: &dyn Image, at: u64, size: u64) -> u64 {
     let hole = image.seek(Extent::Hole, at);
     hole.map_or(size, |hole| hole.clamp(at + 1, size))
 }

@@ -96,7 +96,7 @@ impl Image for MemoryImage {
     fn write_some(&self, data: &[u8], offset: u64) -> io::Result<usize> {
         self.admit()?;
         let mut bytes = self.bytes.lock();
-        let room = self.full_at.load(Ordering::SeqCst) - offset;
+        let room = self.full_at.load(Ordering::SeqCst).saturating_sub(offset);
         if room == 0 {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }

@@ -17,7 +17,7 @@ pub use copy::copy;
 pub use file::{FileImage, OpenError};
 pub use format::{PACKED, format_of, format_warning};
 pub use image::{Extent, Image};
-pub use layers::{Discarded, Frozen, LayerFolder, LayeredImage};
+pub use layers::{Discarded, Frozen, LayerFolder, LayerPair, LayeredImage, WriteBackError};
 #[cfg(any(test, feature = "testing"))]
 pub use memory::MemoryImage;
 pub use new_file::{Existing, NewFile, NewFileError};

@@ -1,5 +1,6 @@
 //! Booting and resetting a VM. At a boot its disks are attached, its guest starts, and gets its files.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::boot_options::BOOT;
@@ -100,6 +101,7 @@ impl Vm {
         self.ended_console = None;
         self.disks.claim_images(&self.name)?;
         self.disks.assign_ports();
+        self.plan = Some(Rc::new(plan.clone()));
         let machine = match plan.is_cold {
             true => self.boot_cold(plan),
             false => self.boot_warm(plan),

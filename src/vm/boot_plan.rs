@@ -13,6 +13,7 @@ use super::{BootOptions, Guest, VmError};
 use crate::config::{Accel, Firmware, Net, Profile};
 
 /// A boot that is to come.
+#[derive(Clone)]
 pub(super) struct BootPlan {
     /// The QEMU.
     pub(super) program: PathBuf,
@@ -73,6 +74,12 @@ impl BootPlan {
             is_cold: profile.cold || options.cold == Some(true),
             deadline: Instant::now(),
         })
+    }
+
+    /// Whether the profile's own words say where the guest's memory lies.
+    pub(super) fn brings_memory(&self) -> bool {
+        let says = |word: &String| word.contains("memory-backend") || word.contains("-numa");
+        self.added.iter().any(says)
     }
 
     /// The machine that it starts.

@@ -1,5 +1,7 @@
 //! Cold boots: the guest's kernel boots, and finds its disks.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use super::boot_plan::BootPlan;
@@ -9,12 +11,13 @@ use super::machine::Machine;
 use super::qemu::arguments::Start;
 use super::qemu::drive::Drive;
 use super::{Vm, VmError};
+use crate::os::memory_file::memory_file;
 
 impl Vm {
     /// A machine whose kernel has booted, with all disks.
     pub(super) fn boot_cold(&mut self, plan: &BootPlan) -> Result<Machine, VmError> {
         let drives = self.disks.drives()?;
-        let mut machine = self.boot_from_reset(plan, Start::Boot, &drives)?;
+        let mut machine = self.boot_from_reset(plan, &drives)?;
         machine.wait_for_agent(plan.deadline, self.patience)?;
         self.await_disks(&mut machine, plan.deadline)?;
         Ok(machine)
@@ -24,12 +27,19 @@ impl Vm {
     pub(super) fn boot_from_reset(
         &self,
         plan: &BootPlan,
-        start: Start<'_>,
         drives: &[Drive],
     ) -> Result<Machine, VmError> {
         let console = Console::new(&self.folder.console());
         let quiet = Quiet::all(&self.mount()?);
-        let mut machine = self.launch(plan, start, drives, console)?;
+        let mut machine = match plan.brings_memory() {
+            true => self.launch(plan, Start::Boot, drives, console)?,
+            false => {
+                let memory = guest_memory(0)?;
+                let start = Start::BootIn(memory.as_fd());
+                self.launch(plan, start, drives, console)?
+                    .with_memory(memory)
+            }
+        };
         drop(quiet);
         machine.resume()?;
         Ok(machine)
@@ -74,4 +84,9 @@ impl Vm {
     pub(super) fn note_held(&mut self, id: &str, held: &Held) {
         self.note(format!("it does not wait for disk `{id}`: {held}"));
     }
+}
+
+/// A file for `len` bytes of a guest's memory; QEMU makes it as long as it needs.
+pub(super) fn guest_memory(len: u64) -> Result<File, VmError> {
+    memory_file("guest memory", len).map_err(VmError::io("the guest's memory"))
 }

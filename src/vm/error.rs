@@ -147,10 +147,8 @@ pub enum VmError {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("a copy of image {}: the file system of {} has no room for it: free some, or set XDG_CACHE_HOME to a folder elsewhere", image.display(), folder.display())]
-    NoRoomForCopy { image: PathBuf, folder: PathBuf },
-    #[error("`size` is {size} bytes, and image {} has {has}: a copy can be larger, not smaller", image.display())]
-    SmallerCopy { image: PathBuf, size: u64, has: u64 },
+    #[error("`size` is {size} bytes, and image {} has {has}: the disk can be larger, not smaller", image.display())]
+    SmallerDisk { image: PathBuf, size: u64, has: u64 },
     #[error("{command}: {text}")]
     Refused { command: String, text: String },
     #[error("the guest has no disk `{id}` within {:.1}s\n{console}", after.as_secs_f64())]
@@ -165,6 +163,14 @@ pub enum VmError {
     /// Why it has not answered, or with something that is not an answer.
     #[error("the guest agent: {0}")]
     NoAnswer(String),
+    #[error("process {pid} was started after the snapshot that vm `{vm}` went back to")]
+    AfterSnapshot { pid: i64, vm: String },
+    #[error("the snapshot is of vm `{of}`, and vm `{vm}` goes back to its own snapshots alone")]
+    OtherSnapshot { vm: String, of: String },
+    #[error(
+        "disk `{id}` was detached since the snapshot was taken, and what it held then is gone: vm `{vm}` cannot go back to it"
+    )]
+    SnapshotDiskGone { id: String, vm: String },
     #[error(
         "there is no signal `{0}` (a name with or without SIG, as TERM or SIGINT, or a number)"
     )]

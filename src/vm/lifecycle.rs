@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::boot_options::{BOOT, BootOptions};
+use super::boot_plan::BootPlan;
 use super::disks::list::Disks;
 use super::disks::mount_server::MountServer;
 use super::disks::replay::ReplayOf;
@@ -14,6 +17,7 @@ use super::guest::kernel_version::kernel_version;
 use super::machine::Machine;
 use super::power_loss::PowerLoss;
 use super::power_watch::PowerWatch;
+use super::snapshot::Past;
 use super::state::{Expected, State};
 use super::{Guest, Limit, VmError};
 use crate::client::{DiskControl, MountClient};
@@ -26,6 +30,8 @@ pub type OnNewDisk = Box<dyn Fn(&DiskControl)>;
 ///
 /// Used by one thread, which lives as long as it: QEMU and the mount server die with that thread.
 pub struct Vm {
+    /// Tells it from all others of this process.
+    pub(super) number: u64,
     pub(super) name: String,
     pub(super) profile_name: String,
     pub(super) profile: Profile,
@@ -34,6 +40,10 @@ pub struct Vm {
     pub(super) state: State,
     // In the order in which they have to end: QEMU has files in the mount, which is in the folder.
     pub(super) machine: Option<Machine>,
+    /// What the present QEMU, or the latest one, was started with.
+    pub(super) plan: Option<Rc<BootPlan>>,
+    /// What its guest knows of.
+    pub(super) past: Past,
     pub(super) disks: Disks,
     /// None once the VM is closed.
     pub(super) server: Option<MountServer>,
@@ -69,10 +79,12 @@ impl Vm {
         defaults: BootOptions,
         limit: Limit,
     ) -> Result<Self, VmError> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
         let folder = Folder::create().map_err(VmError::io("the VM's run-time folder"))?;
         // From the beginning: should this process be killed, the server removes the folder.
         let server = MountServer::start(&folder.mount_point(), folder.path())?;
         Ok(Self {
+            number: LAST.fetch_add(1, Ordering::Relaxed),
             name: name.to_owned(),
             profile_name: profile_name.to_owned(),
             profile,
@@ -80,6 +92,8 @@ impl Vm {
             limit,
             state: State::Created,
             machine: None,
+            plan: None,
+            past: Past::default(),
             disks: Disks::default(),
             server: Some(server),
             folder,

@@ -2,6 +2,7 @@
 //!
 //! Other files add methods: `power` its buttons, `guest` commands and files, `disks` hot-plug, `warm` saving.
 
+use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use qapi::qmp::Event;
 
 use super::folder::Folder;
 use super::guest::agent::{Agent, LivenessCheck};
-use super::guest::console::Console;
+use super::guest::console::{Console, Expecting};
 use super::guest::terminal::Terminal;
 use super::health::Health;
 use super::power_watch::PowerWatch;
@@ -17,15 +18,24 @@ use super::qemu::arguments::MachineSpec;
 use super::qemu::board::Bus;
 use super::qemu::process::{Channels, Qemu};
 use super::qemu::qmp::{Qmp, QmpError};
+use super::qemu::qtest::Qtest;
 use super::{Limit, VmError};
 use crate::client::MountClient;
+use crate::config::Accel;
 
 /// An agent that is silent for longer is part of the reason why a test takes too long.
 const SILENCE: Duration = Duration::from_secs(1);
+/// How long the last output of a guest that stands still may take to be in the console's log.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A running machine.
 pub(super) struct Machine {
     qmp: Qmp,
+    pub(super) qtest: Qtest,
+    /// QEMU keeps translated code, and can be told through `qtest` what has changed. The memory of a PC begins at 0.
+    pub(super) keeps_code: bool,
+    /// The guest's memory, where it lies in a file of ours.
+    pub(super) memory: Option<File>,
     /// Where its disks are.
     pub(super) mount: MountClient,
     /// None where the guest has no agent.
@@ -66,6 +76,7 @@ impl Machine {
             qmp,
             agent,
             console,
+            qtest,
         } = channels;
         let terminal = Terminal::open(console, &folder.console());
         let terminal = terminal.map_err(VmError::io("the guest's console"))?;
@@ -75,6 +86,9 @@ impl Machine {
         })?;
         Ok(Self {
             qmp,
+            qtest: Qtest::new(qtest),
+            keeps_code: spec.accel != Accel::Kvm && spec.target.is_pc(),
+            memory: None,
             mount: mount.clone(),
             agent: spec.without_agent.is_none().then(|| Agent::new(agent)),
             profile: spec.without_agent.unwrap_or_default().to_owned(),
@@ -83,6 +97,31 @@ impl Machine {
             health: Health::new(qemu, armed, terminal.clone(), console_log, limit.clone()),
             terminal,
         })
+    }
+
+    /// The same machine, whose guest's memory is this file.
+    pub(super) fn with_memory(self, memory: File) -> Self {
+        let memory = Some(memory);
+        Self { memory, ..self }
+    }
+
+    /// Ends it, and waits until all that its guest has printed is in the log.
+    pub(super) fn end(self) {
+        let terminal = self.terminal.clone();
+        drop(self);
+        terminal.wait_for_end(LAST_WORDS);
+    }
+
+    /// What can be expected of the console of a machine that stands still.
+    pub(super) fn expecting(&self) -> Expecting {
+        self.terminal.settle(LAST_WORDS);
+        self.health.console.expecting()
+    }
+
+    /// The same can be expected as then, and what is printed from now on.
+    pub(super) fn expect_again(&mut self, then: &Expecting) {
+        self.terminal.settle(LAST_WORDS);
+        self.health.console.expect_again(then);
     }
 
     /// Ends it; what its guest has printed can still be expected.
@@ -110,9 +149,13 @@ impl Machine {
         self.bus
     }
 
-    /// Gives QEMU a duplicate of `file`, to be used once as `fd:NAME`.
-    pub(super) fn give(&mut self, name: &str, file: BorrowedFd<'_>) -> Result<(), VmError> {
-        let given = self.qmp.give(name, file);
+    /// Executes a command of QEMU's that takes a duplicate of `file`.
+    pub(super) fn give<C: qapi::Command>(
+        &mut self,
+        file: BorrowedFd<'_>,
+        command: &C,
+    ) -> Result<C::Ok, VmError> {
+        let given = self.qmp.give(file, command);
         given.map_err(|error| self.explain(error))
     }
 

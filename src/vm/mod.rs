@@ -1,7 +1,7 @@
 //! A VM: QEMU, its guest, its disks and its saved states. Knows nothing of Lua.
 //!
 //! `qemu` starts the process and talks to it. `guest` is what runs inside. `disks` are the disks with their mount.
-//! `warm` saves states and goes on from them. The files beside these folders tie them together: a `Machine` is one
+//! `warm` saves states and goes on from them, `snapshot` goes back. The files beside these folders tie them together: a `Machine` is one
 //! run of QEMU, and a [`Vm`] has several, one after the other.
 
 #[cfg(feature = "testing")]
@@ -23,6 +23,7 @@ mod power_cut;
 mod power_loss;
 mod power_watch;
 mod qemu;
+mod snapshot;
 mod state;
 mod templates;
 mod warm;
@@ -45,6 +46,7 @@ pub use power_cut::cut_and_return;
 pub use power_loss::CutReports;
 pub use qemu::accel::{Kvm, kvm};
 pub use qemu::process::PROGRAM;
+pub use snapshot::{RestoreClock, VmSnapshot};
 pub use state::{Expected, State};
 pub use templates::{Template, TemplateStore};
 pub use warm::{SavedState, Store as WarmStore};

@@ -117,6 +117,12 @@ impl Machine {
     /// one. The flush that QEMU adds meets no rule.
     pub(super) fn pause(&mut self) -> Result<(), VmError> {
         let _quiet = Quiet::all(&self.mount);
+        self.await_unheld()?;
+        self.stop()
+    }
+
+    /// Waits until no rule has a request wait; fails where one holds it.
+    pub(super) fn await_unheld(&self) -> Result<(), VmError> {
         let patience = Instant::now() + DELAYED;
         while let Some(held) = held(&self.mount).first() {
             if held.request.is_hang() || Instant::now() >= patience {
@@ -124,7 +130,7 @@ impl Machine {
             }
             std::thread::sleep(LOOK_AGAIN);
         }
-        self.stop()
+        Ok(())
     }
 
     /// Stops the guest's processors.

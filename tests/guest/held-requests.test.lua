@@ -38,7 +38,7 @@ local function clear()
 end
 
 test("a pause says what is held, the guest runs on, and a process that waits is timed out", function(t)
-  page_says([[| `vm:pause()` | raises an error that names the request, and the guest runs on |]])
+  page_says([[| `vm:pause()`, `vm:snapshot()` | raises an error that names the request, and the guest runs on |]])
   hold(vm, disks)
   quick(t, "pause", function()
     local err = t:assert_raises(function() vm:pause() end)
@@ -56,7 +56,7 @@ test("a pause says what is held, the guest runs on, and a process that waits is 
 end)
 
 test("a reset drops what is held, and the rules stay", function(t)
-  page_says([[| `vm:reset()`, `vm:shutdown()`, `vm:close()` | They are dropped]])
+  page_says([[| `vm:reset()`, `vm:restore()`, `vm:shutdown()`, `vm:close()` | They are dropped]])
   vm:run("dd if=/dev/zero of=/dev/disk/by-id/virtio-a count=1 oflag=direct"):assert_ok()
   hold(vm, disks)
   vm:reset()

@@ -289,7 +289,7 @@ test("waiting for a power cut ends", function(t)
 end)
 
 test("disks of each kind are there again after a power cut", function(t)
-  page_says([[hot-plugged ones too. Scratch disks and copies of templates keep what has survived]])
+  page_says([[hot-plugged ones too. Scratch disks and disks of templates keep what has survived]])
   local template, image = os.tmpname(), os.tmpname()
   os.execute(("truncate -s 1M %s %s && printf template | dd of=%s conv=notrunc status=none"):format(template, image, template))
   local own = provium:vm("own", "peios")

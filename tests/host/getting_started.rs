@@ -69,7 +69,7 @@ const BOUND: &str = r#"
     end
     test("all", function(t)
       local registry = debug.getregistry()
-      for _, class in ipairs{"Vm", "Disk", "Process", "Worker", "Console", "Clock", "State"} do
+      for _, class in ipairs{"Vm", "Disk", "Process", "Worker", "Console", "Clock", "State", "Snapshot"} do
         methods(class, registry[class:lower()])
       end
       methods("T", getmetatable(t).__index)

@@ -143,6 +143,5 @@ fn guest_boots_from_the_image_of_its_profile_and_leaves_it_as_it_is() {
     test.env("XDG_CACHE_HOME", folder.path("cache"));
     assert_report(&run(&mut test), 0, &["2 passed"]);
     assert_eq!(images.each_ref().map(|path| hash(path)), before);
-    let copies = folder.path("cache/provium/copies");
-    assert_eq!(copies.read_dir().unwrap().count(), 0);
+    assert!(!folder.path("cache/provium/copies").exists());
 }

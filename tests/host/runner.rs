@@ -437,10 +437,6 @@ fn file_sets_a_time_limit_for_its_tests_and_a_test_its_own() {
             "provium: `timout` cannot be set (known: reset_between_tests, timeout)",
         ),
         (
-            "provium.reset_between_tests = true",
-            "provium.reset_between_tests: VMs cannot be put back",
-        ),
-        (
             "provium.reset_between_tests = 1",
             "provium.reset_between_tests: expected true or false, got 1",
         ),

@@ -39,6 +39,25 @@ def test_cut_keeps_what_it_is_told_to(disk: Disk, keep: str, lost: int) -> None:
 
 
 @volatile
+def test_checkpoint_brings_the_disk_back(disk: Disk) -> None:
+    disk.write(0, b"a" * 512)
+    disk.save_checkpoint("first")
+    with disk.fault("error op=read"):
+        disk.save_checkpoint("armed", faults=True)
+        assert disk.checkpoints() == ["first", "armed"]
+    disk.write(0, b"b" * 512)
+    disk.restore_checkpoint("first")
+    assert (disk.read(0), len(disk.pending())) == (b"a" * 512, 1)
+    disk.restore_checkpoint("armed")
+    with pytest.raises(OSError, match="Input/output"):
+        disk.read(0)
+    disk.clear()
+    disk.drop_checkpoint("armed")
+    with pytest.raises(provium.ProviumError, match="no checkpoint `armed` .saved: first."):
+        disk.restore_checkpoint("armed")
+
+
+@volatile
 def test_cut_of_a_mount_is_for_all_its_disks(provium_mount: Mount, disk: Disk) -> None:
     assert disk.power.on
     other = provium_mount.new_disk("vdb", "1M", cache="volatile")

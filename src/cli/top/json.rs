@@ -25,6 +25,8 @@ struct DiskActivity<'a> {
     errors_host_per_second: f64,
     in_flight: u64,
     pending_bytes: u64,
+    checkpoints: u64,
+    layer_bytes: u64,
     /// `on` or `off`.
     power: &'static str,
     faults: &'a [String],
@@ -71,6 +73,8 @@ impl<'a> DiskActivity<'a> {
             errors_host_per_second: errors(OpCounter::ErrorsHost),
             in_flight: disk.stats.gauge(DiskGauge::InFlight),
             pending_bytes: disk.stats.gauge(DiskGauge::PendingBytes),
+            checkpoints: disk.stats.gauge(DiskGauge::Checkpoints),
+            layer_bytes: disk.stats.gauge(DiskGauge::LayerBytes),
             power: if disk.is_off { "off" } else { "on" },
             faults: &disk.faults,
         }

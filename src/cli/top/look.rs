@@ -42,6 +42,16 @@ impl DiskLook {
         })
     }
 
+    /// The cell of the column LAYERS: what its changes take in the run-time folder; nothing without layers.
+    pub(super) fn layers(&self) -> String {
+        let [checkpoints, bytes] =
+            [DiskGauge::Checkpoints, DiskGauge::LayerBytes].map(|gauge| self.stats.gauge(gauge));
+        match (checkpoints, bytes) {
+            (0, 0) => String::new(),
+            (_, bytes) => indicatif::BinaryBytes(bytes).to_string(),
+        }
+    }
+
     pub(super) fn pending(&self) -> String {
         let bytes = self.stats.gauge(DiskGauge::PendingBytes);
         durability::cell(self.is_off, self.cache, bytes)

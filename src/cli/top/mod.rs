@@ -92,9 +92,9 @@ fn title(mount: &MountClient) -> String {
     format!("{}  (q quits)", shown(mount.point()))
 }
 
-const HEAD: [&str; 11] = [
-    "DISK", "READ/s", "MiB/s", "LAT", "WRITE/s", "MiB/s", "LAT", "WAIT", "PENDING", "ERR/s",
-    "FAULTS",
+const HEAD: [&str; 12] = [
+    "DISK", "READ/s", "MiB/s", "LAT", "WRITE/s", "MiB/s", "LAT", "WAIT", "PENDING", "LAYERS",
+    "ERR/s", "FAULTS",
 ];
 
 fn picture(before: &Look, now: &Look) -> Vec<String> {
@@ -120,6 +120,7 @@ fn picture(before: &Look, now: &Look) -> Vec<String> {
             write_time,
             stats.gauge(DiskGauge::InFlight).to_string(),
             disk.pending(),
+            disk.layers(),
             format!("{:.0}", errors as f64 / seconds),
             if faults.is_empty() {
                 "-".into()

@@ -5,7 +5,7 @@ use std::io;
 use crate::disk::power::PowerError;
 use crate::protocol::Errno;
 
-/// Why a checkpoint was not saved, returned to or dropped. Nothing has changed.
+/// Why a checkpoint was not saved, returned to or dropped. But for `Lost`, nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The name is taken.
@@ -38,8 +38,13 @@ pub enum CheckpointError {
     )]
     Stale(Errno),
     /// The image cannot be written.
-    #[error("the changes since the checkpoint cannot be written to the image, so it stays: {0}")]
+    #[error("what the disk holds cannot be written to its image, so the checkpoint stays: {0}")]
     Image(io::Error),
+    /// The same, and the image has changed.
+    #[error(
+        "what the disk holds cannot be written to its image: {0}; the checkpoint is lost, for the run-time folder has no room for what the image held. The disk holds what it did"
+    )]
+    Lost(io::Error),
     /// A request does not end.
     #[error(transparent)]
     Power(#[from] PowerError),
@@ -52,7 +57,7 @@ impl CheckpointError {
             Self::Taken(_) => Errno(libc::EEXIST),
             Self::Unknown { .. } => Errno(libc::ENOENT),
             Self::Logged => Errno(libc::EBUSY),
-            Self::Folder { cause, .. } | Self::Image(cause) => Errno::of(cause),
+            Self::Folder { cause, .. } | Self::Image(cause) | Self::Lost(cause) => Errno::of(cause),
             Self::Stale(errno) => *errno,
             Self::Power(error) => error.errno(),
         }

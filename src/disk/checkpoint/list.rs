@@ -1,6 +1,7 @@
 //! The checkpoints of a disk, and what belongs to each.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -9,7 +10,7 @@ use crate::disk::cache::SavedCache;
 use crate::disk::path::snapshots::SavedSnapshots;
 use crate::disk::rule_sets::SavedRules;
 use crate::protocol::CutReport;
-use crate::storage::Frozen;
+use crate::storage::{Frozen, LayerPair, LayeredImage};
 
 /// The checkpoints of a disk.
 #[derive(Default)]
@@ -18,9 +19,37 @@ pub(in crate::disk) struct Checkpoints {
     pub(super) all: Mutex<Vec<Arc<Checkpoint>>>,
     /// Held to save, return to and drop one.
     pub(super) changing: Mutex<()>,
+    /// Held while layers are united.
+    uniting: Mutex<()>,
+    /// Layers may be there that can be united.
+    are_more: AtomicBool,
 }
 
 impl Checkpoints {
+    /// Unites the layers of `image` that nobody needs. Returns at once while another thread does so, which looks again.
+    pub(super) fn unite(&self, image: &LayeredImage) {
+        self.are_more.store(true, Ordering::SeqCst);
+        while self.are_more.load(Ordering::SeqCst) {
+            let Some(_alone) = self.uniting.try_lock() else {
+                return;
+            };
+            self.are_more.store(false, Ordering::SeqCst);
+            while let Some(pair) = self.pair(image) {
+                // For want of room, perhaps: they are tried again after the next change.
+                if pair.unite().is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn pair(&self, image: &LayeredImage) -> Option<LayerPair> {
+        let _one_at_a_time = self.changing.lock();
+        let all = self.all.lock().clone();
+        let kept: Vec<_> = all.iter().map(|one| one.content.clone()).collect();
+        image.pair(&kept)
+    }
+
     pub(super) fn names(&self) -> Vec<String> {
         let all = self.all.lock();
         all.iter().map(|one| one.name.clone()).collect()

@@ -31,6 +31,7 @@ impl Disk {
             CheckpointCommand::Drop { name } => self.drop_checkpoint(name),
         }?;
         drop(one_at_a_time);
+        self.unite_layers();
         self.tell(DiskEvent::Checkpoint(command.clone()));
         Ok(())
     }
@@ -83,18 +84,37 @@ impl Disk {
     fn drop_checkpoint(self: &Arc<Self>, name: &str) -> Result<(), CheckpointError> {
         let checkpoint = self.checkpoints.known(name)?;
         let is_last = self.checkpoints.all.lock().len() == 1;
-        if is_last && !self.image.below.is_scratch() {
-            let discarded = self.at_a_moment(|| {
-                let discarded = self.image.below.write_back();
-                Ok((self.has_power(), discarded.map_err(CheckpointError::Image)?))
-            })?;
-            self.delays.pool().run(self.owner, move || drop(discarded));
+        let written = match is_last && self.has_more_than_its_image() {
+            true => self.write_layers_back(),
+            false => Ok(()),
+        };
+        if let Ok(()) | Err(CheckpointError::Lost(_)) = &written {
+            let mut all = self.checkpoints.all.lock();
+            all.retain(|one| !Arc::ptr_eq(one, &checkpoint));
+            drop(all);
+            self.delays.pool().run(self.owner, move || drop(checkpoint));
         }
-        let mut all = self.checkpoints.all.lock();
-        all.retain(|one| !Arc::ptr_eq(one, &checkpoint));
-        drop(all);
-        self.delays.pool().run(self.owner, move || drop(checkpoint));
+        written
+    }
+
+    fn write_layers_back(self: &Arc<Self>) -> Result<(), CheckpointError> {
+        let discarded = self.at_a_moment(|| {
+            let discarded = self.image.below.write_back(true);
+            let discarded = discarded.map_err(|error| match error.is_lost {
+                true => CheckpointError::Lost(error.cause),
+                false => CheckpointError::Image(error.cause),
+            });
+            Ok((self.has_power(), discarded?))
+        })?;
+        self.delays.pool().run(self.owner, move || drop(discarded));
         Ok(())
+    }
+
+    /// Has the pool unite the layers that nobody needs.
+    fn unite_layers(self: &Arc<Self>) {
+        let disk = Arc::clone(self);
+        let unite = move || disk.checkpoints.unite(&disk.image.below);
+        self.delays.pool().run(self.owner, unite);
     }
 
     /// Forgets all of them. The image has what the disk holds.

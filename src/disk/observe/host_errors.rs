@@ -22,17 +22,26 @@ pub(in crate::disk) struct HostErrors {
 }
 
 impl HostErrors {
-    /// The host has failed a request of the disk `id`, `now` after that was attached.
+    /// The host has failed a request of the disk `id`, `now` after that was attached. `remark` is added to it.
     #[cold]
-    pub(in crate::disk) fn log(&self, id: &str, range: IoRange, errno: Errno, now: Duration) {
+    pub(in crate::disk) fn log(
+        &self,
+        id: &str,
+        range: IoRange,
+        errno: Errno,
+        now: Duration,
+        remark: &str,
+    ) {
         let Some(unsaid) = self.turn(now) else {
             return;
         };
         let (op, sector, count) = (range.op, range.offset / SECTOR, range.len.div_ceil(SECTOR));
         match unsaid {
-            0 => error!("{id}: the host failed {op} {sector}+{count}: {errno}"),
+            0 => error!("{id}: the host failed {op} {sector}+{count}: {errno}{remark}"),
             _ => {
-                error!("{id}: the host failed {op} {sector}+{count}: {errno}; {unsaid} more before")
+                error!(
+                    "{id}: the host failed {op} {sector}+{count}: {errno}{remark}; {unsaid} more before"
+                )
             }
         }
     }

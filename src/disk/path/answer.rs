@@ -99,9 +99,22 @@ impl Disk {
     pub(super) fn answer_host_error<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
         self.counters.of(context.range.op).host_error();
         let (id, range) = (self.id(), context.range);
-        self.host_errors.log(id, range, errno, self.now());
+        let remark = self.remark(errno);
+        self.host_errors.log(id, range, errno, self.now(), &remark);
         self.account(Completion::Host(errno), &mut context);
         self.send(context, Err(errno));
+    }
+
+    /// What the log adds to an error of the host.
+    fn remark(&self, errno: Errno) -> String {
+        let below = &self.image.below;
+        match errno.0 == libc::ENOSPC && below.has_layers() {
+            true => format!(
+                " (changes go into the run-time folder {}; its place is $XDG_RUNTIME_DIR)",
+                below.folder().path().display()
+            ),
+            false => String::new(),
+        }
     }
 
     /// Answers with the error of a disk without power.

@@ -12,6 +12,7 @@ mod power;
 mod rules;
 mod sizes;
 mod stale;
+mod travel;
 mod waiting;
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The `disk` of the documents.
 
+mod checkpoint;
 mod durability;
 mod error;
 mod faults;
@@ -29,5 +30,6 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
     policy::add(&methods)?;
     record::add(&methods)?;
     durability::add(&methods)?;
+    checkpoint::add(&methods)?;
     methods.register()
 }

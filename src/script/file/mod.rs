@@ -4,6 +4,7 @@ mod declare;
 mod keep;
 mod leave;
 mod one_test;
+mod reset;
 mod run;
 
 pub(super) use declare::test;

@@ -7,6 +7,7 @@ use mlua::{LuaString, Table, Value};
 
 use super::keep::keep_vms;
 use super::leave::Leaving;
+use super::reset::Reset;
 use crate::events::{Event, Order, Outcome};
 use crate::script::bind::LuaDuration;
 use crate::script::context::{Context, Declared};
@@ -19,6 +20,7 @@ pub(super) fn run_test(
     test: &Declared,
     order: &Order,
     timeout: Duration,
+    reset: &Reset,
 ) -> bool {
     if let Some(reason) = left_out(context, test, order.include_slow) {
         let outcome = Outcome::Skipped { reason };
@@ -43,6 +45,7 @@ pub(super) fn run_test(
     let keep = order.keep && failed;
     if !keep {
         context.close_vms_since(mark);
+        reset.put_back(context);
         context.end_processes();
     }
     context.emit(Event::Finished {

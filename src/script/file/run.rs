@@ -8,6 +8,7 @@ use mlua::{Lua, Table};
 use super::keep::keep_vms;
 use super::leave::Leaving;
 use super::one_test::{never_started, run_test};
+use super::reset::Reset;
 use crate::config::Config;
 use crate::events::{Event, Order, Outcome, TestInfo};
 use crate::evidence::{FILE_TEST, Limits, Watcher};
@@ -46,13 +47,15 @@ pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
     let ready = set_up(&context, order.list).map_err(|error| clean(&error));
     let leaving = Leaving::begin(&context, evidence, whole_file());
-    if let Err(message) = ready.and_then(|()| load(&context, path, timeout)) {
-        file_failed(&context, leaving, message);
-        if order.keep {
-            keep_vms(&context);
+    let loaded = ready.and_then(|()| load(&context, path, timeout));
+    match loaded.and_then(|()| Reset::begin(&context)) {
+        Ok(reset) => run_tests(&context, &order, timeout, &reset),
+        Err(message) => {
+            file_failed(&context, leaving, message);
+            if order.keep {
+                keep_vms(&context);
+            }
         }
-    } else {
-        run_tests(&context, &order, timeout);
     }
     context.limit().set(None);
     context.close_vms_since(0);
@@ -74,7 +77,7 @@ fn file_failed(context: &Context, leaving: Leaving<'_>, message: String) {
 }
 
 /// Runs the tests that the order asks for, in its order.
-fn run_tests(context: &Context, order: &Order, timeout: Duration) {
+fn run_tests(context: &Context, order: &Order, timeout: Duration, reset: &Reset) {
     let (tests, missing) = chosen(context.take_tests(), order.only.as_deref());
     let without_tags = |name: &String| TestInfo {
         name: name.clone(),
@@ -97,7 +100,7 @@ fn run_tests(context: &Context, order: &Order, timeout: Duration) {
         if order.stop_after.is_some_and(|most| failures >= most) {
             return;
         }
-        if run_test(context, test, order, timeout) {
+        if run_test(context, test, order, timeout, reset) {
             failures += 1;
         }
     }

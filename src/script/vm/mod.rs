@@ -13,6 +13,7 @@ mod power;
 mod process;
 mod provium;
 mod run_result;
+mod snapshot;
 mod worker;
 
 pub(super) use handle::Vm;
@@ -28,6 +29,7 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
     handle::add(&methods)?;
     lifecycle::add(&methods)?;
     power::add(&methods)?;
+    snapshot::add(&methods)?;
     disks::add(&methods)?;
     files::add(&methods)?;
     commands::add(&methods)?;
@@ -37,6 +39,7 @@ pub(super) fn register(context: &Context) -> mlua::Result<()> {
     methods.add_lua("try_states", context.of_prelude("try_states")?)?;
     methods.register()?;
     process::register(context)?;
+    snapshot::register(context)?;
     worker::register(context)?;
     console::register(context)?;
     clock::register(context)

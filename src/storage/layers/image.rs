@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 use super::LayeredImage;
@@ -21,7 +20,7 @@ impl LayeredImage {
             for (part, content) in &found.parts {
                 let target = &mut buffer[place(part)];
                 match content {
-                    Content::Data => found.file.read_exact_at(target, part.start)?,
+                    Content::Data => found.read(target, part.start)?,
                     Content::Zeros => target.fill(0),
                 }
             }

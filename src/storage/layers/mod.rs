@@ -7,6 +7,9 @@
 mod folder;
 mod image;
 mod layer;
+#[cfg(test)]
+mod tests;
+mod unite;
 mod write_back;
 
 use std::io;
@@ -19,6 +22,8 @@ use parking_lot::RwLock;
 use crate::storage::Image;
 pub use folder::LayerFolder;
 use layer::Layer;
+pub use unite::LayerPair;
+pub use write_back::WriteBackError;
 
 /// An image, and the layers above it, if there are any.
 pub struct LayeredImage {
@@ -34,11 +39,11 @@ pub struct LayeredImage {
     is_base_flushed: AtomicBool,
 }
 
-/// What an image held at a moment. It stays for as long as this is there, unless layers are
+/// What an image held at a moment. It stays for as long as this is there, and until layers are
 /// [written back](LayeredImage::write_back).
 #[derive(Clone, Debug)]
 pub struct Frozen {
-    /// None for the image below all layers.
+    /// None for an image that is only read.
     layer: Option<Arc<Layer>>,
     size: u64,
 }
@@ -140,9 +145,10 @@ impl LayeredImage {
             }
             None => {
                 self.is_base_flushed.store(false, Ordering::SeqCst);
+                let size = self.base.size()?;
                 Frozen {
-                    layer: None,
-                    size: self.base.size()?,
+                    layer: Some(Layer::ground(size)),
+                    size,
                 }
             }
         };
@@ -184,7 +190,9 @@ impl LayeredImage {
         };
         let only_now = now.iter().filter(|layer| not_in(layer, &then));
         let only_then = then.iter().filter(|layer| not_in(layer, &now));
-        let held = only_now.chain(only_then).flat_map(|layer| layer.held().0);
+        let held = only_now
+            .chain(only_then)
+            .flat_map(|layer| layer.held().parts);
         held.map(|(part, _)| part).collect()
     }
 

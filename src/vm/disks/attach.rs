@@ -7,7 +7,7 @@ use super::record::{Backing, DEFAULT_DISK_SIZE, DiskRecord, Mounted};
 use super::source::SourceFile;
 use crate::config::VmDisk;
 use crate::fault::Rule;
-use crate::protocol::disk_options::DiskOptions;
+use crate::protocol::disk_options::{DiskOptions, Scratch};
 use crate::protocol::names::{BadId, valid_id};
 use crate::storage::format_warning;
 use crate::vm::qemu::drive::Drive;
@@ -105,10 +105,11 @@ impl Vm {
     ) -> Result<Mounted, VmError> {
         let mount = self.mount()?;
         let image = file.path.clone();
-        mount.attach(id, &image, served)?;
+        let scratch = file.scratch;
+        mount.attach(id, &image, DiskOptions { scratch, ..served })?;
         if let Some(warning) = format_warning(&image) {
             let instead = match other_format(&image) {
-                Some(_) => "; `image` in place of `path` makes a raw copy for the VM",
+                Some(_) => "; `image` in place of `path` gives the VM the disk in it",
                 None => "",
             };
             self.note(format!("warning: {warning}{instead}"));
@@ -125,7 +126,9 @@ impl Vm {
             sectors: 0,
             port: None,
         };
-        Ok(Mounted::new(control, drive, image, file.served()))
+        let mut mounted = Mounted::new(control, drive, image, file.served());
+        mounted.is_scratch = scratch != Scratch::No;
+        Ok(mounted)
     }
 
     fn plug(&mut self, record: &mut DiskRecord) -> Result<(), VmError> {

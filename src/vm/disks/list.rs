@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::record::DiskRecord;
 use crate::client::{ClientError, DataError};
 use crate::protocol::DiskGauge;
+use crate::protocol::names::SECTOR;
 use crate::vm::VmError;
 use crate::vm::qemu::drive::Drive;
 use crate::vm::qemu::ports::PORTS;
@@ -35,6 +36,46 @@ impl Disks {
     /// The disk at this place of the list.
     pub(in crate::vm) fn at(&self, place: usize) -> Option<SharedDisk> {
         self.all.get(place).cloned()
+    }
+
+    /// All of them.
+    pub(in crate::vm) fn all(&self) -> Vec<SharedDisk> {
+        self.all.clone()
+    }
+
+    /// What the machine has: the drives in the order of their numbers.
+    pub(in crate::vm) fn plugged(&self) -> Vec<Drive> {
+        let drive = |disk: &SharedDisk| disk.borrow().plugged_drive().cloned();
+        let mut drives: Vec<_> = self.all.iter().filter_map(drive).collect();
+        drives.sort_by_key(|drive| drive.number);
+        drives
+    }
+
+    /// Notes that the machine has `drives` and no others.
+    pub(in crate::vm) fn set_plugged_drives(&self, drives: &[Drive]) {
+        self.set_plugged(false);
+        for disk in &self.all {
+            let mut disk = disk.borrow_mut();
+            let drive = drives.iter().find(|drive| drive.id == disk.id());
+            if let (Some(drive), Some(mounted)) = (drive, disk.mounted_mut()) {
+                mounted.drive.clone_from(drive);
+                mounted.plugged = true;
+            }
+        }
+    }
+
+    /// `drives` with their sizes now.
+    pub(in crate::vm) fn sized(&self, drives: &[Drive]) -> Result<Vec<Drive>, ClientError> {
+        let sized = |drive: &Drive| {
+            let disk = self.find(&drive.id);
+            let size = disk.map_or(Ok(0), |disk| disk.borrow().size())?;
+            let sectors = size / SECTOR;
+            Ok(Drive {
+                sectors,
+                ..drive.clone()
+            })
+        };
+        drives.iter().map(sized).collect()
     }
 
     pub(in crate::vm) fn add(&mut self, record: DiskRecord) -> SharedDisk {
@@ -133,6 +174,10 @@ impl Disks {
             let pending = stats.gauge(DiskGauge::PendingRequests);
             if pending > 0 {
                 let why = format!("it lacks what is pending, {pending} requests");
+                return Some(format!("the image of disk `{id}` stays locked: {why}"));
+            }
+            if stats.gauge(DiskGauge::Checkpoints) > 0 && !mounted.is_scratch {
+                let why = "it lacks what the disk holds since its checkpoints were saved";
                 return Some(format!("the image of disk `{id}` stays locked: {why}"));
             }
             let error = mounted.control.unlock_image().err()?;

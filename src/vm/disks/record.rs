@@ -45,6 +45,8 @@ pub(in crate::vm) struct Mounted {
     pub(in crate::vm) image: PathBuf,
     /// The image goes with the disk.
     pub(in crate::vm) is_private: bool,
+    /// The image stays as it is.
+    pub(in crate::vm) is_scratch: bool,
     /// Open from the first sector call to the end.
     pub(in crate::vm) data: Option<DataFile>,
     /// The machine has it.
@@ -63,6 +65,7 @@ impl Mounted {
             drive,
             image,
             is_private,
+            is_scratch: false,
             data: None,
             plugged: false,
         }

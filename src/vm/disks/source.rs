@@ -1,26 +1,22 @@
-//! The file that a disk of a VM is served from: an image of the host, an empty one, or a copy.
+//! The file that a disk of a VM is served from: an image of the host, or an empty one. An image that is to stay as it is
+//! is only read, and the changes go into layers above it.
 
-use std::fs::{DirBuilder, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use crate::config::{DiskSource, VmDisk};
-use crate::os::folders;
-use crate::storage::{FileImage, Image, copy};
+use crate::protocol::disk_options::Scratch;
+use crate::storage::{FileImage, Image};
 use crate::units::text::shown;
 use crate::vm::templates::{other_format, raw_file};
 use crate::vm::{Vm, VmError};
-
-/// A copy with a name that was not written to for as long was left by a process that was killed.
-const LEFT: Duration = Duration::from_secs(3600);
 
 /// The file that a disk is served from. Unless it stays, it is removed with this.
 #[derive(Debug)]
 pub(in crate::vm) struct SourceFile {
     pub(in crate::vm) path: PathBuf,
     life: Life,
+    /// Whether it stays as it is.
+    pub(in crate::vm) scratch: Scratch,
 }
 
 /// How long such a file is there.
@@ -30,13 +26,16 @@ enum Life {
     Stays,
     /// It lies in the folder of the VM.
     WithDisk,
-    /// It needs no name once the mount has it open: so nothing of it is left, whoever is killed.
-    UntilServed,
 }
 
 impl SourceFile {
     fn new(path: PathBuf, life: Life) -> Self {
-        Self { path, life }
+        let scratch = Scratch::No;
+        Self {
+            path,
+            life,
+            scratch,
+        }
     }
 
     /// Notes that the mount has it open. True if the file goes with the disk: then its removal is up to the caller.
@@ -72,7 +71,7 @@ impl Vm {
         Ok(())
     }
 
-    /// The file for the disk `id` from `source`, which is to have `size` bytes if the file is a copy.
+    /// The file for the disk `id` from `source`, which is to have `size` bytes if the file stays as it is.
     pub(in crate::vm) fn provide(
         &mut self,
         id: &str,
@@ -91,15 +90,15 @@ impl Vm {
         match (source, other_format(&path)) {
             (DiskSource::Image(_), None) => self.note_size(id, &path, size),
             (DiskSource::Image(_), Some(format)) => {
-                let file = self.copied(&path, size)?;
+                let file = self.scratch(&path, size)?;
                 let image = shown(&path);
                 self.note(format!(
-                    "image {image} is a {format} file: disk `{id}` is a raw copy of the disk in it, and the file stays \
-                     as it is; `path` in place of `image` serves the file itself"
+                    "image {image} is a {format} file: disk `{id}` is the disk in it, and the file stays as it is, \
+                     with all changes gone at the end; `path` in place of `image` serves the file itself"
                 ));
                 return Ok(file);
             }
-            (DiskSource::Template(_), _) => return self.copied(&path, size),
+            (DiskSource::Template(_), _) => return self.scratch(&path, size),
             (DiskSource::Path(_) | DiskSource::Scratch(_), _) => {}
         }
         Ok(SourceFile::new(path, Life::Stays))
@@ -117,32 +116,21 @@ impl Vm {
         }
     }
 
-    /// A copy of the disk in the image at `path`, of `size` bytes if they are given.
-    fn copied(&self, path: &Path, size: Option<u64>) -> Result<SourceFile, VmError> {
-        let from = FileImage::open(&raw_file(path, &self.limit)?, true)?;
-        let failed = || VmError::io(format!("a copy of image {}", path.display()));
-        let has = from.size().map_err(failed())?;
+    /// The disk in the image at `path`, which stays as it is: of `size` bytes if they are given.
+    fn scratch(&self, path: &Path, size: Option<u64>) -> Result<SourceFile, VmError> {
+        let raw = raw_file(path, &self.limit)?;
+        let from = FileImage::open(&raw, true)?;
+        let has = from.size();
+        let has = has.map_err(VmError::io(format!("image {}", path.display())))?;
         if let Some(size) = size.filter(|size| *size < has) {
             let image = path.to_owned();
-            return Err(VmError::SmallerCopy { image, size, has });
+            return Err(VmError::SmallerDisk { image, size, has });
         }
-        let folder = copies().map_err(failed())?;
-        let to = folder.join(format!("{}-{:08x}", std::process::id(), fastrand::u32(..)));
-        let mut options = File::options();
-        let file = options.read(true).write(true).create_new(true).mode(0o600);
-        let file = file.open(&to).map_err(failed())?;
-        let source = SourceFile::new(to, Life::UntilServed);
-        let copied = copy(&from, &file).and_then(|()| file.set_len(size.unwrap_or(has)));
-        match copied {
-            Ok(()) => Ok(source),
-            Err(cause) if cause.raw_os_error() == Some(libc::ENOSPC) => {
-                Err(VmError::NoRoomForCopy {
-                    image: path.to_owned(),
-                    folder,
-                })
-            }
-            Err(cause) => Err(failed()(cause)),
-        }
+        Ok(SourceFile {
+            path: raw,
+            life: Life::Stays,
+            scratch: size.map_or(Scratch::Yes, Scratch::OfSize),
+        })
     }
 }
 
@@ -154,19 +142,4 @@ fn existing(image: &Path) -> Result<PathBuf, VmError> {
         true => Ok(absolute),
         false => Err(VmError::NoImage(image.to_owned())),
     }
-}
-
-/// The folder for copies, in the cache: a run-time folder often lies in memory. Removes what killed processes left.
-fn copies() -> io::Result<PathBuf> {
-    let folder = folders::cache()?.join("copies");
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(&folder)?;
-    for entry in folder.read_dir()?.flatten() {
-        let written = entry.metadata().and_then(|found| found.modified());
-        let age = written.ok().map(|at| SystemTime::now().duration_since(at));
-        if age.is_some_and(|age| age.is_ok_and(|age| age > LEFT)) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-    Ok(folder)
 }

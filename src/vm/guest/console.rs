@@ -37,6 +37,10 @@ pub(in crate::vm) struct Console {
     passed: Vec<Range<u64>>,
 }
 
+/// What `expect` may find of what a guest has printed so far: each text once.
+#[derive(Clone, Debug)]
+pub(in crate::vm) struct Expecting(Vec<Range<u64>>);
+
 impl Console {
     /// The log at `path`. Its present content is of an earlier boot: it can be read, but is not new.
     pub(in crate::vm) fn new(path: &Path) -> Self {
@@ -84,6 +88,25 @@ impl Console {
         self.passed.push(self.expected..found);
         self.expected = found + text.len() as u64;
         true
+    }
+
+    /// What can be expected of the output so far.
+    pub(in crate::vm) fn expecting(&self) -> Expecting {
+        let mut ahead = self.passed.clone();
+        ahead.push(self.expected..self.len());
+        Expecting(ahead)
+    }
+
+    /// The same can be expected as then, and all output from now on: the guest has gone back.
+    pub(in crate::vm) fn expect_again(&mut self, then: &Expecting) {
+        self.passed.clone_from(&then.0);
+        self.expected = self.len();
+        self.searched = self.expected;
+        self.unfinished.clear();
+    }
+
+    fn len(&self) -> u64 {
+        self.path.metadata().map_or(0, |log| log.len())
     }
 
     fn consume_passed(&mut self, text: &str) -> bool {

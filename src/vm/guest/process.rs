@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::command::{Command, Exit, RunResult};
 use super::exec;
 use crate::vm::machine::Machine;
+use crate::vm::snapshot::Moment;
 use crate::vm::{Vm, VmError};
 
 /// How long a killed process may take to be gone.
@@ -21,6 +22,9 @@ const NO_SIGNAL: i64 = 64;
 pub struct Process {
     pid: i64,
     result: Option<RunResult>,
+    started: Moment,
+    /// When its result was known.
+    ended: Moment,
 }
 
 impl Process {
@@ -38,7 +42,9 @@ impl Vm {
 
     /// Starts a command in the guest.
     pub fn start(&mut self, command: &Command) -> Result<Process, VmError> {
-        self.with_machine(|machine| machine.start(command))
+        let process = self.with_machine(|machine| machine.start(command))?;
+        let started = self.past.now();
+        Ok(Process { started, ..process })
     }
 
     /// Waits for a process in the guest; kills it at its time-out.
@@ -47,18 +53,43 @@ impl Vm {
         process: &mut Process,
         timeout: Option<Duration>,
     ) -> Result<RunResult, VmError> {
-        self.with_machine(|machine| machine.wait(process, timeout))
+        self.with_process(process, |machine, process| machine.wait(process, timeout))
     }
 
     /// The result of a process in the guest, if it has ended.
     pub fn poll(&mut self, process: &mut Process) -> Result<Option<RunResult>, VmError> {
-        self.with_machine(|machine| machine.wait_until(process, Some(Instant::now())))
+        self.with_process(process, |machine, process| {
+            machine.wait_until(process, Some(Instant::now()))
+        })
     }
 
     /// Sends a signal to a process in the guest, and to all that it started, if it has not ended. The signal
     /// is a number, or a name with or without SIG.
     pub fn kill(&mut self, process: &mut Process, signal: &str) -> Result<(), VmError> {
-        self.with_machine(|machine| machine.kill(process, signal))
+        self.with_process(process, |machine, process| machine.kill(process, signal))
+    }
+
+    /// Does `action` with a process that the guest knows, which may have gone back to a snapshot since.
+    fn with_process<T>(
+        &mut self,
+        process: &mut Process,
+        action: impl FnOnce(&mut Machine, &mut Process) -> Result<T, VmError>,
+    ) -> Result<T, VmError> {
+        if !self.past.has(process.started) {
+            return Err(VmError::AfterSnapshot {
+                pid: process.pid,
+                vm: self.name.clone(),
+            });
+        }
+        if !self.past.has(process.ended) {
+            process.result = None;
+        }
+        let had_result = process.result.is_some();
+        let done = self.with_machine(|machine| action(machine, process));
+        if !had_result {
+            process.ended = self.past.now();
+        }
+        done
     }
 }
 
@@ -75,7 +106,12 @@ impl Machine {
     fn start(&mut self, command: &Command) -> Result<Process, VmError> {
         self.health.check()?;
         let pid = self.agent(|agent, check| exec::start(agent, command, check))?;
-        Ok(Process { pid, result: None })
+        Ok(Process {
+            pid,
+            result: None,
+            started: 0,
+            ended: 0,
+        })
     }
 
     /// Waits for the end of `process`; one that takes longer than `timeout` is killed. Its output is lost when

@@ -8,17 +8,20 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::os::capped_log::Trimmer;
+use crate::os::poll;
 
 /// QEMU writes byte after byte, and to wake us for each takes longer than the guest takes to print it:
 /// after fewer bytes than these at once we leave the processor to it for a while.
 const FEW: usize = 64;
 /// For how long. Much longer, and QEMU finds the socket full.
 const WHILE: Duration = Duration::from_micros(200);
+/// Between two looks whether there is anything.
+const LONG: Duration = Duration::from_secs(3600);
 /// A guest that does not read typed text for longer is stuck.
 const TYPING: Duration = Duration::from_secs(5);
 
@@ -31,6 +34,8 @@ pub struct Terminal {
     socket: Arc<UnixStream>,
     watcher: Watcher,
     end: Arc<End>,
+    /// Held from reading output until it is in the log.
+    reading: Arc<Mutex<()>>,
 }
 
 /// Whether all output is in the log, as QEMU has ended.
@@ -49,12 +54,13 @@ impl Terminal {
             socket: Arc::new(socket),
             watcher: Watcher::default(),
             end: Arc::default(),
+            reading: Arc::default(),
         };
         let (socket, watcher) = (Arc::clone(&terminal.socket), Arc::clone(&terminal.watcher));
-        let end = Arc::clone(&terminal.end);
+        let (end, reading) = (Arc::clone(&terminal.end), Arc::clone(&terminal.reading));
         let thread = std::thread::Builder::new().name("console".into());
         thread.spawn(move || {
-            drain(&socket, log, &watcher);
+            drain(&socket, log, &watcher, &reading);
             *end.has_come.lock() = true;
             end.comes.notify_all();
         })?;
@@ -66,6 +72,19 @@ impl Terminal {
         let mut has_come = self.end.has_come.lock();
         if !*has_come {
             self.end.comes.wait_for(&mut has_come, limit);
+        }
+    }
+
+    /// Waits until the output so far of a guest that stands still is in the log, up to `limit`.
+    pub(in crate::vm) fn settle(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            let reading = self.reading.lock();
+            if !poll::is_readable(&*self.socket) || Instant::now() >= deadline {
+                return;
+            }
+            drop(reading);
+            std::thread::sleep(WHILE);
         }
     }
 
@@ -81,10 +100,12 @@ impl Terminal {
     }
 }
 
-fn drain(mut socket: &UnixStream, mut log: File, watcher: &Watcher) {
+fn drain(mut socket: &UnixStream, mut log: File, watcher: &Watcher, reading: &Mutex<()>) {
     let mut buffer = [0; 4096];
     let mut trimmer = Trimmer::default();
     loop {
+        let _ = poll::wait_readable(socket, LONG);
+        let reading = reading.lock();
         match socket.read(&mut buffer) {
             Ok(0) => return,
             Ok(n) => {
@@ -92,10 +113,12 @@ fn drain(mut socket: &UnixStream, mut log: File, watcher: &Watcher) {
                 let _ = log.write_all(&buffer[..n]);
                 let _ = trimmer.look(&log);
                 show(watcher, &buffer[..n]);
+                drop(reading);
                 if n < FEW {
                     std::thread::sleep(WHILE);
                 }
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return,
         }
@@ -117,7 +140,6 @@ mod tests {
     use super::*;
     use crate::os::capped_log;
     use std::os::unix::fs::MetadataExt;
-    use std::time::Instant;
 
     #[test]
     fn log_of_a_guest_that_prints_without_an_end_stays_small() {

@@ -45,10 +45,9 @@ pub(in crate::vm) struct MachineSpec<'a> {
 pub(in crate::vm) enum Start<'a> {
     /// Its firmware boots the guest.
     Boot,
-    /// The same, with the guest's memory in this file, to be saved.
+    /// The same, with the guest's memory in this file, to be saved or copied.
     BootIn(BorrowedFd<'a>),
-    /// It waits, stopped, for a saved state. This file begins with the memory. The guest's writes do not reach the
-    /// file.
+    /// The guest's memory is this file, and it waits, stopped, for a saved state.
     Resume(BorrowedFd<'a>),
 }
 
@@ -68,6 +67,7 @@ pub(in crate::vm) struct Sockets {
     pub(in crate::vm) qmp: i32,
     pub(in crate::vm) agent: i32,
     pub(in crate::vm) console: i32,
+    pub(in crate::vm) qtest: i32,
 }
 
 /// The command line, without the program.
@@ -77,6 +77,7 @@ pub(in crate::vm) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     words.extend(spec.guest.into_iter().flat_map(kernel));
     words.extend(isolation());
     words.extend(channels(spec.sockets));
+    words.extend(qtest(spec).into_iter().flatten());
     words.extend(devices(spec));
     words.extend(memory(spec));
     let is_booted = spec.guest.is_none();
@@ -207,6 +208,20 @@ fn channels(sockets: Sockets) -> Vec<String> {
     .into()
 }
 
+/// The channel through which QEMU is told of changes to the guest's memory: under TCG it keeps translated code.
+fn qtest(spec: &MachineSpec<'_>) -> Option<[String; 6]> {
+    let chardev = format!("socket,id=qtest,fd={}", spec.sockets.qtest);
+    let words = [
+        "-chardev",
+        &chardev,
+        "-qtest",
+        "chardev:qtest",
+        "-qtest-log",
+        "none",
+    ];
+    (spec.accel != Accel::Kvm).then(|| words.map(str::to_owned))
+}
+
 /// All devices but the drives.
 fn devices(spec: &MachineSpec<'_>) -> Vec<String> {
     let bus = spec.board.bus;
@@ -244,13 +259,11 @@ fn devices(spec: &MachineSpec<'_>) -> Vec<String> {
 
 /// Where the guest's memory lies, and that a saved state is to come.
 fn memory(spec: &MachineSpec<'_>) -> Vec<String> {
-    let (file, share) = match spec.start {
-        Start::Boot => return Vec::new(),
-        Start::BootIn(file) => (file, "on"),
-        Start::Resume(file) => (file, "off"),
+    let Some(file) = spec.start.memory() else {
+        return Vec::new();
     };
     let backend = format!(
-        "memory-backend-file,id=ram,size={},share={share},mem-path=/proc/self/fd/{}",
+        "memory-backend-file,id=ram,size={},share=on,mem-path=/proc/self/fd/{}",
         spec.memory,
         file.as_raw_fd()
     );
@@ -303,6 +316,7 @@ mod tests {
                 qmp: 5,
                 agent: 6,
                 console: 7,
+                qtest: 8,
             },
             start: Start::Boot,
         }

@@ -31,6 +31,15 @@ impl Bus {
         }
     }
 
+    /// Where QEMU has the backend of the disk with this device: a device on PCI is around that of virtio.
+    pub(in crate::vm) fn backend(self, device: &str) -> String {
+        let inner = match self {
+            Self::Pcie | Self::Pci => "/virtio-backend",
+            Self::Mmio => "",
+        };
+        format!("/machine/peripheral/{device}{inner}")
+    }
+
     /// Whether disks can be plugged in while the guest runs.
     pub(in crate::vm) fn hot_plugs(self) -> bool {
         self != Self::Mmio

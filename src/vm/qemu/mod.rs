@@ -8,5 +8,6 @@ pub(in crate::vm) mod drive;
 pub(in crate::vm) mod ports;
 pub(in crate::vm) mod process;
 pub(in crate::vm) mod qmp;
+pub(in crate::vm) mod qtest;
 pub(in crate::vm) mod raw;
 pub(in crate::vm) mod target;

@@ -51,10 +51,11 @@ pub(in crate::vm) struct Channels {
     pub(in crate::vm) qmp: UnixStream,
     pub(in crate::vm) agent: UnixStream,
     pub(in crate::vm) console: UnixStream,
+    pub(in crate::vm) qtest: UnixStream,
 }
 
 /// QEMU's ends of the same, which it inherits.
-struct ItsEnds([UnixStream; 3]);
+struct ItsEnds([UnixStream; 4]);
 
 /// Makes the channels.
 fn channels() -> Result<(Channels, ItsEnds), VmError> {
@@ -62,21 +63,25 @@ fn channels() -> Result<(Channels, ItsEnds), VmError> {
     let (qmp, its_qmp) = pair()?;
     let (agent, its_agent) = pair()?;
     let (console, its_console) = pair()?;
+    let (qtest, its_qtest) = pair()?;
     let ours = Channels {
         qmp,
         agent,
         console,
+        qtest,
     };
-    Ok((ours, ItsEnds([its_qmp, its_agent, its_console])))
+    let its = [its_qmp, its_agent, its_console, its_qtest];
+    Ok((ours, ItsEnds(its)))
 }
 
 impl ItsEnds {
     fn numbers(&self) -> Sockets {
-        let [qmp, agent, console] = self.0.each_ref().map(|socket| socket.as_raw_fd());
+        let [qmp, agent, console, qtest] = self.0.each_ref().map(|socket| socket.as_raw_fd());
         Sockets {
             qmp,
             agent,
             console,
+            qtest,
         }
     }
 }

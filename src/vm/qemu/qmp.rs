@@ -60,13 +60,16 @@ impl Qmp {
             .map_err(|error| explain(C::NAME, error))
     }
 
-    /// Gives QEMU a duplicate of `file`, to be used once as `fd:NAME`.
-    pub(in crate::vm) fn give(&mut self, name: &str, file: BorrowedFd<'_>) -> Result<(), QmpError> {
+    /// Executes `command`, which takes a duplicate of `file`.
+    pub(in crate::vm) fn give<C: Command>(
+        &mut self,
+        file: BorrowedFd<'_>,
+        command: &C,
+    ) -> Result<C::Ok, QmpError> {
         self.channel.until(Instant::now() + ANSWER);
         let sent = self.channel.send_file(file);
-        sent.map_err(|error| explain("getfd", error.into()))?;
-        let fdname = name.to_owned();
-        self.execute(&qmp::getfd { fdname }).map(drop)
+        sent.map_err(|error| explain(C::NAME, error.into()))?;
+        self.execute(command)
     }
 
     /// The events that have come, waiting up to `timeout` for the first.

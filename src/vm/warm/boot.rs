@@ -6,14 +6,13 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Instant;
 
-use rustix::fs::{MemfdFlags, memfd_create};
-
 use super::key::{Key, Part};
 use super::state::{About, Saved};
 use super::store::{Found, Slot, Store};
 use super::wake::{PLACES, wake_program};
 use crate::config::Accel;
 use crate::vm::boot_plan::BootPlan;
+use crate::vm::cold_boot::guest_memory;
 use crate::vm::guest::console::Console;
 use crate::vm::machine::Machine;
 use crate::vm::qemu::accel::processor;
@@ -120,22 +119,24 @@ impl Vm {
         resumed
     }
 
-    /// Starts QEMU with the memory of `saved`, which is verified meanwhile: QEMU takes as long to start as the
-    /// file takes to read.
+    /// Starts QEMU with the memory of `saved`, which is verified and copied meanwhile: QEMU takes as long to start as
+    /// the file takes to read.
     fn launch_verified(
         &self,
         plan: &BootPlan,
         saved: &Saved,
         console: Console,
     ) -> Result<Machine, VmError> {
-        std::thread::scope(|scope| {
-            let verified = scope.spawn(|| saved.verify());
-            let start = Start::Resume(saved.memory().as_fd());
+        let memory = guest_memory(saved.memory_len())?;
+        let machine = std::thread::scope(|scope| {
+            let verified = scope.spawn(|| saved.unpack(&memory));
+            let start = Start::Resume(memory.as_fd());
             let machine = self.launch(plan, start, &[], console)?;
             let panicked = |_| Err(io::Error::other("the thread that verifies it panicked"));
             verified.join().unwrap_or_else(panicked).map_err(failed)?;
             Ok(machine)
-        })
+        });
+        machine.map(|machine| machine.with_memory(memory))
     }
 
     /// Plugs in all disks. A guest that does not hot-plug boots again, with its disks.
@@ -179,11 +180,7 @@ impl Vm {
         place: &Place,
         slot: Slot,
     ) -> Result<Machine, VmError> {
-        let memory = memfd_create("guest memory", MemfdFlags::CLOEXEC);
-        let memory = memory.map_err(|error| VmError::io("the guest's memory")(error.into()))?;
-        let memory = File::from(memory);
-        let start = Start::BootIn(memory.as_fd());
-        let mut machine = self.boot_from_reset(plan, start, &[])?;
+        let mut machine = self.boot_from_reset(plan, &[])?;
         let has_disks = self.disks.with_image() > 0;
         let deadline = match has_disks {
             true => half_time(plan),
@@ -191,7 +188,7 @@ impl Vm {
         };
         let (reason, machine) = match machine.wait_for_agent(deadline, self.patience) {
             Ok(()) => {
-                self.save(&mut machine, plan, &memory, slot)?;
+                self.save(&mut machine, plan, slot)?;
                 return self.plug_all(machine, plan, place);
             }
             // It may be its disks that it misses.
@@ -225,7 +222,6 @@ impl Vm {
         &mut self,
         machine: &mut Machine,
         plan: &BootPlan,
-        memory: &File,
         mut slot: Slot,
     ) -> Result<(), VmError> {
         let mut about = self.about(plan);
@@ -237,7 +233,7 @@ impl Vm {
                 return Ok(());
             }
         }
-        let saved = machine.save(|| slot.output(memory));
+        let saved = machine.save(|memory| slot.output(memory));
         machine.health.check()?;
         let finished = saved.and_then(|console| slot.finish(&console, about).map_err(failed));
         if let Err(error) = finished {

@@ -29,10 +29,16 @@ impl Machine {
     /// The guest stands still meanwhile, and goes on in any case. Returns the console's output up to there.
     pub(in crate::vm) fn save(
         &mut self,
-        output: impl FnOnce() -> io::Result<File>,
+        output: impl FnOnce(&File) -> io::Result<File>,
     ) -> Result<Vec<u8>, VmError> {
         self.stop()?;
-        let output = output().map_err(VmError::io("the saved state"));
+        let memory = self
+            .memory
+            .as_ref()
+            .ok_or_else(|| io::Error::other("its memory is QEMU's own"));
+        let output = memory
+            .and_then(output)
+            .map_err(VmError::io("the saved state"));
         let saved = output.and_then(|file| self.save_stopped(&file));
         let console = self.health.console.news();
         self.resume()?;
@@ -43,7 +49,7 @@ impl Machine {
         self.leave_out_memory()?;
         let unhurried = json!({ "max-bandwidth": BANDWIDTH });
         self.execute(&Raw::<qmp::migrate_set_parameters>::new(unhurried))?;
-        self.give(FILE, file.as_fd())?;
+        self.give_state(file)?;
         let to = json!({ "uri": format!("fd:{FILE}") });
         self.execute(&Raw::<qmp::migrate>::new(to))?;
         let saved = self.transferred("migrate");
@@ -56,14 +62,20 @@ impl Machine {
     /// Reads the state from where `file` stands. The guest stands still afterwards.
     pub(in crate::vm) fn load(&mut self, file: &File) -> Result<(), VmError> {
         self.leave_out_memory()?;
-        self.give(FILE, file.as_fd())?;
+        self.give_state(file)?;
         let from = json!({ "uri": format!("fd:{FILE}") });
         self.execute(&Raw::<qmp::migrate_incoming>::new(from))?;
         self.transferred("migrate-incoming")
     }
 
+    fn give_state(&mut self, file: &File) -> Result<(), VmError> {
+        let fdname = FILE.to_owned();
+        let given = self.give(file.as_fd(), &qmp::getfd { fdname });
+        given.map(drop)
+    }
+
     /// The memory is in a file, from which QEMU maps it.
-    fn leave_out_memory(&mut self) -> Result<(), VmError> {
+    pub(in crate::vm) fn leave_out_memory(&mut self) -> Result<(), VmError> {
         let shared = json!({ "capability": "x-ignore-shared", "state": true });
         let without = json!({ "capabilities": [shared] });
         self.execute(&Raw::<qmp::migrate_set_capabilities>::new(without))

@@ -4,7 +4,7 @@ mod boot;
 mod digest;
 mod key;
 mod migration;
-mod pages;
+pub(in crate::vm) mod pages;
 mod state;
 mod store;
 mod wake;

@@ -9,9 +9,10 @@ use std::os::unix::fs::FileExt;
 use crate::os::sys;
 
 /// Bytes of a page.
-const PAGE: usize = 4096;
+pub(in crate::vm) const PAGE: usize = 4096;
+const ZEROS: &[u8] = &[0; PAGE];
 /// Bytes that are read at a time: they fit into a processor's cache.
-const PIECE: usize = 256 << 10;
+pub(in crate::vm) const PIECE: usize = 256 << 10;
 
 /// Writes the first `len` bytes of `from` to the empty file `to`, leaving holes for zeros.
 pub(in crate::vm) fn copy(from: &File, to: &File, len: u64) -> io::Result<()> {
@@ -21,8 +22,25 @@ pub(in crate::vm) fn copy(from: &File, to: &File, len: u64) -> io::Result<()> {
 
 /// The CRC-32 of the first `len` bytes: of each page that is not zero, and of its number.
 pub(super) fn checksum(file: &File, len: u64) -> io::Result<u32> {
+    checked(file, len, |_, _| Ok(()))
+}
+
+/// The same, and copies the first `most` bytes to the empty file `to` on the way.
+pub(super) fn copy_and_check(file: &File, len: u64, to: &File, most: u64) -> io::Result<u32> {
+    checked(file, len, |at, bytes| match most.checked_sub(at) {
+        None | Some(0) => Ok(()),
+        Some(rest) => to.write_all_at(&bytes[..bytes.len().min(rest as usize)], at),
+    })
+}
+
+fn checked(
+    file: &File,
+    len: u64,
+    mut visit: impl FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<u32> {
     let mut hasher = crc32fast::Hasher::new();
     each_run(file, len, |at, bytes| {
+        visit(at, bytes)?;
         for (page, number) in bytes.chunks(PAGE).zip(at / PAGE as u64..) {
             hasher.update(&number.to_le_bytes());
             hasher.update(page);
@@ -55,7 +73,7 @@ fn each_run(
 }
 
 /// The first whole pages at or after `at` that are not a hole. `at` begins a page.
-fn next_data(file: &File, at: u64, len: u64) -> io::Result<Option<Range<u64>>> {
+pub(in crate::vm) fn next_data(file: &File, at: u64, len: u64) -> io::Result<Option<Range<u64>>> {
     let start = match sys::seek_data(file, at) {
         Ok(start) if start < len => start,
         Err(error) if error.raw_os_error() != Some(libc::ENXIO) => return Err(error),
@@ -69,11 +87,10 @@ fn next_data(file: &File, at: u64, len: u64) -> io::Result<Option<Range<u64>>> {
 }
 
 /// Where in `piece` there are pages that are not zero.
-fn runs(piece: &[u8]) -> Vec<Range<usize>> {
+pub(in crate::vm) fn runs(piece: &[u8]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (start, page) in (0..).step_by(PAGE).zip(piece.chunks(PAGE)) {
-        // Without an early exit, the compiler can compare many bytes at once.
-        if page.iter().fold(0, |all, byte| all | byte) == 0 {
+        if page == &ZEROS[..page.len()] {
             continue;
         }
         let end = start + page.len();

@@ -4,8 +4,7 @@
 //! MEMORY STREAM CONSOLE LABEL(JSON) LENGTH-OF-LABEL(8 bytes) MAGIC(8 bytes)
 //! ```
 //!
-//! The memory stands at the beginning, with holes for zeros. QEMU maps it privately, so that all guests share
-//! the pages that no guest has written to. A finished file is never written to.
+//! The memory stands at the beginning, with holes for zeros. A finished file is never written to.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -92,9 +91,9 @@ impl Saved {
         let _ = self.file.set_modified(SystemTime::now());
     }
 
-    /// The file, which begins with the guest's memory.
-    pub(in crate::vm) fn memory(&self) -> &File {
-        &self.file
+    /// Bytes of the guest's memory.
+    pub(in crate::vm) fn memory_len(&self) -> u64 {
+        self.label.memory
     }
 
     /// The file, standing at QEMU's stream. Only one may read it.
@@ -103,11 +102,12 @@ impl Saved {
         Ok(&self.file)
     }
 
-    /// Reads all of it; an error of the kind `InvalidData` says that it is damaged.
-    pub(in crate::vm) fn verify(&self) -> io::Result<()> {
+    /// Reads all of it, and copies the memory to the empty file `to`. An error of the kind `InvalidData` says that the
+    /// state is damaged.
+    pub(in crate::vm) fn unpack(&self, to: &File) -> io::Result<()> {
         let label = &self.label;
         let content = label.memory + label.stream + label.console;
-        match pages::checksum(&self.file, content)? == label.checksum {
+        match pages::copy_and_check(&self.file, content, to, label.memory)? == label.checksum {
             true => Ok(()),
             false => Err(damaged("its checksum is wrong")),
         }
@@ -200,7 +200,9 @@ mod tests {
     fn state_that_was_finished_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let state = Saved::open(&saved(folder.path())).unwrap();
-        state.verify().unwrap();
+        let memory = tempfile::tempfile().unwrap();
+        state.unpack(&memory).unwrap();
+        assert_eq!(memory.metadata().unwrap().len(), 2 << 20);
         assert_eq!(state.stream().unwrap().stream_position().unwrap(), 2 << 20);
         assert_eq!(state.console().unwrap(), b"booting\n");
         assert!(state.is_of(&key()));
@@ -220,7 +222,7 @@ mod tests {
             bytes[at] ^= 0x10;
             std::fs::write(&path, &bytes).unwrap();
             let good = Saved::open(&path).and_then(|state| {
-                state.verify()?;
+                state.unpack(&tempfile::tempfile()?)?;
                 Ok(state.is_of(&key()) && state.about().refused.is_none())
             });
             // What stands in JSON beside its lengths is not worth a checksum.

@@ -219,6 +219,23 @@ class Disk:
         """
         return Recording(self.control, self.id, Path(log), base)
 
+    def save_checkpoint(self, name: str, *, faults: bool = False) -> None:
+        """Saves the disk as it is now; with `faults` its rules and their counters too."""
+        words = " faults=yes" if faults else ""
+        self.control.write(f"{self.id}/checkpoint", f"save {name}{words}\n")
+
+    def restore_checkpoint(self, name: str) -> None:
+        """Makes the disk what it was, any number of times. Requests that wait fail with EIO."""
+        self.control.write(f"{self.id}/checkpoint", f"restore {name}\n")
+
+    def drop_checkpoint(self, name: str) -> None:
+        """Forgets a checkpoint. With the last one, what the disk holds is written to its image."""
+        self.control.write(f"{self.id}/checkpoint", f"drop {name}\n")
+
+    def checkpoints(self) -> list[str]:
+        """The names of its checkpoints, oldest first."""
+        return split_lines(self.control.read(f"{self.id}/checkpoint"))
+
     def mark(self, text: str) -> None:
         """Sets a mark in the trace and in the log: one line of 1 to 400 bytes."""
         self.control.write(f"{self.id}/mark", f"{text}\n")

@@ -34,6 +34,7 @@ impl Disk {
         if self.is_read_only() || self.image.below.is_scratch() {
             return Ok(());
         }
+        let _one_at_a_time = self.checkpoints.lock();
         self.settle_pending().map_err(Unsaved::Pending)?;
         let written = self.image.below.write_back(goes_on);
         written.map_err(|error| Unsaved::Layers(Errno::of(&error.cause)))?;

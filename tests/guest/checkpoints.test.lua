@@ -48,3 +48,17 @@ test("a guest finds its disk as it was, and its template is untouched", function
   t:assert_eq(image.read(template, 0, 2048), ("\0"):rep(2048 * 512))
   os.remove(template)
 end)
+
+test("ten VMs have one template at once, each with changes of its own", function(t)
+  local template = image.new(8)
+  local disks = {}
+  for n = 1, 10 do
+    disks[n] = provium:vm("v" .. n, "peios"):attach_disk({ id = "vda", template = template })
+    disks[n]:write_sectors(3, sector(string.char(64 + n)))
+  end
+  for n = 1, 10 do
+    t:assert_eq(disks[n]:read_sectors(2, 2), sector("\0") .. sector(string.char(64 + n)))
+  end
+  t:assert_eq(image.read(template, 0, 8), ("\0"):rep(8 * 512))
+  os.remove(template)
+end)

@@ -363,6 +363,16 @@ test("guests, faults, kills, power cuts and hot-plugs at random leave what a mod
       vda:check(t, "after the power cut")
       vm:boot()
     end,
+    checkpoint = function(sector, n, letter)
+      write_some(sector, n, letter)
+      disk:save_checkpoint("soak")
+      local letters, pending = table.move(vda.letters, 0, SECTORS - 1, 0, {}), table.move(vda.pending, 1, #vda.pending, 1, {})
+      write_some((sector + 5) % (SECTORS - n), n, letter:upper())
+      disk:restore_checkpoint("soak")
+      vda.letters, vda.pending = letters, pending
+      t:assert_eq(read("vda", sector).stdout, vda:seen(sector):rep(512))
+      disk:drop_checkpoint("soak")
+    end,
     kill_qemu = function(sector, n, letter)
       write_well(sector, n, letter)
       os.execute("kill -9 " .. qemu())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::error::CheckpointError;
 use crate::disk::cache::SavedCache;
@@ -18,7 +18,7 @@ pub(in crate::disk) struct Checkpoints {
     /// Oldest first.
     pub(super) all: Mutex<Vec<Arc<Checkpoint>>>,
     /// Held to save, return to and drop one.
-    pub(super) changing: Mutex<()>,
+    changing: Mutex<()>,
     /// Held while layers are united.
     uniting: Mutex<()>,
     /// Layers may be there that can be united.
@@ -48,6 +48,11 @@ impl Checkpoints {
         let all = self.all.lock().clone();
         let kept: Vec<_> = all.iter().map(|one| one.content.clone()).collect();
         image.pair(&kept)
+    }
+
+    /// Keeps others from saving, restoring or dropping one.
+    pub(in crate::disk) fn lock(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock()
     }
 
     pub(super) fn names(&self) -> Vec<String> {

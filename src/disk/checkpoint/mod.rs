@@ -24,7 +24,7 @@ impl Disk {
         self: &Arc<Self>,
         command: &CheckpointCommand,
     ) -> Result<(), CheckpointError> {
-        let one_at_a_time = self.checkpoints.changing.lock();
+        let one_at_a_time = self.checkpoints.lock();
         match command {
             CheckpointCommand::Save { name, faults } => self.save_checkpoint(name, *faults),
             CheckpointCommand::Restore { name } => self.restore_checkpoint(name),

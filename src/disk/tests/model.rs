@@ -8,11 +8,13 @@ use crate::protocol::names::SECTOR;
 const SECTORS: u64 = 64;
 
 /// A disk and its rules, as simple as can be.
+#[derive(Clone)]
 struct Model {
     bytes: Vec<u8>,
     rules: Vec<ModelRule>,
 }
 
+#[derive(Clone)]
 struct ModelRule {
     rule: Rule,
     matched: u64,
@@ -161,6 +163,37 @@ fn random_rule(random: &mut Random) -> String {
     format!("{action}{at}{size}{counting}")
 }
 
+/// A checkpoint of the model, and whether its rules belong to it.
+struct Saved {
+    model: Model,
+    faults: bool,
+}
+
+/// Saves the disk, goes back to where it was saved, or drops that.
+fn travel(bench: &Bench, model: &mut Model, saved: &mut Option<Saved>, random: &mut Random) {
+    let command = match (&*saved, random.below(4)) {
+        (None, _) => {
+            let faults = random.below(2) == 0;
+            let model = model.clone();
+            *saved = Some(Saved { model, faults });
+            format!("save a faults={}", if faults { "yes" } else { "no" })
+        }
+        (Some(_), 0) => {
+            *saved = None;
+            "drop a".to_owned()
+        }
+        (Some(then), _) => {
+            match then.faults {
+                true => model.clone_from(&then.model),
+                // Rules go on, and show the old data that they did.
+                false => model.bytes.clone_from(&then.model.bytes),
+            }
+            "restore a".to_owned()
+        }
+    };
+    bench.disk.checkpoint(&command.parse().unwrap()).unwrap();
+}
+
 #[test]
 fn requests_at_random_end_as_a_simple_model_says() {
     let seed = match std::env::var("PROVIUM_TEST_SEED") {
@@ -174,7 +207,11 @@ fn requests_at_random_end_as_a_simple_model_says() {
         bytes: vec![0; (SECTORS * SECTOR) as usize],
         rules: Vec::new(),
     };
+    let mut saved: Option<Saved> = None;
     for step in 0..100_000 {
+        if random.below(50) == 0 {
+            travel(&bench, &mut model, &mut saved, &mut random);
+        }
         if random.below(60) == 0 {
             let rules = (0..random.below(7)).map(|_| parse_rule(&random_rule(&mut random), 1));
             let rules: Vec<_> = rules.map(std::result::Result::unwrap).collect();
@@ -241,7 +278,7 @@ fn requests_at_random_end_as_a_simple_model_says() {
             "seed {seed}, step {step}: {op} {sector}+{count}\n{}",
             rules()
         );
-        if step % 100 == 0 {
+        if step % 100 == 0 && saved.is_none() {
             let same = bench.image_sectors(0, SECTORS) == model.bytes;
             assert!(same, "seed {seed}, step {step}: the image");
         }

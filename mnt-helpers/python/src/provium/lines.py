@@ -203,7 +203,7 @@ class Noted:
     sequence: int
     time: float
     kind: str
-    """`mark`, or `disk` for a power cut, its return, an eviction or a stopped log."""
+    """`mark`, or `disk` for a power cut, its return, an eviction, a checkpoint or a stopped log."""
     text: str
 
 
@@ -369,7 +369,7 @@ class DiskLine:
 
 @dataclass(frozen=True)
 class Event:
-    """A line of `ctl/events`: a power cut, its return, an eviction, a stopped log."""
+    """A line of `ctl/events`: a power cut, its return, an eviction, a checkpoint, a stopped log."""
 
     time: float
     """In seconds by the clock of `dmesg`."""

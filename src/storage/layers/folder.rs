@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
@@ -50,6 +51,10 @@ impl LayerFolder {
         let folder = folder.map_err(|why| io::Error::other(why.clone()))?;
         let flags = OFlags::RDWR | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
+        if folder.metadata()?.nlink() == 0 {
+            // What a file system says of a folder that was removed varies.
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
         match openat(folder, ".", flags | OFlags::TMPFILE, mode) {
             // A file system that has no files without a name.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => {}

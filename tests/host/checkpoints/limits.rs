@@ -47,7 +47,12 @@ fn rounds_of_restores_and_of_saves_leave_descriptors_threads_and_memory_flat() {
     (50..350).for_each(round);
     let after = settled(&mount, most);
     assert!(after[0] <= files + 4, "{files} to {} descriptors", after[0]);
-    assert!(after[1] <= threads + 8, "{threads} to {} threads", after[1]);
+    // A pool has up to 32 threads, which end when they have had no work for a while.
+    assert!(
+        after[1] <= threads + 32,
+        "{threads} to {} threads",
+        after[1]
+    );
     assert!(after[2] <= memory + 8192, "{memory} to {} KiB", after[2]);
     run("restore first".into());
     let mut whole = vec![0; 16 * MIB as usize];

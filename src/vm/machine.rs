@@ -32,6 +32,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) struct Machine {
     qmp: Qmp,
     pub(super) qtest: Qtest,
+    /// Sets of files that QEMU needs no more. It closes them only while the guest runs.
+    pub(super) unused: Vec<i64>,
     /// QEMU keeps translated code, and can be told through `qtest` what has changed. The memory of a PC begins at 0.
     pub(super) keeps_code: bool,
     /// The guest's memory, where it lies in a file of ours.
@@ -87,6 +89,7 @@ impl Machine {
         Ok(Self {
             qmp,
             qtest: Qtest::new(qtest),
+            unused: Vec::new(),
             keeps_code: spec.accel != Accel::Kvm && spec.target.is_pc(),
             memory: None,
             mount: mount.clone(),

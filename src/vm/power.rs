@@ -140,7 +140,11 @@ impl Machine {
 
     /// Lets them go on.
     pub(super) fn resume(&mut self) -> Result<(), VmError> {
-        self.execute(&qmp::cont {}).map(drop)
+        self.execute(&qmp::cont {})?;
+        for fdset_id in std::mem::take(&mut self.unused) {
+            self.execute(&qmp::remove_fd { fdset_id, fd: None })?;
+        }
+        Ok(())
     }
 
     /// Presses the power button, and does not wait for the guest to react.

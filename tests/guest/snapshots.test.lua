@@ -53,6 +53,31 @@ test("a VM that goes back again and again is the same each time", function(t)
   end
 end)
 
+test("what is pending is pending again, and the guest's next flush makes it durable", function(t)
+  page_says("QEMU flushes whenever it stops a guest, and that does not show", "docs/snapshots.md")
+  local vm = boot("v", { disks = { { scratch = "2M", id = "a", cache = "volatile" } } })
+  local disk = vm:disk("a")
+  local function flush() vm:run("dd if=/dev/zero of=/dev/vda count=0 conv=fsync,notrunc"):assert_ok() end
+  local function pending() return #disk:pending() end
+  flush()
+  vm:run("head -c 512 /dev/zero | tr '\\0' a | dd of=/dev/vda oflag=direct conv=notrunc"):assert_ok()
+  t:assert_eq(pending(), 1)
+  local snapshot = vm:snapshot()
+  t:assert_eq(pending(), 1)
+  flush()
+  t:assert_eq(pending(), 0)
+  vm:restore(snapshot)
+  t:assert_eq(pending(), 1)
+  flush()
+  t:assert_eq(pending(), 0)
+  vm:restore(snapshot)
+  t:assert_eq(vm:power_cut().a.lost, 1)
+  vm:restore(snapshot)
+  t:assert_eq(pending(), 1)
+  flush()
+  t:assert_eq(pending(), 0)
+end)
+
 test("snapshots are gone back to in any order", function(t)
   local vm = boot("v")
   local snapshots = {}

@@ -122,8 +122,8 @@ impl Machine {
         };
         let fdset_id = self.give(file.as_fd(), &add)?.fdset_id;
         let done = self.with_node(fdset_id, command);
-        let removed = self.execute(&qmp::remove_fd { fdset_id, fd: None });
-        done.and(removed).map(|_| file)
+        self.unused.push(fdset_id);
+        done.map(|()| file)
     }
 
     fn with_node<C: Command>(

@@ -97,17 +97,17 @@ impl Vm {
             None => None,
         };
         let (stream, processors) = machine.devices()?;
+        if let Some(checkpoints) = &early {
+            if let Err(error) = checkpoints.restore() {
+                self.note(format!("what was pending is durable now: {error}"));
+            }
+            machine.pass_on_flushes(&self.disks.plugged())?;
+        }
         if processors == Processors::Interrupted && !is_last {
             return Ok(None);
         }
         let checkpoints = match early {
-            Some(checkpoints) => {
-                if let Err(error) = checkpoints.restore() {
-                    self.note(format!("what was pending is durable now: {error}"));
-                }
-                machine.pass_on_flushes(&self.disks.plugged())?;
-                checkpoints
-            }
+            Some(checkpoints) => checkpoints,
             None => self.checkpoints(machine)?,
         };
         Ok(Some(Taken {

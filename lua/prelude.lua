@@ -135,6 +135,17 @@ function T:assert_crash_safe(disk, options, ...)
   end
 end
 
+-- Runs `fn` once for each request that it makes, and each time another one fails.
+function T:sweep(disk, options, fn, ...)
+  local ok, result, why = native.sweep(self, disk, options, fn, ...)
+  if not ok then
+    error(result, 2)
+  elseif why then
+    fail(self, "sweep: " .. why)
+  end
+  return result
+end
+
 function T:fail(message)
   fail(self, message or "explicit failure (t:fail)")
 end

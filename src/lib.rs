@@ -19,5 +19,6 @@ pub mod runner;
 pub mod script;
 pub mod server;
 pub mod storage;
+pub mod sweep;
 pub mod units;
 pub mod vm;

@@ -186,6 +186,57 @@
 ---@class provium.TryOptions : provium.StatesOptions
 ---@field boot? boolean Boots the guest on each state, in place of plugging it into a running guest. Default: false.
 
+---What `t:sweep` does.
+---@class provium.SweepOptions
+---@field fault string|provium.Rule What goes wrong: a rule without its place, as `"error errno=EIO"`; `"cut"` is the power. Default: none.
+---@field op? string|string[] With which requests, as `"write,flush"`. Default: all that the rule acts on.
+---@field at? string|string[] Only with requests in these sectors, as `"0+8"`. Default: any.
+---@field from? string Only with requests behind this mark, which the function sets. Default: from the beginning.
+---@field persistent? boolean From that request on, all of them go wrong. Default: false.
+---@field every? integer The first of every so many requests. Default: 1.
+---@field max? integer At most this many runs, the first ones. Default: all.
+---@field sample? integer This many runs, at random. Default: all.
+---@field seed? integer Decides which, and what `random` picks. Default: 1.
+---@field only? integer The run with this number alone. Default: all.
+---@field check? fun(vm: provium.Vm, k: integer, state?: provium.SweptState) Looks at what a run has left: after a power cut on the restarted guest. Default: none.
+---@field states? "each" With `"cut"`: the check looks at every distinct state that the cut may have left. Default: one.
+---@field pick? string|string[] Which of these states. Default: `"none,all,prefix,drop=1,keep=1,every=8,random=32"`.
+---@field tear? integer With pieces of this many sectors, in place of whole requests. Default: none.
+---@field timeout? provium.Duration How long a run may take, and a check. Default: 60.
+---@field fail? boolean Whether a run that fails fails the test. Default: true.
+
+---What `t:sweep` has found.
+---@class provium.Sweep
+---@field fault string The rule, without its place.
+---@field requests integer How many requests of the run without a fault match it.
+---@field planned integer How many of them were to fail.
+---@field points table<integer, provium.SweepPoint> By the number of the request that failed.
+---@field failed integer[] Those of runs that failed.
+---@field notes string[] What a reader of the verdicts should know.
+---@field seconds number
+
+---A run of a sweep.
+---@class provium.SweepPoint
+---@field k integer Which of the requests failed.
+---@field op? string Its operation; nil where the trace does not show it.
+---@field sector? integer Its first sector.
+---@field count? integer Its number of sectors.
+---@field passed boolean
+---@field error? string The first line of what was wrong.
+---@field requests integer How many requests that match the run made.
+---@field seconds number
+---@field states? provium.StatesFound With `states = "each"`.
+---@field note? string What of the run is not as a sweep has it.
+
+---@class provium.StatesFound
+---@field distinct integer
+---@field bad integer
+
+---The state that a check of a sweep looks at.
+---@class provium.SweptState
+---@field id string
+---@field lost provium.Piece[]
+
 ---What `vm:try_states` has found.
 ---@class provium.Tried
 ---@field good integer The number of states for which the function has raised nothing.
@@ -261,6 +312,13 @@ function T:assert_contains(haystack, needle, message) end
 ---@param disk provium.Disk|string A disk, whose log is ended, or the path of a log.
 ---@param options provium.CrashSafeOptions
 function T:assert_crash_safe(disk, options) end
+
+---Runs `fn` once without a fault and counts the requests that match; then goes back and runs it again for each of them, which fails. The test fails unless all runs pass.
+---@param disk provium.Disk
+---@param options provium.SweepOptions
+---@param fn fun(vm: provium.Vm, k: integer) `k` is the number of the request that fails; 0 without a fault.
+---@return provium.Sweep
+function T:sweep(disk, options, fn) end
 
 ---Calls `fn`, fails unless it raises, and returns the error. Errors of provium are strings. A failed assertion in `fn` counts as raised.
 ---@param fn fun()

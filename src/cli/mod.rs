@@ -24,6 +24,7 @@ mod rule_json;
 mod run;
 mod states;
 mod status;
+mod sweep;
 mod table;
 mod target;
 mod test;
@@ -87,6 +88,9 @@ enum Command {
     States(Box<states::Args>),
     #[command(hide = true)]
     StateServer(states::ServerArgs),
+    Sweep(Box<sweep::Args>),
+    #[command(hide = true)]
+    RunSweep(Box<sweep::Args>),
     Test(Box<test_options::Args>),
     #[command(hide = true)]
     TestFile(test::FileArgs),
@@ -177,6 +181,8 @@ pub fn main() -> ExitCode {
         Command::Decisions(args) => decisions::run(&args),
         Command::States(args) => states::run(&args),
         Command::StateServer(args) => states::run_server(args),
+        Command::Sweep(args) => sweep::run(&args),
+        Command::RunSweep(args) => sweep::run_worker(&args),
         Command::Test(args) => test::run(&args),
         Command::TestFile(args) => test::run_file(&args),
         Command::Init(args) => init::run(&args),

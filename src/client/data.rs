@@ -95,6 +95,13 @@ impl DataFile {
         self.in_parallel(pieces, write).map(drop)
     }
 
+    /// Makes durable what was written.
+    pub fn sync(&self) -> Result<(), DataError> {
+        let before = self.injected_errors();
+        let synced = self.file.sync_data();
+        synced.map_err(|error| self.explain(error, before))
+    }
+
     /// EINVAL for a range that ends beyond the largest offset of a file: the offset of a piece would overflow.
     fn check_range(&self, offset: u64, len: usize) -> Result<(), DataError> {
         let end = offset.checked_add(len as u64);

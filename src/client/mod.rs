@@ -7,6 +7,7 @@ mod error;
 mod mount;
 mod stats;
 mod streams;
+mod swept_disk;
 
 pub use data::{DataError, DataFile};
 pub use disk::{DiskControl, Waiting};
@@ -15,3 +16,4 @@ pub use error::ClientError;
 pub use mount::MountClient;
 pub use stats::Stats;
 pub use streams::{Decisions, Trace};
+pub use swept_disk::SweptDisk;

@@ -1,24 +1,15 @@
 //! Asking a command about a state.
 
-use std::io::{self, Read};
-use std::os::unix::process::ExitStatusExt;
+use std::io;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::judge::Examiner;
 use super::verdict::{Failure, Verdict};
-use crate::os::process::{Process, kill_group};
-use crate::os::sys;
+use crate::os::shell::ShellCommand;
 use crate::units::text;
-
-/// Bytes of a checker's output that are kept.
-const LONGEST_OUTPUT: usize = 16 << 10;
-
-/// Between two looks whether to stop.
-const TICK: Duration = Duration::from_millis(100);
 
 /// The variable that holds the last mark before a state, for commands that name it.
 const MARK: &str = "PROVIUM_MARK";
@@ -43,80 +34,32 @@ impl Examiner for Checker {
     /// Runs it on the state at `path`. Processes that it leaves behind are killed.
     fn examine(&self, path: &Path, mark: Option<&str>) -> io::Result<Verdict> {
         let place = path.display().to_string();
-        let (output, input) = io::pipe()?;
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", &self.command.replace("{}", &place)])
-            .stdin(Stdio::null())
-            .stdout(input.try_clone()?)
-            .stderr(input);
-        if self.takes_mark() {
-            command.env(MARK, mark.unwrap_or_default());
-        }
-        sys::new_session(&mut command);
-        sys::die_with_starter(&mut command, libc::SIGKILL);
-        let child = command.spawn()?;
-        // It holds the writing end of the pipe.
-        drop(command);
-        let reader = std::thread::spawn(move || beginning(output));
-        let (status, in_time) = self.wait(child)?;
-        let output = reader.join().unwrap_or_default();
-        let output = text::message(&output).replace(&place, "{}");
-        Ok(self.verdict(status, in_time, output))
-    }
-}
-
-impl Checker {
-    /// Waits for the checker's end, and kills it when its time is up; then what it has started.
-    fn wait(&self, mut child: Child) -> io::Result<(ExitStatus, bool)> {
-        let in_time = Process::open(child.id()).and_then(|process| self.wait_in_time(&process));
-        kill_group(child.id());
-        let status = child.wait()?;
-        Ok((status, in_time?))
-    }
-
-    fn wait_in_time(&self, process: &Process) -> io::Result<bool> {
-        let deadline = Instant::now() + self.timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if process.wait(left.min(TICK))? {
-                return Ok(true);
-            }
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            if left.is_zero() {
-                return Ok(false);
-            }
-        }
-    }
-
-    fn verdict(&self, status: ExitStatus, in_time: bool, output: String) -> Verdict {
-        let how = match (status.code(), status.signal()) {
-            _ if !in_time => format!("no answer within {:?}", self.timeout),
-            (Some(0), _) => return Verdict::Good,
-            (Some(code), _) => format!("exit code {code}"),
-            (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+        let mark = self
+            .takes_mark()
+            .then(|| (MARK, mark.unwrap_or_default().into()));
+        let command = ShellCommand {
+            text: &self.command.replace("{}", &place),
+            variables: mark.as_slice(),
+            timeout: self.timeout,
+            stop: &self.stop,
         };
-        let code = status.code().filter(|_| in_time);
-        Verdict::Bad(Failure { code, how, output })
+        let ended = command.run()?;
+        let Some(how) = ended.failure(self.timeout) else {
+            return Ok(Verdict::Good);
+        };
+        Ok(Verdict::Bad(Failure {
+            code: ended.status.and_then(|status| status.code()),
+            how,
+            output: text::message(&ended.output).replace(&place, "{}"),
+        }))
     }
-}
-
-/// The first bytes that come out of `pipe`, which is read to its end.
-fn beginning(mut pipe: impl Read) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let _ = pipe
-        .by_ref()
-        .take(LONGEST_OUTPUT as u64)
-        .read_to_end(&mut kept);
-    let _ = io::copy(&mut pipe, &mut io::sink());
-    kept
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::shell::LONGEST_OUTPUT;
+    use std::time::Instant;
 
     fn checked(command: &str) -> Verdict {
         checked_after(command, None)

@@ -67,6 +67,13 @@ impl StateImage {
         *self.touched.lock() = Touched::default();
     }
 
+    /// What it has in `sectors`.
+    pub fn data(&self, sectors: &Range<u64>) -> io::Result<Vec<u8>> {
+        let mut data = vec![0; ((sectors.end - sectors.start) * 512) as usize];
+        self.read_sectors_at(&mut data, sectors)?;
+        Ok(data)
+    }
+
     fn size_in_bytes(&self) -> u64 {
         self.source.sectors * 512
     }

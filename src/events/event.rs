@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sweep::Point;
 use crate::units::text::{deserialize_path, serialize_path};
 
 /// A test, as its file declares it.
@@ -127,6 +128,37 @@ pub enum Event {
         is_first: bool,
         /// For how many seconds the limits stood still since it was told last.
         passed: f64,
+    },
+    /// A run of a sweep has ended, in which one request failed.
+    SweepPoint {
+        /// The disk.
+        disk: String,
+        /// The fault.
+        fault: String,
+        /// How many runs are over, with this one.
+        done: u64,
+        /// How many there are.
+        of: u64,
+        /// The request, and what became of the run.
+        #[serde(flatten)]
+        point: Point,
+    },
+    /// A sweep has ended.
+    Swept {
+        /// The disk.
+        disk: String,
+        /// The fault.
+        fault: String,
+        /// How many requests match it.
+        requests: u64,
+        /// How many runs there were.
+        points: u64,
+        /// Those that failed.
+        failed: Vec<u64>,
+        /// What a reader of the verdicts should know.
+        notes: Vec<String>,
+        /// How long it took.
+        seconds: f64,
     },
     /// `t:log`.
     Log {

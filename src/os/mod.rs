@@ -12,5 +12,6 @@ pub mod proc;
 pub mod process;
 pub mod run_folder;
 pub mod server_lock;
+pub mod shell;
 pub mod sys;
 pub mod terminal;

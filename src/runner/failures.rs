@@ -51,7 +51,7 @@ impl Failures {
                 ..
             } => self.add(places, file, Some(test), message),
             Event::FileFailed { message, .. } => self.add(places, file, None, message),
-            Event::Finished { .. } | Event::Log { .. } => self.shown += 1,
+            Event::Finished { .. } | Event::Log { .. } | Event::Swept { .. } => self.shown += 1,
             _ => {}
         }
     }

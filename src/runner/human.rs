@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,6 +12,7 @@ use super::failures::{Again, Failures};
 use super::names::Names;
 use super::places::Places;
 use super::report::{Report, Reporter, Summary};
+use super::sweeps;
 use crate::events::{Event, KeptVm, Outcome};
 use crate::os::colour;
 use crate::units::text::{self, harmless, printable};
@@ -26,6 +27,7 @@ pub struct HumanReporter {
     flaky: Vec<String>,
     places: Places,
     failures: Failures,
+    sweep: sweeps::Progress,
     /// Tests that were not run, by the reason.
     not_run: BTreeMap<String, Vec<String>>,
 }
@@ -46,6 +48,7 @@ impl HumanReporter {
             flaky: Vec::new(),
             places: Places::default(),
             failures: Failures::new(again),
+            sweep: sweeps::Progress::default(),
             not_run: BTreeMap::new(),
         }
     }
@@ -121,6 +124,7 @@ impl HumanReporter {
                 ..
             } => self.preparing(&of_file(), what, *percent, *is_first),
             Event::Log { text } => self.log(&of_file(), text),
+            Event::SweepPoint { .. } | Event::Swept { .. } => self.sweep(&of_file(), event),
         }
     }
 
@@ -168,6 +172,22 @@ impl HumanReporter {
                 &format!("{what}, once: time limits do not run meanwhile"),
             ),
             false => Ok(()),
+        }
+    }
+
+    /// On a terminal, the bar shows how far a sweep has come; a line says what it has found.
+    fn sweep(&mut self, file: &str, event: &Event) -> io::Result<()> {
+        match self.sweep.note(event, Instant::now()) {
+            Some(progress) => self.bar.set_message(progress),
+            None => self.show_running(),
+        }
+        match (event, sweeps::line(event)) {
+            (Event::Swept { notes, seconds, .. }, Some(line)) => {
+                let notes = notes.iter().map(|note| format!("\nnote: {note}"));
+                let notes: String = notes.collect();
+                self.log(file, &format!("{line} in {seconds:.1}s{notes}"))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -12,6 +12,7 @@ use quick_junit::{
 use super::names::Names;
 use super::places::Places;
 use super::report::{Report, Reporter};
+use super::sweeps;
 use crate::events::{Event, Outcome};
 use crate::evidence::{Evidence, FILE_TEST, TestRecord};
 use crate::units::text::{self, harmless, printable};
@@ -33,6 +34,8 @@ pub struct JunitReporter {
     failed_tries: BTreeMap<(PathBuf, u32, String), Vec<TestRerun>>,
     /// The log since the last end of a test.
     logged: BTreeMap<(PathBuf, u32), String>,
+    /// What the sweeps since then have found.
+    swept: BTreeMap<(PathBuf, u32), Vec<Property>>,
 }
 
 impl JunitReporter {
@@ -46,6 +49,7 @@ impl JunitReporter {
             suites: BTreeMap::new(),
             failed_tries: BTreeMap::new(),
             logged: BTreeMap::new(),
+            swept: BTreeMap::new(),
         }
     }
 
@@ -79,6 +83,11 @@ impl JunitReporter {
         if let Some(folder) = evidence {
             self.add_evidence(&mut case, folder);
         }
+        case.add_properties(
+            self.swept
+                .remove(&(file.to_owned(), round))
+                .unwrap_or_default(),
+        );
         if let Some(logged) = self.logged.remove(&(file.to_owned(), round)) {
             case.set_system_out(logged);
         }
@@ -136,7 +145,7 @@ impl JunitReporter {
                 self.not_run(file, round, &format!("all of the file: {reason}"));
             }
             Event::Log { text } => self.log(file, round, text),
-            _ => {}
+            event => self.sweep(file, round, event),
         }
     }
 
@@ -168,6 +177,17 @@ impl JunitReporter {
     fn not_run(&mut self, file: &Path, round: u32, text: &str) {
         let property = Property::new("not run", printable(text));
         self.suite(file, round).add_property(property);
+    }
+
+    fn sweep(&mut self, file: &Path, round: u32, event: &Event) {
+        if let Some(line) = sweeps::line(event) {
+            self.log(file, round, &line);
+        }
+        if let (Event::Swept { disk, .. }, Some(found)) = (event, sweeps::headline(event)) {
+            let property = Property::new(format!("sweep {}", printable(disk)), found);
+            let swept = self.swept.entry((file.to_owned(), round)).or_default();
+            swept.push(property);
+        }
     }
 
     fn log(&mut self, file: &Path, round: u32, text: &str) {

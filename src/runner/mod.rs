@@ -23,6 +23,7 @@ mod shrink;
 mod shrunk_file;
 mod stop;
 mod story;
+mod sweeps;
 mod tap;
 mod tries;
 mod worker;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::names::Names;
 use super::report::{Report, Reporter};
+use super::sweeps;
 use crate::events::{Event, Outcome};
 use crate::units::text::{harmless, printable};
 
@@ -72,7 +73,7 @@ impl TapReporter {
                 self.comment(&format!("not run: {name}: {reason}"))
             }
             Event::Log { text } => self.comment(text),
-            _ => Ok(()),
+            event => sweeps::line(event).map_or(Ok(()), |line| self.comment(&line)),
         }
     }
 

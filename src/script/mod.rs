@@ -15,6 +15,7 @@ mod settings;
 mod setup;
 mod state;
 mod states;
+mod sweep;
 mod vm;
 
 pub use file::{FileOptions, run_file};

@@ -71,6 +71,18 @@ pub(super) fn call(
     Ok(Err(Raised { text, has_mark }))
 }
 
+/// Calls a function whose failure is a verdict: an assertion that fails in it does not fail the test.
+pub(super) fn judged(
+    context: &Context,
+    function: &Function,
+    args: impl IntoLuaMulti,
+) -> mlua::Result<Result<MultiValue, Raised>> {
+    let failed: Value = context.prelude("failed", ())?;
+    let result = call(context, function, args, || None);
+    context.prelude::<()>("set_failed", failed)?;
+    result
+}
+
 fn has(haystack: &[u8], needle: &[u8]) -> bool {
     memmem::find(haystack, needle).is_some()
 }

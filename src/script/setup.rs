@@ -4,7 +4,7 @@ use mlua::{AnyUserData, HookTriggers, Lua, LuaString, VmState};
 
 use super::bind::native;
 use super::context::Context;
-use super::{disk, file, globals, replay, settings, states, vm};
+use super::{disk, file, globals, replay, settings, states, sweep, vm};
 use crate::events::Event;
 use crate::units::text;
 use crate::vm::Limit;
@@ -22,6 +22,7 @@ pub(super) fn set_up(context: &Context, list: bool) -> mlua::Result<()> {
     vm::add_natives(context, &natives)?;
     states::add_natives(context, &natives)?;
     replay::add_natives(context, &natives)?;
+    sweep::add_natives(context, &natives)?;
     globals::add_natives(context, &natives)?;
     let shared = context.clone();
     let log = lua.create_function(move |_, text| log(&shared, &text))?;

@@ -49,6 +49,25 @@ pub struct Preparing {
     pub passed: Duration,
 }
 
+/// A deadline that is earlier for a while.
+#[derive(Debug)]
+pub struct Narrowed {
+    limit: Limit,
+    before: Option<Instant>,
+    now: Instant,
+}
+
+impl Drop for Narrowed {
+    fn drop(&mut self) {
+        // Time that did not count for the one does not count for the other.
+        let stood_still = |before: Instant| {
+            let deadline = self.limit.0.deadline.get().unwrap_or(self.now);
+            before + deadline.saturating_duration_since(self.now)
+        };
+        self.limit.set(self.before.map(stood_still));
+    }
+}
+
 impl Limit {
     /// Sets the deadline; None for none.
     pub fn set(&self, deadline: Option<Instant>) {
@@ -97,6 +116,18 @@ impl Limit {
             .map_or(wait, |deadline| wait.min(left(deadline)))
     }
 
+    /// Moves the deadline to at most `wait` from now, until what this returns is dropped.
+    pub fn narrow(&self, wait: Duration) -> Narrowed {
+        let before = self.0.deadline.get();
+        let now = Instant::now() + self.cut(wait);
+        self.set(Some(now));
+        Narrowed {
+            limit: self.clone(),
+            before,
+            now,
+        }
+    }
+
     /// Sleeps; fails when the deadline comes first.
     pub fn sleep(&self, duration: Duration) -> Result<(), VmError> {
         let end = Instant::now() + duration;
@@ -106,5 +137,32 @@ impl Limit {
             std::thread::sleep(self.cut(left).max(Duration::from_micros(100)));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn narrowed_limit_becomes_what_it_was_and_keeps_what_did_not_count() {
+        let limit = Limit::default();
+        let deadline = Instant::now() + HOUR;
+        limit.set(Some(deadline));
+        let narrowed = limit.narrow(Duration::ZERO);
+        assert!(limit.check().is_err());
+        limit.stand_still(HOUR);
+        assert!(limit.check().is_ok());
+        drop(narrowed);
+        assert_eq!(limit.0.deadline.get(), Some(deadline + HOUR));
+        let wider = limit.narrow(9 * HOUR);
+        assert!(limit.0.deadline.get() <= Some(deadline + HOUR + HOUR));
+        drop(wider);
+        assert_eq!(limit.0.deadline.get(), Some(deadline + HOUR));
+        limit.set(None);
+        drop(limit.narrow(HOUR));
+        assert_eq!(limit.0.deadline.get(), None);
     }
 }

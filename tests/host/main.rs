@@ -61,6 +61,7 @@ mod states;
 mod status_and_top;
 mod stopped_runs;
 mod survival;
+mod sweep;
 mod synchronous_writes;
 mod templates;
 mod terminal;

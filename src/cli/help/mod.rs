@@ -32,7 +32,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Serve disks",
         &["mount", "run", "umount", "attach", "detach"],
     ),
-    ("Break them", &["fault", "power", "checkpoint", "mark"]),
+    (
+        "Break them",
+        &["fault", "sweep", "power", "checkpoint", "mark"],
+    ),
     ("Watch them", &["status", "top", "trace", "decisions"]),
     ("Find what a power cut leaves", &["record", "states"]),
     (

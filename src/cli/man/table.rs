@@ -108,7 +108,7 @@ const GUESTS: [&str; 7] = [
 ];
 
 /// The pages that say more.
-const PAGES: [(&str, Extra); 7] = [
+const PAGES: [(&str, Extra); 8] = [
     (
         "",
         Extra {
@@ -165,6 +165,14 @@ const PAGES: [(&str, Extra); 7] = [
             files: &[RUNTIME],
             variables: &[RUNTIME_DIR],
             see_also: &["provium-record(1)"],
+            ..NONE
+        },
+    ),
+    (
+        "sweep",
+        Extra {
+            files: &[CTL],
+            see_also: &["provium-fault(1)", "provium-rules(7)", "provium-lua(7)"],
             ..NONE
         },
     ),

@@ -41,6 +41,16 @@ impl Disk {
         &self.record
     }
 
+    /// Its VM.
+    pub(in crate::script) fn vm(&self) -> &SharedVm {
+        &self.vm
+    }
+
+    /// Its control files.
+    pub(in crate::script) fn control(&self) -> CallResult<DiskControl> {
+        Ok(self.ask(|control| Ok(control.clone()))?)
+    }
+
     /// Its name, for the list of calls.
     pub(in crate::script) fn title(&self) -> Option<String> {
         let vm = self.vm.try_borrow().ok()?;

@@ -14,7 +14,7 @@ mod wait_fired;
 
 pub(super) use durability::{CUT_OPTIONS, cut_of, report_table};
 pub(super) use handle::{Disk, SharedDisk};
-pub(super) use rule_text::rule_of;
+pub(super) use rule_text::{rule_of, rule_text};
 
 use super::bind::Methods;
 use super::context::Context;

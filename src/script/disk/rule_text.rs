@@ -38,7 +38,8 @@ fn unknown_mode(text: &str) -> String {
     }
 }
 
-fn rule_text(rule: &Value, options: Option<Table>) -> CallResult<String> {
+/// The words of it, as they were given.
+pub(in crate::script) fn rule_text(rule: &Value, options: Option<Table>) -> CallResult<String> {
     let mut words = match rule {
         Value::String(text) => vec![text.to_string_lossy()],
         Value::Table(table) => {

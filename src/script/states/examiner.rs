@@ -93,10 +93,7 @@ impl<'a> Called<'a> {
     }
 
     fn call(&self, path: &str, mark: Option<&str>) -> mlua::Result<Verdict> {
-        // An assertion that fails in a check is its verdict, and does not fail the test.
-        let failed: Value = self.context.prelude("failed", ())?;
-        let result = raised::call(self.context, self.function, (path, mark), || None);
-        self.context.prelude::<()>("set_failed", failed)?;
+        let result = raised::judged(self.context, self.function, (path, mark));
         // What the function has opened and left must not keep the state.
         self.context.lua().gc_collect()?;
         let how = match result? {

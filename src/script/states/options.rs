@@ -76,7 +76,8 @@ pub(super) fn walk(options: &Options, history: &History) -> Result<Walk, String>
     })
 }
 
-fn picks(options: &Options) -> Result<Vec<Pick>, String> {
+/// Which states of a point are meant.
+pub(in crate::script) fn picks(options: &Options) -> Result<Vec<Pick>, String> {
     const EXPECTED: &str = "a text such as \"none,all,drop=1\", or a list of such texts";
     let text = options.read("pick", EXPECTED, |value| match value {
         Value::String(text) => Some(text.to_string_lossy()),

@@ -12,4 +12,4 @@ mod taken;
 
 pub(super) use past::{Moment, Past};
 pub use restore::RestoreClock;
-pub use taken::VmSnapshot;
+pub use taken::{Checkpoints, VmSnapshot};

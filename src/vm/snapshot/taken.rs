@@ -37,15 +37,15 @@ impl VmSnapshot {
     }
 }
 
-/// The checkpoints of the disks of a snapshot, which go with it.
-pub(super) struct Checkpoints {
+/// Checkpoints of all disks of a mount, which go with this.
+pub struct Checkpoints {
     name: String,
     disks: Vec<DiskControl>,
 }
 
 impl Checkpoints {
     /// Saves one of each disk in `mount`.
-    pub(super) fn save(mount: &MountClient, name: String) -> Result<Self, ClientError> {
+    pub fn save(mount: &MountClient, name: String) -> Result<Self, ClientError> {
         let disks = Vec::new();
         let mut saved = Self { name, disks };
         for disk in mount.all()? {
@@ -70,7 +70,7 @@ impl Checkpoints {
     }
 
     /// Makes the disks what they were.
-    pub(super) fn restore(&self) -> Result<(), ClientError> {
+    pub fn restore(&self) -> Result<(), ClientError> {
         let name = self.name.clone();
         let restore = CheckpointCommand::Restore { name };
         self.disks

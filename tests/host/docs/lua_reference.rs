@@ -181,6 +181,7 @@ fn reference_and_stubs_have_equal_options_and_defaults() {
         ("| option of a disk | default |", "DiskOptions"),
         ("| option of `vm:run` | default |", "RunOptions"),
         ("| option of `disk:states` | default |", "StatesOptions"),
+        ("| option of `t:sweep` | default |", "SweepOptions"),
         ("| option of a power cut | default |", "PowerCut"),
     ] {
         assert_eq!(rows(head), fields(class), "{class}");
@@ -197,6 +198,8 @@ fn reference_and_stubs_have_equal_fields() {
         ("| a file may set |", "Provium"),
         ("| field |", "RunResult"),
         ("| field of a state |", "State"),
+        ("| field of a sweep |", "Sweep"),
+        ("| field of a point |", "SweepPoint"),
     ] {
         let names: Vec<_> = rows(head).into_keys().collect();
         let fields: Vec<_> = fields(class).into_keys().collect();

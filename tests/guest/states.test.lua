@@ -243,6 +243,7 @@ test("a guest boots on each state", { timeout = "3m" }, function(t)
     guest:run("sh", { "-c", CHECK, "sh", device }):assert_ok()
   end)
   t:assert_eq(result.good .. " " .. #result.bad, "3 1")
+  t:assert_eq(result.bad[1].id, "3.2")
   t:assert_eq(vm:state(), "shutdown")
 end)
 

@@ -36,9 +36,7 @@ GOOD: list[tuple[Callable[[str], object], str, object]] = [
     (
         lines.parse_decision,
         "3 1.5 write 8 8 touch=3 rule=0 since=1 slow -> delay op=write by=50ms at=8+8 skip=2 times=1 note: why",
-        lines.Decision(
-            3, 1.5, "write", 8, 8, 3, 0, 1, "slow", "delay op=write by=50ms at=8+8 skip=2 times=1", "why"
-        ),
+        lines.Decision(3, 1.5, "write", 8, 8, 3, 0, 1, "slow", "delay op=write by=50ms at=8+8 skip=2 times=1", "why"),
     ),
     (
         lines.parse_decision,

@@ -133,7 +133,7 @@ class Disk:
         return Stream(self.control, f"{self.id}/trace", lines.parse_trace)
 
     def decisions(self) -> Stream[lines.DecisionLine]:
-        """The rules that act from now on, with rules that make the same faults again. Begin before the rules are armed."""
+        """The rules that act from now on, with rules that make the same faults again. Begin before they are armed."""
         return Stream(self.control, f"{self.id}/decisions", lines.parse_decision)
 
     @property

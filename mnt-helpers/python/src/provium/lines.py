@@ -33,8 +33,8 @@ _STAMP = r"(?P<sequence>\d+) (?P<time>\d+\.\d+)"
 _ANSWERED = re.compile(rf"{_STAMP} {_REQUEST} (?P<verdict>\S+) (?P<latency>{_TIME}) (?P<rules>.+)")
 _NOTED = re.compile(rf"{_STAMP} (?P<kind>mark|disk) (?P<text>.*)")
 _DECISION = re.compile(
-    rf"{_STAMP} {_REQUEST} touch=(?P<touch>\d+|-) rule=(?P<id>\d+) since=(?P<since>\d+) (?P<rule>.+?) -> (?P<replay>.+?)"
-    r"(?: note: (?P<note>.*))?"
+    rf"{_STAMP} {_REQUEST} touch=(?P<touch>\d+|-) rule=(?P<id>\d+) since=(?P<since>\d+) "
+    r"(?P<rule>.+?) -> (?P<replay>.+?)(?: note: (?P<note>.*))?"
 )
 _LOST = re.compile(r"# (?P<count>\d+) lines were lost")
 _OFF = re.compile(r"off kept=(?P<kept>\d+) lost=(?P<lost>\d+) seed=(?P<seed>\d+) cut=(?P<cut>\d+)")

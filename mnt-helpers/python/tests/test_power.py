@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,16 @@ def test_cut_loses_what_is_not_flushed(disk: Disk) -> None:
     disk.power_on()
     assert disk.power.on
     assert disk.read(0, 3) == b"a" * 512 + bytes(512) + b"c" * 512
+
+
+@volatile
+def test_unknown_key_of_a_cut_is_an_error_and_nothing_is_cut(disk: Disk, provium_mount: Mount) -> None:
+    wrong: Any = {"sed": 7}
+    cuts: list[Callable[..., object]] = [disk.power_cut, disk.power_cycle, provium_mount.power_cut]
+    for cut in cuts:
+        with pytest.raises(TypeError, match=r"no key 'sed' \(valid: keep, p, seed, tear, garbage\)"):
+            cut(keep="none", **wrong)
+    assert disk.power.on
 
 
 @volatile

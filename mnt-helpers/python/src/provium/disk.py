@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, TypedDict, Union, cast
 
 from provium import lines
 from provium.control import Control, split_lines, wait_until
@@ -14,6 +14,9 @@ from provium.errors import BadLineError, NoDiskError, ProviumError
 from provium.fault import Fault, Value, rule_text, tagged
 from provium.trace import Stream
 
+if TYPE_CHECKING:  # Newer than the oldest Python. Type checkers have it, and nothing else needs it.
+    from typing_extensions import Unpack
+
 SECTOR = 512
 """The bytes of a sector."""
 
@@ -21,11 +24,29 @@ Keep = Union[str, Sequence[int]]
 """What survives a power cut: `none`, `all`, `first=N`, `random`, or the numbers of pending requests."""
 
 
-def cut_text(keep: Keep, keys: dict[str, Optional[Value]]) -> str:
-    """What is written to `power` for a cut."""
+class CutKeys(TypedDict, total=False):
+    """The other keys of a power cut. None is the same as without the key."""
+
+    p: Optional[float]
+    """With `keep="random"`: the probability that a request survives."""
+    seed: Optional[int]
+    """The seed of what is random."""
+    tear: Optional[int]
+    """Pieces of this many sectors survive or not, in place of whole requests."""
+    garbage: Optional[float]
+    """The probability that a piece that is lost has neither old nor new data."""
+
+
+def cut_line(keep: Keep, keys: CutKeys) -> str:
+    """The line that is written to `power` for a cut."""
+    known = CutKeys.__annotations__
+    for key in keys:
+        if key not in known:
+            raise TypeError(f"a power cut has no key {key!r} (valid: keep, {', '.join(known)})")
     kept = keep if isinstance(keep, str) else "only=" + ",".join(str(number) for number in keep)
-    given = {key: value for key, value in keys.items() if value is not None}
-    return rule_text("cut", {"keep": kept, **given})
+    given: dict[str, Value] = {"keep": kept}
+    given.update({key: value for key, value in cast(dict[str, Optional[Value]], keys).items() if value is not None})
+    return rule_text("cut", given) + "\n"
 
 
 class Disk:
@@ -169,38 +190,21 @@ class Disk:
         """The state of its power."""
         return lines.Power.parse(self._line("power"))
 
-    def power_cut(
-        self,
-        keep: Keep = "none",
-        *,
-        p: Optional[float] = None,
-        seed: Optional[int] = None,
-        tear: Optional[int] = None,
-        garbage: Optional[float] = None,
-    ) -> lines.Power:
+    def power_cut(self, keep: Keep = "none", **keys: Unpack[CutKeys]) -> lines.Power:
         """Cuts its power, and tells what survived. Until `power_on`, every request fails with EIO.
 
-        `tear` is a number of sectors; `p` and `garbage` are probabilities.
+        `keys` are those of `CutKeys`: `p`, `seed`, `tear` and `garbage`.
         """
-        keys: dict[str, Optional[Value]] = {"p": p, "seed": seed, "tear": tear, "garbage": garbage}
-        self.control.write(f"{self.id}/power", cut_text(keep, keys) + "\n")
+        self.control.write(f"{self.id}/power", cut_line(keep, keys))
         return self.power
 
     def power_on(self) -> None:
         """Returns the power."""
         self.control.write(f"{self.id}/power", "on\n")
 
-    def power_cycle(
-        self,
-        keep: Keep = "none",
-        *,
-        p: Optional[float] = None,
-        seed: Optional[int] = None,
-        tear: Optional[int] = None,
-        garbage: Optional[float] = None,
-    ) -> lines.Power:
-        """Cuts its power and returns it at once. What it tells is the state between the two."""
-        cut = self.power_cut(keep, p=p, seed=seed, tear=tear, garbage=garbage)
+    def power_cycle(self, keep: Keep = "none", **keys: Unpack[CutKeys]) -> lines.Power:
+        """Cuts its power as `power_cut` does, and returns it at once. What it tells is the state between the two."""
+        cut = self.power_cut(keep, **keys)
         self.power_on()
         return cut
 

@@ -13,14 +13,16 @@ import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 from provium import binary, lines
 from provium.control import Control, split_lines
-from provium.disk import Disk, Keep, cut_text
+from provium.disk import CutKeys, Disk, Keep, cut_line
 from provium.errors import NotAMountError, ProviumError, ProviumWarning
-from provium.fault import Value
 from provium.trace import Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 StrPath = Union[str, Path]
 
@@ -239,18 +241,9 @@ class Mount:
         pairs = (line.split(" ", 1) for line in split_lines(self.control.read("power")))
         return {pair[0]: lines.Power.parse(pair[-1]) for pair in pairs}
 
-    def power_cut(
-        self,
-        keep: Keep = "none",
-        *,
-        p: Optional[float] = None,
-        seed: Optional[int] = None,
-        tear: Optional[int] = None,
-        garbage: Optional[float] = None,
-    ) -> dict[str, lines.Power]:
+    def power_cut(self, keep: Keep = "none", **keys: Unpack[CutKeys]) -> dict[str, lines.Power]:
         """Cuts the power of all disks at one instant. See `Disk.power_cut`."""
-        keys: dict[str, Optional[Value]] = {"p": p, "seed": seed, "tear": tear, "garbage": garbage}
-        self.control.write("power", cut_text(keep, keys) + "\n")
+        self.control.write("power", cut_line(keep, keys))
         return self.power()
 
     def power_on(self) -> None:

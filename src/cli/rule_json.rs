@@ -13,7 +13,7 @@ use crate::protocol::{Keep, Remark, RuleLine};
 pub(super) struct RuleJson {
     /// As `faults` has it.
     text: String,
-    /// The mode that it is, whatever else it selects.
+    /// The mode that it is: None if it selects anything else.
     mode: Option<&'static str>,
     /// None for a rule that only a newer server knows.
     action: Option<&'static str>,
@@ -49,7 +49,7 @@ impl RuleJson {
         let rule = rule.as_ref();
         Self {
             text: text.to_owned(),
-            mode: rule.and_then(Mode::of).map(Mode::name),
+            mode: rule.and_then(mode).map(Mode::name),
             action: rule.map(|rule| rule.action.kind().name()),
             ops: rule.map_or_else(Vec::new, |rule| rule.ops.iter().map(Op::name).collect()),
             values: rule.map(|rule| values(&rule.action)).unwrap_or_default(),
@@ -78,6 +78,10 @@ impl From<RuleLine> for ArmedJson {
             note,
         }
     }
+}
+
+fn mode(rule: &Rule) -> Option<Mode> {
+    Mode::ALL.into_iter().find(|mode| mode.rule() == *rule)
 }
 
 /// The object in `value`, without the keys that say nothing.
@@ -178,7 +182,7 @@ mod tests {
             of("slow at=8+1,16+2 times=3 after=1500ms"),
             json!({
                 "text": "slow at=8+1,16+2 times=3 after=1500ms",
-                "mode": "slow",
+                "mode": null,
                 "action": "delay",
                 "ops": ["read", "write", "zero"],
                 "values": { "by_min_seconds": 0.05, "by_max_seconds": 0.05 },
@@ -189,6 +193,14 @@ mod tests {
                 },
             })
         );
+        for (text, mode) in [
+            ("eio_read", json!("eio_read")),
+            ("error errno=EIO op=read", json!("eio_read")),
+            ("eio_read tag=t", Value::Null),
+            ("eio_read for=1s", Value::Null),
+        ] {
+            assert_eq!(of(text)["mode"], mode, "{text}");
+        }
         let newer = of("explode op=read");
         assert_eq!(
             (&newer["action"], &newer["ops"]),

@@ -36,7 +36,9 @@ pub use armed::Armed;
 pub use cut::{CutPoint, CutRule, CutScope};
 pub use decide::{FiredChange, Outcome, Wait};
 pub use firing::{Firing, Stage};
-pub use grammar::{Edit, GrammarError, nearest_action, parse_edits, parse_rule, parse_sectors};
+pub use grammar::{
+    Edit, GrammarError, nearest_action, parse_edits, parse_rule, parse_sectors, sectors_meant,
+};
 pub use hits::{Record, RuleHits};
 pub use io_range::IoRange;
 pub use keys::{ActionKey, Selector, is_time};

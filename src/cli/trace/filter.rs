@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::fault::{Op, Ops, Sectors, parse_sectors};
+use crate::fault::{Op, Ops, Sectors, parse_sectors, sectors_meant};
 use crate::protocol::names::SECTOR;
 use crate::protocol::{Answered, Completion};
 use crate::units::duration::parse_duration;
@@ -57,7 +57,7 @@ fn parse_ops(text: &str) -> Result<Ops, String> {
 fn parse_at(text: &str) -> Result<Ranges, String> {
     let valid = "sectors as START+COUNT, with commas between ranges, as in 2048+8";
     let ranges = parse_sectors(text).map(Ranges);
-    ranges.ok_or_else(|| format!("valid: {valid}"))
+    ranges.ok_or_else(|| format!("valid: {valid}{}", sectors_meant(text)))
 }
 
 /// A time with its unit.
@@ -148,6 +148,7 @@ mod tests {
         };
         assert!(said(&["--op", "raed"]).contains("did you mean `read`?"));
         assert!(said(&["--at", "8"]).contains("START+COUNT"));
+        assert!(said(&["--at", "4K+1K"]).contains("did you mean 8+2?"));
         assert!(said(&["--slower", "50"]).contains("a time with its unit"));
     }
 }

@@ -23,6 +23,11 @@ pub enum GrammarError {
     },
 }
 
+/// Whether a rule may begin with `word`.
+pub(super) fn is_first(word: &str) -> bool {
+    Mode::named(word).is_some() || ActionKind::named(word).is_some()
+}
+
 /// What a rule may begin with.
 pub(super) fn first_words() -> String {
     format!("{}, {}", Mode::list(), ActionKind::list())

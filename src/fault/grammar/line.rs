@@ -1,6 +1,6 @@
 //! A line of a text: its words, and errors that say where in it something is wrong.
 
-use super::error::GrammarError;
+use super::error::{GrammarError, is_first};
 use crate::units::text::readable;
 
 /// The words of a line.
@@ -56,8 +56,19 @@ impl<'a> Line<'a> {
     pub(super) fn pairs(&self, words: &[&'a str]) -> Result<Vec<Pair<'a>>, GrammarError> {
         let pair = |word: &&'a str| match word.split_once('=') {
             Some((key, value)) => Ok(Pair { key, value }),
-            None => Err(self.error(word, format!("`{}` is not key=value", readable(word)))),
+            None => Err(self.error(
+                word,
+                format!("`{}` is not key=value{}", readable(word), rule_hint(word)),
+            )),
         };
         words.iter().map(pair).collect()
+    }
+}
+
+/// What to say of `word`, in the middle of a line, if a rule begins with it.
+fn rule_hint(word: &str) -> &'static str {
+    match is_first(word) {
+        true => ": a rule is a line of its own, or on the command line a word of its own in quotes",
+        false => "",
     }
 }

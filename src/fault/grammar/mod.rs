@@ -17,7 +17,7 @@ use crate::units::nearest;
 pub use error::GrammarError;
 use line::Line;
 use value::is_tag;
-pub use value::parse_sectors;
+pub use value::{parse_sectors, sectors_meant};
 
 /// One change to a fault set.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A line that is a rule: a mode or an action, and `key=value` words.
 
 use super::action::ActionWords;
-use super::error::{GrammarError, first_words};
+use super::error::{GrammarError, first_words, is_first};
 use super::line::{Line, Pair};
 use crate::fault::{ActionKey, ActionKind, Mode, Op, Rule, Selector};
 use crate::units::nearest;
@@ -60,7 +60,9 @@ impl<'a> Line<'a> {
         let what = format!(
             "unknown mode `{}`{} (valid: {})",
             readable(word),
-            selector_for(word).unwrap_or_else(|| nearest(word, known)),
+            selector_for(word)
+                .or_else(|| several_rules(word))
+                .unwrap_or_else(|| nearest(word, known)),
             first_words()
         );
         self.error(word, what)
@@ -101,6 +103,16 @@ impl<'a> Line<'a> {
         );
         self.error(key, what)
     }
+}
+
+/// What to do, if `word` is several rules.
+fn several_rules(word: &str) -> Option<String> {
+    let rules: Vec<_> = word
+        .split([',', ';'])
+        .filter(|rule| !rule.is_empty())
+        .collect();
+    let are_rules = rules.len() > 1 && rules.iter().all(|rule| is_first(rule));
+    are_rules.then(|| "; each rule is a line, or a word of the command line, of its own".to_owned())
 }
 
 /// `; did you mean op=...?`, if `word` is the value of a selector without its key.

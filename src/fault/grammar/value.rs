@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::GrammarError;
 use super::line::{Line, Pair};
 use crate::fault::{Mode, Sectors, SizeRange, Then};
+use crate::protocol::names::SECTOR;
 use crate::protocol::{BadErrno, Errno};
 use crate::units::duration::parse_duration;
 use crate::units::size::parse_size;
@@ -85,7 +86,8 @@ impl Line<'_> {
     pub(super) fn sectors(&self, pair: Pair<'_>) -> Result<Vec<Sectors>, GrammarError> {
         let expected =
             "sectors below 2^54 as START+COUNT, with commas between ranges, as in at=2048+8";
-        parse_sectors(pair.value).ok_or_else(|| self.bad(pair, expected))
+        parse_sectors(pair.value)
+            .ok_or_else(|| self.bad(pair, &format!("{expected}{}", sectors_meant(pair.value))))
     }
 
     /// `MIN..MAX`, of which either may be missing.
@@ -98,6 +100,42 @@ impl Line<'_> {
 /// Parses the value of `at=`: sectors as START+COUNT, with commas between ranges.
 pub fn parse_sectors(text: &str) -> Option<Vec<Sectors>> {
     text.split(',').map(sectors).collect()
+}
+
+/// `; did you mean ...?`, if `text` has bytes, first and last sectors, or no counts in place of START+COUNT.
+pub fn sectors_meant(text: &str) -> String {
+    let ranges: Option<Vec<_>> = text.split(',').map(range_meant).collect();
+    ranges.map_or_else(String::new, |ranges| {
+        let ranges: Vec<_> = ranges
+            .iter()
+            .map(|Sectors { start, count }| format!("{start}+{count}"))
+            .collect();
+        format!(
+            "; did you mean {}? A sector has 512 bytes",
+            ranges.join(",")
+        )
+    })
+}
+
+fn range_meant(text: &str) -> Option<Sectors> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    if let Some(start) = number(text) {
+        return Some(Sectors { start, count: 1 });
+    }
+    if let Some((first, last)) = text.split_once("..").or_else(|| text.split_once('-')) {
+        let (start, last) = (number(first)?, number(last.trim_start_matches('='))?);
+        let count = last.checked_sub(start)?.checked_add(1)?;
+        return Some(Sectors { start, count });
+    }
+    let (start, len) = text.split_once('+')?;
+    let sectors = |text: &str| match number(text) {
+        Some(sectors) => Some(sectors),
+        None => parse_size(text)
+            .filter(|size| size % SECTOR == 0)
+            .map(|size| size / SECTOR),
+    };
+    let (start, count) = (sectors(start)?, sectors(len)?);
+    (count > 0 && start.checked_add(count)? <= SECTORS_END).then_some(Sectors { start, count })
 }
 
 /// Whether `word` can be a tag.

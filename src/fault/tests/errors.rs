@@ -149,6 +149,18 @@ fn error_of_a_word_names_the_word() {
     assert_rejected(&[
         ("slow now", "line 1, column 6: `now` is not key=value"),
         (
+            "slow eio_read",
+            "line 1, column 6: `eio_read` is not key=value: a rule is a line of its own",
+        ),
+        (
+            "slow;eio_read",
+            "line 1, column 1: unknown mode `slow;eio_read`; each rule is a line, or a word",
+        ),
+        (
+            "eio_read,slow,bogus",
+            "line 1, column 1: unknown mode `eio_read,slow,bogus` (valid:",
+        ),
+        (
             "slow skip=1 skip=2",
             "line 1, column 13: `skip` is given twice",
         ),
@@ -272,4 +284,31 @@ fn error_of_a_missing_word_shows_an_example() {
 fn error_of_bytes_that_are_not_text_says_so() {
     let error = parse_edits(b"\xff").unwrap_err().to_string();
     assert!(error.starts_with("the text is not UTF-8"), "{error}");
+}
+
+#[test]
+fn error_of_sectors_in_another_form_offers_them_as_start_and_count() {
+    for (at, meant) in [
+        ("100", Some("100+1")),
+        ("8-15", Some("8+8")),
+        ("8..15", Some("8+8")),
+        ("1M+4K", Some("2048+8")),
+        ("1,8-9", Some("1+1,8+2")),
+        ("64K..", None),
+        ("9-8", None),
+        ("1000+1K", Some("1000+2")),
+        ("1K+100B", None),
+        ("8+0", None),
+        ("here", None),
+    ] {
+        let text = format!("error at={at}");
+        let error = parse_edits(text.as_bytes()).unwrap_err().to_string();
+        let start =
+            format!("line 1, column 7: `at={at}` expects sectors below 2^54 as START+COUNT");
+        assert!(error.starts_with(&start), "{error}");
+        let offered = error
+            .split_once("; did you mean ")
+            .map(|(_, meant)| meant.split('?').next());
+        assert_eq!(offered.flatten(), meant, "{at}");
+    }
 }

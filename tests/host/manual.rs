@@ -105,8 +105,18 @@ fn manual_pages_lie_in_the_folders_of_their_sections_and_man_shows_them() {
         fstab.contains("sync is an error: a client opens the disk with O_SYNC"),
         "{fstab}"
     );
+    let rules = shown("man7/provium-rules.7");
+    assert!(rules.contains("The request fails and does not touch the image."));
+    // It begins as `provium help rules` does, word for word.
+    let topic = provium(&["help", "rules"]);
+    let topic: Vec<_> = stdout(&topic)
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    assert!(topic.len() > 300, "{topic:?}");
     assert!(
-        shown("man7/provium-rules.7").contains("The request fails and does not touch the image.")
+        rules.contains(&topic.join(" ")),
+        "{topic:?} is not in: {rules}"
     );
     assert!(shown("man5/provium.toml.5").contains("roots = [\"tests\"]"));
 }

@@ -1,7 +1,8 @@
-//! The manual pages that are no command's: their text is that of a page of docs/.
+//! The manual pages that are no command's: their text is that of a topic of `provium help`, and of a page of docs/.
 
 use super::markdown::to_roff;
 use super::roff::Roff;
+use crate::cli::help::{self, Section};
 
 /// A manual page made of a page of docs/.
 pub(super) struct DocPage {
@@ -13,6 +14,8 @@ pub(super) struct DocPage {
     text: &'static str,
     /// The heading of its only part that is used.
     part: Option<&'static str>,
+    /// What stands before it: a topic of `provium help`, word for word.
+    topic: fn() -> Vec<Section>,
     see_also: &'static [&'static str],
 }
 
@@ -24,6 +27,7 @@ pub(super) const PAGES: [DocPage; 6] = [
         synopsis: &["ACTION KEY=VALUE ...", "MODE KEY=VALUE ..."],
         text: include_str!("../../../docs/faults.md"),
         part: None,
+        topic: help::rules,
         see_also: &["provium-fault(1)", "provium-ctl(5)"],
     },
     DocPage {
@@ -33,6 +37,7 @@ pub(super) const PAGES: [DocPage; 6] = [
         synopsis: &["provium test FILE.test.lua"],
         text: include_str!("../../../docs/lua-reference.md"),
         part: None,
+        topic: Vec::new,
         see_also: &["provium-test(1)", "provium.toml(5)", "provium-rules(7)"],
     },
     DocPage {
@@ -42,6 +47,7 @@ pub(super) const PAGES: [DocPage; 6] = [
         synopsis: &["MNT/ID", "MNT/ctl/FILE", "MNT/ctl/ID/FILE"],
         text: include_str!("../../../docs/control-files.md"),
         part: None,
+        topic: Vec::new,
         see_also: &["provium-mount(1)", "provium-rules(7)"],
     },
     DocPage {
@@ -51,6 +57,7 @@ pub(super) const PAGES: [DocPage; 6] = [
         synopsis: &["provium mount --log FILE ..."],
         text: include_str!("../../../docs/server-log.md"),
         part: None,
+        topic: Vec::new,
         see_also: &["provium-mount(1)", "provium-doctor(1)"],
     },
     DocPage {
@@ -60,6 +67,7 @@ pub(super) const PAGES: [DocPage; 6] = [
         synopsis: &["provium.toml"],
         text: include_str!("../../../docs/testing.md"),
         part: Some("provium.toml"),
+        topic: Vec::new,
         see_also: &["provium-test(1)", "provium-guest(1)", "provium-lua(7)"],
     },
     DocPage {
@@ -69,6 +77,7 @@ pub(super) const PAGES: [DocPage; 6] = [
         synopsis: &["mount -t provium SOURCE MNT -o OPTIONS"],
         text: include_str!("../../../docs/fstab.md"),
         part: None,
+        topic: Vec::new,
         see_also: &["provium-mount(1)", "provium-ctl(5)", "mount(8)", "fstab(5)"],
     },
 ];
@@ -82,6 +91,10 @@ impl DocPage {
         roff.paragraph(&format!("{} - {}", self.name, self.about));
         roff.section("SYNOPSIS");
         roff.literal(&self.synopsis.join("\n"));
+        for section in (self.topic)() {
+            roff.section(section.title);
+            roff.literal(&section.text);
+        }
         roff.section("DESCRIPTION");
         let text = roff.text() + &to_roff(self.body());
         let mut end = Roff::default();

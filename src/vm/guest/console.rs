@@ -170,9 +170,9 @@ pub fn end_of(path: &Path) -> String {
     let text = text::escaped(&capped_log::end(path, END_BYTES));
     let lines: Vec<_> = text
         .lines()
-        .map(str::trim_end)
+        .map(text::plain)
         .filter(|line| !line.is_empty())
-        .map(cut)
+        .map(|line| cut(&line))
         .collect();
     if lines.is_empty() {
         return "the guest's console is empty".into();
@@ -299,6 +299,18 @@ mod tests {
             "{end}"
         );
         assert!(!end.contains("line 29\n"));
+    }
+
+    #[test]
+    fn end_of_the_console_has_neither_colours_nor_what_was_written_over() {
+        let mut log = tempfile::NamedTempFile::new().unwrap();
+        write!(
+            log,
+            "\x1bM\x1b[K[\x1b[0;31m*\x1b[0m] 1s\r[*] 2s\n\x1b[0m\r\n"
+        )
+        .unwrap();
+        let end = Console::new(log.path()).end();
+        assert_eq!(end, "the guest's console ends with:\n  | [*] 2s");
     }
 
     #[test]

@@ -96,6 +96,14 @@ fn html_fits_into_a_narrow_window() {
         false
     );
     assert_eq!(browser.text(wider), "");
+    let covered = "(() => {
+      const boxes = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.checkVisibility());
+      const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+      const text = (one) => { const range = document.createRange(); range.selectNodeContents(one); return range.getBoundingClientRect(); };
+      const under = (button) => boxes('#summary h1, #summary .rest > *').filter((one) => !apart(text(one), button.getBoundingClientRect()));
+      return boxes('#top button').flatMap(under).map((one) => one.textContent).join();
+    })()";
+    assert_eq!(browser.text(covered), "", "a button is over a text");
     choose_rich(&mut browser);
     assert_eq!(
         browser.eval("document.getElementById('tests').checkVisibility()"),

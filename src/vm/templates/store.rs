@@ -7,7 +7,7 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,12 @@ use super::identity::{Identity, is_same_file};
 use crate::os::folders;
 use crate::units::fnv;
 use crate::units::text::{deserialize_path, serialize_path};
+
+/// Bytes that all templates together may take: the one that was not used for the longest time goes first. The one made
+/// last stays in any case.
+const LIMIT: u64 = 8 << 30;
+/// A template that was used since then stays, too: a disk may be made of it just now.
+const IN_USE: Duration = Duration::from_secs(10 * 60);
 
 /// Raw templates of images that are not raw, of this user.
 #[derive(Clone, Debug)]
@@ -64,7 +70,8 @@ impl TemplateStore {
 
     pub(super) fn at(folder: &Path) -> io::Result<Self> {
         let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(folder)?;
+        let made = builder.recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| folders::named(folder, &error))?;
         let folder = folder.to_owned();
         Ok(Self { folder })
     }
@@ -111,7 +118,25 @@ impl TemplateStore {
         let new = path.with_extension("json-new");
         std::fs::write(&new, serde_json::to_vec(about)?)?;
         std::fs::rename(&new, &path)?;
-        self.sweep(Some(&key(&about.image)))
+        self.sweep(Some(&key(&about.image)))?;
+        self.evict(LIMIT, &path)
+    }
+
+    /// Removes templates until the rest takes no more than `limit` bytes; never that of `keep`, nor one that is in use.
+    fn evict(&self, limit: u64, keep: &Path) -> io::Result<()> {
+        let mut taken = 0;
+        let mut evicts = false;
+        for template in self.list()? {
+            taken += template.taken;
+            let is_in_use = template.used.elapsed().is_ok_and(|age| age < IN_USE);
+            let about = self.about_path(&template.image);
+            if taken > limit && about != keep && !is_in_use {
+                let _ = std::fs::remove_file(about);
+                evicts = true;
+            }
+        }
+        // Their files are of no template now.
+        if evicts { self.sweep(None) } else { Ok(()) }
     }
 
     /// All templates, the one used last first.
@@ -291,6 +316,33 @@ mod tests {
         let (_, other) = bench.make("b");
         assert!(!raw.exists() && other.exists());
         assert_eq!(bench.store.list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn template_that_was_not_used_for_the_longest_time_is_evicted_first() {
+        let bench = Bench::new();
+        let all = ["a", "b", "c", "d"].map(|name| bench.make(name));
+        let size = all[0].1.metadata().unwrap().blocks() * 512;
+        let used = |at: usize, minutes: u64| {
+            let about = File::open(bench.store.about_path(&all[at].0)).unwrap();
+            let when = SystemTime::now() - Duration::from_secs(60 * minutes);
+            about.set_modified(when).unwrap();
+        };
+        let there = || [0, 1, 2, 3].map(|at: usize| all[at].1.exists());
+        (0..4).for_each(|at| used(at, 40 - at as u64));
+        assert!(bench.store.find(&all[0].0).is_some(), "it is used now");
+        bench.store.evict(4 * size, Path::new("")).unwrap();
+        assert_eq!(there(), [true; 4], "they fit");
+        bench.store.evict(2 * size, Path::new("")).unwrap();
+        assert_eq!(there(), [true, false, false, true]);
+        assert_eq!(bench.store.list().unwrap().len(), 2);
+        bench
+            .store
+            .evict(0, &bench.store.about_path(&all[3].0))
+            .unwrap();
+        assert_eq!(there(), [true, false, false, true], "in use, and made last");
+        bench.store.evict(0, Path::new("")).unwrap();
+        assert_eq!(there(), [true, false, false, false]);
     }
 
     #[test]

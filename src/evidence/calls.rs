@@ -24,16 +24,34 @@ impl Calls {
         self.open.clear();
     }
 
-    pub(super) fn begin(&mut self, text: String) {
-        self.open.push((now(), text));
+    /// A call begins. Returns when.
+    pub(super) fn begin(&mut self, text: String) -> f64 {
+        let began = now();
+        self.begin_at(began, text);
+        began
     }
 
-    pub(super) fn end(&mut self, failed: Option<&str>) {
-        if let Some((began, text)) = self.open.pop() {
-            let failed = failed.map(|why| format!(" -> {}", why.lines().next().unwrap_or(why)));
-            let text = text + &failed.unwrap_or_default();
-            self.done.push(line(began, now(), &text));
-        }
+    pub(super) fn begin_at(&mut self, began: f64, text: String) {
+        self.open.push((began, text));
+    }
+
+    /// The call that began last has ended. Returns its line.
+    pub(super) fn end(&mut self, failed: Option<&str>) -> Option<String> {
+        let (began, text) = self.open.last()?;
+        let failed = failed.map(|why| format!(" -> {}", why.lines().next().unwrap_or(why)));
+        let line = line(
+            *began,
+            now(),
+            &format!("{text}{}", failed.unwrap_or_default()),
+        );
+        self.end_as(line.clone());
+        Some(line)
+    }
+
+    /// The call that began last has ended with this line.
+    pub(super) fn end_as(&mut self, line: String) {
+        self.open.pop();
+        self.done.push(line);
     }
 
     /// A line for each, `SECONDS MILLISECONDS TEXT`, in the order in which they ended.

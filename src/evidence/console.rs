@@ -57,37 +57,37 @@ impl Console {
         lines
     }
 
-    /// Reads what is new.
-    pub(super) fn look(&mut self) {
+    /// Reads what is new, and returns the lines of it.
+    pub(super) fn look(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
         let Ok(mut log) = File::open(&self.log) else {
-            return;
+            return lines;
         };
         let len = log.metadata().map_or(0, |log| log.len());
         if len <= self.offset {
-            return;
+            return lines;
         }
         if len - self.offset > MOST {
             let between = len - MOST - self.offset;
             let seconds = sys::monotonic().as_secs_f64();
-            self.lines
-                .push(format!("{seconds:.6} ... ({between} bytes left out) ..."));
+            lines.push(format!("{seconds:.6} ... ({between} bytes left out) ..."));
             self.offset = len - MOST;
             self.unfinished.clear();
         }
         let mut new = Vec::new();
         if log.seek(SeekFrom::Start(self.offset)).is_err() {
-            return;
+            return lines;
         }
         self.offset += log.take(MOST).read_to_end(&mut new).unwrap_or(0) as u64;
         for piece in new.split_inclusive(|byte| *byte == b'\n') {
             self.unfinished.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
-                stamped(&self.unfinished)
-                    .into_iter()
-                    .for_each(|line| self.lines.push(line));
+                lines.extend(stamped(&self.unfinished));
                 self.unfinished.clear();
             }
         }
+        lines.iter().for_each(|line| self.lines.push(line.clone()));
+        lines
     }
 }
 

@@ -17,4 +17,12 @@ impl Limits {
         first: 50_000,
         last: 50_000,
     };
+
+    /// For a test that may leave a folder, or leaves none.
+    pub fn of(leaves_a_folder: bool) -> Self {
+        match leaves_a_folder {
+            true => Self::LONG,
+            false => Self::SHORT,
+        }
+    }
 }

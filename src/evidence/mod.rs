@@ -17,6 +17,7 @@ mod limits;
 mod lines;
 mod record;
 mod recording;
+mod spool;
 mod watch;
 
 pub use brief::{brief, held, reason};
@@ -26,6 +27,7 @@ pub use folder::{ConsoleEvidence, Evidence, folder_name, keep_faults, write_test
 pub use limits::Limits;
 pub use record::{DiskRecord, Seeds, TestOutcome, TestRecord};
 pub use recording::{Recording, RecordingError};
+pub use spool::salvage;
 pub use watch::Watcher;
 
 /// The name that stands for a file that failed outside of its tests.

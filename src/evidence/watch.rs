@@ -17,6 +17,7 @@ use super::console::Console;
 use super::disk::{DiskEvidence, ask_disks};
 use super::kept::Kept;
 use super::limits::Limits;
+use super::spool::{Entry, Spool};
 use super::{ConsoleEvidence, Evidence};
 use crate::client::DiskControl;
 use crate::protocol::DiskFile;
@@ -39,6 +40,8 @@ struct Shared {
     limits: Limits,
     /// Whether it is recorded what fires.
     records_faults: bool,
+    /// Never locked together with the state.
+    spool: Mutex<Option<Spool>>,
 }
 
 struct State {
@@ -63,6 +66,9 @@ struct Disk {
 
 /// A file that is read as it grows.
 struct Stream {
+    vm: Option<String>,
+    id: String,
+    are_decisions: bool,
     /// None once the disk is gone.
     file: Option<Arc<File>>,
     unfinished: Vec<u8>,
@@ -85,6 +91,7 @@ impl Watcher {
             changed: Condvar::new(),
             limits,
             records_faults,
+            spool: Mutex::new(None),
         });
         let watching = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("evidence".into());
@@ -103,7 +110,12 @@ impl Watcher {
         state.consoles.retain(Console::exists);
         state.consoles.iter_mut().for_each(Console::clear);
         state.calls.clear();
-        state.on_demand = Some(folder);
+        state.on_demand = Some(folder.clone());
+        drop(state);
+        let mut spool = self.shared.spool.lock();
+        // The one before goes first: a test may be tried again.
+        *spool = None;
+        *spool = Spool::create(&folder).ok();
     }
 
     /// Ends a test: nothing is written on demand any more.
@@ -113,11 +125,11 @@ impl Watcher {
 
     /// Watches a disk from now on.
     pub fn add_disk(&self, vm: Option<&str>, control: DiskControl) {
-        let trace = Stream::open(&control, DiskFile::Trace, self.shared.limits);
+        let trace = Stream::open(vm, &control, DiskFile::Trace, self.shared.limits);
         let decisions = self
             .shared
             .records_faults
-            .then(|| Stream::open(&control, DiskFile::Decisions, Limits::LONG));
+            .then(|| Stream::open(vm, &control, DiskFile::Decisions, Limits::LONG));
         self.shared.state.lock().disks.push(Disk {
             vm: vm.map(str::to_owned),
             control,
@@ -140,6 +152,8 @@ impl Watcher {
         if let Some(console) = consoles.find(|console| console.vm() == vm) {
             console.clear();
         }
+        drop(state);
+        self.shared.keep(&Entry::Booted { vm: vm.to_owned() });
     }
 
     /// Takes a last look at a VM and closes the files in its mount, which is about to end.
@@ -155,12 +169,16 @@ impl Watcher {
 
     /// Notes that a call begins.
     pub fn begin_call(&self, text: String) {
-        self.shared.state.lock().calls.begin(text);
+        let began = self.shared.state.lock().calls.begin(text.clone());
+        self.shared.keep(&Entry::Called { began, text });
     }
 
     /// Notes that the call that began last has ended, for this reason if it failed.
     pub fn end_call(&self, failed: Option<&str>) {
-        self.shared.state.lock().calls.end(failed);
+        let line = self.shared.state.lock().calls.end(failed);
+        if let Some(line) = line {
+            self.shared.keep(&Entry::Returned { line });
+        }
     }
 
     /// Waits until all that has happened by now is noted.
@@ -239,6 +257,14 @@ impl State {
 }
 
 impl Shared {
+    /// Keeps what has happened for the case that this process is killed.
+    fn keep(&self, entry: &Entry) {
+        let mut spool = self.spool.lock();
+        if let Some(Err(_)) = spool.as_mut().map(|spool| spool.add(entry)) {
+            *spool = None;
+        }
+    }
+
     /// Looks until the watcher is dropped.
     fn watch(&self) {
         let mut buffer = vec![0; PIECE];
@@ -257,8 +283,9 @@ impl Shared {
                 // Without the lock: the server may be stopped.
                 self.read_stream(&stream, &mut buffer);
             }
+            let new = self.state.lock().news();
+            new.iter().for_each(|entry| self.keep(entry));
             let mut state = self.state.lock();
-            state.consoles.iter_mut().for_each(Console::look);
             state.done = asked;
             let folder = state
                 .on_demand
@@ -290,7 +317,11 @@ impl Shared {
             };
             match read {
                 Ok(0) => return stream.file = None,
-                Ok(n) => stream.add(&buffer[..n]),
+                Ok(n) => {
+                    let entry = stream.add(&buffer[..n]);
+                    drop(state);
+                    self.keep(&entry);
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(_) => return stream.file = None,
@@ -300,6 +331,15 @@ impl Shared {
 }
 
 impl State {
+    /// What the consoles have shown since the last look.
+    fn news(&mut self) -> Vec<Entry> {
+        let new = |console: &mut Console| {
+            let (lines, vm) = (console.look(), console.vm().to_owned());
+            (!lines.is_empty()).then_some(Entry::Console { vm, lines })
+        };
+        self.consoles.iter_mut().filter_map(new).collect()
+    }
+
     /// The streams that can be read.
     fn open_streams(&mut self) -> Vec<Arc<File>> {
         let streams = self.disks.iter_mut().flat_map(Disk::streams);
@@ -324,26 +364,38 @@ impl Disk {
 
 impl Stream {
     /// The stream of a disk, from now on.
-    fn open(control: &DiskControl, file: DiskFile, limits: Limits) -> Self {
+    fn open(vm: Option<&str>, control: &DiskControl, file: DiskFile, limits: Limits) -> Self {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let open = options.open(control.file_path(file)).ok();
         Self {
+            vm: vm.map(str::to_owned),
+            id: control.id().to_owned(),
+            are_decisions: file == DiskFile::Decisions,
             file: open.map(Arc::new),
             unfinished: Vec::new(),
             lines: Kept::new(limits.first, limits.last),
         }
     }
 
-    fn add(&mut self, text: &[u8]) {
+    /// Adds a part of what it says, and returns the lines that this ends.
+    fn add(&mut self, text: &[u8]) -> Entry {
+        let mut lines = Vec::new();
         for piece in text.split_inclusive(|byte| *byte == b'\n') {
             self.unfinished.extend_from_slice(piece);
             if !piece.ends_with(b"\n") {
-                return;
+                break;
             }
             let line = String::from_utf8_lossy(&self.unfinished);
-            self.lines.push(line.trim_end().to_owned());
+            lines.push(line.trim_end().to_owned());
             self.unfinished.clear();
+        }
+        lines.iter().for_each(|line| self.lines.push(line.clone()));
+        Entry::Disk {
+            vm: self.vm.clone(),
+            id: self.id.clone(),
+            are_decisions: self.are_decisions,
+            lines,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What tests leave whose process cannot say so itself: it is stuck, or it has ended before them.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::events::{EvidenceOrder, Outcome, TestInfo};
 use crate::evidence::{
-    self, Evidence, FILE_TEST, Seeds, TestOutcome, TestRecord, command_line, folder_name,
+    self, Evidence, FILE_TEST, Limits, Seeds, TestOutcome, TestRecord, command_line, folder_name,
     keep_faults, write_test,
 };
 use crate::os::sys;
@@ -48,6 +50,18 @@ impl Folders {
         let disks = evidence::ask_mounts(mounts).into_iter();
         disks.for_each(|disk| found.add_disk(disk));
         found
+    }
+
+    /// What the process of a test has left that was killed, or has crashed.
+    pub(super) fn salvage(&self, test: &str) -> Left {
+        let limits = Limits::of(self.order.all || self.order.artifacts.is_some());
+        let scratch = self.order.scratch.as_ref();
+        let found =
+            scratch.map(|scratch| evidence::salvage(&scratch.join(self.name(test)), limits));
+        Left {
+            evidence: found.unwrap_or_default(),
+            consoles: String::new(),
+        }
     }
 
     /// Has the process write what it knows; None if it does not.
@@ -137,5 +151,23 @@ impl Folders {
             eprintln!("provium: cannot write {}: {error}", folder.display());
         }
         written.is_ok().then_some(folder)
+    }
+}
+
+/// How a process has ended, behind "ended".
+pub(super) fn how(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("by signal {signal}"),
+        (None, code) => format!("with exit code {}", code.unwrap_or(0)),
+    }
+}
+
+/// What may have ended a process so; empty if its end says it.
+pub(super) fn cause(status: ExitStatus) -> &'static str {
+    match status.signal() {
+        Some(libc::SIGKILL) => {
+            "\nsignal 9 is SIGKILL: if nobody sent it, the host ran out of memory, and its dmesg says so"
+        }
+        _ => "",
     }
 }

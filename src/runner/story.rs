@@ -1,12 +1,11 @@
 //! The state of a test file while its process runs, and the verdict on tests that it leaves without an end.
 
 use std::cmp::Reverse;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::leave::{Folders, Left};
+use super::leave::{Folders, Left, cause, how};
 use super::options::RunOptions;
 use crate::events::{Event, KeptVm, Outcome, TestInfo};
 use crate::evidence::{self, FILE_TEST};
@@ -227,24 +226,24 @@ impl Story {
         left: &Left,
         emit: &mut dyn FnMut(Event),
     ) {
-        let why = match verdict {
+        let (why, cause) = match verdict {
             Verdict::Kept => return,
             Verdict::Stopped(reason) => return self.leave_out_rest(reason, emit),
-            Verdict::Ended => format!("ended {}", how(status)),
-            Verdict::TimedOut(why) => format!("was stopped: {why}"),
+            Verdict::Ended => (format!("ended {}", how(status)), cause(status)),
+            Verdict::TimedOut(why) => (format!("was stopped: {why}"), ""),
         };
         let is_incomplete = self.planned.as_ref().is_none_or(|rest| !rest.is_empty());
         let has_crashed = matches!(verdict, Verdict::Ended) && !status.success();
         self.failed |= is_incomplete || has_crashed;
         match self.running.take() {
             Some(running) => {
-                let message = format!("the test's process {why}");
+                let message = format!("the test's process {why}{cause}");
                 self.fail(&running, &message, left, emit);
                 let reason = format!("the file's process {why} in an earlier test");
                 self.leave_out_rest(&reason, emit);
             }
             None if is_incomplete => {
-                let message = format!("the file's process {why}");
+                let message = format!("the file's process {why}{cause}");
                 self.fail_file(&message, left, emit);
                 let reason = format!("the file's process {why} between two tests");
                 self.planned.get_or_insert_default();
@@ -280,16 +279,23 @@ impl Story {
         emit(Event::FileFailed { message, evidence });
     }
 
+    /// The test that runs, or what stands for the file.
+    fn at(&self) -> &str {
+        let running = self.running.as_ref();
+        running.map_or(FILE_TEST, |running| &running.test)
+    }
+
     /// What is known about the test that the process is stuck in.
     pub(super) fn left(&self) -> Left {
-        let test = self
-            .running
-            .as_ref()
-            .map_or(FILE_TEST, |running| &running.test);
         Left {
-            evidence: self.folders.ask(test, self.mounts()),
+            evidence: self.folders.ask(self.at(), self.mounts()),
             consoles: self.console_ends(),
         }
+    }
+
+    /// What is known about the test in which the process has ended.
+    pub(super) fn salvaged(&self) -> Left {
+        self.folders.salvage(self.at())
     }
 
     /// The mounts of the VMs that exist, with the names of these.
@@ -320,18 +326,12 @@ impl Story {
     }
 }
 
-fn how(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("by signal {signal}"),
-        (None, code) => format!("with exit code {}", code.unwrap_or(0)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::events::EvidenceOrder;
     use std::fs::File;
+    use std::os::unix::process::ExitStatusExt;
     use std::path::Path;
     use std::time::SystemTime;
 
@@ -418,10 +418,12 @@ mod tests {
 
     #[test]
     fn story_of_a_killed_process_fails_the_test_that_ran_and_leaves_out_the_rest() {
-        let failed = r#"a: Failed { message: "the test's process ended by signal 9" } 1"#;
+        let killed = cause(ExitStatus::from_raw(libc::SIGKILL));
+        let message = format!("the test's process ended by signal 9{killed}");
+        let failed = format!("a: Failed {{ message: {message:?} }} 1");
         let not_run =
             r#"b: NotRun { reason: "the file's process ended by signal 9 in an earlier test" } 0"#;
-        assert_eq!(ends(&[started("a")]), [failed, not_run]);
+        assert_eq!(ends(&[started("a")]), [failed.as_str(), not_run]);
     }
 
     #[test]
@@ -433,11 +435,13 @@ mod tests {
             attempts: 1,
             evidence: None,
         };
-        let failed = r#"FileFailed { message: "the file's process ended by signal 9" }"#;
+        let killed = cause(ExitStatus::from_raw(libc::SIGKILL));
+        let message = format!("the file's process ended by signal 9{killed}");
+        let failed = format!("FileFailed {{ message: {message:?} }}");
         let not_run =
             r#"b: NotRun { reason: "the file's process ended by signal 9 between two tests" } 0"#;
         let told = ends(&[started("a"), passed("a")]);
-        assert_eq!(told, [failed, not_run]);
+        assert_eq!(told, [failed.as_str(), not_run]);
         let all = [started("a"), passed("a"), started("b"), passed("b")];
         let crashed =
             r#"FileFailed { message: "the file's process ended by signal 9 after its last test" }"#;

@@ -56,7 +56,8 @@ pub(super) fn run_file(
     let verdict = worker.watch(&mut story, stop, emit)?;
     let left = match &verdict {
         Verdict::TimedOut(_) => story.left(),
-        Verdict::Ended | Verdict::Stopped(_) | Verdict::Kept => Left::default(),
+        Verdict::Ended => story.salvaged(),
+        Verdict::Stopped(_) | Verdict::Kept => Left::default(),
     };
     match &verdict {
         Verdict::Kept => return worker.kept(&story),

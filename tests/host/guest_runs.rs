@@ -90,6 +90,67 @@ fn file_that_is_killed_from_outside_fails_and_the_others_pass() {
     folder.assert_nothing_left_within(Duration::ZERO);
 }
 
+/// Meets a fault, says who it is, and stays.
+const STAYS: &str = "
+    test('stays', function(t)
+      local disk = provium:vm('v', 'default'):attach_disk({ id = 'vda', scratch = '1M' })
+      disk:fault_inject('eio_read at=8+1')
+      pcall(disk.read_sectors, disk, 8, 1)
+      io.open('pid', 'w'):write(io.open('/proc/self/stat'):read('n')):close()
+      wait_until(function() return false end, { timeout = 50 })
+    end)";
+
+#[test]
+fn test_that_is_killed_leaves_its_calls_and_the_traces_of_its_disks() {
+    let Some(folder) = folder(&[("a", STAYS)]) else {
+        return;
+    };
+    let mut run = folder.command(&["test", ".", "--artifacts", "kept"]);
+    let run = run.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let spooled = || -> Option<String> {
+        let runs = std::fs::read_dir(folder.path("run/provium")).ok()?;
+        let files = runs
+            .flatten()
+            .filter_map(|run| std::fs::read_dir(run.path()).ok());
+        let mut files = files.flatten().flatten().map(|file| file.path());
+        let spool = files.find(|file| file.extension().is_some_and(|end| end == "spool"))?;
+        std::fs::read_to_string(spool).ok()
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let pid = loop {
+        let pid = std::fs::read_to_string(folder.path("pid")).unwrap_or_default();
+        let has_trace = spooled().is_some_and(|text| text.contains(" read 8 1 EIO "));
+        match pid.parse() {
+            Ok(pid) if has_trace => break pid,
+            _ => assert!(std::time::Instant::now() < deadline, "{:?}", spooled()),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    send(pid, libc::SIGKILL);
+    let output = run.wait_with_output().unwrap();
+    let texts = [
+        "FAIL  a.test.lua: stays",
+        "the test's process ended by signal 9\n",
+        "signal 9 is SIGKILL: if nobody sent it, the host ran out of memory",
+        "  read 8+1: EIO after ",
+        ", by `eio_read at=8+1`",
+    ];
+    assert_report(&output, 1, &texts);
+    let kept = std::fs::read_dir(folder.path("kept"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let calls = std::fs::read_to_string(kept.path().join("calls")).unwrap();
+    assert!(
+        calls.contains("disk v.vda:fault_inject(\"eio_read at=8+1\")"),
+        "{calls}"
+    );
+    let trace = std::fs::read_to_string(kept.path().join("disks/v.vda/trace")).unwrap();
+    assert!(trace.contains(" read 8 1 EIO "), "{trace}");
+    folder.assert_nothing_left_within(Duration::from_secs(10));
+}
+
 #[test]
 fn guest_panic_fails_its_test_at_once_and_later_tests_as_their_scope_says() {
     let lua = "

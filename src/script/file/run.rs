@@ -33,10 +33,7 @@ pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     let FileOptions { config, order } = options;
     let lua = state::new();
     let evidence = &order.evidence;
-    let limits = match evidence.all || evidence.artifacts.is_some() {
-        true => Limits::LONG,
-        false => Limits::SHORT,
-    };
+    let limits = Limits::of(evidence.all || evidence.artifacts.is_some());
     let watcher = (!order.list).then(|| Watcher::start(limits, evidence.records_faults()));
     let context = Context::new(&lua, config, watcher, emit);
     context.set_cold(order.cold);

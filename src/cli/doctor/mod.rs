@@ -1,6 +1,7 @@
 //! `provium doctor`: a report on what this host has and lacks, with the command that mends each lack.
 
 mod container;
+mod packages;
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -13,6 +14,7 @@ use crate::os::{colour, folders, log, sys};
 use crate::units::text::shown;
 use crate::vm::{Guest, Kvm, PROGRAM, kvm};
 use container::Container;
+use packages::{Manager, Package};
 
 /// Check whether this host has everything that is needed
 ///
@@ -73,22 +75,16 @@ impl State {
     }
 }
 
-const INSTALL_QEMU: &str =
-    "sudo apt-get install -y --no-install-recommends qemu-system-x86 qemu-utils";
-
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let container = Container::find();
     let mut findings = vec![machine(container), fuse_device(container)];
     findings.extend(right_to_mount(container));
+    let install = |package| Manager::find().install(package);
+    let (fuse, qemu) = (install(Package::Fuse), install(Package::Qemu));
     findings.extend([
-        program(
-            "fusermount3",
-            "-V",
-            "sudo apt-get install -y fuse3",
-            sys::uid() != 0,
-        ),
-        program(PROGRAM, "--version", INSTALL_QEMU, true),
-        program("qemu-img", "--version", INSTALL_QEMU, false),
+        program("fusermount3", "-V", &fuse, sys::uid() != 0),
+        program(PROGRAM, "--version", &qemu, true),
+        program("qemu-img", "--version", &qemu, false),
         kvm_state(container),
         guest(),
         memory(),

@@ -16,6 +16,7 @@ mod init;
 mod man;
 mod mark;
 mod mount;
+mod number;
 mod output;
 mod power;
 mod record;
@@ -34,6 +35,7 @@ mod test_shrink;
 mod top;
 mod trace;
 mod umount;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -157,9 +159,10 @@ pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     let words = with_command(std::env::args_os().collect());
     let color = output::set_colours(&words);
-    let matches = help::grouped(Cli::command().color(color)).get_matches_from(words);
-    let Cli { command, output } =
-        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let mut whole = help::grouped(Cli::command().color(color));
+    let matches = whole.try_get_matches_from_mut(&words);
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let Cli { command, output } = parsed.unwrap_or_else(|error| usage::exit(error, &whole, &words));
     output.set();
     if command.is_filter() {
         sys::end_with_reader();

@@ -19,7 +19,7 @@ use crate::runner::{
     self, Job, Rounds, RunOptions, Selected, Selection, Stop, Summary, Target, Tests,
 };
 use crate::script::{FileOptions, run_file as run_script};
-use crate::units::text;
+use crate::units::{counted, nearest, text};
 use crate::vm;
 
 /// Run one test file and tell the parent process (internal)
@@ -48,7 +48,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let (count, jobs) = (files.len(), options.jobs);
     output::step(|| format!("test files: {count}, up to {jobs} at a time"));
     let root = std::path::absolute(&config.folder)?;
-    let last_failed = runner::last_failed(&root)?;
+    let last_failed = match runner::last_failed(&root) {
+        // Tests run even where nothing can be remembered.
+        Err(_) if !args.rerun_failed => BTreeSet::new(),
+        found => found?,
+    };
     let selection = args.selection(&root, &last_failed);
     if args.list {
         let plan = Plan::new(files, &selection, &options);
@@ -85,13 +89,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let summary = runner::run(&rounds, &options, &stop, &mut reporters);
     let jobs = plan.jobs(1, seed);
-    remember(&root, &selection, last_failed, &jobs, &summary.unfinished)?;
+    if let Err(error) = remember(&root, &selection, last_failed, &jobs, &summary.unfinished) {
+        output::warn(format_args!(
+            "`--rerun-failed` will not know of this run: {error}; set XDG_CACHE_HOME to a folder of yours"
+        ));
+    }
     reporters.close()?;
     let why = match plan.is_empty() && selection.wants_names() {
-        true => "none of the existing ones was selected",
-        false => "the files declare none",
+        true => plan.offered.none_is(&args.selecting()),
+        false => "the files declare none".to_owned(),
     };
-    Ok(exit_of(&summary, why))
+    Ok(exit_of(&summary, &why))
 }
 
 /// The exit code of a run. `why` it had no tests, if it had none.
@@ -153,6 +161,46 @@ struct Plan {
     files: Vec<(PathBuf, Option<Selected>)>,
     /// Files that do not load, and why.
     broken: Vec<(PathBuf, String)>,
+    /// What was selected from.
+    offered: Offered,
+}
+
+/// The tests that were selected from.
+#[derive(Default)]
+struct Offered {
+    count: usize,
+    tags: BTreeSet<String>,
+}
+
+impl Offered {
+    fn of<'a>(tests: impl Iterator<Item = &'a TestInfo>) -> Self {
+        tests.fold(Self::default(), |mut offered, test| {
+            offered.count += 1;
+            offered.tags.extend(test.tags.iter().cloned());
+            offered
+        })
+    }
+
+    /// Says that none of them is selected by these options, the tags of which are given with them.
+    fn none_is(&self, (options, tags): &(String, Vec<String>)) -> String {
+        let unknown = tags.iter().find(|tag| !self.tags.contains(*tag));
+        let known = || self.tags.iter().map(String::as_str);
+        let about_tags = unknown.map_or_else(String::new, |tag| match self.tags.is_empty() {
+            true => "; no test has a tag".to_owned(),
+            false => {
+                let list = known().collect::<Vec<_>>().join(", ");
+                format!(
+                    "; no test has the tag `{}`{} (there are: {list})",
+                    text::readable(tag),
+                    nearest(tag, known())
+                )
+            }
+        });
+        format!(
+            "none of {} is selected by {options}{about_tags}",
+            counted(self.count as u64, "test")
+        )
+    }
 }
 
 impl Plan {
@@ -160,6 +208,7 @@ impl Plan {
         Self {
             files: files.into_iter().map(|file| (file, None)).collect(),
             broken: Vec::new(),
+            offered: Offered::default(),
         }
     }
 
@@ -171,6 +220,7 @@ impl Plan {
                 Err(message) => broken.push((file, message)),
             }
         }
+        let offered = Offered::of(listed.iter().flat_map(|(_, tests)| tests));
         let part = selection.part_of(selection.of(listed));
         Self {
             files: part
@@ -178,6 +228,7 @@ impl Plan {
                 .map(|selected| (selected.0.clone(), Some(selected)))
                 .collect(),
             broken,
+            offered,
         }
     }
 
@@ -206,7 +257,14 @@ impl Plan {
     /// What this host lacks of that which the files need.
     fn lacks(&self, config: &Config) -> Option<String> {
         let has_own_qemu = config.profiles.values().any(|it| it.qemu.is_some());
-        host::missing(self.files.iter().map(|(file, _)| file), has_own_qemu)
+        let roots = config.provium.roots.iter();
+        let mut roots: Vec<_> = roots.rev().map(|root| config.folder.join(root)).collect();
+        roots.push(PathBuf::from("."));
+        host::missing(
+            self.files.iter().map(|(file, _)| file),
+            &roots,
+            has_own_qemu,
+        )
     }
 
     fn is_empty(&self) -> bool {

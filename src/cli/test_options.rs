@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exit::UsageError;
+use super::number::whole;
 use super::output;
 use super::test_html::HtmlReporter;
 use crate::config::Config;
@@ -17,6 +18,7 @@ use crate::runner::{
     self, Again, GithubReporter, HumanReporter, JsonReporter, JunitReporter, Partition,
     QuietReporter, Report, Reporter, RunOptions, Selection, TapReporter, TestId,
 };
+use crate::units::duration::parse_duration;
 use crate::units::text;
 
 /// Run Lua tests
@@ -42,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// The number of files that run at a time [default: limited by processors and memory]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(short, long, value_name = "N", value_parser = whole(1..=1000_u16))]
     jobs: Option<u16>,
 
     /// Only tests with TEXT in `PATH: NAME`
@@ -69,21 +71,22 @@ pub(super) struct Args {
 
     /// Run a failed test again up to N times, with fresh VMs
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Running",
-        value_parser = clap::value_parser!(u32).range(..=1000))]
+        value_parser = whole(0..=1000_u32))]
     retries: u32,
     /// Run everything N times, one round after the other
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Running",
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        value_parser = whole(1..=1_000_000_u32))]
     repeat: u32,
     /// Random order; the same SEED gives the same order
-    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, help_heading = "Running")]
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, help_heading = "Running",
+        value_parser = whole(0..=u64::MAX))]
     shuffle: Option<Option<u64>>,
     /// Stop after the first failure
     #[arg(long, help_heading = "Running", conflicts_with = "max_fail")]
     fail_fast: bool,
     /// Stop after N failures
     #[arg(long, value_name = "N", help_heading = "Running",
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = whole(1..=u32::MAX))]
     max_fail: Option<u32>,
     /// Keep the VMs, mounts and logs of failed tests for inspection
     #[arg(long, value_name = "WHEN", value_parser = ["on-fail"], help_heading = "Running")]
@@ -130,11 +133,18 @@ pub(super) struct Args {
     json: Option<Option<PathBuf>>,
 }
 
+/// A number of seconds, or a time with its unit.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok();
-    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds < 1e8);
-    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| "seconds are a number above 0 and below 100 million".to_owned())
+    let time = match seconds {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        None => parse_duration(text),
+    };
+    let time = time.filter(|time| !time.is_zero() && *time < LONGEST);
+    time.ok_or_else(|| {
+        "valid: seconds, or a time with its unit, as in 90 or 5m: above 0, below 100 million seconds"
+            .to_owned()
+    })
 }
 
 /// Parses the time between two warnings.
@@ -207,8 +217,13 @@ impl Args {
             .into_iter()
             .filter_map(|(option, folder)| Some((option, folder.as_ref()?)));
         for (option, folder) in given {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| UsageError(format!("{option} {}: {error}", text::path(folder))))?;
+            std::fs::create_dir_all(folder).map_err(|error| {
+                let why = match folder.exists() {
+                    true => "it is not a folder".to_owned(),
+                    false => error.to_string(),
+                };
+                UsageError(format!("{option} {}: {why}", text::path(folder)))
+            })?;
         }
         Ok(())
     }
@@ -233,6 +248,24 @@ impl Args {
         }
     }
 
+    /// The options that select tests, as they were given; and the tags of `--tag`.
+    pub(super) fn selecting(&self) -> (String, Vec<String>) {
+        let lists = [
+            ("filter", &self.filter),
+            ("tag", &self.tag),
+            ("no-tag", &self.no_tag),
+        ];
+        let lists = lists.into_iter().flat_map(|(name, values)| {
+            values
+                .iter()
+                .map(move |value| format!("--{name} {}", quoted(std::iter::once(value.as_str()))))
+        });
+        let part = self.partition.map(|_| "--partition".to_owned());
+        let failed = self.rerun_failed.then(|| "--rerun-failed".to_owned());
+        let all: Vec<_> = lists.chain(part).chain(failed).collect();
+        (all.join(" "), self.tag.clone())
+    }
+
     /// Whether the run may stop before its end. Then the names of all tests have to be known, to report those left out.
     pub(super) fn may_stop(&self) -> bool {
         self.fail_fast || self.max_fail.is_some()
@@ -255,6 +288,9 @@ fn at_line(path: &Path) -> Option<(PathBuf, u32)> {
     let line = line.parse().ok()?;
     (!path.exists() && Path::new(file).is_file()).then(|| (file.into(), line))
 }
+
+/// Every time limit is shorter.
+const LONGEST: Duration = Duration::from_secs(100_000_000);
 
 /// The default of `--timeout`, in seconds.
 const DEFAULT_TIMEOUT: u64 = 60;

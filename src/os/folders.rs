@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::os::sys;
 
@@ -68,6 +68,11 @@ pub fn cache() -> io::Result<PathBuf> {
     let base = var_path("XDG_CACHE_HOME").or_else(|| Some(var_path("HOME")?.join(".cache")));
     let missing = || io::Error::other("neither XDG_CACHE_HOME nor HOME is set");
     Ok(base.ok_or_else(missing)?.join("provium"))
+}
+
+/// An error at `path`, which it names.
+pub fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// An environment variable that holds an absolute path. A relative or empty one counts as unset, as the XDG

@@ -15,16 +15,21 @@ fn file(root: &Path) -> io::Result<PathBuf> {
 
 /// The tests that failed in the last run of the project at `root`; empty without a last run.
 pub fn last_failed(root: &Path) -> io::Result<BTreeSet<TestId>> {
-    match std::fs::read(file(root)?) {
+    let file = file(root)?;
+    match std::fs::read(&file) {
         Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        Err(error) => Err(error),
+        Err(error) => Err(folders::named(&file, &error)),
     }
 }
 
 /// Remembers the tests that failed.
 pub fn remember_failed(root: &Path, failed: &BTreeSet<TestId>) -> io::Result<()> {
     let file = file(root)?;
+    write(&file, failed).map_err(|error| folders::named(&file, &error))
+}
+
+fn write(file: &Path, failed: &BTreeSet<TestId>) -> io::Result<()> {
     if failed.is_empty() {
         return match std::fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -28,7 +28,7 @@ pub struct FileImage {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no such file; nothing is created.
-    #[error("image {} does not exist: create it first, for example with `truncate -s 1G {}`", .0.display(), .0.display())]
+    #[error("image {} does not exist: {}", .0.display(), missing(.0))]
     Missing(PathBuf),
     /// Something that holds no sectors.
     #[error("image {} is {}: an image is a regular file or a block device", .0.display(), .1)]
@@ -52,6 +52,20 @@ pub enum OpenError {
         /// What the host said.
         cause: io::Error,
     },
+}
+
+/// What to do about a missing image: create it, or mend the words behind the image that is there.
+fn missing(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let mut ends = text.match_indices(',').map(|(at, _)| text.split_at(at));
+    let image = ends.rfind(|(image, _)| Path::new(image).is_file());
+    match image {
+        Some((image, words)) => format!(
+            "{image} does, and `{words}` behind it is not a list of options \
+             (valid: ,ro ,fixed ,cache=volatile)"
+        ),
+        None => format!("create it first, for example with `truncate -s 1G {text}`"),
+    }
 }
 
 impl OpenError {

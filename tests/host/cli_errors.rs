@@ -127,3 +127,89 @@ fn dead_mount_is_named_as_such_by_each_command() {
         );
     }
 }
+
+#[test]
+fn command_of_another_form_is_answered_with_its_examples() {
+    for (words, example) in [
+        (
+            &["mount", "m", "a.img"][..],
+            "  provium mount /tmp/m --disk vda=disk.img",
+        ),
+        (
+            &["attach", "m", "vdc=b.img"],
+            "  provium attach /tmp/m vdb second.img --ro",
+        ),
+        (&["detach", "m/vdc"], "  provium detach /tmp/m vdb"),
+        (&["power", "cut", "m"], "  provium power /tmp/m cut"),
+        (&["run", "ls"], "  provium run --disk"),
+    ] {
+        let output = provium(words);
+        assert_fails(
+            &output,
+            2,
+            &["error: ", "Examples:\n", example, "try '--help'"],
+        );
+        assert!(
+            !stderr(&output).contains("as a value"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    assert_fails(&provium(&["version"]), 2, &["an option `--version`"]);
+}
+
+#[test]
+fn image_with_unknown_options_is_told_from_one_that_is_missing() {
+    let folder = TempDir::new().unwrap();
+    let point = folder.path().join("m").display().to_string();
+    std::fs::create_dir(&point).unwrap();
+    let image = folder.path().join("a.img").display().to_string();
+    std::fs::write(&image, [0; 512]).unwrap();
+    let mount = |disk: &str| provium(&["mount", &point, "--disk", disk]);
+    let says = format!(
+        "{image} does, and `,readonly` behind it is not a list of options (valid: ,ro ,fixed"
+    );
+    assert_fails(&mount(&format!("vda={image},readonly")), 1, &[&says]);
+    let says = format!("{image} does, and `,ro,size=1G` behind it");
+    assert_fails(&mount(&format!("vda={image},ro,size=1G")), 1, &[&says]);
+    let missing = format!("vda={image}.gone,readonly");
+    assert_fails(
+        &mount(&missing),
+        1,
+        &["create it first, for example with `truncate"],
+    );
+}
+
+#[test]
+fn words_of_fault_that_are_no_rules_are_explained() {
+    let mount = Mount::new();
+    let vda = mount.path("vda").display().to_string();
+    let as_disk = format!("`vda` is a disk of this mount: name it as {vda}");
+    for (file, words, says) in [
+        ("", &["vda", "eio_read"][..], as_disk.as_str()),
+        ("vda", &["clear"], "did you mean `--clear`?"),
+        (
+            "vda",
+            &["eio_read,slow"],
+            "each rule is a line, or a word of the command line, of its own",
+        ),
+        ("vda", &["slow; eio_read"], "a rule is a line of its own"),
+        (
+            "vda",
+            &["error", "at=1M+4K"],
+            "did you mean 2048+8? A sector has 512 bytes",
+        ),
+        ("vda", &["error", "at=100"], "did you mean 100+1?"),
+    ] {
+        assert_fails(&on(&mount, "fault", file, words), 2, &[says]);
+    }
+    assert_eq!(
+        stdout(&on(&mount, "fault", "vda", &[])),
+        "",
+        "nothing is armed"
+    );
+    // A tag may be called as an option is.
+    assert_ok(&on(&mount, "fault", "vda", &["slow", "tag=clear"]));
+    assert_ok(&on(&mount, "fault", "vda", &["--remove", "clear"]));
+    assert_eq!(stdout(&on(&mount, "fault", "vda", &[])), "");
+}

@@ -80,8 +80,12 @@ fn exit_code_is_4_when_nothing_is_selected() {
     assert_report(
         &output,
         4,
-        &["no tests: none of the existing ones was selected"],
+        &["no tests: none of 4 tests is selected by --filter 'no such test'"],
     );
+    let output = suite().test(&["--tag", "wriet", "--no-tag", "quick"]);
+    let said = "none of 4 tests is selected by --tag wriet --no-tag quick; no test has the tag `wriet`; did you mean `write`? \
+                (there are: quick, read, write)";
+    assert_report(&output, 4, &[said]);
     let output = suite().test(&["--filter", "no such test", "--list"]);
     assert_eq!(output.status.code(), Some(4));
 }
@@ -135,7 +139,7 @@ fn partition_part_without_a_test_fails() {
     assert_report(
         &output,
         4,
-        &["no tests: none of the existing ones was selected"],
+        &["no tests: none of 4 tests is selected by --partition"],
     );
     let output = suite().test(&["--partition", "slice:0/9"]);
     assert_report(&output, 2, &["a partition is slice:M/N or hash:M/N"]);
@@ -231,4 +235,23 @@ fn list_starts_no_vm_whatever_the_file_does_with_it() {
     )]);
     assert_eq!(suite.listed(&[]), ["named "]);
     assert_report(&suite.test(&[]), 1, &["unknown profile `no such profile`"]);
+}
+
+#[test]
+fn tests_run_where_nothing_can_be_remembered() {
+    let suite = Suite::new(&[
+        ("a", "test('good', function(t) end)"),
+        ("b", "test('bad', function(t) error('no') end)"),
+    ]);
+    // No folder, for root too.
+    suite.write("cache", "a file");
+    assert_report(&suite.test(&["a.test.lua"]), 0, &["1 passed, 0 failed"]);
+    let warning = "`--rerun-failed` will not know of this run: ";
+    assert_report(
+        &suite.test(&["b.test.lua"]),
+        1,
+        &["0 passed, 1 failed", warning, "set XDG_CACHE_HOME"],
+    );
+    let again = suite.test(&["--rerun-failed"]);
+    assert_report(&again, 1, &["cache/provium/last-run/", "Not a directory"]);
 }

@@ -6,10 +6,12 @@ mod words;
 
 use std::path::PathBuf;
 
+use super::exit::UsageError;
 use super::target::Target;
 use super::{Exit, output};
 use crate::client::{ClientError, DiskControl};
-use crate::fault::{ActionKind, Mode};
+use crate::fault::{ActionKind, Mode, parse_rule};
+use crate::units::text::shown;
 
 /// Show or arm the faults of a disk, or of all disks of a mount
 ///
@@ -106,6 +108,8 @@ fn edit(target: &Target, args: &Args) -> anyhow::Result<()> {
     if args.remove {
         return Ok(where_it_is(target, |disk| disk.remove_faults(&rules))?);
     }
+    words::must_not_be_options(&rules)?;
+    must_not_be_a_disk(target, &rules)?;
     let disks = target.disks_for_rules()?;
     for (at, disk) in disks.iter().enumerate() {
         let armed = match args.set {
@@ -119,6 +123,22 @@ fn edit(target: &Target, args: &Args) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A usage error if the first rule is the name of a disk of a mount: `MNT ID` in place of `MNT/ID`.
+fn must_not_be_a_disk(target: &Target, rules: &[String]) -> anyhow::Result<()> {
+    let (Target::Mount(mount), Some(first)) = (target, rules.first()) else {
+        return Ok(());
+    };
+    let is_disk = |disk: &DiskControl| disk.id() == first;
+    match mount.all()?.iter().any(is_disk) && parse_rule(first, 1).is_err() {
+        true => {
+            let path = shown(mount.point().join(first));
+            let text = format!("`{first}` is a disk of this mount: name it as {path}");
+            Err(UsageError(text).into())
+        }
+        false => Ok(()),
+    }
 }
 
 /// Does `change` to each disk. Fails if it fails for all of them: a rule or tag may be one disk's alone.

@@ -21,6 +21,18 @@ pub(super) fn rules(words: &[String]) -> Result<Vec<String>, UsageError> {
     Ok(rules)
 }
 
+/// A usage error if one of `rules`, which are to be armed, is an option without its dashes.
+pub(super) fn must_not_be_options(rules: &[String]) -> Result<(), UsageError> {
+    let options = [
+        "add", "set", "remove", "clear", "release", "errno", "rules", "explain", "json",
+    ];
+    let is_option = |rule: &&String| options.contains(&rule.as_str());
+    rules.iter().find(is_option).map_or(Ok(()), |word| {
+        let text = format!("`{word}` is not a rule; did you mean `--{word}`?");
+        Err(UsageError(text))
+    })
+}
+
 /// Whether `word` begins as `key=value`, as no rule does.
 fn is_pair(word: &str) -> bool {
     let first = word.split_whitespace().next().unwrap_or_default();
@@ -78,6 +90,9 @@ mod tests {
         assert!(said.contains("as in `error op=read`"), "{said}");
         assert!(joined(&["slow", " "]).unwrap_err().contains("--clear"));
         assert!(joined(&[""]).is_err());
+        let said = must_not_be_options(&["clear".into()]).unwrap_err();
+        assert!(said.to_string().contains("did you mean `--clear`?"));
+        assert!(must_not_be_options(&["slow".into()]).is_ok());
         assert_eq!(joined(&["=x"]).unwrap(), ["=x"], "the server explains it");
     }
 }

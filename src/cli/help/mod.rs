@@ -4,7 +4,7 @@ mod rules;
 
 use clap::Command;
 
-pub(super) use rules::sections as rules;
+pub(super) use rules::{Section, sections as rules};
 
 use super::Exit;
 use super::exit::UsageError;
@@ -74,10 +74,18 @@ pub(super) fn run(args: &Args, command: Command) -> anyhow::Result<Exit> {
 fn sub<'a>(command: &'a Command, name: &str) -> Result<&'a Command, UsageError> {
     command.find_subcommand(name).ok_or_else(|| {
         let known = command.get_subcommands().map(Command::get_name);
-        let nearest = nearest(name, known.chain([RULES]));
         let whole = command.get_name();
+        if name == RULES {
+            return UsageError(format!("`help` takes one topic: `provium help {whole}`, or `provium help {RULES}`"));
+        }
+        // Below a command there are its own subcommands alone.
+        let (topics, and_rules) = match GROUPS.iter().any(|(_, names)| names.contains(&whole)) {
+            true => (&[][..], String::new()),
+            false => (&[RULES][..], format!(", and {RULES}")),
+        };
+        let nearest = nearest(name, known.chain(topics.iter().copied()));
         UsageError(format!(
-            "`{whole}` has no command `{}`{nearest} (valid: what `{whole} --help` lists, and {RULES})",
+            "`{whole}` has no command `{}`{nearest} (valid: what `{whole} --help` lists{and_rules})",
             readable(name)
         ))
     })
@@ -181,10 +189,15 @@ mod tests {
                 .map(|error| error.to_string())
         };
         assert!(run(&["rulse"]).unwrap().contains("did you mean `rules`?"));
+        let list = run(&["guest", "lst"]).unwrap();
         assert!(
-            run(&["guest", "lst"])
-                .unwrap()
-                .contains("did you mean `list`?")
+            list.contains("did you mean `list`?") && !list.contains("rules"),
+            "{list}"
+        );
+        let one = run(&["fault", "rules"]).unwrap();
+        assert!(
+            one.contains("one topic: `provium help fault`, or `provium help rules`"),
+            "{one}"
         );
     }
 }

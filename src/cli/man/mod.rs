@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap_mangen::Man;
 
 use super::Exit;
-use super::exit::MEANINGS;
+use super::exit::{MEANINGS, UsageError};
 use pages::PAGES;
 use roff::Roff;
 use table::{Extra, FILES, VARIABLES, extra_of};
@@ -47,6 +47,10 @@ pub(super) fn run(args: &Args, command: clap::Command) -> anyhow::Result<Exit> {
         }
         std::io::Result::Ok(())
     };
+    if args.folder.exists() && !args.folder.is_dir() {
+        let text = format!("{} is not a folder", args.folder.display());
+        return Err(UsageError(text).into());
+    }
     write().with_context(|| format!("cannot write the man pages to {}", args.folder.display()))?;
     Ok(Exit::Done)
 }
@@ -126,7 +130,7 @@ fn of_command(command: &clap::Command, name: &str) -> std::io::Result<String> {
 }
 
 /// The examples of a command's help, without the words around them.
-fn examples(command: &clap::Command) -> Option<String> {
+pub(super) fn examples(command: &clap::Command) -> Option<String> {
     let help = command.get_after_help()?.to_string();
     let (_, after) = help.split_once("Example")?;
     let (_, after) = after.split_once(":\n")?;

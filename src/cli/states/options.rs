@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context;
 
 use super::super::exit::UsageError;
+use super::super::number::whole;
 use crate::crash::{At, BaseImage, Checker, Examiner, History, Pick, Source, Walk};
 use crate::units::duration::parse_duration;
 
@@ -47,13 +48,14 @@ pub(in super::super) struct Args {
     #[arg(long, value_name = "LIST", default_value = Pick::DEFAULT, help_heading = "Which states")]
     pick: String,
     /// Requests survive in pieces of N sectors of 512 bytes, not whole
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=2048), help_heading = "Which states")]
+    #[arg(long, value_name = "N", value_parser = whole(1..=2048_u64), help_heading = "Which states")]
     tear: Option<u64>,
     /// Decides which states random=M picks
     #[arg(
         long,
         value_name = "SEED",
         default_value_t = 1,
+        value_parser = whole(0..=u64::MAX),
         help_heading = "Which states"
     )]
     seed: u64,
@@ -70,13 +72,13 @@ pub(in super::super) struct Args {
     )]
     timeout: String,
     /// Number of checks side by side
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Checking")]
+    #[arg(short, long, value_name = "N", value_parser = whole(1..=256_u16), help_heading = "Checking")]
     jobs: Option<u16>,
     /// Check each state, even those that agree with a checked one in all that its check has read
     #[arg(long, help_heading = "Checking")]
     no_prune: bool,
     /// Stop after this number of bad states
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Checking")]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u64::MAX), help_heading = "Checking")]
     stop_after: Option<u64>,
     /// Copy each bad state to this folder, as ID.img
     #[arg(long, value_name = "FOLDER", help_heading = "What to do with them")]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::exit::UsageError;
+use super::number::whole;
 use super::{Exit, table, target};
 use crate::client::{MountClient, Stats};
 use crate::os::poll;
@@ -41,7 +42,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "1s")]
     interval: String,
     /// End after this number of tables; without it, run until interrupted
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(0..=u64::MAX))]
     count: Option<u64>,
     /// Print one table, of the next interval: the same as `--count 1`
     #[arg(long, conflicts_with = "count")]

@@ -8,11 +8,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
 use self::filter::Filter;
 pub(super) use self::filter::parse_time;
 pub(super) use self::merge::stop_at_signals;
 use self::merge::{End, Line, Merged};
 use self::print::Printer;
+use super::number::whole;
 use super::target::Target;
 use super::{Exit, output};
 use crate::protocol::TraceLine;
@@ -42,7 +45,7 @@ pub(super) struct Args {
     #[command(flatten)]
     filter: Filter,
     /// End after this number of requests
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u64::MAX))]
     count: Option<u64>,
     /// End after this time
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_time)]
@@ -51,6 +54,8 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+const NOT_WRITTEN: &str = "cannot write to standard output";
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let target = Target::open(&args.target)?;
@@ -67,11 +72,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         left: args.count.unwrap_or(u64::MAX),
         lost: 0,
     };
-    shown.printer.begin(&disks)?;
+    shown.printer.begin(&disks).context(NOT_WRITTEN)?;
     let end = loop {
         match merged.next() {
             Ok(lines) => {
-                shown.show(&lines)?;
+                shown.show(&lines).context(NOT_WRITTEN)?;
                 if shown.left == 0 {
                     break End::Over;
                 }

@@ -67,10 +67,9 @@ impl Store {
 
     fn at(folder: &Path) -> io::Result<Self> {
         // A guest's memory may hold secrets.
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        let mut builder = DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| folders::named(folder, &error))?;
         Ok(Self {
             folder: folder.to_owned(),
         })

@@ -253,7 +253,7 @@ fn image_of_which_there_is_no_template_is_an_error_that_says_why() {
     cut.set_len(300_000).unwrap();
     place.fails(
         "{ image = 'cut.qcow2' }",
-        "cut.qcow2 is a qcow2 file that qemu-img cannot read: is damaged: ",
+        "cut.qcow2 is a qcow2 file that qemu-img cannot read: it is damaged: ",
     );
     place.before_conversions("touch raw.img; truncate -s +1 disk.qcow2");
     place.convert("qcow2", "disk.qcow2");

@@ -155,7 +155,7 @@ impl<'a> Source<'a> {
         let first = lines.clone().next().unwrap_or("`qemu-img check` fails");
         let first = first.strip_prefix("qemu-img: ").unwrap_or(first);
         let file = match path == self.path {
-            true => String::new(),
+            true => "it ".to_owned(),
             false => format!("its backing file {} ", path.display()),
         };
         let more = match lines.count() {

@@ -98,8 +98,12 @@ fn examples_for(error: &clap::Error, command: &Command) -> Option<String> {
             | Kind::NoEquals
     );
     let examples = super::man::examples(command).filter(|_| is_form)?;
-    let lines = examples.lines().take(MOST);
-    Some(lines.map(|line| format!("{line}\n")).collect())
+    let mut lines: Vec<_> = examples.lines().take(MOST).collect();
+    // The first half of a command says nothing.
+    while lines.last().is_some_and(|line| line.ends_with('\\')) {
+        lines.pop();
+    }
+    Some(lines.iter().map(|line| format!("{line}\n")).collect())
 }
 
 /// `text` with the examples in front of its last line, which names `--help`.
@@ -147,6 +151,7 @@ mod tests {
             let said = said(line);
             assert!(said.contains(example), "{line}: {said}");
             assert!(!said.contains("as a value"), "{line}: {said}");
+            assert!(!said.contains("\\\n\nFor more"), "{line}: {said}");
             assert!(said.ends_with("try '--help'.\n"), "{line}: {said}");
         }
         assert!(said("provium fault m/vda --jsno").contains("'--json' exists"));

@@ -62,7 +62,7 @@ fn missing(path: &Path) -> String {
     match image {
         Some((image, words)) => format!(
             "{image} does, and `{words}` behind it is not a list of options \
-             (valid: ,ro ,fixed ,cache=volatile)"
+             (valid: ,ro ,fixed ,cache=volatile ,scratch)"
         ),
         None => format!("create it first, for example with `truncate -s 1G {text}`"),
     }

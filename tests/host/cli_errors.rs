@@ -170,6 +170,17 @@ fn image_with_unknown_options_is_told_from_one_that_is_missing() {
         "{image} does, and `,readonly` behind it is not a list of options (valid: ,ro ,fixed"
     );
     assert_fails(&mount(&format!("vda={image},readonly")), 1, &[&says]);
+    // All words that there are.
+    let help = stdout(&provium(&["mount", "--help"]));
+    let words = help
+        .split_once("<ID=IMAGE[")
+        .unwrap()
+        .1
+        .split_once("]>")
+        .unwrap()
+        .0;
+    let valid = format!("(valid: {})", words.replace("][", " "));
+    assert_fails(&mount(&format!("vda={image},readonly")), 1, &[&valid]);
     let says = format!("{image} does, and `,ro,size=1G` behind it");
     assert_fails(&mount(&format!("vda={image},ro,size=1G")), 1, &[&says]);
     let missing = format!("vda={image}.gone,readonly");

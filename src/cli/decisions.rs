@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{at, never, select};
 use serde_json::json;
 
+use super::number::whole;
 use super::trace::{parse_time, stop_at_signals};
 use super::{Exit, output, target};
 use crate::fault::replay_at_once;
@@ -38,7 +39,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "json")]
     rules: bool,
     /// End after this number of decisions
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u64::MAX))]
     count: Option<u64>,
     /// End after this time
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_time)]

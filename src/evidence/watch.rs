@@ -304,33 +304,40 @@ impl Shared {
     fn read_stream(&self, file: &Arc<File>, buffer: &mut [u8]) {
         loop {
             let read = (&mut &**file).read(buffer);
-            let mut state = self.state.lock();
-            let mut streams = state.disks.iter_mut().flat_map(Disk::streams);
-            let is_it = |stream: &&mut Stream| {
-                stream
-                    .file
-                    .as_ref()
-                    .is_some_and(|open| Arc::ptr_eq(open, file))
-            };
-            let Some(stream) = streams.find(is_it) else {
-                return;
-            };
-            match read {
-                Ok(0) => return stream.file = None,
-                Ok(n) => {
-                    let entry = stream.add(&buffer[..n]);
-                    drop(state);
-                    self.keep(&entry);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(_) => return stream.file = None,
+            if let Err(error) = &read
+                && error.kind() == std::io::ErrorKind::Interrupted
+            {
+                continue;
             }
+            let entry = self.state.lock().add(file, read, buffer);
+            let Some(entry) = entry else { return };
+            self.keep(&entry);
         }
     }
 }
 
 impl State {
+    /// Adds what was read of a stream; None when there is no more now, or ever.
+    fn add(
+        &mut self,
+        file: &Arc<File>,
+        read: std::io::Result<usize>,
+        buffer: &[u8],
+    ) -> Option<Entry> {
+        let is_it = |stream: &&mut Stream| {
+            let open = stream.file.as_ref();
+            open.is_some_and(|open| Arc::ptr_eq(open, file))
+        };
+        let mut streams = self.disks.iter_mut().flat_map(Disk::streams);
+        let stream = streams.find(is_it)?;
+        match read {
+            Ok(n) if n > 0 => return Some(stream.add(&buffer[..n])),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => stream.file = None,
+        }
+        None
+    }
+
     /// What the consoles have shown since the last look.
     fn news(&mut self) -> Vec<Entry> {
         let new = |console: &mut Console| {

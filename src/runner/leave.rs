@@ -162,12 +162,14 @@ pub(super) fn how(status: ExitStatus) -> String {
     }
 }
 
+/// What the report of a test says whose process got SIGKILL.
+pub(super) const KILLED: &str =
+    "\nsignal 9 is SIGKILL: if nobody sent it, the host ran out of memory, and its dmesg says so";
+
 /// What may have ended a process so; empty if its end says it.
 pub(super) fn cause(status: ExitStatus) -> &'static str {
     match status.signal() {
-        Some(libc::SIGKILL) => {
-            "\nsignal 9 is SIGKILL: if nobody sent it, the host ran out of memory, and its dmesg says so"
-        }
+        Some(libc::SIGKILL) => KILLED,
         _ => "",
     }
 }

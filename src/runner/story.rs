@@ -330,6 +330,7 @@ impl Story {
 mod tests {
     use super::*;
     use crate::events::EvidenceOrder;
+    use crate::runner::leave::KILLED;
     use std::fs::File;
     use std::os::unix::process::ExitStatusExt;
     use std::path::Path;
@@ -418,8 +419,7 @@ mod tests {
 
     #[test]
     fn story_of_a_killed_process_fails_the_test_that_ran_and_leaves_out_the_rest() {
-        let killed = cause(ExitStatus::from_raw(libc::SIGKILL));
-        let message = format!("the test's process ended by signal 9{killed}");
+        let message = format!("the test's process ended by signal 9{KILLED}");
         let failed = format!("a: Failed {{ message: {message:?} }} 1");
         let not_run =
             r#"b: NotRun { reason: "the file's process ended by signal 9 in an earlier test" } 0"#;
@@ -435,8 +435,7 @@ mod tests {
             attempts: 1,
             evidence: None,
         };
-        let killed = cause(ExitStatus::from_raw(libc::SIGKILL));
-        let message = format!("the file's process ended by signal 9{killed}");
+        let message = format!("the file's process ended by signal 9{KILLED}");
         let failed = format!("FileFailed {{ message: {message:?} }}");
         let not_run =
             r#"b: NotRun { reason: "the file's process ended by signal 9 between two tests" } 0"#;

@@ -72,11 +72,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let _ = vm::WarmStore::open().and_then(|store| store.sweep());
     let seed = args.seed();
     options.evidence.shuffle = seed;
-    let plan = match selection.wants_names() || seed.is_some() {
-        true => Plan::new(files, &selection, &options),
-        false if args.may_stop() => Plan::new(files, &selection, &options).running_broken_files(),
-        false => Plan::all_of(files),
-    };
+    let plan = plan(args, files, &selection, &options, seed.is_some());
     if let Some(lack) = plan.lacks(&config) {
         output::error(lack);
         return Ok(Exit::Failed);
@@ -89,17 +85,37 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let summary = runner::run(&rounds, &options, &stop, &mut reporters);
     let jobs = plan.jobs(1, seed);
-    if let Err(error) = remember(&root, &selection, last_failed, &jobs, &summary.unfinished) {
-        output::warn(format_args!(
-            "`--rerun-failed` will not know of this run: {error}; set XDG_CACHE_HOME to a folder of yours"
-        ));
-    }
+    let remembered = remember(&root, &selection, last_failed, &jobs, &summary.unfinished);
+    warn_if_forgotten(remembered);
     reporters.close()?;
     let why = match plan.is_empty() && selection.wants_names() {
         true => plan.offered.none_is(&args.selecting()),
         false => "the files declare none".to_owned(),
     };
     Ok(exit_of(&summary, &why))
+}
+
+/// What is run of `files`. They are read first where their tests have to be known.
+fn plan(
+    args: &Args,
+    files: Vec<PathBuf>,
+    selection: &Selection,
+    options: &RunOptions,
+    is_shuffled: bool,
+) -> Plan {
+    match selection.wants_names() || is_shuffled {
+        true => Plan::new(files, selection, options),
+        false if args.may_stop() => Plan::new(files, selection, options).running_broken_files(),
+        false => Plan::all_of(files),
+    }
+}
+
+fn warn_if_forgotten(remembered: std::io::Result<()>) {
+    if let Err(error) = remembered {
+        output::warn(format_args!(
+            "`--rerun-failed` will not know of this run: {error}; set XDG_CACHE_HOME to a folder of yours"
+        ));
+    }
 }
 
 /// The exit code of a run. `why` it had no tests, if it had none.

@@ -4,10 +4,9 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::io::IsTerminal;
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory};
 
-use super::Cli;
 use crate::os::colour;
 
 /// How many of a command's examples are shown.
@@ -41,10 +40,9 @@ fn called<'a>(command: &'a Command, words: &[OsString]) -> &'a Command {
     called
 }
 
-/// Whether no person calls the command called `name`.
-fn is_internal(name: &str) -> bool {
-    let command = Cli::command();
-    let found = command.find_subcommand(name);
+/// Whether no person calls the command of `whole` called `name`.
+fn is_internal(whole: &Command, name: &str) -> bool {
+    let found = whole.find_subcommand(name);
     found.is_some_and(Command::is_hide_set)
 }
 
@@ -62,7 +60,7 @@ fn improve(error: &mut clap::Error, command: &Command) {
     if let Some(ContextValue::Strings(names)) = error.remove(ContextKind::SuggestedSubcommand) {
         let names: Vec<_> = names
             .into_iter()
-            .filter(|name| !is_internal(name))
+            .filter(|name| !is_internal(command, name))
             .collect();
         if !names.is_empty() {
             error.insert(
@@ -119,7 +117,11 @@ fn with_examples(text: &str, examples: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::Cli;
+
     /// What is said of a command line.
     fn said(line: &str) -> String {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();

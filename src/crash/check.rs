@@ -110,6 +110,6 @@ mod tests {
         );
         assert!(failure("yes").2.len() <= LONGEST_OUTPUT);
         assert!(checked("sleep 61.7 &").is_good());
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(begun.elapsed() < Duration::from_secs(60));
     }
 }

@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::cache::CachedImage;
 use super::checkpoint::list::Checkpoints;
 use super::client_table::Clients;
 use super::log::DiskLog;
 use super::observe::in_flight::InFlightTable;
-use super::observe::{Counters, DamageList, Decisions, DurabilityCounters, HostErrors, Trace};
+use super::observe::{
+    Counters, DamageList, Decisions, Deferred, DurabilityCounters, HostErrors, Trace,
+};
 use super::path::Delays;
 use super::path::settling::Settling;
 use super::path::snapshots::Snapshots;
@@ -47,6 +49,9 @@ pub struct Disk {
     pub(super) counters: Counters,
     pub(super) host_errors: HostErrors,
     pub(super) serving: InFlightTable,
+    pub(super) deferred: Arc<Deferred>,
+    /// Shared by requests from the look at their rules until they wait.
+    pub(super) looking: RwLock<()>,
     pub(super) delays: Arc<Delays>,
     pub(super) snapshots: Snapshots,
     pub(super) damage: Arc<DamageList>,
@@ -86,6 +91,8 @@ impl Disk {
             counters: Counters::default(),
             host_errors: HostErrors::default(),
             serving: InFlightTable::default(),
+            deferred: Arc::default(),
+            looking: RwLock::default(),
             snapshots: Snapshots::new(Arc::<CachedImage>::clone(&image), delays.memory().clone()),
             delays,
             damage: Arc::default(),

@@ -9,12 +9,11 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::path::LARGEST_REQUEST;
-use crate::fault::IoRange;
 use crate::storage::with_buffer;
 
 /// What a job does.
@@ -57,16 +56,10 @@ struct State {
 /// The jobs of an owner; there is none without a job.
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<Work>,
     running: usize,
     /// The turn in which it began one last.
     latest: u64,
-}
-
-struct Job {
-    work: Work,
-    /// The request that it serves, and when that arrived.
-    request: Option<(IoRange, Instant)>,
 }
 
 impl Default for Pool {
@@ -102,44 +95,14 @@ impl Pool {
     /// Runs `work` of `owner` on some thread of the pool, as soon as it is its turn. Drops it after the
     /// end, and where no thread can be started.
     pub fn run(&self, owner: Owner, work: impl FnOnce() + Send + 'static) {
-        self.add(owner, Box::new(work), None);
-    }
-
-    /// The same for work that serves a request, which [`waiting`](Self::waiting) lists until then.
-    pub fn serve(
-        &self,
-        owner: Owner,
-        range: IoRange,
-        arrived: Instant,
-        work: impl FnOnce() + Send + 'static,
-    ) {
-        self.add(owner, Box::new(work), Some((range, arrived)));
-    }
-
-    fn add(&self, owner: Owner, work: Work, request: Option<(IoRange, Instant)>) {
         let mut state = self.0.state.lock();
         if state.ended {
             drop(state);
             return drop(work);
         }
         let queue = state.queues.entry(owner).or_default();
-        queue.waiting.push_back(Job { work, request });
+        queue.waiting.push_back(Box::new(work));
         self.0.grow(state);
-    }
-
-    /// The requests of `owner` for which no thread has been free yet.
-    pub fn waiting(&self, owner: Owner) -> Vec<(IoRange, Instant)> {
-        let state = self.0.state.lock();
-        let jobs = state.queues.get(&owner).map(|queue| queue.waiting.iter());
-        jobs.into_iter()
-            .flatten()
-            .filter_map(|job| job.request)
-            .collect()
-    }
-
-    /// How many there are.
-    pub fn waiting_count(&self, owner: Owner) -> usize {
-        self.waiting(owner).len()
     }
 
     /// Starts a thread ahead of `jobs` that will come at one moment, unless there are enough.
@@ -184,14 +147,14 @@ impl State {
         next.map(|(owner, _)| *owner)
     }
 
-    fn begin_next(&mut self, most: usize) -> Option<(Owner, Job)> {
+    fn begin_next(&mut self, most: usize) -> Option<(Owner, Work)> {
         let owner = self.next_owner(most)?;
         let queue = self.queues.get_mut(&owner)?;
-        let job = queue.waiting.pop_front()?;
+        let work = queue.waiting.pop_front()?;
         self.turns += 1;
         queue.running += 1;
         queue.latest = self.turns;
-        Some((owner, job))
+        Some((owner, work))
     }
 
     fn finish(&mut self, owner: Owner) {
@@ -266,10 +229,10 @@ impl Shared {
             }
         }
         loop {
-            if let Some((owner, job)) = state.begin_next(self.most) {
+            if let Some((owner, work)) = state.begin_next(self.most) {
                 // The job that ended may have made room for more than this one.
                 self.grow(state);
-                return Some((owner, job.work));
+                return Some((owner, work));
             }
             state.idle += 1;
             let is_late = match state.threads {
@@ -329,10 +292,8 @@ mod tests {
             });
         }
 
-        /// How many have begun since the last look, once no more do.
-        fn begun(&self) -> usize {
-            let next = || self.begun.recv_timeout(Duration::from_millis(100));
-            std::iter::from_fn(|| next().ok()).count()
+        fn next(&self) -> Owner {
+            self.begun.recv_timeout(Duration::from_secs(60)).unwrap()
         }
     }
 
@@ -342,10 +303,13 @@ mod tests {
         for _ in 0..100 {
             bench.hang(1);
         }
-        assert_eq!(bench.begun(), 5, "12 less 3 that are kept, in halves");
+        // 12 less 3 that are kept, in halves.
+        (0..5).for_each(|_| assert_eq!(bench.next(), 1));
+        let next = bench.begun.recv_timeout(Duration::from_millis(100));
+        assert!(next.is_err());
         for owner in 2..9 {
             bench.hang(owner);
-            assert_eq!(bench.begun.recv_timeout(Duration::from_secs(5)), Ok(owner));
+            assert_eq!(bench.next(), owner);
         }
     }
 
@@ -356,7 +320,6 @@ mod tests {
         for owner in 1..=3 {
             (0..20).for_each(|_| bench.hang(owner));
         }
-        bench.begun();
         for owner in (1..=3).cycle().take(30) {
             let tx = tx.clone();
             bench.pool.run(owner, move || tx.send(owner).unwrap());
@@ -370,28 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn request_is_listed_until_it_has_a_thread() {
-        let (bench, let_go) = Bench::new();
-        (0..20).for_each(|_| bench.hang(1));
-        bench.begun();
-        let op = crate::fault::Op::Read;
-        let (offset, len) = (512, 1024);
-        let ask = IoRange { op, offset, len };
-        bench.pool.serve(1, ask, Instant::now(), || ());
-        assert_eq!(bench.pool.waiting(1).len(), 1);
-        assert_eq!(bench.pool.waiting(1)[0].0, ask);
-        assert_eq!(bench.pool.waiting_count(2), 0);
-        drop(let_go);
-        bench.pool.end();
-        assert_eq!(bench.pool.waiting_count(1), 0);
-    }
-
-    #[test]
     fn job_that_panics_takes_no_thread_with_it() {
         let pool = Pool::new(1);
         pool.run(1, || panic!("as intended"));
         let (tx, rx) = bounded(1);
         pool.run(1, move || tx.send(()).unwrap());
-        rx.recv_timeout(Duration::from_secs(5)).unwrap();
+        rx.recv_timeout(Duration::from_secs(60)).unwrap();
     }
 }

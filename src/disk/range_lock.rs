@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::pool::Work;
-use crate::fault::IoRange;
 
 /// All bytes of a disk.
 pub(super) const ALL: Range<u64> = 0..u64::MAX;
@@ -41,11 +40,7 @@ struct Entry {
     before: usize,
     /// Of one that waits.
     go_on: Option<GoOn>,
-    request: Option<Waiting>,
 }
-
-/// A request that waits for its range, and when it arrived.
-pub(super) type Waiting = (IoRange, Instant);
 
 /// Keeps a range to its holder until it is dropped.
 #[must_use]
@@ -88,7 +83,6 @@ impl RangeLock {
     pub(super) fn lock(
         self: &Arc<Self>,
         range: Range<u64>,
-        request: Option<Waiting>,
         go_on: impl FnOnce(RangeGuard) + Send + 'static,
     ) {
         let mut state = self.state.lock();
@@ -100,17 +94,9 @@ impl RangeLock {
                 self.hand_over_ready();
             }
             before => {
-                let number = state.add(range, before, Some(Box::new(go_on)));
-                state.set_request(number, request);
+                state.add(range, before, Some(Box::new(go_on)));
             }
         }
-    }
-
-    /// The requests that wait.
-    pub(super) fn waiting(&self) -> Vec<Waiting> {
-        let state = self.state.lock();
-        let waiting = state.ranges.iter().filter(|entry| entry.before > 0);
-        waiting.filter_map(|entry| entry.request).collect()
     }
 
     #[cfg(test)]
@@ -163,17 +149,8 @@ impl State {
             range,
             before,
             go_on,
-            request: None,
         });
         self.next
-    }
-
-    fn set_request(&mut self, number: u64, request: Option<Waiting>) {
-        let last = self
-            .ranges
-            .last_mut()
-            .filter(|entry| entry.number == number);
-        last.into_iter().for_each(|entry| entry.request = request);
     }
 
     fn remove(&mut self, number: u64) {
@@ -234,7 +211,7 @@ mod tests {
         fn lock(&self, name: u64, range: Range<u64>) {
             let tx = self.tx.clone();
             self.lock
-                .lock(range, None, move |guard| tx.send((name, guard)).unwrap());
+                .lock(range, move |guard| tx.send((name, guard)).unwrap());
         }
 
         fn run(&self) -> Vec<(u64, RangeGuard)> {
@@ -299,7 +276,7 @@ mod tests {
         let lock = Arc::new(RangeLock::new(drop));
         let held = lock.try_lock(0..10).unwrap();
         for _ in 0..20_000 {
-            lock.lock(0..10, None, |_| panic!("it was dropped"));
+            lock.lock(0..10, |_| panic!("it was dropped"));
         }
         assert_eq!(lock.waiting_count(), 20_000);
         drop(held);
@@ -320,7 +297,7 @@ mod tests {
         for round in 0..2000 {
             let (from, to) = (round % 8, round % 8 + 1 + round % 3);
             let (tx, cells) = (tx.clone(), Arc::clone(&cells));
-            lock.lock(from..to, None, move |guard| {
+            lock.lock(from..to, move |guard| {
                 let cells = (from..to).filter_map(|at| cells.get(at as usize));
                 let held: Vec<_> = cells.map(|cell| cell.try_lock().is_some()).collect();
                 drop(guard);

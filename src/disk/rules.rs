@@ -69,6 +69,7 @@ impl Disk {
 
     /// Lets requests go on that wait for rules of which none is armed any more.
     pub(super) fn release_unarmed(&self) {
+        self.outwait_looks();
         let faults = self.rules.armed.load();
         let is_over = |held: &Held| held.rules.iter().all(|rule| !faults.has(rule.id));
         self.delays.release(self.owner, Then::Ok, is_over);
@@ -94,6 +95,7 @@ impl Disk {
     ) -> Option<usize> {
         let has_tag = |armed: &Armed| tag.is_none() || armed.rule.tag.as_deref() == tag;
         let held = |held: &Held| chosen(held) && held.rules.iter().any(|armed| has_tag(armed));
+        self.outwait_looks();
         let released = self.delays.release(self.owner, then, held);
         let is_known = |tag| self.rules.armed.load().has_tag(tag);
         (released > 0 || tag.is_none_or(is_known)).then_some(released)

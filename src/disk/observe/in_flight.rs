@@ -1,4 +1,4 @@
-//! The requests that are in the middle of their I/O, listed without a lock.
+//! The requests that are in the middle of their I/O, listed without a lock. `deferred` lists all others.
 //!
 //! Each serving thread has a place of its own in the table of every disk and is the only one that
 //! writes there. A reader may see a place change under it; the list is a picture, not a ledger.
@@ -41,14 +41,18 @@ impl fmt::Display for InFlight {
 #[derive(Debug)]
 pub(in crate::disk) struct InFlightTable([Place; SLOTS]);
 
-/// The request that one thread serves; idle while `since` is 0. On a cache line that no other thread writes to.
+/// The request that one thread serves. On a cache line that no other thread writes to.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Place {
+    /// 0 while it is idle. The lowest bit says whether another list has the request.
     since: AtomicU64,
     offset: AtomicU64,
     len_and_op: AtomicU64,
 }
+
+/// Another list has the request.
+const LISTED: u64 = 1;
 
 impl Default for InFlightTable {
     fn default() -> Self {
@@ -57,29 +61,46 @@ impl Default for InFlightTable {
 }
 
 impl InFlightTable {
-    /// Shows the request, whose I/O begins at `now`, in the list until the returned guard is dropped.
-    pub(in crate::disk) fn enter(&self, range: IoRange, now: Instant) -> Option<Visible<'_>> {
+    /// Has the request, whose I/O begins at `now`, until the returned guard is dropped. `is_listed`: another
+    /// list has it too.
+    pub(in crate::disk) fn enter(
+        &self,
+        range: IoRange,
+        now: Instant,
+        is_listed: bool,
+    ) -> Option<Visible<'_>> {
         let place = self.0.get(my_slot()?)?;
         place.offset.store(range.offset, Ordering::Relaxed);
         place
             .len_and_op
             .store(range.len << 3 | range.op as u64, Ordering::Relaxed);
-        place.since.store(micros(now), Ordering::Release);
+        let since = micros(now) << 1 | u64::from(is_listed);
+        place.since.store(since, Ordering::Release);
         Some(Visible(place))
     }
 
+    /// The requests that no other list has.
     pub(in crate::disk) fn list(&self) -> Vec<InFlight> {
+        self.all(|since| since & LISTED == 0)
+    }
+
+    /// All requests in their I/O.
+    pub(in crate::disk) fn in_io(&self) -> Vec<InFlight> {
+        self.all(|_| true)
+    }
+
+    fn all(&self, chosen: impl Fn(u64) -> bool) -> Vec<InFlight> {
         let now = micros(Instant::now());
         let busy = |place: &Place| {
             let since = place.since.load(Ordering::Acquire);
             let len_and_op = place.len_and_op.load(Ordering::Relaxed);
-            (since != 0).then(|| InFlight {
+            (since != 0 && chosen(since)).then(|| InFlight {
                 range: IoRange {
                     op: Op::ALL[(len_and_op & 7) as usize % Op::ALL.len()],
                     offset: place.offset.load(Ordering::Relaxed),
                     len: len_and_op >> 3,
                 },
-                age: Duration::from_micros(now.saturating_sub(since)),
+                age: Duration::from_micros(now.saturating_sub(since >> 1)),
                 rules: Vec::new(),
             })
         };
@@ -87,7 +108,7 @@ impl InFlightTable {
     }
 }
 
-/// Keeps a request in the list of those being served.
+/// Keeps a request in the table.
 pub(in crate::disk) struct Visible<'a>(&'a Place);
 
 impl Drop for Visible<'_> {

@@ -1,52 +1,36 @@
 //! Requests that are not answered yet: the list of them, and what follows where one is stuck.
 
-use std::time::Instant;
-
 use tracing::info;
 
 use crate::disk::device::Disk;
 use crate::disk::observe::in_flight::InFlight;
 use crate::disk::path::strain::STUCK;
-use crate::fault::IoRange;
 use crate::protocol::names::SECTOR;
 
 impl Disk {
     /// How many requests have arrived and are not answered.
     pub fn in_flight_count(&self) -> usize {
-        self.delays.count(self.owner)
-            + self.delays.pool().waiting_count(self.owner)
-            + self.in_line().len()
-            + self.serving.list().len()
+        self.outwait_looks();
+        self.deferred.count() + self.serving.list().len()
     }
 
     /// Every request that has arrived and is not answered, longest waiting first.
     pub fn in_flight(&self) -> Vec<InFlight> {
-        let mut all = self.delays.list(self.owner);
-        let waiting = self.delays.pool().waiting(self.owner).into_iter();
-        all.extend(
-            waiting
-                .chain(self.in_line())
-                .map(|(range, arrived)| InFlight {
-                    range,
-                    age: arrived.elapsed(),
-                    rules: Vec::new(),
-                }),
-        );
+        self.outwait_looks();
+        let mut all = self.deferred.list();
         all.extend(self.serving.list());
         all.sort_by_key(|request| std::cmp::Reverse(request.age));
         all
     }
 
-    /// The requests that wait for others that change the same bytes, or in front of the gate.
-    fn in_line(&self) -> Vec<(IoRange, Instant)> {
-        let mut waiting = self.ranges.waiting();
-        waiting.extend(self.power.gate.waiting());
-        waiting
+    /// Waits until each request has begun to wait that rules have chosen to wait, and counted, before this call.
+    pub(in crate::disk) fn outwait_looks(&self) {
+        drop(self.looking.write());
     }
 
     /// Has loop threads leave its requests to the pool if one of them is stuck.
     pub fn look_for_stuck(&self) {
-        for request in self.serving.list() {
+        for request in self.serving.in_io() {
             let range = request.range;
             if request.age >= STUCK && self.strain.of(range.op).begin() {
                 let sectors = (range.offset / SECTOR, range.len.div_ceil(SECTOR));

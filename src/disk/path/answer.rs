@@ -142,6 +142,7 @@ impl Disk {
     fn account<R>(&self, completion: Completion, context: &mut RequestContext<R>) {
         let latency = context.arrived.elapsed();
         self.counters.of(context.range.op).answered(latency);
+        // Out of the list before the answer: a client that has it finds its request gone.
         let acted = context.end_rules();
         if self.trace.is_on() {
             self.trace.record(context.range, completion, latency, acted);

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::apply::Applied;
 use super::context::RequestContext;
@@ -59,7 +58,7 @@ impl Disk {
         let Some(room) = room else {
             return self.take_turn(request, applied, context);
         };
-        let visible = self.serving.enter(context.range, context.arrived);
+        let visible = context.begin_io(self);
         let way = Way {
             right: Right::Pending(room),
             arrival: context.arrival,
@@ -74,7 +73,7 @@ impl Disk {
         self: &Arc<Self>,
         request: &Request<'_>,
         applied: Applied,
-        context: RequestContext<R>,
+        mut context: RequestContext<R>,
     ) {
         if let Some(turn) = self.ranges.try_lock(ALL) {
             return self.serve_in_turn(turn, request, applied, context);
@@ -84,8 +83,8 @@ impl Disk {
             Err(errno) => return self.answer_host_error(errno, context),
         };
         let disk = Arc::clone(self);
-        let waiting = Some((context.range, context.arrived));
-        self.ranges.lock(ALL, waiting, move |turn| {
+        context.defer(self);
+        self.ranges.lock(ALL, move |turn| {
             disk.serve_in_turn(turn, &request, applied, context);
         });
     }
@@ -101,7 +100,7 @@ impl Disk {
             // The power was cut while it waited for storage that did not answer.
             return self.answer_power_off(context);
         }
-        let visible = self.serving.enter(context.range, Instant::now());
+        let visible = context.begin_io(self);
         let result = match *request {
             Request::Flush { data_only } => self.flush_before(&turn, context.arrival, data_only),
             Request::Write {
@@ -244,7 +243,7 @@ impl Disk {
     /// What is pending makes room on a thread of the pool: others have taken more than there is.
     pub(super) fn make_room_soon(self: &Arc<Self>) {
         let disk = Arc::clone(self);
-        self.ranges.lock(ALL, None, move |turn| {
+        self.ranges.lock(ALL, move |turn| {
             if let Ok((_, evicted)) = disk.image.make_room(&turn, 0) {
                 disk.note_evicted(evicted);
             }

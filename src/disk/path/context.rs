@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::request::Fua;
 use super::reservation::Reservation;
 use crate::disk::device::Disk;
-use crate::disk::observe::{Entered, Recorder};
+use crate::disk::observe::in_flight::Visible;
+use crate::disk::observe::{Entered, Recorder, Ticket};
 use crate::disk::power::gate::{Era, Pass};
 use crate::fault::{Armed, FaultSet, IoRange, RuleHits};
 use crate::protocol::Effect;
@@ -42,7 +43,7 @@ pub(super) enum Durability {
     FlushOf(u64),
 }
 
-/// What rules have to do with a request.
+/// What rules have to do with a request, and what it has while it waits.
 #[derive(Default)]
 pub(super) struct RuleContext {
     hits: RuleHits,
@@ -52,6 +53,8 @@ pub(super) struct RuleContext {
     pub(super) acted: Vec<Arc<Armed>>,
     /// For the data of a write that has waited, until it is answered.
     pub(super) reservation: Option<Reservation>,
+    /// Once it is deferred.
+    ticket: Option<Ticket>,
     /// The effects of waiting that it is counted with.
     pub(super) waited: [bool; Effect::ALL.len()],
 }
@@ -130,12 +133,38 @@ impl<R> RequestContext<R> {
         }
     }
 
+    /// Lists it until it is answered, since it leaves the thread that took it in.
+    pub(super) fn defer(&mut self, disk: &Disk) -> &Ticket {
+        let (range, arrived) = (self.range, self.arrived);
+        let ticket = &mut self.rules().ticket;
+        ticket.get_or_insert_with(|| disk.deferred.add(range, arrived))
+    }
+
+    fn ticket(&self) -> Option<&Ticket> {
+        self.rules.as_ref()?.ticket.as_ref()
+    }
+
+    /// Shows that its I/O begins, until the returned guard is dropped.
+    pub(super) fn begin_io<'a>(&self, disk: &'a Disk) -> Option<Visible<'a>> {
+        match self.ticket() {
+            None => disk.serving.enter(self.range, self.arrived, false),
+            Some(_) => disk.serving.enter(self.range, Instant::now(), true),
+        }
+    }
+
+    /// It has a thread again, and has neither been counted nor looked at so far: whoever finds it in the list expects
+    /// that.
+    pub(super) fn end_deferral(&mut self) {
+        self.rules().ticket = None;
+    }
+
     /// Takes out the reservation for its data.
     pub(super) fn take_reservation(&mut self) -> Option<Reservation> {
         self.rules.as_mut()?.reservation.take()
     }
 
-    /// Ends its dealings with rules, and gives back its reservation. Returns the rules that acted.
+    /// Ends its dealings with rules, gives back its reservation, and takes it out of the list. Returns the rules that
+    /// acted.
     pub(super) fn end_rules(&mut self) -> Vec<Arc<Armed>> {
         self.rules
             .take()

@@ -10,9 +10,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::request::Request;
 use super::reservation::{HeldMemory, MOST_HELD};
-use crate::disk::observe::in_flight::InFlight;
+use crate::disk::observe::Waiting;
 use crate::disk::pool::{Owner, Pool};
-use crate::fault::{Armed, IoRange, Then};
+use crate::fault::{Armed, Then};
 
 /// A waiting request. It owns its reply through `go_on`: dropping it answers EIO.
 pub(in crate::disk) struct Held {
@@ -20,10 +20,11 @@ pub(in crate::disk) struct Held {
     pub(in crate::disk) arrived: Instant,
     /// The disk.
     pub(in crate::disk) owner: Owner,
-    pub(in crate::disk) range: IoRange,
     /// Those that it waits for.
     pub(in crate::disk) rules: Vec<Arc<Armed>>,
     pub(in crate::disk) is_hang: bool,
+    /// Shows that it waits.
+    pub(in crate::disk) shown: Waiting,
     pub(in crate::disk) request: Request<'static>,
     pub(in crate::disk) go_on: Box<dyn FnOnce(Request<'static>, GoOn) + Send>,
 }
@@ -57,7 +58,7 @@ impl Ord for Held {
 }
 
 /// All waiting requests of a server. One thread sleeps until the first is due and hands those that are
-/// due to the pool. The lock is held only to push, pop and list.
+/// due to the pool. The lock is held only to push and pop.
 pub struct Delays {
     shared: Arc<Shared>,
     timer: Mutex<Option<JoinHandle<()>>>,
@@ -142,8 +143,7 @@ impl Delays {
         drop(state);
         let count = go.len();
         for Reverse(held) in go {
-            self.pool
-                .run(owner, move || held.go_on(GoOn::Released(then)));
+            held.go_on(&self.pool, GoOn::Released(then));
         }
         count
     }
@@ -156,21 +156,6 @@ impl Delays {
         state.heap = stay.into();
         drop(state);
         taken.into_iter().map(|Reverse(held)| held).collect()
-    }
-
-    /// How many requests of `owner` wait.
-    pub(in crate::disk) fn count(&self, owner: Owner) -> usize {
-        let state = self.shared.state.lock();
-        let all = state.heap.iter().map(|Reverse(held)| held);
-        all.filter(|held| held.owner == owner).count()
-    }
-
-    /// The waiting requests of `owner`, in no order.
-    pub(in crate::disk) fn list(&self, owner: Owner) -> Vec<InFlight> {
-        let state = self.shared.state.lock();
-        let all = state.heap.iter().map(|Reverse(held)| held);
-        let of_disk = all.filter(|held| held.owner == owner);
-        of_disk.map(Held::in_flight).collect()
     }
 
     /// Ends the timer. Whatever still waits, now or later, is dropped and so answered with EIO.
@@ -194,17 +179,17 @@ impl Drop for Delays {
 }
 
 impl Held {
-    /// Goes on with it.
-    pub(in crate::disk) fn go_on(self, how: GoOn) {
-        (self.go_on)(self.request, how);
-    }
-
-    fn in_flight(&self) -> InFlight {
-        InFlight {
-            range: self.range,
-            age: self.arrived.elapsed(),
-            rules: self.rules.clone(),
-        }
+    /// Goes on with it on a thread of the pool. It waits for no rule any more.
+    pub(in crate::disk) fn go_on(self, pool: &Pool, how: GoOn) {
+        let Self {
+            owner,
+            shown,
+            request,
+            go_on,
+            ..
+        } = self;
+        drop(shown);
+        pool.run(owner, move || go_on(request, how));
     }
 }
 
@@ -221,9 +206,7 @@ impl Shared {
             if !wait.is_zero() {
                 self.changed.wait_for(&mut state, wait);
             } else if let Some(Reverse(due)) = state.heap.pop() {
-                let owner = due.owner;
-                let go_on = move || due.go_on(GoOn::Due);
-                MutexGuard::unlocked(&mut state, || pool.run(owner, go_on));
+                MutexGuard::unlocked(&mut state, || due.go_on(pool, GoOn::Due));
             }
         }
     }

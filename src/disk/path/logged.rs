@@ -92,7 +92,7 @@ impl Disk {
         self: &Arc<Self>,
         request: &Request<'_>,
         applied: Applied,
-        context: RequestContext<R>,
+        mut context: RequestContext<R>,
     ) {
         let Some(range) = self.range_in_log(request, &applied) else {
             return self.serve_and_log(None, request, &applied, context);
@@ -105,8 +105,8 @@ impl Disk {
             Err(errno) => return self.answer_host_error(errno, context),
         };
         let disk = Arc::clone(self);
-        let waiting = Some((context.range, context.arrived));
-        self.ranges.lock(around(&range), waiting, move |guard| {
+        context.defer(self);
+        self.ranges.lock(around(&range), move |guard| {
             disk.serve_and_log(Some((guard, range)), &request, &applied, context);
         });
     }
@@ -133,7 +133,7 @@ impl Disk {
             // The power was cut while it waited for storage that did not answer.
             return self.answer_power_off(context);
         }
-        let visible = self.serving.enter(context.range, context.arrived);
+        let visible = context.begin_io(self);
         let result = self.change(request, applied);
         let order = self.order_of(context.arrival);
         match (&locked, Kind::of(request)) {

@@ -35,11 +35,9 @@ impl Disk {
             Err(errno) => return self.answer_host_error(errno, context),
         };
         let disk = Arc::clone(self);
-        let waiting = (context.range, context.arrived);
         let go_on = move |request| disk.look(request, Executor::ThisThread, context);
         let parked = Parked {
             request,
-            waiting,
             go_on: Box::new(go_on),
         };
         // The gate has opened meanwhile.
@@ -87,6 +85,7 @@ impl Disk {
                 CutPoint::After => self.carry_out(request, outcome, executor, context),
             };
         }
+        context.defer(self);
         self.power.gate.leave(context.pass.take());
         let request = request.into_owned();
         let disk = Arc::clone(self);

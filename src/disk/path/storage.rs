@@ -35,8 +35,8 @@ impl Disk {
         if self.log.is_on() {
             return self.serve_logged(request, applied, context);
         }
-        // Out of the list before the answer: a client that has it finds its request gone.
-        let visible = self.serving.enter(context.range, context.arrived);
+        // Out of the table before the answer: a client that has it finds its request gone.
+        let visible = context.begin_io(self);
         let result = self.change(request, &applied);
         drop(visible);
         self.answer_changed(request, result, &applied, context);
@@ -67,7 +67,7 @@ impl Disk {
         applied: &Applied,
         context: RequestContext<R>,
     ) {
-        let visible = self.serving.enter(context.range, context.arrived);
+        let visible = context.begin_io(self);
         with_buffer(len as usize, |buffer| {
             let read = buffer.and_then(|buffer| {
                 let n = self.image.read_at(buffer, applied.place(offset))?;

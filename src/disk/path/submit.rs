@@ -26,7 +26,8 @@ impl Disk {
         let durability = Durability::of(request.fua());
         let context = RequestContext::new(self, range, origin.client, durability, reply);
         if request.is_relative() {
-            return self.on_pool(request, context, move |disk, request, context| {
+            return self.on_pool(request, context, move |disk, request, mut context| {
+                context.end_deferral();
                 disk.settle();
                 disk.place_and_take_in(request, origin.is_aligned, context);
             });
@@ -46,7 +47,8 @@ impl Disk {
         context: RequestContext<R>,
     ) {
         if self.must_wait_first(&request, context.range) {
-            return self.on_pool(request, context, |disk, request, context| {
+            return self.on_pool(request, context, |disk, request, mut context| {
+                context.end_deferral();
                 disk.settle();
                 disk.take_in(request, Executor::ThisThread, context);
             });
@@ -131,13 +133,14 @@ impl Disk {
             context.passed(self, recorder);
             return self.carry_out(request, Outcome::default(), executor, context);
         };
-        let now = self.now();
+        let (now, look) = (self.now(), self.looking.read());
         let hits = context.hits_for(self, &faults, recorder.as_ref());
         if let Some(wait) = faults.wait(range, now, hits) {
             context.recorded(recorder);
             drop((faults, order));
-            return self.hold(request, wait, context);
+            return self.hold(request, wait, context, look);
         }
+        drop(look);
         let outcome = faults.outcome(range, now, hits);
         context.recorded(recorder);
         let cut = self.begin_cut(&outcome);

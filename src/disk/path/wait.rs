@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::RwLockReadGuard;
+
 use super::context::RequestContext;
 use super::delays::{GoOn, Held};
 use super::request::{Reply, Request};
@@ -32,17 +34,17 @@ impl Disk {
             Err(errno) => return self.answer_host_error(errno, context),
         };
         let disk = Arc::clone(self);
-        let (range, arrived) = (context.range, context.arrived);
         let work = move || go_on(&disk, request, context);
-        self.delays.pool().serve(self.owner, range, arrived, work);
+        self.delays.pool().run(self.owner, work);
     }
 
-    /// Holds the request for as long as the rules say that it waits for.
+    /// Holds the request for as long as the rules say that it waits for. `look` ends when it waits.
     pub(super) fn hold<R: Reply>(
         self: &Arc<Self>,
         request: Request<'_>,
         wait: Wait,
         mut context: RequestContext<R>,
+        look: RwLockReadGuard<'_, ()>,
     ) {
         context.rules().acted.extend(wait.rules.iter().cloned());
         let request = match self.kept(request, &mut context) {
@@ -61,9 +63,9 @@ impl Disk {
             due: Instant::now() + wait.time,
             arrived: context.arrived,
             owner: self.owner,
-            range: context.range,
-            rules: wait.rules,
             is_hang: wait.is_hang,
+            shown: context.defer(self).wait_for(wait.rules.clone()),
+            rules: wait.rules,
             request,
             go_on: Box::new(move |request, how| {
                 let then = match how {
@@ -77,7 +79,8 @@ impl Disk {
                 }
             }),
         });
-        // Now a cut finds it among those that wait.
+        // Now a cut finds it among those that wait, and so does whoever has seen it counted.
+        drop(look);
         self.power.gate.leave(pass);
         // Disarmed between the look and here: nothing else would let it go.
         let faults = self.faults();
@@ -86,7 +89,7 @@ impl Disk {
         }
     }
 
-    /// The request as it can wait, with room for its data. It keeps the reservation that it has: a
+    /// The request as it can wait, listed and with room for its data. It keeps the reservation that it has: a
     /// request that waits again takes no more.
     pub(super) fn kept<R>(
         self: &Arc<Self>,
@@ -99,6 +102,7 @@ impl Disk {
         };
         let request = request.into_owned()?;
         context.rules().reservation = Some(reservation);
+        context.defer(self);
         Ok(request)
     }
 

@@ -96,9 +96,7 @@ impl Disk {
         self.tell(DiskEvent::Cut(report, rule.map(str::to_owned)));
         let late = self.power.gate.turn_off();
         for held in held {
-            self.delays
-                .pool()
-                .run(self.owner, move || held.go_on(GoOn::PowerOff));
+            held.go_on(self.delays.pool(), GoOn::PowerOff);
         }
         self.go_on_with(parked);
         self.go_on_with(late);

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 
 use crate::disk::observe::thread_slot::{SLOTS, my_slot};
 use crate::disk::path::Request;
-use crate::fault::IoRange;
 
 /// The time between two looks whether all requests have left.
 pub(in crate::disk) const LOOK: Duration = Duration::from_micros(50);
@@ -67,8 +66,6 @@ pub(in crate::disk) enum NotClosed {
 /// A request that waits in front of the gate.
 pub(in crate::disk) struct Parked {
     pub(in crate::disk) request: Request<'static>,
-    /// What it asks for, and when it arrived.
-    pub(in crate::disk) waiting: (IoRange, Instant),
     /// Goes on with it: to the gate once more, or to the error of a disk without power.
     pub(in crate::disk) go_on: Box<dyn FnOnce(Request<'static>) + Send>,
 }
@@ -179,15 +176,6 @@ impl Gate {
         None
     }
 
-    /// What waits in front of it.
-    pub(in crate::disk) fn waiting(&self) -> Vec<(IoRange, Instant)> {
-        self.parked
-            .lock()
-            .iter()
-            .map(|parked| parked.waiting)
-            .collect()
-    }
-
     /// The requests that wait in front of it. Others may come while it is closed.
     pub(in crate::disk) fn take_parked(&self) -> Vec<Parked> {
         std::mem::take(&mut self.parked.lock())
@@ -267,16 +255,9 @@ mod tests {
         Instant::now() + Duration::from_millis(20)
     }
 
-    const FLUSH: IoRange = IoRange {
-        op: crate::fault::Op::Flush,
-        offset: 0,
-        len: 0,
-    };
-
     fn parked() -> Parked {
         Parked {
             request: Request::Flush { data_only: false },
-            waiting: (FLUSH, Instant::now()),
             go_on: Box::new(drop),
         }
     }

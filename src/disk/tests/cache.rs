@@ -174,9 +174,7 @@ fn flush_that_waits_for_another_is_in_flight() {
     bench.image.set_stuck(true);
     std::thread::scope(|scope| {
         let first = scope.spawn(|| bench.flush());
-        while bench.image.touched() == 0 {
-            std::thread::yield_now();
-        }
+        until(|| bench.image.touched() > 0);
         let second = bench.submit(Request::Flush { data_only: false });
         let listed = (bench.disk.in_flight().len(), bench.disk.in_flight_count());
         bench.image.set_stuck(false);
@@ -402,9 +400,7 @@ fn rule_that_cuts_after_a_request_has_it_done_and_answered() {
     bench.rules("cut op=flush times=1 scope=disk point=after");
     bench.write_sectors(0, &pattern(1, 1)).unwrap();
     bench.flush().unwrap();
-    while !matches!(bench.disk.power(), PowerState::Off(_)) {
-        std::thread::yield_now();
-    }
+    until(|| matches!(bench.disk.power(), PowerState::Off(_)));
     assert_eq!(bench.image_sectors(0, 1), pattern(1, 1));
     assert_eq!(bench.read_sectors(0, 1), EIO);
 }

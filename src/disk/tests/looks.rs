@@ -81,9 +81,7 @@ fn error_armed_during_the_io_takes_effect() {
     bench.image.set_stuck(true);
     std::thread::scope(|scope| {
         let read = scope.spawn(|| answer(&bench.read()));
-        while bench.image.touched() == 0 {
-            std::thread::yield_now();
-        }
+        until(|| bench.image.touched() > 0);
         bench.arm(Mode::EioRead);
         bench.image.set_stuck(false);
         assert_eq!(read.join().unwrap(), EIO);

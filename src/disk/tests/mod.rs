@@ -16,7 +16,7 @@ mod travel;
 mod waiting;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -176,8 +176,17 @@ impl Bench {
 
 fn answer(receiver: &Receiver<Result>) -> Result {
     receiver
-        .recv_timeout(Duration::from_secs(10))
+        .recv_timeout(Duration::from_secs(60))
         .expect("an answer")
+}
+
+/// Waits until `done`, which something else brings about.
+fn until(done: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "it does not happen");
+        std::thread::yield_now();
+    }
 }
 
 const EIO: Result = Err(Errno::EIO);
@@ -194,9 +203,7 @@ fn with_rules_during_io(bench: &Bench, rules: &str, request: Request<'_>) -> Res
     bench.image.set_stuck(true);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| answer(&bench.submit(request)));
-        while bench.image.touched() == touched {
-            std::thread::yield_now();
-        }
+        until(|| bench.image.touched() > touched);
         bench.rules(rules);
         bench.image.set_stuck(false);
         waiting.join().unwrap()

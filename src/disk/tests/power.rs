@@ -131,7 +131,7 @@ fn synchronous_write_whose_flush_is_the_last_request_is_answered_with_its_length
     let (offset, data, fua) = (0, vec![1; 512].into(), Some(Fua::Data));
     let write = Request::Write { offset, data, fua };
     bench.disk.submit(write, bench.origin(), Length(tx));
-    assert_eq!(lengths.recv_timeout(Duration::from_secs(10)), Ok(512));
+    assert_eq!(lengths.recv_timeout(Duration::from_secs(60)), Ok(512));
 }
 
 #[test]
@@ -142,9 +142,7 @@ fn cut_during_a_switch_of_the_cache_comes_after_the_switch() {
     let touched = bench.image.touched();
     std::thread::scope(|scope| {
         let switch = scope.spawn(|| bench.disk.set_cache_mode(CacheMode::Off));
-        while bench.image.touched() == touched {
-            std::thread::yield_now();
-        }
+        until(|| bench.image.touched() > touched);
         let under_way = bench.begin_cut();
         assert!(!under_way.is_empty());
         let cut = scope.spawn(|| under_way.finish(&power_cut("cut"), None, || ()));
@@ -176,9 +174,7 @@ fn nothing_but_what_was_stuck_reaches_the_image_after_a_cut_and_later_writes_are
     let touched = bench.image.touched();
     let flush = std::thread::scope(|scope| {
         let flush = scope.spawn(|| bench.flush());
-        while bench.image.touched() == touched {
-            std::thread::yield_now();
-        }
+        until(|| bench.image.touched() > touched);
         let behind = bench.submit(Request::Flush { data_only: false });
         let failed = bench.begin_cut().finish(&power_cut("cut"), None, || ());
         assert!(

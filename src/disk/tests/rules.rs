@@ -72,9 +72,7 @@ fn rule_for_guests_that_is_armed_during_the_io_of_a_test_passes_it_by() {
     bench.image.set_stuck(true);
     std::thread::scope(|scope| {
         let read = scope.spawn(|| answer(&bench.read()));
-        while bench.image.touched() == 0 {
-            std::thread::yield_now();
-        }
+        until(|| bench.image.touched() > 0);
         let rule = parse_rule("eio_read from=guest", 1).unwrap();
         bench.disk.arm(&[Edit::Add(rule)], false).unwrap();
         bench.image.set_stuck(false);

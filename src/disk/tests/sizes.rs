@@ -246,5 +246,5 @@ fn synchronous_write_is_answered_with_what_it_wrote() {
         fua: Some(Fua::Data),
     };
     bench.disk.submit(append, bench.origin(), Count(sender));
-    assert_eq!(written.recv_timeout(Duration::from_secs(10)), Ok(1536));
+    assert_eq!(written.recv_timeout(Duration::from_secs(60)), Ok(1536));
 }

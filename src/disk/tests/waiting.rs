@@ -12,9 +12,7 @@ fn requests_in_their_io_and_those_that_wait_are_in_flight() {
     bench.image.set_stuck(true);
     std::thread::scope(|scope| {
         scope.spawn(|| answer(&bench.read()));
-        while bench.image.touched() == 0 {
-            std::thread::yield_now();
-        }
+        until(|| bench.image.touched() > 0);
         let rule = parse_rule("delay op=write by=1s", 1).unwrap();
         bench.disk.arm(&[Edit::Add(rule)], false).unwrap();
         let write = bench.write(1);
@@ -80,9 +78,7 @@ fn write_that_waits_twice_reserves_memory_once() {
     let edits = rules.map(|rule| Edit::Add(parse_rule(rule, 1).unwrap()));
     bench.disk.arm(&edits, false).unwrap();
     let write = bench.write(7);
-    while bench.stat("write_held") == 0 {
-        std::thread::yield_now();
-    }
+    until(|| bench.stat("write_held") > 0);
     assert_eq!(bench.disk.held_bytes(), MOST_HELD);
     assert_eq!(answer(&bench.write(8)), Err(Errno::ENOMEM));
     bench.disk.release(Some("h"), Then::Ok);
@@ -103,9 +99,7 @@ fn hang_is_released_after_the_delays_and_not_before() {
         Some(0),
         "it is only delayed"
     );
-    while bench.stat("read_held") == 0 {
-        std::thread::yield_now();
-    }
+    until(|| bench.stat("read_held") > 0);
     assert!(bench.disk.in_flight()[0].age >= Duration::from_millis(200));
     assert_eq!(bench.disk.release(None, Then::Ok), Some(1));
     assert_eq!(answer(&read), Ok(vec![0; 512]));
@@ -170,9 +164,7 @@ fn write_held_beyond_the_limit_is_enomem_and_memory_comes_back() {
     assert_eq!(bench.stat("write_errors_host"), 1);
     bench.rules("");
     assert!(held.iter().all(|write| answer(write).is_ok()));
-    while bench.disk.held_bytes() > 0 {
-        std::thread::yield_now();
-    }
+    until(|| bench.disk.held_bytes() == 0);
 }
 
 #[test]
@@ -186,4 +178,56 @@ fn hang_that_is_disarmed_lets_go_what_it_holds() {
     let edits = parse_edits(b"!hang op=read").unwrap();
     bench.disk.arm(&edits, false).unwrap();
     assert_eq!(answer(&read), Ok(vec![0; 512]));
+}
+
+#[test]
+fn request_that_is_counted_as_held_or_fired_is_listed_and_can_be_released() {
+    let bench = Bench::new();
+    bench.rules("hang op=read tag=a");
+    let fired = || bench.disk.rules()[0].counts.fired;
+    let held = || bench.stat("read_held");
+    std::thread::scope(|scope| {
+        for round in 1..=1000 {
+            let waiting = scope.spawn(|| answer(&bench.read()));
+            until(|| match round % 2 {
+                0 => fired() == round,
+                _ => held() == round,
+            });
+            if round % 3 == 0 {
+                assert_eq!(bench.disk.in_flight_count(), 1, "round {round}");
+                assert_eq!(bench.disk.in_flight()[0].rules.len(), 1);
+            }
+            let released = bench.disk.release(Some("a"), Then::Ok);
+            assert_eq!(released, Some(1), "round {round}");
+            assert_eq!(waiting.join().unwrap(), Ok(vec![0; 512]));
+        }
+    });
+    assert_eq!(bench.disk.in_flight_count(), 0);
+}
+
+#[test]
+fn request_that_waits_is_listed_wherever_it_moves_until_it_is_counted_as_answered() {
+    let bench = Bench::new();
+    bench.rules("delay op=read by=20us\ndelay op=read by=40us");
+    for round in 1..=2000 {
+        let read = bench.read();
+        until(|| bench.disk.in_flight().is_empty());
+        assert_eq!(bench.stat("read_answered"), round);
+        assert_eq!(answer(&read), Ok(vec![0; 512]));
+    }
+}
+
+#[test]
+fn request_that_was_released_is_listed_without_its_rule_until_it_is_answered() {
+    let bench = Bench::new();
+    bench.rules("hang op=read");
+    let read = bench.read();
+    assert_eq!(bench.disk.in_flight()[0].rules.len(), 1);
+    bench.image.set_stuck(true);
+    bench.disk.release(None, Then::Ok);
+    let listed = bench.disk.in_flight();
+    assert_eq!((listed.len(), listed[0].rules.len()), (1, 0));
+    bench.image.set_stuck(false);
+    answer(&read).unwrap();
+    assert_eq!(bench.disk.in_flight_count(), 0);
 }

@@ -97,28 +97,29 @@ fn delayed_reads_take_as_long_as_one_when_64_wait_at_once() {
         }
     });
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(32), "{took:?}");
     assert_eq!(mount.stat("read_delayed"), 64);
 }
 
 #[test]
 fn delay_holds_no_threads() {
     let mount = Mount::new();
-    mount.arm("delay op=read by=2s");
+    mount.arm("delay op=read by=10m");
     std::thread::scope(|scope| {
         for _ in 0..200 {
             scope.spawn(|| read(&mount).unwrap());
         }
-        eventually("many requests wait", || mount.stat("in_flight") >= 100);
+        eventually("all wait", || mount.stat("in_flight") == 200);
         let threads = std::fs::read_dir(format!("/proc/{}/task", mount.server())).unwrap();
         assert!(threads.count() < 50);
+        mount.clear();
     });
 }
 
 #[test]
 fn error_armed_during_a_delayed_read_fires() {
     let mount = Mount::new();
-    mount.arm("delay op=read by=1s");
+    mount.arm("delay op=read by=10m");
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| read(&mount));
         eventually("the read waits", || {
@@ -137,7 +138,7 @@ fn clear_lets_a_waiting_read_go_on_at_once() {
         let reader = scope.spawn(|| (read(&mount), Instant::now()));
         eventually("the read waits", || mount.stat("in_flight") == 1);
         let line = mount.read("vda/inflight");
-        assert!(line.ends_with("ms delay op=read by=1m\n"), "{line}");
+        assert!(line.ends_with("s delay op=read by=1m\n"), "{line}");
         mount.clear();
         assert_eq!(reader.join().unwrap().0.unwrap(), 512);
         assert_eq!(mount.read("vda/faults"), "");

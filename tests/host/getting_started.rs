@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::docs::page_says;
 use crate::harness::*;
@@ -194,10 +193,10 @@ fn repl_takes_lines_typed_ahead_and_ctrl_c_interrupts() {
         "vm:clock():sleep(600)",
     ];
     for (round, line) in endless.iter().enumerate() {
-        terminal.enter(&[line]);
+        terminal.enter(&[&format!("print({round} .. ' begins') {line}")]);
+        terminal.until(&format!("{round} begins"));
+        terminal.press("C-c");
         eventually("it is interrupted", || {
-            terminal.press("C-c");
-            std::thread::sleep(Duration::from_millis(300));
             terminal.shown().matches("interrupted").count() == round + 1
         });
         terminal.enter(&[&format!("vm:run('echo $((4{round} + 1000))').stdout")]);

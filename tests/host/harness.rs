@@ -8,6 +8,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use provium::os::proc::is_stopped;
+
+/// The deadline for what takes no time on an idle machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub use tempfile::TempDir;
 
 /// The binary under test.
@@ -283,13 +286,41 @@ pub fn assert_fails(output: &Output, code: i32, texts: &[&str]) {
     }
 }
 
-/// Waits until `done`, for ten seconds at most.
+/// Waits until `done`, for as long as [`PATIENCE`].
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Unmounts with a command that fails while the mount is busy. It is for a moment, while a process that another test
+/// starts still has our files open.
+pub fn unmount_by(mut command: impl FnMut() -> Output) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut output = command();
+    while stderr(&output).contains("busy") && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+        output = command();
+    }
+    assert_ok(&output);
+}
+
+/// How long `work` takes: the quickest time of at least five, and of all in a minute if none is below `limit`. Other
+/// load on this machine adds to a time.
+pub fn quickest(limit: Duration, mut work: impl FnMut()) -> Duration {
+    let deadline = Instant::now() + PATIENCE;
+    let mut time = || {
+        let began = Instant::now();
+        work();
+        began.elapsed()
+    };
+    let mut best = (0..5).map(|_| time()).min().unwrap();
+    while best >= limit && Instant::now() < deadline {
+        best = best.min(time());
+    }
+    best
 }
 
 /// Whether this machine has `tool`. With CI set a missing one fails the test; otherwise a message says that the

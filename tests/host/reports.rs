@@ -296,12 +296,11 @@ fn reports_to_one_file_are_refused() {
     );
 }
 
-/// The screen of a terminal while `provium test` runs, and after it.
-fn in_terminal(suite: &Suite, environment: &str, during: &str) -> (String, String) {
+/// A terminal in which `provium test` runs, and then says that it is over.
+fn in_terminal(suite: &Suite, environment: &str) -> Terminal {
     let folder = suite.path().display();
     let command = format!("cd {folder} && {environment} {PROVIUM} test; echo over; sleep 60");
-    let terminal = Terminal::start(suite.path(), 100, 30, &command);
-    (terminal.until(during), terminal.until("over"))
+    Terminal::start(suite.path(), 100, 30, &command)
 }
 
 const COLOUR: &str = "\u{1b}[32m";
@@ -315,12 +314,10 @@ fn terminal_shows_progress_and_colour() {
                  test('waits', function(t) while not io.open('go') do end end)";
     let suite = Suite::new(&[("a", waits)]);
     let go = suite.path().join("go");
-    let ready = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_secs(2));
-        std::fs::write(go, "").unwrap();
-    });
-    let (during, after) = in_terminal(&suite, "env -u NO_COLOR -u CI TERM=xterm-256color", "1/2");
-    ready.join().unwrap();
+    let terminal = in_terminal(&suite, "env -u NO_COLOR -u CI TERM=xterm-256color");
+    let during = terminal.until("1/2");
+    std::fs::write(go, "").unwrap();
+    let after = terminal.until("over");
     assert!(during.contains("a.test.lua: waits"), "{during}");
     assert!(during.contains(COLOUR), "{during:?}");
     assert!(
@@ -334,7 +331,9 @@ fn no_color_is_honoured_and_a_pipe_has_plain_lines() {
     let suite = Suite::new(&[("a", "test('x', function(t) end)")]);
     assert!(!stdout(&suite.test(&[])).contains('\u{1b}'));
     if has("tmux") {
-        let (_, after) = in_terminal(&suite, "NO_COLOR=1 TERM=xterm-256color", "passed");
+        let terminal = in_terminal(&suite, "NO_COLOR=1 TERM=xterm-256color");
+        terminal.until("passed");
+        let after = terminal.until("over");
         assert!(!after.contains(COLOUR), "{after:?}");
     }
 }

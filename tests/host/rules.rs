@@ -180,7 +180,7 @@ fn hang_ends_with_its_max_with_clear_with_its_rule_and_with_the_mount() {
     mount.signal(libc::SIGTERM);
     dd.wait().unwrap();
     mount.wait_for_end();
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < PATIENCE);
 }
 
 #[test]
@@ -218,14 +218,9 @@ fn held_requests_delay_no_other_when_they_are_10000() {
     eventually("all are held", || in_flight(&mount) == most);
     let started = Instant::now();
     for file in ["vda/faults", "vda/rules", "vda/stats", "disks", "version"] {
-        let time = |_| {
-            let asked = Instant::now();
-            mount.read(file);
-            asked.elapsed()
-        };
-        // The quickest counts, since other load on this machine adds to the rest.
-        let quickest = (0..5).map(time).min().unwrap();
-        assert!(quickest < Duration::from_millis(50), "{file}: {quickest:?}");
+        let limit = Duration::from_millis(50);
+        let took = quickest(limit, || drop(mount.read(file)));
+        assert!(took < limit, "{file}: {took:?}");
     }
     let (threads, memory) = (mount.server_status("Threads"), mount.server_status("VmRSS"));
     assert!(
@@ -244,11 +239,7 @@ fn held_requests_delay_no_other_when_they_are_10000() {
     let started = Instant::now();
     mount.signal(libc::SIGTERM);
     mount.wait_for_end();
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
     let _ = clients.wait();
 }
 

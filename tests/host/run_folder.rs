@@ -56,6 +56,10 @@ impl RunFolder {
         provium::os::proc::processes().filter(is_it).collect()
     }
 
+    pub fn assert_nothing_left(&self) {
+        self.assert_nothing_left_within(PATIENCE);
+    }
+
     pub fn assert_nothing_left_within(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();

@@ -52,7 +52,7 @@ impl Logged {
                 None => false,
             })
         };
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + PATIENCE;
         while !in_order() {
             assert!(
                 Instant::now() < deadline,
@@ -195,7 +195,7 @@ fn panic_of_a_serving_thread_is_logged_and_no_client_hangs() {
     let probe = scene.mount.path(".panic-for-a-test");
     let begun = Instant::now();
     assert_eq!(errno(std::fs::metadata(probe)), libc::EIO);
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < PATIENCE);
     scene.mount.wait_for_end();
     assert!(!is_mounted(&scene.mount.point()));
     scene.says(&[

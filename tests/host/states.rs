@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use provium::storage::write_log::{Entry, Flags, Superblock};
 use serde_json::Value;
@@ -340,7 +339,7 @@ fn killed_walk_leaves_neither_mount_nor_folder_nor_process() {
     assert!(is_mounted(Path::new(&seen).parent().unwrap()), "{seen}");
     send(states.id(), libc::SIGKILL);
     states.wait().unwrap();
-    run_folder.assert_nothing_left_within(Duration::from_secs(10));
+    run_folder.assert_nothing_left();
 }
 
 #[test]
@@ -373,7 +372,7 @@ fn next_walk_removes_what_a_killed_server_of_states_has_left() {
         assert_ok(&run(&mut run_folder.command(&args)));
         left() == 0
     });
-    run_folder.assert_nothing_left_within(Duration::from_secs(10));
+    run_folder.assert_nothing_left();
 }
 
 #[test]
@@ -462,7 +461,7 @@ fn killed_test_file_leaves_nothing_of_its_states() {
     let file = run_folder.called(" test-file ");
     send(file[0], libc::SIGKILL);
     test.wait().unwrap();
-    run_folder.assert_nothing_left_within(Duration::from_secs(10));
+    run_folder.assert_nothing_left();
 }
 
 #[test]

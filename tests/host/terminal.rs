@@ -31,7 +31,7 @@ impl Terminal {
 
     /// Its screen, once that contains `text`. A guest may have to boot first.
     pub fn until(&self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + 3 * PATIENCE;
         loop {
             let shown = self.shown();
             if shown.contains(text) {

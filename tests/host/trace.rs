@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::harness::*;
 
@@ -133,10 +133,8 @@ fn trace_reader_outside_the_servers_pid_namespace_waits_and_can_be_interrupted()
     let mut line = String::new();
     lines.read_line(&mut line).unwrap();
     assert!(line.contains(" read 7 1 ok "), "{line}");
-    let began = Instant::now();
     send(cat.id(), libc::SIGINT);
     eventually("cat ends", || cat.try_wait().unwrap().is_some());
-    assert!(began.elapsed() < Duration::from_secs(2));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use crate::docs::page_says;
 use crate::harness::*;
@@ -177,26 +176,26 @@ fn concurrent_runners_share_the_states() {
 #[test]
 fn runner_killed_while_it_saves_a_state_leaves_nothing() {
     let Some(cache) = Cache::new() else { return };
-    let mut runner = cache.command(&["test", "one.test.lua"]);
-    let silent = runner.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut runner = silent.spawn().unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    let is_saving = || {
-        cache
-            .files("new")
-            .iter()
-            .any(|file| file.metadata().unwrap().len() > 0)
+    let kill_while_it_saves = || {
+        let mut runner = cache.command(&["test", "one.test.lua"]);
+        let silent = runner.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut runner = silent.spawn().unwrap();
+        eventually("it saves a state", || {
+            let has_begun = |file: &PathBuf| file.metadata().is_ok_and(|file| file.len() > 0);
+            cache.files("new").iter().any(has_begun) || !cache.files("state").is_empty()
+        });
+        runner.kill().unwrap();
+        runner.wait().unwrap();
+        cache.folder.assert_nothing_left();
+        cache.files("state").is_empty()
     };
-    while !is_saving() {
-        assert!(std::time::Instant::now() < deadline && cache.files("state").is_empty());
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    runner.kill().unwrap();
-    runner.wait().unwrap();
-    cache
-        .folder
-        .assert_nothing_left_within(Duration::from_secs(10));
-    assert!(cache.files("state").is_empty());
+    // On a machine that is busy it may be done before this test has a processor.
+    let killed_in_time = (0..20).any(|_| {
+        let mut done = cache.files("state").into_iter();
+        done.try_for_each(std::fs::remove_file).unwrap();
+        kill_while_it_saves()
+    });
+    assert!(killed_in_time);
     assert_report(&cache.run(&["test", "one.test.lua"]), 0, &["it has booted"]);
     assert!(cache.files("new").is_empty());
     assert_report(

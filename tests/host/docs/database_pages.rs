@@ -17,11 +17,14 @@ fn scripts() -> TempDir {
     place
 }
 
+/// How many seconds `pg_ctl` waits on a machine that is busy.
+const PATIENT: (&str, &str) = ("PGCTLTIMEOUT", "300");
+
 /// Runs a script of the page, in mounts of its own.
 fn run_script(place: &TempDir, script: &str, setting: (&str, &str)) -> Output {
     let mut isolated = Command::new("unshare");
     isolated.args(["-m", "bash", "-e", script]);
-    isolated.env(setting.0, setting.1).current_dir(place.path());
+    isolated.envs([setting, PATIENT]).current_dir(place.path());
     run(with_provium_in_path(&mut isolated))
 }
 
@@ -41,11 +44,14 @@ fn can_mount_loops() -> bool {
 /// The exit codes of the bad states of the log that a script has left.
 fn verdicts(place: &TempDir, check: &str, args: &[&str]) -> Vec<i64> {
     let check = format!(
-        "cd {} && unshare -m bash {check} {{}} ${{PROVIUM_MARK:-0}}",
-        place.path().display()
+        "cd {} && {}={} unshare -m bash {check} {{}} ${{PROVIUM_MARK:-0}}",
+        place.path().display(),
+        PATIENT.0,
+        PATIENT.1
     );
     let log = place.path().join("disk.log");
-    let found = judged(&log, &[&["--check", &check], args].concat());
+    let checked = ["--timeout", "5m", "--check", &check];
+    let found = judged(&log, &[&checked, args].concat());
     assert!(found.states > 0, "{}", found.summary);
     found.codes.into_iter().collect()
 }

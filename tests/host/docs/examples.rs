@@ -93,7 +93,9 @@ fn lua_examples_pass() {
         }
         if !examples.is_empty() {
             let mut test = Command::new(PROVIUM);
-            let output = run(test.args(["test", "."]).current_dir(folder.path()));
+            let output = run(test
+                .args(["test", "--timeout", "300", "."])
+                .current_dir(folder.path()));
             assert_ok(&output);
         }
     }

@@ -34,7 +34,7 @@ const FLAGS: [&str; 11] = [
     "--hide-scrollbars",
 ];
 /// The longest that an answer takes, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A browser with one page.
 pub struct Browser {

@@ -62,7 +62,7 @@ fn end_of_a_mount_a_detach_and_the_end_of_a_cache_lose_nothing() {
     let signal = |signal| move |mount: &mut Mount| mount.signal(signal);
     let command = |program: &'static str, args: &'static [&str]| {
         move |mount: &mut Mount| {
-            assert_ok(&run(Command::new(program).args(args).arg(mount.point())));
+            unmount_by(|| run(Command::new(program).args(args).arg(mount.point())));
         }
     };
     type End = Box<dyn Fn(&mut Mount)>;

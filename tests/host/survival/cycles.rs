@@ -38,7 +38,7 @@ impl Size {
 #[test]
 fn mounts_come_and_go_and_leave_no_process_mount_or_file() {
     let cycles = cycles();
-    let scene = Scene::within(Duration::from_secs(60 + cycles));
+    let scene = Scene::within(Duration::from_secs(300 + 2 * cycles));
     let image = scene.image("a.img", MIB);
     let point = scene.path("mnt");
     std::fs::create_dir(&point).unwrap();
@@ -67,7 +67,7 @@ fn mounts_come_and_go_and_leave_no_process_mount_or_file() {
 #[test]
 fn vms_made_one_after_the_other_do_not_grow_their_process() {
     let cycles = cycles();
-    let scene = Scene::within(Duration::from_secs(60 + cycles));
+    let scene = Scene::within(Duration::from_secs(300 + 2 * cycles));
     let image = scene.image("a.img", MIB);
     let lua = format!(
         "test('mounts', {{timeout = '60m'}}, function(t)

@@ -35,7 +35,7 @@ impl Busy {
         if !has("qemu-system-x86_64") || !has_guest() {
             return None;
         }
-        let scene = Scene::within(Duration::from_secs(120));
+        let scene = Scene::begin();
         scene.image("a.img", MIB);
         let lua = format!("function after_sleep() {after_sleep} end {BUSY}");
         std::fs::write(scene.path("busy.test.lua"), lua).unwrap();
@@ -46,7 +46,7 @@ impl Busy {
             .spawn()
             .unwrap();
         let busy = Self { runner, scene };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + 3 * PATIENCE;
         while busy.disk().is_none() {
             assert!(
                 Instant::now() < deadline,

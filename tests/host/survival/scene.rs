@@ -15,7 +15,7 @@ const MARKER: &str = "PROVIUM_TEST_SCENE";
 /// without it.
 const CACHE: &str = "PROVIUM_SURVIVAL_CACHE";
 /// How long a process that was told to end may take.
-const CLEAN_UP: Duration = Duration::from_secs(5);
+const CLEAN_UP: Duration = PATIENCE;
 
 /// One scenario. It is dropped after everything that belongs to it; then no process, mount, socket or temporary
 /// file of it may be left.
@@ -28,15 +28,18 @@ pub struct Scene {
     _watched: Sender<()>,
 }
 
+/// How long a scenario may take on a machine that is busy.
+const LONGEST: Duration = Duration::from_secs(300);
+
 impl Scene {
-    /// A scenario that may take a minute.
+    /// A scenario that may take five minutes.
     pub fn begin() -> Self {
-        Self::within(Duration::from_secs(60))
+        Self::within(LONGEST)
     }
 
     /// One about writes that reach the storage before they are answered.
     pub fn without_cache() -> Self {
-        let mut scene = Self::prepare(Duration::from_secs(60));
+        let mut scene = Self::prepare(LONGEST);
         scene.has_cache = false;
         scene
     }

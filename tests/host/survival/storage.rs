@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::host::{LoopDevice, Tmpfs};
 use super::scene::Scene;
@@ -295,19 +295,10 @@ fn stuck_storage_keeps_no_control_file_waiting_and_requests_are_done_when_it_ret
             })
         };
         let requests: Vec<_> = files.into_iter().enumerate().map(request).collect();
-        std::thread::sleep(Duration::from_millis(200));
-        let in_flight = mount.stat("in_flight");
-        assert!(in_flight >= 2, "{in_flight}");
+        eventually("requests wait", || mount.stat("in_flight") >= 2);
         let point = mount.point().display().to_string();
-        let ask = |what: &dyn Fn()| {
-            let time = |_| {
-                let asked = Instant::now();
-                what();
-                asked.elapsed()
-            };
-            // The quickest counts, since other load on this machine adds to the rest.
-            (0..5).map(time).min().unwrap()
-        };
+        let limit = Duration::from_millis(100);
+        let ask = |what: &dyn Fn()| quickest(limit, what);
         let times = [
             ("stats", ask(&|| drop(mount.read("vda/stats")))),
             ("arm", ask(&|| mount.arm("slow"))),
@@ -326,7 +317,6 @@ fn stuck_storage_keeps_no_control_file_waiting_and_requests_are_done_when_it_ret
             ),
         ];
         storage.signal(libc::SIGCONT);
-        let limit = Duration::from_millis(100);
         assert!(times.iter().all(|(_, took)| *took < limit), "{times:?}");
         let done = requests
             .into_iter()
@@ -348,16 +338,6 @@ fn stuck_storage_keeps_no_control_file_waiting_and_requests_are_done_when_it_ret
         mount.stat("read_errors_host") + mount.stat("write_errors_host"),
         0
     );
-}
-
-/// How long `work` takes: the quickest of five, since other load on this machine adds to the rest.
-fn quickest(mut work: impl FnMut()) -> Duration {
-    let mut time = || {
-        let began = Instant::now();
-        work();
-        began.elapsed()
-    };
-    (0..5).map(|_| time()).min().unwrap()
 }
 
 const AT_ONCE: Duration = Duration::from_millis(50);
@@ -390,21 +370,23 @@ fn stuck_storage_with_1000_requests_delays_no_other_disk_and_no_control_file() {
         });
         scene.did(&format!("{STUCK} requests are stuck in stopped storage"));
         assert_eq!(mount.read("vda/inflight").lines().count(), STUCK);
-        let read = |file: &'static str| (file, quickest(|| drop(mount.read(file))));
+        let read = |file: &'static str| (file, quickest(AT_ONCE, || drop(mount.read(file))));
         let mut times = vec![
             ("a read of the other disk", {
                 let mut page = AlignedPage([1; 4096]);
-                quickest(|| other.read_exact_at(&mut page.0, 4096).unwrap())
+                quickest(AT_ONCE, || other.read_exact_at(&mut page.0, 4096).unwrap())
             }),
             ("stat of the disk", {
-                quickest(|| assert_eq!(mount.vda().metadata().unwrap().len(), 16 * MIB))
+                quickest(AT_ONCE, || {
+                    assert_eq!(mount.vda().metadata().unwrap().len(), 16 * MIB)
+                })
             }),
-            ("opening it", quickest(|| drop(writable(&mount)))),
-            ("arm", quickest(|| mount.arm("slow tag=a"))),
-            ("clear", quickest(|| mount.clear())),
+            ("opening it", quickest(AT_ONCE, || drop(writable(&mount)))),
+            ("arm", quickest(AT_ONCE, || mount.arm("slow tag=a"))),
+            ("clear", quickest(AT_ONCE, || mount.clear())),
             (
                 "release",
-                quickest(|| mount.append("vda/release", "all").unwrap()),
+                quickest(AT_ONCE, || mount.append("vda/release", "all").unwrap()),
             ),
         ];
         let of_disk = [
@@ -468,7 +450,7 @@ fn stuck_disks_outnumbering_the_loop_threads_delay_no_other_disk() {
         let in_flight = |n| stat_in(&mount.read(&format!("d{n}/stats")), "in_flight");
         eventually("all have arrived", || (0..HANG).all(|n| in_flight(n) == 20));
         scene.did(&format!("20 requests are stuck below each of {HANG} disks"));
-        let took = quickest(|| {
+        let took = quickest(AT_ONCE, || {
             good.read_exact_at(&mut AlignedPage([1; 4096]).0, 0)
                 .unwrap()
         });

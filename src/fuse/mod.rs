@@ -3,7 +3,7 @@
 
 mod adapter;
 mod attr;
-#[cfg(feature = "testing")]
+#[doc(hidden)]
 pub mod bare;
 mod cache;
 mod control_calls;

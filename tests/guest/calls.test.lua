@@ -654,40 +654,46 @@ test("vm:console():expect says what it timed out waiting for", function(t)
     local text = "console:expect timed out waiting for `no such text`\nthe guest's console ends with:\n"
     t:assert_eq(err:sub(1, #text), text)
   end)
-  t:assert(waited >= 0.2 and waited < 2, waited)
+  t:assert(waited >= 0.2 and waited < 30, waited)
 end)
 
 test("vm:clock():get() and get_ns() are the guest's seconds and nanoseconds", function(t)
   page_says("seconds as a float, nanoseconds as an integer")
   local clock = vm:clock()
   local seconds, nanoseconds, date = clock:get(), clock:get_ns(), tonumber(vm:run("date +%s").stdout)
+  local later = clock:get()
   t:assert_eq(math.type(seconds), "float")
   t:assert_eq(math.type(nanoseconds), "integer")
-  t:assert(math.abs(nanoseconds / 1e9 - seconds) < 1, "they are not the same time")
-  t:assert(math.abs(date - seconds) < 2, "it is not the guest's time")
+  t:assert(seconds <= nanoseconds / 1e9 and nanoseconds / 1e9 <= later, "they are not the same time")
+  t:assert(seconds - 1 <= date and date <= later, "it is not the guest's time")
 end)
 
 test("vm:clock():set(s) sets the guest's time, fractions too", function(t)
-  vm:clock():set(1000000000.5)
-  local passed = vm:clock():get_ns() - 1000000000500000000
-  t:assert(passed >= 0 and passed < 5e9, passed)
+  local passed
+  local took = image.time(function()
+    vm:clock():set(1000000000.5)
+    passed = vm:clock():get_ns() - 1000000000500000000
+  end)
+  t:assert(passed >= 0 and passed < (5 + 2 * took) * 1e9, passed)
   t:assert_eq(vm:run("date -u +%F").stdout, "2001-09-09\n")
 end)
 
 test("vm:clock():advance(dur) moves the guest's time on", function(t)
   local clock = vm:clock()
   for duration, seconds in pairs({ ["5s"] = 5, ["2m"] = 120, ["500ms"] = 0.5, [30] = 30, [10.5] = 10.5 }) do
-    local before = clock:get_ns()
-    clock:advance(duration)
-    local passed = (clock:get_ns() - before) / 1e9
-    t:assert(passed >= seconds and passed < seconds + 2, passed)
+    local before, passed = clock:get_ns()
+    local took = image.time(function()
+      clock:advance(duration)
+      passed = (clock:get_ns() - before) / 1e9
+    end)
+    t:assert(passed >= seconds and passed < seconds + 2 + 2 * took, passed)
   end
 end)
 
 test("vm:clock():sleep(dur) takes that long", function(t)
   for _, duration in ipairs({ 0.3, "300ms", "0.3s" }) do
     local took = image.time(function() vm:clock():sleep(duration) end)
-    t:assert(took >= 0.3 and took < 1, took)
+    t:assert(took >= 0.3 and took < 30, took)
   end
 end)
 

@@ -24,7 +24,7 @@ test("a duration has each of the units", function(t)
   local took = image.time(function()
     t:assert_contains(raised(function() wait_until(print, { timeout = "200us" }) end), "not met within 0.0002s")
   end)
-  t:assert(took < 1, took)
+  t:assert(took < 30, took)
 end)
 
 test("an ID has up to 63 letters, digits, dots, underscores and dashes, and is not ctl", function(t)

@@ -18,6 +18,17 @@ function image.read(path, sector, count)
   return bytes
 end
 
+-- Returns the seconds that `fn` takes at best: of five runs, or of more until it took less than `limit`, up to 200.
+-- Other load on the machine adds to a run.
+function image.quickest(limit, fn)
+  local quickest = math.huge
+  for run = 1, 200 do
+    quickest = math.min(quickest, image.time(fn))
+    if run >= 5 and quickest < limit then break end
+  end
+  return quickest
+end
+
 -- Returns the seconds that `fn` took, by the host's clock.
 function image.time(fn)
   local function now()

@@ -92,7 +92,7 @@ test("a guest is paused, resumed, and notices the power button", function(t)
   vm:resume()
   vm:run("true"):assert_ok()
   vm:power_button()
-  wait_until(function() return vm:state() == "shutdown" end, { timeout = 20 })
+  wait_until(function() return vm:state() == "shutdown" end, { timeout = 50 })
 end)
 
 test("a panic is told at once", function(t)

@@ -161,9 +161,11 @@ fn truncation_of_faults_takes_effect_before_its_program_goes_on() {
 fn redirected_by_parent(mount: &Mount, script: &str) -> std::process::Output {
     let file = std::fs::File::create(mount.ctl("vda/faults")).unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("sleep 0.1; {script}")]);
-    let child = command.stdout(file).stderr(Stdio::piped()).spawn().unwrap();
+    command.args(["-c", &format!("read end; {script}")]);
+    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.stdout(file).spawn().unwrap();
     drop(command);
+    drop(child.stdin.take());
     child.wait_with_output().unwrap()
 }
 

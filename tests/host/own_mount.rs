@@ -152,14 +152,19 @@ fn inherited_faults_file_refuses_a_bad_line() {
     let mount = Mount::new();
     mount.arm("slow");
     // The shell closes its own descriptor before the child writes.
-    let script = "exec 5> $m/ctl/vda/faults; (sleep 0.1; echo bogus >&5) & exec 5>&-; wait";
-    shell("bash", &mount, script);
+    let script = |line: &str| {
+        let closed = mount.folder().join(line).display().to_string();
+        format!(
+            "mkfifo {closed}; exec 5> $m/ctl/vda/faults; (read it < {closed}; echo {line} >&5) & \
+             exec 5>&-; echo it > {closed}; wait"
+        )
+    };
+    shell("bash", &mount, &script("bogus"));
     eventually("the line was rejected", || {
         mount.read("error").contains("bogus")
     });
     assert_eq!(mount.read("vda/faults"), "slow\n");
-    let script = "exec 5> $m/ctl/vda/faults; (sleep 0.1; echo eio_read >&5) & exec 5>&-; wait";
-    assert_ok(&shell("bash", &mount, script));
+    assert_ok(&shell("bash", &mount, &script("eio_read")));
     eventually("the next one replaces it", || {
         mount.read("vda/faults") == "eio_read\n"
     });

@@ -119,7 +119,7 @@ fn json_report_follows_the_schema() {
         "--slow-after",
         "0.2",
         "--file-timeout",
-        "2",
+        "4",
     ];
     assert_report(&suite.test(&args), 1, &["TERM"]);
     let filtered = suite.test(&["--json", "--shuffle=3", "--fail-fast", "-j", "1"]);

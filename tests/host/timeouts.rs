@@ -11,7 +11,12 @@ fn slow_test_is_reported_each_time_slow_after_has_passed() {
     let suite = Suite::new(&[("a", "test('long', function(t) os.execute('sleep 0.7') end)")]);
     let output = suite.test(&["--slow-after", "0.3"]);
     assert_report(&output, 0, &["1 passed"]);
-    assert_eq!(Suite::lines(&output, "SLOW"), ["long", "long"]);
+    let slow = Suite::lines(&output, "SLOW");
+    // A busy machine may make it more.
+    assert!(
+        slow.len() >= 2 && slow.iter().all(|name| name == "long"),
+        "{slow:?}"
+    );
 }
 
 #[test]
@@ -20,10 +25,10 @@ fn file_timeout_ends_the_file_and_the_others_go_on() {
         ("a", "test('long', function(t) os.execute('sleep 600') end)"),
         ("b", "test('short', function(t) end)"),
     ]);
-    let output = suite.test(&["--file-timeout", "0.5"]);
+    let output = suite.test(&["--file-timeout", "4"]);
     let texts = [
         "TERM  a.test.lua: its process does not end",
-        "the test's process was stopped: the file's time (0.5s) was up",
+        "the test's process was stopped: the file's time (4s) was up",
         "PASS  b.test.lua: short",
         "1 passed, 1 failed",
     ];

@@ -51,7 +51,7 @@ fn verdicts(place: &TempDir, check: &str, args: &[&str]) -> Vec<i64> {
     );
     let log = place.path().join("disk.log");
     let checked = ["--timeout", "5m", "--check", &check];
-    let found = judged(&log, &[&checked, args].concat());
+    let found = judged(&log, &[&checked[..], args].concat());
     assert!(found.states > 0, "{}", found.summary);
     found.codes.into_iter().collect()
 }

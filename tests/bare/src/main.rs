@@ -1,5 +1,5 @@
 //! The bare passthrough as a program: `provium-bare MNT IMAGE` serves IMAGE as MNT/vda until it is unmounted.
-//! Built with `--features testing` only; `mnt-helpers/dev/bench` compares the mount with it.
+//! `mnt-helpers/dev/bench` compares the mount with it.
 
 use std::io;
 use std::path::Path;

@@ -77,11 +77,13 @@ fn hit(lines: &[DecisionLine<'_>]) -> Vec<(Op, u64, u64)> {
     hit
 }
 
-/// The same, and which request it was of those that touch the same sectors.
+/// The same, and which request it was of those that touch the same sectors. Two rules that do the same to one are a
+/// single one when they are armed again.
 fn touched(lines: &[DecisionLine<'_>]) -> Vec<(Op, u64, u64, Option<u64>)> {
     let key = |line: &DecisionLine<'_>| (line.op, line.sector, line.count, line.touch);
     let mut touched: Vec<_> = lines.iter().map(key).collect();
     touched.sort_unstable();
+    touched.dedup();
     touched
 }
 

@@ -1,6 +1,7 @@
 //! Requests that a front end hands to a disk, and their answers.
 
 use std::borrow::Cow;
+use std::hint::black_box;
 
 use crate::disk::cache::entry::{Content, StoredChange};
 use crate::fault::{IoRange, Op};
@@ -266,17 +267,25 @@ impl Request<'_> {
     }
 }
 
+/// What a copy leaves for all else that a waiting request needs. Without memory for that, the server would abort.
+const SPARE: usize = 256 << 10;
+
 /// The bytes of `data` in memory of their own. ENOMEM without memory for a copy.
 pub(super) fn owned(data: Cow<'_, [u8]>) -> Result<Vec<u8>, Errno> {
     let data = match data {
         Cow::Owned(data) => return Ok(data),
         Cow::Borrowed(data) => data,
     };
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(data.len())
-        .map_err(|_| Errno::ENOMEM)?;
+    let mut copy = room_for(data.len())?;
+    black_box(room_for(SPARE)?);
     copy.extend_from_slice(data);
     Ok(copy)
+}
+
+fn room_for(bytes: usize) -> Result<Vec<u8>, Errno> {
+    let mut room = Vec::new();
+    let reserved = room.try_reserve_exact(bytes);
+    reserved.map(|()| room).map_err(|_| Errno::ENOMEM)
 }
 
 /// How a request ended well.

@@ -25,6 +25,6 @@ end)
 EOF
 step 'cat copies.test.lua'
 step 'provium test copies.test.lua --record-faults kept > report || grep -E "is lost|fired" report'
-step 'provium test --shrink=$(echo kept/*)'
+step "provium test --shrink=$(echo kept/*)"
 step 'sed -n "/^provium/,/^})/p" copies.shrunk.test.lua'
 step 'provium test copies.shrunk.test.lua > report || grep "is lost" report'

@@ -162,7 +162,8 @@ pub fn main() -> ExitCode {
     let mut whole = help::grouped(Cli::command().color(color));
     let matches = whole.try_get_matches_from_mut(&words);
     let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
-    let Cli { command, output } = parsed.unwrap_or_else(|error| usage::exit(error, &whole, &words));
+    let Cli { command, output } =
+        parsed.unwrap_or_else(|error| usage::exit(error, &Cli::command(), &words));
     output.set();
     if command.is_filter() {
         sys::end_with_reader();

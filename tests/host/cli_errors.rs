@@ -156,6 +156,9 @@ fn command_of_another_form_is_answered_with_its_examples() {
         );
     }
     assert_fails(&provium(&["version"]), 2, &["an option `--version`"]);
+    let typo = provium(&["tset"]);
+    assert_fails(&typo, 2, &["similar subcommands exist: ", "'test'"]);
+    assert!(!stderr(&typo).contains("test-file"), "{}", stderr(&typo));
 }
 
 #[test]

@@ -65,7 +65,7 @@ def test_checkpoint_brings_the_disk_back(disk: Disk) -> None:
         disk.read(0)
     disk.clear()
     disk.drop_checkpoint("armed")
-    with pytest.raises(provium.ProviumError, match="no checkpoint `armed` .saved: first."):
+    with pytest.raises(provium.ProviumError, match=r"no checkpoint `armed` .saved: first."):
         disk.restore_checkpoint("armed")
 
 

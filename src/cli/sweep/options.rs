@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::exit::UsageError;
+use crate::cli::number::whole;
 use crate::cli::target;
 use crate::client::DiskControl;
 use crate::sweep::{Order, SweptFault, Thinning};
@@ -70,24 +71,29 @@ pub(in crate::cli) struct Args {
     )]
     timeout: String,
     /// The first of every N requests
-    #[arg(long, value_name = "N", help_heading = "How many runs")]
+    #[arg(long, value_name = "N", help_heading = "How many runs",
+        value_parser = whole(0..=u64::MAX))]
     every: Option<u64>,
     /// At most this number of runs
-    #[arg(long, value_name = "N", help_heading = "How many runs")]
+    #[arg(long, value_name = "N", help_heading = "How many runs",
+        value_parser = whole(0..=u64::MAX))]
     max: Option<u64>,
     /// This number of runs, at random
-    #[arg(long, value_name = "N", help_heading = "How many runs")]
+    #[arg(long, value_name = "N", help_heading = "How many runs",
+        value_parser = whole(0..=u64::MAX))]
     sample: Option<u64>,
     /// Decides which
     #[arg(
         long,
         value_name = "SEED",
         default_value_t = 1,
+        value_parser = whole(0..=u64::MAX),
         help_heading = "How many runs"
     )]
     seed: u64,
     /// The run with this number alone
-    #[arg(long, value_name = "K", help_heading = "How many runs")]
+    #[arg(long, value_name = "K", help_heading = "How many runs",
+        value_parser = whole(0..=u64::MAX))]
     only: Option<u64>,
     /// Print one JSON object for each run, then the summary
     #[arg(long)]

@@ -126,6 +126,8 @@ fn error_armed_during_a_delayed_read_fires() {
             mount.read("vda/inflight").starts_with("read 0 1 ")
         });
         mount.arm("eio_read");
+        // It goes on when its rule is gone.
+        mount.arm("!delay op=read by=10m");
         assert_eq!(errno(reader.join().unwrap()), EIO);
     });
 }

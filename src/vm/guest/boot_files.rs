@@ -13,8 +13,9 @@ pub const DEFAULT_GUEST: &str = "default";
 
 /// Words that make the default guest boot sooner under TCG. It guards nothing but a test. No `nokaslr`: after a
 /// reset the kernel would be unpacked to where it ran, and each write to code that QEMU has translated is
-/// slow, which made a reset take twice as long as a boot.
-const QUICK: &str = "mitigations=off tsc=reliable cryptomgr.notests";
+/// slow, which made a reset take twice as long as a boot. `no_timer_check`: where QEMU gets no processor for a
+/// moment, the kernel takes its timer for a broken one, and panics.
+const QUICK: &str = "mitigations=off tsc=reliable cryptomgr.notests no_timer_check";
 
 /// Files and words to boot with.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -349,19 +349,19 @@ fn next_walk_removes_what_a_killed_server_of_states_has_left() {
     let mut states = check_that_stays(&run_folder, &log);
     let servers = run_folder.called(" state-server ");
     assert_eq!(servers.len(), 1);
-    send(servers[0], libc::SIGSTOP);
-    // One of its threads might else still see that the walk has ended.
-    let threads = format!("/proc/{}/task", servers[0]);
+    // So that it does not see that its server ends.
+    send(states.id(), libc::SIGSTOP);
+    let threads = format!("/proc/{}/task", states.id());
     let is_stopped = |thread: std::io::Result<std::fs::DirEntry>| {
         let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
         stat.is_ok_and(|stat| stat.contains(") T "))
     };
-    eventually("the server stops", || {
+    eventually("the walk stops", || {
         std::fs::read_dir(&threads).unwrap().all(is_stopped)
     });
+    send(servers[0], libc::SIGKILL);
     send(states.id(), libc::SIGKILL);
     states.wait().unwrap();
-    send(servers[0], libc::SIGKILL);
     let left = || {
         let entries = std::fs::read_dir(run_folder.path("run/provium"));
         entries.unwrap().count()

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use clap::{ColorChoice, ValueEnum};
+use indicatif::ProgressDrawTarget;
 
 use crate::config::{Config, ConfigError};
 use crate::os::colour::{self, Colour};
@@ -107,6 +108,14 @@ pub(super) fn leading_options(words: &[OsString]) -> usize {
 /// Whether only errors are printed, and what was asked for.
 pub(super) fn is_quiet() -> bool {
     LOUDNESS.load(Ordering::Relaxed) == QUIET
+}
+
+/// Progress is shown on a terminal, and not with `-q`.
+pub(super) fn progress_target() -> ProgressDrawTarget {
+    match is_quiet() {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr(),
+    }
 }
 
 fn say(line: &str) {

@@ -1,10 +1,9 @@
 //! `provium test --shrink`: which of the faults that fire a test needs to fail.
 
-use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::ProgressBar;
 
 use super::exit::UsageError;
 use super::{Exit, output};
@@ -167,11 +166,7 @@ fn say(test: &str, shrunk: &Shrunk) {
 
 /// A bar only where a person looks at a terminal.
 fn bar() -> ProgressBar {
-    let target = match stderr().is_terminal() && !output::is_quiet() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(None, target);
+    let bar = ProgressBar::with_draw_target(None, output::progress_target());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

@@ -1,5 +1,7 @@
 //! `provium test --record-faults` and `--shrink`: what fired in a failed test, and which of it the test needs to fail.
 
+use std::path::PathBuf;
+
 use crate::docs::page_says;
 use crate::harness::*;
 use crate::lua_suite::{Suite, assert_report};
@@ -126,6 +128,12 @@ fn shrink_takes_another_error_for_another_failure() {
     );
 }
 
+/// The only recording in `kept`.
+fn recording(suite: &Suite) -> PathBuf {
+    let mut kept = suite.path().join("kept").read_dir().unwrap();
+    kept.next().unwrap().unwrap().path()
+}
+
 #[test]
 fn recorded_faults_of_a_failed_test_are_kept_and_shrunk_later() {
     let check = "t:assert(not lost[9] or os.getenv('MENDED'), 'record 9 is lost')";
@@ -136,15 +144,7 @@ fn recorded_faults_of_a_failed_test_are_kept_and_shrunk_later() {
         1,
         &["20 faults fired, kept in kept/a.test.lua-records-survive-"],
     );
-    let folder = suite
-        .path()
-        .join("kept")
-        .read_dir()
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let folder = recording(&suite);
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     assert_eq!(read("disks/v.vda/decisions").lines().count(), 20);
     assert_eq!(read("disks/v.vda/replay").lines().count(), 20);
@@ -174,15 +174,7 @@ fn recording_of_another_version_or_of_no_test_is_said() {
         &records("error op=write times=2", "t:assert(not lost[1], 'lost')"),
     )]);
     suite.test(&["--record-faults", "kept"]);
-    let folder = suite
-        .path()
-        .join("kept")
-        .read_dir()
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let folder = recording(&suite);
     let record = std::fs::read_to_string(folder.join("test.json")).unwrap();
     let version = env!("CARGO_PKG_VERSION");
     std::fs::write(folder.join("test.json"), record.replace(version, "0.0.9")).unwrap();

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::options::Plan;
@@ -12,20 +12,12 @@ use crate::crash::{Group, Judged, Piece, Summary, Verdict};
 
 /// What is shown while the data of the log are read.
 pub(super) fn reading(requests: usize) -> ProgressBar {
-    let progress = ProgressBar::with_draw_target(Some(requests as u64), target());
+    let progress = ProgressBar::with_draw_target(Some(requests as u64), output::progress_target());
     styled(
         &progress,
         "reading the log: entry {pos} of {len}, {eta} left",
     );
     progress
-}
-
-/// Progress is shown on a terminal, and not with `-q`.
-fn target() -> ProgressDrawTarget {
-    match output::is_quiet() {
-        true => ProgressDrawTarget::hidden(),
-        false => ProgressDrawTarget::stderr(),
-    }
 }
 
 fn styled(progress: &ProgressBar, template: &str) {
@@ -43,7 +35,8 @@ pub(super) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(super) fn start(plan: &'a Plan) -> Self {
         let entries = plan.walk.to - plan.walk.from;
-        let progress = ProgressBar::with_draw_target(Some(entries as u64), target());
+        let progress =
+            ProgressBar::with_draw_target(Some(entries as u64), output::progress_target());
         styled(&progress, "{msg}, {eta} left");
         Self { plan, progress }
     }

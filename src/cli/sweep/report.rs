@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::options::Plan;
@@ -26,11 +26,7 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(super) fn start(plan: &'a Plan) -> Self {
-        let target = match output::is_quiet() {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr(),
-        };
-        let progress = ProgressBar::with_draw_target(None, target);
+        let progress = ProgressBar::with_draw_target(None, output::progress_target());
         if let Ok(style) = ProgressStyle::with_template("{msg}, {eta} left") {
             progress.set_style(style);
         }

@@ -175,6 +175,26 @@ impl Options {
         table.map_or(Ok(Vec::new()), |table| Ok(items(table)?.0))
     }
 
+    /// The text at `key`, or the texts of the list there with commas between them, if there is one.
+    pub(in crate::script) fn texts(
+        &self,
+        key: &str,
+        expected: &str,
+    ) -> Result<Option<String>, String> {
+        self.read(key, expected, |value| match value {
+            Value::String(text) => Some(text.to_string_lossy()),
+            Value::Table(list) => {
+                let (items, has_others) = items(list).ok()?;
+                let texts = items
+                    .iter()
+                    .map(|item| Some(item.as_string()?.to_string_lossy()));
+                let texts: Option<Vec<_>> = texts.collect();
+                texts.filter(|_| !has_others).map(|texts| texts.join(","))
+            }
+            _ => None,
+        })
+    }
+
     /// The list of strings at `key`, if there is one.
     pub(in crate::script) fn guest_texts(&self, key: &str) -> Result<Option<Vec<String>>, String> {
         let expected = format!("a list, each a {GUEST_TEXT}");

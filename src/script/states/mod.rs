@@ -13,7 +13,7 @@ use mlua::Table;
 use super::bind::{Methods, native};
 use super::context::Context;
 pub(super) use iterator::{States, open};
-pub(super) use options::picks;
+pub(super) use options::{picks, seed, tear};
 
 /// Adds the natives to the table that the prelude gets.
 pub(super) fn add_natives(context: &Context, natives: &Table) -> mlua::Result<()> {

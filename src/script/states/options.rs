@@ -5,7 +5,7 @@ use std::time::Duration;
 use mlua::Value;
 
 use crate::crash::{At, BaseImage, History, Pick, Walk};
-use crate::script::bind::{Options, items};
+use crate::script::bind::Options;
 use crate::script::context::Context;
 use crate::script::host_path::host_path;
 
@@ -58,39 +58,37 @@ pub(super) fn walk(options: &Options, history: &History) -> Result<Walk, String>
             _ => None,
         }
     })?;
-    let tear = options.read("tear", "a number of sectors from 1 to 2048", |value| {
-        let tear = u64::try_from(value.as_integer()?).ok()?;
-        (1..=LARGEST_PIECE).contains(&tear).then_some(tear)
-    })?;
-    let seed = options.read("seed", "a whole number, 0 or more", |value| {
-        u64::try_from(value.as_integer()?).ok()
-    })?;
     Ok(Walk {
         from: *points.start(),
         to: *points.end(),
         at: at.unwrap_or_default(),
         picks: picks(options)?,
-        tear,
-        seed: seed.unwrap_or(1),
+        tear: tear(options)?,
+        seed: seed(options)?,
         by_mark: options.flag("by_mark")?,
     })
+}
+
+/// The sectors of the pieces in which requests survive.
+pub(in crate::script) fn tear(options: &Options) -> Result<Option<u64>, String> {
+    options.read("tear", "a number of sectors from 1 to 2048", |value| {
+        let tear = u64::try_from(value.as_integer()?).ok()?;
+        (1..=LARGEST_PIECE).contains(&tear).then_some(tear)
+    })
+}
+
+/// What decides at random.
+pub(in crate::script) fn seed(options: &Options) -> Result<u64, String> {
+    let seed = options.read("seed", "a whole number, 0 or more", |value| {
+        u64::try_from(value.as_integer()?).ok()
+    })?;
+    Ok(seed.unwrap_or(1))
 }
 
 /// Which states of a point are meant.
 pub(in crate::script) fn picks(options: &Options) -> Result<Vec<Pick>, String> {
     const EXPECTED: &str = "a text such as \"none,all,drop=1\", or a list of such texts";
-    let text = options.read("pick", EXPECTED, |value| match value {
-        Value::String(text) => Some(text.to_string_lossy()),
-        Value::Table(list) => {
-            let (items, has_others) = items(list).ok()?;
-            let texts = items
-                .iter()
-                .map(|item| Some(item.as_string()?.to_string_lossy()));
-            let texts: Option<Vec<_>> = texts.collect();
-            texts.filter(|_| !has_others).map(|texts| texts.join(","))
-        }
-        _ => None,
-    })?;
+    let text = options.texts("pick", EXPECTED)?;
     let text = text.unwrap_or_else(|| Pick::DEFAULT.to_owned());
     Pick::list(&text).map_err(|error| format!("`pick`: {error}"))
 }

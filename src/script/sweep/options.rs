@@ -5,9 +5,9 @@ use std::time::Duration;
 use mlua::{Function, Value};
 
 use crate::crash::{At, Walk};
-use crate::script::bind::{CallResult, Options, items};
+use crate::script::bind::{CallResult, Options};
 use crate::script::disk::rule_text;
-use crate::script::states::picks;
+use crate::script::states::{picks, seed, tear};
 use crate::sweep::{Order, SweptFault, Thinning};
 
 /// All of them.
@@ -89,31 +89,11 @@ fn fault(options: &Options) -> CallResult<SweptFault> {
         Value::Table(_) => rule_text(&fault, None)?,
         _ => return Err("`fault` expects a rule: a text, or a table with an `action`".into()),
     };
-    let op = list(options, "op", "an operation, or a list of them")?;
-    let at = list(
-        options,
-        "at",
-        "sectors such as \"0+8\", or a list of such texts",
-    )?;
+    let op = options.texts("op", "an operation, or a list of them")?;
+    let at = options.texts("at", "sectors such as \"0+8\", or a list of such texts")?;
     let is_persistent = options.flag("persistent")?;
     let fault = SweptFault::new(&fault, op.as_deref(), at.as_deref(), is_persistent);
     Ok(fault?)
-}
-
-/// A text, or the texts of a list with commas between them.
-fn list(options: &Options, key: &str, expected: &str) -> Result<Option<String>, String> {
-    options.read(key, expected, |value| match value {
-        Value::String(text) => Some(text.to_string_lossy()),
-        Value::Table(list) => {
-            let (items, has_others) = items(list).ok()?;
-            let texts = items
-                .iter()
-                .map(|item| Some(item.as_string()?.to_string_lossy()));
-            let texts: Option<Vec<_>> = texts.collect();
-            texts.filter(|_| !has_others).map(|texts| texts.join(","))
-        }
-        _ => None,
-    })
 }
 
 fn thinning(options: &Options) -> Result<Thinning, String> {
@@ -133,13 +113,6 @@ fn thinning(options: &Options) -> Result<Thinning, String> {
     Ok(thinning)
 }
 
-fn seed(options: &Options) -> Result<u64, String> {
-    let seed = options.read("seed", "a whole number, 0 or more", |value| {
-        u64::try_from(value.as_integer()?).ok()
-    })?;
-    Ok(seed.unwrap_or(1))
-}
-
 /// The states of the end of a log, if each is to be checked.
 fn states(options: &Options) -> Result<Option<Walk>, String> {
     let each = options.read("states", "\"each\"", |value| {
@@ -155,16 +128,12 @@ fn states(options: &Options) -> Result<Option<Walk>, String> {
             Err(format!("`{key}` needs `states = \"each\"`"))
         });
     }
-    let tear = options.read("tear", "a number of sectors from 1 to 2048", |value| {
-        let tear = u64::try_from(value.as_integer()?).ok()?;
-        (1..=2048).contains(&tear).then_some(tear)
-    })?;
     Ok(Some(Walk {
         from: 0,
         to: usize::MAX,
         at: At::Entry,
         picks: picks(options)?,
-        tear,
+        tear: tear(options)?,
         seed: seed(options)?,
         by_mark: false,
     }))

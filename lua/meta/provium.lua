@@ -89,7 +89,7 @@
 ---@field op? string|string[] A list of `read`, `write`, `flush`, `discard`, `zero`; or `"all"`.
 ---@field at? string|string[] Ranges of sectors: `"2048+8"`.
 ---@field size? string The length of the request in bytes: `"4K..1M"`.
----@field from? "guest" Every client except the sector calls of a test.
+---@field client? "guest"|"host" `"guest"`: every client except the sector calls of a test. `"host"`: these alone. Default: everyone.
 ---@field skip? integer Skips this number of matching requests first.
 ---@field every? integer Of the remaining requests, takes the Nth, 2Nth, 3Nth and so on.
 ---@field times? integer Acts on at most this number of requests.

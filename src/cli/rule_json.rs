@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::fault::{Action, CutRule, How, Mode, Op, Rule, Sectors, Then, parse_rule};
+use crate::fault::{Action, Client, CutRule, How, Mode, Op, Rule, Sectors, Then, parse_rule};
 use crate::protocol::{Keep, Remark, RuleLine};
 
 /// A rule.
@@ -152,7 +152,7 @@ fn selectors(rule: &Rule) -> Map<String, Value> {
         "at": (!at.is_empty()).then_some(at),
         "size_min_bytes": rule.size.map(|size| size.min),
         "size_max_bytes": max.filter(|max| *max < u64::MAX),
-        "from": rule.from_guest.then_some("guest"),
+        "client": rule.client.map(Client::name),
         "skip": (rule.skip > 0).then_some(rule.skip),
         "every": (rule.every > 1).then_some(rule.every),
         "p": rule.probability.map(|p| p.get()),

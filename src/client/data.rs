@@ -64,8 +64,9 @@ impl DataFile {
         })
     }
 
-    /// Marks this open file as a test's own: rules with `from=guest` do not concern its requests.
-    pub fn pass_by_rules_for_guests(&self) -> Result<(), DataError> {
+    /// Marks this open file as a test's own: rules with `client=guest` are not for its requests, those with
+    /// `client=host` are.
+    pub fn be_host(&self) -> Result<(), DataError> {
         let marked = sys::ioctl_read_u64(&self.file, u64::from(IOCTL_OWN_CALLS));
         marked.map(drop).map_err(|cause| self.host_error(cause))
     }

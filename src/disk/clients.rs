@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::device::Disk;
+use crate::fault::Client;
 use crate::protocol::Errno;
 
 impl Disk {
@@ -36,13 +37,17 @@ impl Disk {
         self.clients.lock().unlock(&*self.image)
     }
 
-    /// Rules with `from=guest` pass the requests of `client` by from now on: they are a test's own.
+    /// From now on the requests of `client` are a test's own: rules with `client=host` are for them, those with
+    /// `client=guest` are not.
     pub fn set_test(&self, client: u64) {
         self.clients.lock().set_test(client);
     }
 
-    pub(super) fn is_test(&self, client: u64) -> bool {
-        self.clients.lock().is_test(client)
+    pub(super) fn client_of(&self, client: u64) -> Client {
+        match self.clients.lock().is_test(client) {
+            true => Client::Host,
+            false => Client::Guest,
+        }
     }
 
     /// How many clients hold the disk open.

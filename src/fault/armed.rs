@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{IoRange, Random, Ranges, Rule, Why};
+use super::{Client, IoRange, Random, Ranges, Rule, Why};
 use crate::protocol::Counts;
 
 /// An armed rule. All snapshots of the set share its counters.
@@ -114,6 +114,14 @@ impl Armed {
     /// How often it acted so far.
     pub fn fired(&self) -> u64 {
         self.fired.load(Ordering::SeqCst)
+    }
+
+    /// Fails if it is not for the requests of `client`.
+    pub(super) fn is_for(&self, client: Client) -> Result<(), Why> {
+        match self.rule.client {
+            Some(meant) if meant != client => Err(Why::Client(meant)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the request matches all selectors but the counting ones, at `now`.

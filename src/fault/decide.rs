@@ -197,9 +197,7 @@ impl FaultSet {
         if hits.has_matched(armed) {
             return Err(Why::Counted);
         }
-        if armed.rule.from_guest && hits.of_test {
-            return Err(Why::NotFromGuest);
-        }
+        armed.is_for(hits.client)?;
         hits.consider(armed);
         armed.matches(range, now, self.is_awake(armed))?;
         hits.note_match(armed);

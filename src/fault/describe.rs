@@ -111,7 +111,9 @@ impl Selector {
             Self::Op => "requests of these kinds: read, write, flush, discard, zero, or all",
             Self::At => "requests that overlap these sectors, each range as START+COUNT",
             Self::Size => "requests of this length in bytes; either end may be left out",
-            Self::From => "requests of all clients but the sector calls of a Lua test",
+            Self::Client => {
+                "guest: requests of all clients but the sector calls of a test; host: these alone"
+            }
             Self::Skip => "those after the first N matching requests",
             Self::Every => "of each N of the others the last",
             Self::P => "each with this probability, from 0 to 1",
@@ -132,7 +134,7 @@ impl Selector {
             Self::Op => "error op=read,write",
             Self::At => "error at=2048+8,4096+1",
             Self::Size => "error size=4K..1M",
-            Self::From => "eio_read from=guest",
+            Self::Client => "eio_read client=guest",
             Self::Skip => "eio_write skip=2",
             Self::Every => "eio_read every=3",
             Self::P => "eio_read p=0.1",

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Armed, FaultSet, IoRange, RuleHits, Then, Why};
+use super::{Armed, Client, FaultSet, IoRange, RuleHits, Then, Why};
 
 impl FaultSet {
-    /// What would become of a request at `now`: each rule, and the reason where it would not act.
+    /// What would become of a guest's request at `now`: each rule, and the reason where it would not act.
     /// Counts nothing.
     pub fn explain(&self, range: IoRange, now: Duration) -> Vec<(Arc<Armed>, Result<(), Why>)> {
         let copies = self.armed().iter().map(|armed| Arc::new(armed.copy()));
@@ -45,6 +45,7 @@ impl FaultSet {
 
     /// Whether the rule would act if it was asked about the request.
     fn verdict(&self, armed: &Armed, range: IoRange, now: Duration) -> Result<(), Why> {
+        armed.is_for(Client::Guest)?;
         armed.matches(range, now, self.is_awake(armed))?;
         armed.would_count()
     }

@@ -110,7 +110,7 @@ impl Firing {
         Rule {
             ops: Ops::of(&[op]),
             at,
-            from_guest: original.from_guest,
+            client: original.client,
             skip: touch.saturating_sub(1),
             times: Some(1),
             seed: draws.then(|| self.random.seed_at(touch)),

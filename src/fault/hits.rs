@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::{Armed, Firing, Stage};
+use super::{Armed, Client, Firing, Stage};
 
 /// The rules that have counted a request already: it is looked at several times, and counted once.
 #[derive(Clone, Debug, Default)]
 pub struct RuleHits {
-    /// The request is a sector call of a test: rules with `from=guest` pass it by.
-    pub of_test: bool,
+    /// Whose request it is.
+    pub client: Client,
     /// What happened to it since this was taken out; None where nobody records it.
     pub record: Option<Record>,
     considered: HashSet<u64>,

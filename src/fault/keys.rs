@@ -10,7 +10,7 @@ listed! {
         Op,
         At,
         Size,
-        From,
+        Client,
         Skip,
         Every,
         P,
@@ -54,7 +54,7 @@ impl Selector {
             Self::Op => "op",
             Self::At => "at",
             Self::Size => "size",
-            Self::From => "from",
+            Self::Client => "client",
             Self::Skip => "skip",
             Self::Every => "every",
             Self::P => "p",
@@ -78,7 +78,7 @@ impl Selector {
     fn is_time(self) -> bool {
         match self {
             Self::After | Self::For | Self::Up | Self::Down => true,
-            Self::Op | Self::At | Self::Size | Self::From | Self::When | Self::Tag => false,
+            Self::Op | Self::At | Self::Size | Self::Client | Self::When | Self::Tag => false,
             Self::Skip | Self::Every | Self::P | Self::Seed | Self::Times => false,
         }
     }

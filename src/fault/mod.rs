@@ -5,6 +5,7 @@
 mod action;
 mod armed;
 mod candidates;
+mod client;
 mod cut;
 mod decide;
 mod describe;
@@ -33,6 +34,7 @@ mod why;
 
 pub use action::{Action, ActionKind, Change, Decision, HANG_MAX, How, Pause, Phase, Then};
 pub use armed::Armed;
+pub use client::Client;
 pub use cut::{CutPoint, CutRule, CutScope};
 pub use decide::{FiredChange, Outcome, Wait};
 pub use firing::{Firing, Stage};

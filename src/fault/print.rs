@@ -53,7 +53,7 @@ impl Rule {
             Selector::Op => Some(self.ops.to_string()),
             Selector::At => (!self.at.is_empty()).then(|| show_sectors(&self.at)),
             Selector::Size => self.size.map(show_size),
-            Selector::From => self.from_guest.then(|| "guest".to_owned()),
+            Selector::Client => self.client.map(|client| client.name().to_owned()),
             Selector::Skip => (self.skip > 0).then(|| self.skip.to_string()),
             Selector::Every => (self.every > 1).then(|| self.every.to_string()),
             Selector::P => self.probability.map(|p| p.get().to_string()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, ActionKind, Ops};
+use super::{Action, ActionKind, Client, Ops};
 use crate::protocol::names::SECTOR;
 use crate::units::Probability;
 
@@ -17,8 +17,8 @@ pub struct Rule {
     pub at: Vec<Sectors>,
     /// How many bytes a request must have.
     pub size: Option<SizeRange>,
-    /// It passes by the sector calls of a test.
-    pub from_guest: bool,
+    /// Whose requests it is for; everyone's without one.
+    pub client: Option<Client>,
     /// How many of the matching requests it passes over first.
     pub skip: u64,
     /// It takes one of this many of the others: the last of each such group. At least 1.
@@ -103,6 +103,11 @@ impl Rule {
         self.seed.or(self.action.seed())
     }
 
+    /// Whether it is for the requests of guests alone.
+    pub fn is_for_guests(&self) -> bool {
+        self.client == Some(Client::Guest)
+    }
+
     /// Whether it cuts the power.
     pub fn cuts_power(&self) -> bool {
         self.action.kind() == ActionKind::Cut
@@ -115,7 +120,7 @@ impl Rule {
             action,
             at: Vec::new(),
             size: None,
-            from_guest: false,
+            client: None,
             skip: 0,
             every: 1,
             probability: None,

@@ -12,8 +12,8 @@ use super::{Armed, IoRange, Rule};
 pub struct FaultSet {
     armed: Vec<Arc<Armed>>,
     index: Index,
-    /// There is a rule with `from=guest`.
-    tells_guests_apart: bool,
+    /// There is a rule with `client=`.
+    tells_clients_apart: bool,
     /// There is a rule that cuts the power.
     cuts_power: bool,
     ids: HashSet<u64>,
@@ -48,7 +48,7 @@ impl FaultSet {
         }
         Self {
             index: Index::of(&armed),
-            tells_guests_apart: armed.iter().any(|armed| armed.rule.from_guest),
+            tells_clients_apart: armed.iter().any(|armed| armed.rule.client.is_some()),
             cuts_power: armed.iter().any(|armed| armed.rule.cuts_power()),
             ids: armed.iter().map(|armed| armed.id).collect(),
             tags,
@@ -88,9 +88,9 @@ impl FaultSet {
         self.armed.is_empty()
     }
 
-    /// Whether a rule passes by the sector calls of a test.
-    pub fn tells_guests_apart(&self) -> bool {
-        self.tells_guests_apart
+    /// Whether a rule is for the requests of some clients alone.
+    pub fn tells_clients_apart(&self) -> bool {
+        self.tells_clients_apart
     }
 
     /// Whether a rule may cut the power.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Ops;
+use super::{Client, Ops};
 use crate::units::duration::show_duration;
 use crate::units::{counted, ordinal};
 
@@ -14,8 +14,8 @@ pub enum Why {
     Op(Ops),
     #[error("the request touches none of its sectors")]
     At,
-    #[error("it is for the requests of guests alone")]
-    NotFromGuest,
+    #[error("it is for requests with client={} alone", .0.name())]
+    Client(Client),
     #[error("the request's length of {} is outside its size=", counted(*.0, "byte"))]
     Size(u64),
     #[error("it begins {} from now", show_duration(*.0))]

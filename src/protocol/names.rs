@@ -41,8 +41,8 @@ pub const LONGEST_MARK: usize = 400;
 /// open file. A client tells an injected EIO from one of the host by it.
 pub const IOCTL_INJECTED_ERRORS: u32 = 0x8008_5001;
 
-/// An ioctl on an open data file, `_IOR('P', 2, u64)`: from now on rules with `from=guest` do not concern the requests
-/// of this open file. It answers 1.
+/// An ioctl on an open data file, `_IOR('P', 2, u64)`: from now on the requests of this open file are those of
+/// the host: rules with `client=host` are for them, those with `client=guest` are not. It answers 1.
 pub const IOCTL_OWN_CALLS: u32 = 0x8008_5002;
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl SweptFault {
         if let Some(key) = own_key(&rule) {
             return Err(format!(
                 "the fault has `{}=`: which request fails, and how often, is up to the sweep (valid beside the \
-                 action's own keys: op, at, size, from, seed)",
+                 action's own keys: op, at, size, client, seed)",
                 key.name()
             ));
         }
@@ -80,7 +80,7 @@ impl SweptFault {
 
     /// Whether a trace tells which requests it is about: not which of them are a test's own.
     pub(super) fn is_traceable(&self) -> bool {
-        !self.rule.from_guest
+        self.rule.client.is_none()
     }
 
     /// The rule for the `number`th of the requests, from 1. With `lasts` it acts only this long after it was armed.

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::decided::Decided;
 use super::touches::{Entered, Touches};
 use super::trace::{Listener, Trace};
-use crate::fault::{FaultSet, Firing, IoRange, Record, Rule};
+use crate::fault::{Client, FaultSet, Firing, IoRange, Record, Rule};
 use crate::os::sys;
 
 /// Said when no more requests can be counted.
@@ -73,24 +73,24 @@ impl Recorder<'_> {
     }
 
     /// Whether a rule passes by the sector calls of a test.
-    pub(in crate::disk) fn tells_guests_apart(&self) -> bool {
-        self.touches.tells_guests_apart()
+    pub(in crate::disk) fn tells_clients_apart(&self) -> bool {
+        self.touches.tells_clients_apart()
     }
 
     /// Counts a request that no rule is for.
-    pub(in crate::disk) fn pass(&mut self, range: IoRange, of_test: bool, entered: &mut Entered) {
-        self.note(range, of_test, &Entered::all_stages(), entered);
+    pub(in crate::disk) fn pass(&mut self, range: IoRange, client: Client, entered: &mut Entered) {
+        self.note(range, client, &Entered::all_stages(), entered);
     }
 
     /// Counts a request to which this has happened, and tells of the rules that acted.
     pub(in crate::disk) fn note(
         &mut self,
         range: IoRange,
-        of_test: bool,
+        client: Client,
         record: &Record,
         entered: &mut Entered,
     ) {
-        if self.touches.count(range, of_test, &record.stages, entered) {
+        if self.touches.count(range, client, &record.stages, entered) {
             self.stream.remark(FORGOTTEN);
         }
         // The time tells what is of one request.

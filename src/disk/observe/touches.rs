@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::ranges_seen::RangesSeen;
-use crate::fault::{FaultSet, Firing, IoRange, Op, Record, Sectors, Stage};
+use crate::fault::{Client, FaultSet, Firing, IoRange, Op, Record, Sectors, Stage};
 
 /// Requests that are counted, in memory of up to 64 MiB.
 const MOST: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
@@ -48,7 +48,7 @@ struct Epoch {
 struct Kind {
     op: Op,
     stage: Stage,
-    of_test: bool,
+    client: Client,
 }
 
 #[derive(Debug, Default)]
@@ -97,9 +97,9 @@ impl Touches {
         }
     }
 
-    /// Whether a rule passes by the sector calls of a test.
-    pub(super) fn tells_guests_apart(&self) -> bool {
-        self.faults.tells_guests_apart()
+    /// Whether a rule is for the requests of some clients alone.
+    pub(super) fn tells_clients_apart(&self) -> bool {
+        self.faults.tells_clients_apart()
     }
 
     fn begin_epoch(&mut self, next_id: u64, since: u64) {
@@ -132,7 +132,7 @@ impl Touches {
     pub(super) fn count(
         &mut self,
         range: IoRange,
-        of_test: bool,
+        client: Client,
         stages: &[Stage],
         entered: &mut Entered,
     ) -> bool {
@@ -150,7 +150,7 @@ impl Touches {
             let kind = Kind {
                 op: range.op,
                 stage: *stage,
-                of_test,
+                client,
             };
             let before = entered.0[*stage as usize].replace(latest);
             if before == Some(latest) {
@@ -192,15 +192,15 @@ impl Touches {
         let after = self.epochs.partition_point(|epoch| epoch.first_id <= id);
         let epochs = self.epochs.range(after.saturating_sub(1)..);
         let parts: Vec<_> = at.iter().map(|at| at.bytes()).collect();
-        let tests: &[bool] = match firing.rule.rule.from_guest {
-            true => &[false],
-            false => &[false, true],
+        let clients: &[Client] = match firing.rule.rule.client {
+            Some(client) => &[client],
+            None => &Client::ALL,
         };
         let count = |epoch: &Epoch| {
-            let kinds = tests.iter().map(|of_test| Kind {
+            let kinds = clients.iter().map(|client| Kind {
                 op,
                 stage,
-                of_test: *of_test,
+                client: *client,
             });
             let seen = kinds.filter_map(|kind| epoch.seen.get(&kind));
             seen.map(|seen| seen.counted.overlapping(&parts) - seen.moved.overlapping(&parts))

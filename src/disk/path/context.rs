@@ -9,7 +9,7 @@ use crate::disk::device::Disk;
 use crate::disk::observe::in_flight::Visible;
 use crate::disk::observe::{Entered, Recorder, Ticket};
 use crate::disk::power::gate::{Era, Pass};
-use crate::fault::{Armed, FaultSet, IoRange, RuleHits};
+use crate::fault::{Armed, Client, FaultSet, IoRange, RuleHits};
 use crate::protocol::Effect;
 
 /// A request under way: its range, its client, and what has become of it so far.
@@ -96,7 +96,10 @@ impl<R> RequestContext<R> {
         let client = self.client;
         let hits = &mut self.rules().hits;
         // Asked only where it matters: it takes a lock.
-        hits.of_test = faults.tells_guests_apart() && disk.is_test(client);
+        hits.client = match faults.tells_clients_apart() {
+            true => disk.client_of(client),
+            false => Client::default(),
+        };
         hits
     }
 
@@ -120,16 +123,19 @@ impl<R> RequestContext<R> {
         let rules = self.rules();
         let record = rules.hits.record.take();
         if let (Some(mut recorder), Some(record)) = (recorder, record) {
-            recorder.note(range, rules.hits.of_test, &record, &mut rules.entered);
+            recorder.note(range, rules.hits.client, &record, &mut rules.entered);
         }
     }
 
     /// Has `recorder` count the request, which no rule is for.
     pub(super) fn passed(&mut self, disk: &Disk, recorder: Option<Recorder<'_>>) {
         if let Some(mut recorder) = recorder {
-            let of_test = recorder.tells_guests_apart() && disk.is_test(self.client);
+            let client = match recorder.tells_clients_apart() {
+                true => disk.client_of(self.client),
+                false => Client::default(),
+            };
             let range = self.range;
-            recorder.pass(range, of_test, &mut self.rules().entered);
+            recorder.pass(range, client, &mut self.rules().entered);
         }
     }
 

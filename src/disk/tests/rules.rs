@@ -43,8 +43,8 @@ fn rule_for_guests_passes_the_requests_of_a_test_by() {
     };
     test.disk.set_test(test.client);
     let rules = [
-        "error op=read errno=EIO from=guest skip=1",
-        "hang op=write from=guest",
+        "error op=read errno=EIO client=guest skip=1",
+        "hang op=write client=guest",
     ];
     let edits = rules.map(|rule| Edit::Add(parse_rule(rule, 1).unwrap()));
     bench.disk.arm(&edits, false).unwrap();
@@ -66,6 +66,27 @@ fn rule_for_guests_passes_the_requests_of_a_test_by() {
 }
 
 #[test]
+fn rule_for_the_host_passes_the_requests_of_others_by() {
+    let bench = Bench::new();
+    let test = Bench {
+        client: bench.disk.open().unwrap(),
+        disk: Arc::clone(&bench.disk),
+        image: Arc::clone(&bench.image),
+        delays: Arc::clone(&bench.delays),
+    };
+    test.disk.set_test(test.client);
+    let rule = parse_rule("error op=read errno=EIO client=host skip=1", 1).unwrap();
+    bench.disk.arm(&[Edit::Add(rule)], false).unwrap();
+    for _ in 0..3 {
+        assert_eq!(answer(&bench.read()), Ok(vec![0; 512]));
+    }
+    assert_eq!(bench.disk.rules()[0].counts.considered, 0);
+    assert_eq!(answer(&test.read()), Ok(vec![0; 512]));
+    assert_eq!(answer(&test.read()), EIO);
+    assert_eq!(answer(&bench.read()), Ok(vec![0; 512]));
+}
+
+#[test]
 fn rule_for_guests_that_is_armed_during_the_io_of_a_test_passes_it_by() {
     let bench = Bench::new();
     bench.disk.set_test(bench.client);
@@ -73,7 +94,7 @@ fn rule_for_guests_that_is_armed_during_the_io_of_a_test_passes_it_by() {
     std::thread::scope(|scope| {
         let read = scope.spawn(|| answer(&bench.read()));
         until(|| bench.image.touched() > 0);
-        let rule = parse_rule("eio_read from=guest", 1).unwrap();
+        let rule = parse_rule("eio_read client=guest", 1).unwrap();
         bench.disk.arm(&[Edit::Add(rule)], false).unwrap();
         bench.image.set_stuck(false);
         assert_eq!(read.join().unwrap(), Ok(vec![0; 512]));

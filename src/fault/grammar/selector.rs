@@ -2,7 +2,7 @@
 
 use super::error::GrammarError;
 use super::line::{Line, Pair};
-use crate::fault::{Op, Ops, Rule, Selector};
+use crate::fault::{Client, Op, Ops, Rule, Selector};
 use crate::units::{Probability, nearest};
 
 /// The largest count of requests that a selector takes.
@@ -26,7 +26,7 @@ impl Line<'_> {
             Selector::Op => rule.ops = self.ops(rule, pair)?,
             Selector::At => rule.at = self.sectors(pair)?,
             Selector::Size => rule.size = Some(self.size(pair)?),
-            Selector::From => rule.from_guest = self.guest(pair)?,
+            Selector::Client => rule.client = Some(self.client(pair)?),
             Selector::Skip => rule.skip = self.requests(pair)?,
             Selector::Every => rule.every = self.every(pair)?,
             Selector::P => rule.probability = Some(self.probability(pair)?),
@@ -93,11 +93,13 @@ impl Line<'_> {
         }
     }
 
-    fn guest(&self, pair: Pair<'_>) -> Result<bool, GrammarError> {
-        match pair.value {
-            "guest" => Ok(true),
-            _ => Err(self.bad(pair, "`guest`, the only valid value")),
-        }
+    fn client(&self, pair: Pair<'_>) -> Result<Client, GrammarError> {
+        let mut all = Client::ALL.into_iter();
+        let named = all.find(|client| client.name() == pair.value);
+        named.ok_or_else(|| {
+            let nearest = nearest(pair.value, Client::ALL.map(Client::name).into_iter());
+            self.bad(pair, &format!("guest or host{nearest}"))
+        })
     }
 
     fn requests(&self, pair: Pair<'_>) -> Result<u64, GrammarError> {

@@ -24,7 +24,7 @@ fn error_of_an_unknown_name_offers_the_nearest_one() {
         (
             "error erno=EIO",
             "line 1, column 7: unknown key `erno` of `error`; did you mean `errno`? \
-             (valid: errno, op, at, size, from, skip,",
+             (valid: errno, op, at, size, client, skip,",
         ),
         (
             "eio_read errno=EIO",
@@ -177,8 +177,8 @@ fn error_of_a_word_names_the_word() {
             "line 1, column 9: `bits` belongs to how=flip",
         ),
         (
-            "slow from=host",
-            "line 1, column 6: `from=host` expects `guest`, the only valid value",
+            "slow client=hots",
+            "line 1, column 6: `client=hots` expects guest or host; did you mean `host`?",
         ),
         ("slow tag=all", "line 1, column 6: `tag=all` expects a name"),
     ]);
@@ -243,7 +243,7 @@ fn error_of_a_cut_stands_at_the_word_that_is_wrong() {
         (
             "cut kep=all",
             "line 1, column 5: unknown key `kep` of `cut`; did you mean `keep`? (valid: point, scope, keep, p, seed, \
-             tear, garbage, op, at, size, from, skip, every, times, after,",
+             tear, garbage, op, at, size, client, skip, every, times, after,",
         ),
         (
             "cat",

@@ -106,3 +106,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn explanation_is_of_a_request_of_the_guest() {
+    let set = set(&["slow client=host", "slow client=guest"]);
+    assert_eq!(
+        explained(&set, io(Op::Read, 0, 1)),
+        ["it is for requests with client=host alone", ""]
+    );
+}

@@ -116,7 +116,7 @@ prop_compose! {
     pub(super) fn rule()(
         action in action(),
         bits in 1_u8..32,
-        from_guest: bool,
+        client in proptest::option::of(proptest::sample::select(Client::ALL.to_vec())),
         at in proptest::collection::vec(sectors(), 0..4),
         size in proptest::option::of((any::<u64>(), any::<u64>())),
         (skip, every, times, seed, probability) in counting(),
@@ -133,7 +133,7 @@ prop_compose! {
             ops: if ops.is_empty() { action.kind().ops() } else { ops },
             at,
             size: size.map(|(a, b)| SizeRange { min: a.min(b), max: a.max(b) }),
-            from_guest, skip, every, times, after, lasts, cycle,
+            client, skip, every, times, after, lasts, cycle,
             probability: probability.filter(|_| has(ActionKey::P)),
             seed: seed.filter(|_| has(ActionKey::Seed)),
             when: when.filter(|tag| !reserved(tag)),

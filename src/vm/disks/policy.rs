@@ -1,9 +1,9 @@
 //! The policy of a disk: faults for the requests of its guest alone, which verbs set one by one. It is armed as
-//! rules with `from=guest`, and read back from them, so that it lives with the disk.
+//! rules with `client=guest`, and read back from them, so that it lives with the disk.
 
 use std::time::Duration;
 
-use crate::fault::{Action, Edit, Op, Ops, Rule, Sectors};
+use crate::fault::{Action, Client, Edit, Op, Ops, Rule, Sectors};
 use crate::protocol::Errno;
 
 /// The faults that the requests of a guest meet.
@@ -78,7 +78,7 @@ const WRITES: [Op; 2] = [Op::Write, Op::Zero];
 fn for_guest(action: Action, ops: &[Op]) -> Rule {
     Rule {
         ops: Ops::of(ops),
-        from_guest: true,
+        client: Some(Client::Guest),
         ..Rule::new(action)
     }
 }
@@ -133,11 +133,11 @@ mod tests {
     fn policy_is_armed_as_rules_and_read_back_from_them() {
         let set = set(&full().edits_from(&Policy::default()), &FaultSet::default());
         let expected = [
-            "delay op=all by=20ms from=guest",
-            "error op=all errno=EIO from=guest skip=2",
-            "eio_read from=guest",
-            "eio_write from=guest",
-            "error op=read,write,zero errno=EIO at=8+2 from=guest",
+            "delay op=all by=20ms client=guest",
+            "error op=all errno=EIO client=guest skip=2",
+            "eio_read client=guest",
+            "eio_write client=guest",
+            "error op=read,write,zero errno=EIO at=8+2 client=guest",
         ];
         let texts = armed(&set);
         let parsed = |text: &str| parse_rule(text, 1).unwrap();
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(rules, expected.map(parsed), "{texts:?}");
         assert_eq!(Policy::of(&rules), full());
         assert_eq!(
-            Policy::of(&[parsed("eio_read"), parsed("stale from=guest")]),
+            Policy::of(&[parsed("eio_read"), parsed("stale client=guest")]),
             Policy::default()
         );
     }

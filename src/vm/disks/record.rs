@@ -130,7 +130,7 @@ impl DiskRecord {
         };
         if mounted.data.is_none() {
             let data = mounted.control.open()?;
-            data.pass_by_rules_for_guests()?;
+            data.be_host()?;
             mounted.data = Some(data);
         }
         Ok(mounted.data.as_ref())
@@ -170,17 +170,17 @@ impl DiskRecord {
         Ok(())
     }
 
-    /// Removes all faults, but leaves the rules with `from=guest` armed.
+    /// Removes all faults, but leaves the rules with `client=guest` armed.
     pub fn clear_faults(&mut self) -> Result<(), VmError> {
-        if self.rules()?.iter().any(|rule| rule.from_guest) {
-            return self.remove(|rule| !rule.from_guest);
+        if self.rules()?.iter().any(|rule| rule.is_for_guests()) {
+            return self.remove(|rule| !rule.is_for_guests());
         }
         self.clear()
     }
 
-    /// Removes the rules with `from=guest`: the policy, and others.
+    /// Removes the rules with `client=guest`: the policy, and others.
     pub fn clear_policy(&mut self) -> Result<(), VmError> {
-        self.remove(|rule| rule.from_guest)
+        self.remove(|rule| rule.is_for_guests())
     }
 
     fn remove(&mut self, is_meant: impl Fn(&Rule) -> bool) -> Result<(), VmError> {
@@ -192,9 +192,12 @@ impl DiskRecord {
         Ok(())
     }
 
-    /// The armed faults, oldest first, without the rules with `from=guest`.
+    /// The armed faults, oldest first, without the rules with `client=guest`.
     pub fn faults(&self) -> Result<Vec<String>, VmError> {
-        let rules = self.rules()?.into_iter().filter(|rule| !rule.from_guest);
+        let rules = self
+            .rules()?
+            .into_iter()
+            .filter(|rule| !rule.is_for_guests());
         Ok(rules.map(|rule| rule.to_string()).collect())
     }
 

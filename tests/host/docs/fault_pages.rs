@@ -331,20 +331,25 @@ fn ioctl_counts_the_errors_injected_through_one_file() {
 }
 
 #[test]
-fn rules_for_guests_do_not_concern_a_file_marked_as_the_tests_own() {
+fn rules_for_a_client_tell_a_file_marked_as_the_hosts_own_from_others() {
     page_says(FILES, "`_IOR('P', 2, uint64_t)`");
-    page_says(FAULTS, "`from=guest`");
+    page_says(FAULTS, "`client=`");
     assert_eq!(
         IOCTL_OWN_CALLS,
         2 << 30 | 8 << 16 | u32::from(b'P') << 8 | 2
     );
     let mount = Mount::new();
     let (own, other) = (open_direct(&mount.vda()), open_direct(&mount.vda()));
-    mount.arm("eio_read from=guest");
+    mount.arm("eio_read client=guest");
     let read = |file: &File| file.read_at(&mut AlignedSector([0; 512]).0, 0).is_ok();
     assert_eq!((read(&own), read(&other)), (false, false));
     ioctl_read_u64(&own, u64::from(IOCTL_OWN_CALLS)).unwrap();
     assert_eq!((read(&own), read(&other)), (true, false));
+    mount.arm("!eio_read client=guest");
+    mount.arm("eio_read client=host");
+    assert_eq!((read(&own), read(&other)), (false, true));
+    mount.arm("!eio_read client=host");
+    mount.arm("eio_read client=guest");
     drop(own);
     assert!(
         !read(&open_direct(&mount.vda())),

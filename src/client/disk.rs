@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::mount::{WriteMode, parsed};
 use super::{ClientError, DataError, DataFile, MountClient, Stats};
-use crate::fault::{ActionKind, Edit, parse_rule};
+use crate::fault::{ActionKind, Edit, Rule, parse_rule};
+use crate::protocol::names::LONGEST_CONTROL_WRITE;
 use crate::protocol::{
     ControlPath, DiskFile, InFlightLine, Release, Remark, RuleLine, RulesLine, Switch, UNLOCK,
 };
@@ -138,6 +139,16 @@ impl DiskControl {
         self.write_faults(&joined("", rules), WriteMode::Replace)
     }
 
+    /// Arms the rules of `text`, one a line, in place of those that are armed or beside them: all of them, or none. The
+    /// text may have comments, and `!` lines where nothing is replaced.
+    pub fn arm_text(&self, text: &str, replace: bool) -> Result<(), ClientError> {
+        let mode = match replace {
+            true => WriteMode::Replace,
+            false => WriteMode::Append,
+        };
+        self.write_faults(&format!("{text}\n"), mode)
+    }
+
     /// Disarms `rules`.
     pub fn remove_faults(&self, rules: &[impl AsRef<str>]) -> Result<(), ClientError> {
         self.write_faults(&joined("!", rules), WriteMode::Append)
@@ -169,7 +180,12 @@ impl DiskControl {
         let parsed = rules
             .iter()
             .filter_map(|rule| parse_rule(rule.as_ref(), 1).ok());
-        let texts: HashSet<_> = parsed.map(|rule| rule.to_string()).collect();
+        self.warnings_of(&parsed.collect::<Vec<_>>())
+    }
+
+    /// The same for rules that are parsed.
+    pub fn warnings_of(&self, rules: &[Rule]) -> Result<Vec<String>, ClientError> {
+        let texts: HashSet<_> = rules.iter().map(Rule::to_string).collect();
         let armed = self.rules()?.into_iter();
         let armed = armed.filter(|state| texts.contains(&state.rule));
         let warning = |state: RuleLine| {
@@ -243,7 +259,13 @@ impl DiskControl {
     }
 
     fn write_faults(&self, text: &str, mode: WriteMode) -> Result<(), ClientError> {
-        self.mount.write(&self.file(DiskFile::Faults), text, mode)
+        let file = self.file(DiskFile::Faults);
+        match text.len() > LONGEST_CONTROL_WRITE {
+            true => self
+                .mount
+                .write(&file, &format!("begin\n{text}commit\n"), mode),
+            false => self.mount.write(&file, text, mode),
+        }
     }
 
     pub(super) fn command(&self, file: DiskFile, text: &str) -> Result<(), ClientError> {

@@ -129,7 +129,8 @@ impl MountClient {
         };
         let before = self.latest_rejection(file);
         let mut open = options.open(&path).map_err(ClientError::io(&path))?;
-        // One write(2), which is one transaction: the server takes all of it or nothing.
+        // One write(2), which is one transaction: the server takes all of it or nothing. Longer rules come in several
+        // requests, between `begin` and `commit`.
         match open.write_all(text.as_bytes()) {
             Ok(()) => Ok(()),
             Err(cause) => Err(match self.latest_rejection(file) {

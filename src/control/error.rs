@@ -2,7 +2,7 @@
 
 use crate::disk::{AttachError, CacheError, CheckpointError, DetachError, LogError, PowerError};
 use crate::fault::{GrammarError, NoSuchTag};
-use crate::protocol::names::LONGEST_CONTROL_WRITE;
+use crate::protocol::names::{LONGEST_CONTROL_WRITE, LONGEST_TRANSACTION};
 use crate::protocol::{BadCheckpoint, BadPower, Errno, ReleaseError};
 
 pub(super) const ATTACH_USAGE: &str = "attach expects one line `ID IMAGE [ro] [fixed] [cache=volatile] [scratch[=SIZE]]`, quoted as in a shell, as in `vda /srv/a.img ro`";
@@ -27,6 +27,18 @@ pub(super) enum WriteError {
     Usage(&'static str),
     #[error("a control write has at most {LONGEST_CONTROL_WRITE} bytes, this one has {0}")]
     TooLong(usize),
+    #[error(
+        "a write of rules has at most {LONGEST_CONTROL_WRITE} bytes, this one has {0}: for more, write a line `begin` first and a line `commit` last, or use `provium fault MNT/ID --file RULES`"
+    )]
+    ManyRules(usize),
+    #[error("the rules between `begin` and `commit` have at most {LONGEST_TRANSACTION} bytes")]
+    TooManyRules,
+    #[error("`commit` is the last line of a transaction: nothing may follow it in the same write")]
+    AfterCommit,
+    #[error("an earlier write after `begin` was rejected: close the file and begin again")]
+    Broken,
+    #[error("the file was closed before `commit`: nothing has changed")]
+    NotCommitted,
     #[error("`!` removes from the set, but `>` replaces the set: append with `>>`")]
     RemoveWhileReplacing,
     #[error("image `{0}` is not an absolute path: the server does not know your working directory")]
@@ -77,6 +89,11 @@ impl WriteError {
             Self::Log(error) => error.errno(),
             Self::Usage(_)
             | Self::TooLong(_)
+            | Self::ManyRules(_)
+            | Self::TooManyRules
+            | Self::AfterCommit
+            | Self::Broken
+            | Self::NotCommitted
             | Self::RemoveWhileReplacing
             | Self::RelativeImage(_)
             | Self::Grammar(_)

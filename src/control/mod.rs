@@ -1,5 +1,6 @@
 //! The control files: what each reads as, and what it accepts.
 
+mod collected;
 mod error;
 mod read;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use crate::disk::Disks;
 use crate::protocol::Rejection;
 
+pub use collected::Collected;
 pub use text::Text;
 
 /// The control files of one mount. Every method may be called from any thread.

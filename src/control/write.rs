@@ -57,7 +57,7 @@ impl Control {
         replace: bool,
     ) -> Result<(), Errno> {
         let done = match file {
-            DiskFile::Faults => edit_faults(disk, data, replace),
+            DiskFile::Faults => must_be_few(data).and_then(|()| edit_faults(disk, data, replace)),
             DiskFile::Rules => switch_rules(disk, data),
             DiskFile::Release => release(disk, data),
             DiskFile::Image => unlock_image(disk, data),
@@ -76,6 +76,17 @@ impl Control {
             | DiskFile::Mode
             | DiskFile::Pending => return Err(READ_ONLY),
         };
+        self.end_write(disk, file, data, done)
+    }
+
+    /// Logs what a write to `file` of `disk` has done, and keeps why it was rejected.
+    pub(super) fn end_write(
+        &self,
+        disk: &Disk,
+        file: DiskFile,
+        data: &[u8],
+        done: Result<(), WriteError>,
+    ) -> Result<(), Errno> {
         let path = || ControlPath::Disk(disk.id().to_owned(), file);
         log_done(&path, data, &done, file == DiskFile::Mark);
         done.map_err(|error| self.reject(path(), &error))
@@ -145,8 +156,8 @@ fn log_done(
     }
 }
 
-fn edit_faults(disk: &Disk, data: &[u8], replace: bool) -> Result<(), WriteError> {
-    must_be_short(data)?;
+/// Edits the rules of `disk`, all edits of `data` or none. With `replace` it starts from an empty set.
+pub(super) fn edit_faults(disk: &Disk, data: &[u8], replace: bool) -> Result<(), WriteError> {
     let edits = parse_edits(data)?;
     let removes = |edit: &_| matches!(edit, Edit::Remove(_) | Edit::RemoveTag(_));
     if replace && edits.iter().any(removes) {
@@ -228,6 +239,13 @@ fn text<'a>(data: &'a [u8], usage: &'static str) -> Result<&'a str, WriteError> 
     match text.contains('\0') {
         true => Err(WriteError::Usage(usage)),
         false => Ok(text.trim()),
+    }
+}
+
+fn must_be_few(rules: &[u8]) -> Result<(), WriteError> {
+    match rules.len() > LONGEST_CONTROL_WRITE {
+        true => Err(WriteError::ManyRules(rules.len())),
+        false => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::control::Text;
+use crate::control::{Collected, Text};
 use crate::disk::Listener;
 
 /// The open control files of a mount.
@@ -26,6 +26,8 @@ struct Handle {
     replaces: bool,
     /// A write was tried, so that closing it no longer empties the file.
     written: bool,
+    /// What was written to it after `begin`.
+    collected: Option<Collected>,
     /// The stream that it reads, if it does.
     stream: Option<Arc<Listener>>,
 }
@@ -58,9 +60,21 @@ impl Handles {
         self.0.lock().open.get(&number)?.stream.clone()
     }
 
-    /// Forgets the handle.
-    pub(super) fn close(&self, number: u64) {
-        self.0.lock().open.remove(&number);
+    /// Forgets the handle. Returns what was written to it after `begin` and never committed.
+    pub(super) fn close(&self, number: u64) -> Option<Collected> {
+        self.0.lock().open.remove(&number)?.collected
+    }
+
+    /// Takes out what was written to it after `begin`. Writes through one handle come one after the other.
+    pub(super) fn take_collected(&self, number: u64) -> Option<Collected> {
+        self.0.lock().open.get_mut(&number)?.collected.take()
+    }
+
+    /// Keeps what was written to it after `begin`.
+    pub(super) fn keep_collected(&self, number: u64, collected: Option<Collected>) {
+        if let Some(handle) = self.0.lock().open.get_mut(&number) {
+            handle.collected = collected;
+        }
     }
 
     /// Keeps `text` for later reads of the handle.

@@ -217,13 +217,35 @@ impl Tree {
             Inode::Control(file) => self.control.write(file, data),
             Inode::Disk(disk, file) => {
                 let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
-                self.control.write_disk(&disk, file, data, replace)
+                match file == DiskFile::Faults {
+                    true => match self.write_faults(&disk, handle, data, replace) {
+                        Ok(true) => Ok(()),
+                        done => return done.map(|_| ()),
+                    },
+                    false => self.control.write_disk(&disk, file, data, replace),
+                }
             }
             _ => Err(Errno(libc::EISDIR)),
         }?;
         self.handles.replaced(handle);
         self.forget_pages(inode);
         Ok(())
+    }
+
+    /// Returns whether the write took effect: what follows `begin` waits for `commit`.
+    fn write_faults(
+        &self,
+        disk: &Arc<Disk>,
+        handle: u64,
+        data: &[u8],
+        replace: bool,
+    ) -> Result<bool, Errno> {
+        let mut collected = self.handles.take_collected(handle);
+        let written = self
+            .control
+            .write_faults(disk, &mut collected, data, replace);
+        self.handles.keep_collected(handle, collected);
+        written
     }
 
     /// Call it after a write to `inode`. If that may have changed rules, the kernel drops the pages that it
@@ -273,7 +295,12 @@ impl Tree {
             let concerned = self.concerned(inode);
             concerned.iter().for_each(|disk| disk.begin_clear());
         }
-        self.handles.close(handle);
+        let collected = self.handles.close(handle);
+        if let (Some(collected), Inode::Disk(disk, _)) = (collected, inode)
+            && let Some(disk) = self.disks.at(disk)
+        {
+            self.control.close_faults(&disk, &collected);
+        }
         is_truncation
     }
 

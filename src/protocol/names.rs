@@ -34,6 +34,9 @@ pub struct BadId(pub String);
 /// Most bytes that one write to a control file may have.
 pub const LONGEST_CONTROL_WRITE: usize = 64 * 1024;
 
+/// Most bytes of the rules between `begin` and `commit`, which may come in any number of writes.
+pub const LONGEST_TRANSACTION: usize = 64 * 1024 * 1024;
+
 /// Most bytes of the text of a mark.
 pub const LONGEST_MARK: usize = 400;
 

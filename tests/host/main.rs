@@ -49,6 +49,7 @@ mod report_texts;
 mod reports;
 mod retries;
 mod root_disk;
+mod rule_files;
 mod rule_warnings;
 mod rules;
 mod run_folder;

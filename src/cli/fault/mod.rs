@@ -1,6 +1,7 @@
 //! `provium fault`: shows and edits the faults of a disk, or of all disks of a mount.
 
 mod explain;
+mod file;
 mod show;
 mod words;
 
@@ -24,6 +25,7 @@ Examples:
   provium fault /tmp/m/vda slow eio_read      arm both, or neither
   provium fault /tmp/m/vda error op=read at=2048+8 times=3
   provium fault /tmp/m/vda --set eio_write    exactly this one
+  provium fault /tmp/m/vda --set --file bad-sectors.rules
   provium fault /tmp/m/vda --remove slow
   provium fault /tmp/m/vda --rules            the rules with their counters
   provium fault /tmp/m/vda --json             the same, for a program
@@ -40,13 +42,16 @@ pub(super) struct Args {
     #[arg(value_name = "MNT[/ID]")]
     target: PathBuf,
     /// Rules to arm, beside those that are armed
-    #[arg(value_name = "RULE", help = rules_help())]
+    #[arg(value_name = "RULE", help = rules_help(), group = "rules_to_arm")]
     given: Vec<String>,
+    /// Arm the rules of this file, one a line, all or none; `-` is standard input. Lines that begin with # are comments
+    #[arg(long, value_name = "RULES", group = "rules_to_arm", conflicts_with_all = ["given", "remove", "clear", "release", "rules", "explain", "json"])]
+    file: Option<PathBuf>,
     /// Add the rules to the armed ones (the default)
-    #[arg(long, requires = "given", conflicts_with_all = ["set", "remove", "clear"])]
+    #[arg(long, requires = "rules_to_arm", conflicts_with_all = ["set", "remove", "clear"])]
     add: bool,
     /// Replace the armed rules by these
-    #[arg(long, requires = "given", conflicts_with_all = ["remove", "clear"])]
+    #[arg(long, requires = "rules_to_arm", conflicts_with_all = ["remove", "clear"])]
     set: bool,
     /// Remove these rules
     #[arg(long, requires = "given", conflicts_with = "clear")]
@@ -87,6 +92,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         where_it_is(&target, |disk| disk.release(tag, args.errno.as_deref()))?;
     } else if let Some(text) = &args.explain {
         explain::explain(&target, text, args.json)?;
+    } else if let Some(path) = &args.file {
+        let rules = file::Rules::read(path)?;
+        arm(
+            &target,
+            |disk| disk.arm_text(&rules.text, args.set),
+            |disk| disk.warnings_of(&rules.added),
+        )
+        .map_err(|error| rules.name_in(error))?;
     } else if args.given.is_empty() {
         show::show(&target, args.rules, args.json)?;
     } else {
@@ -110,14 +123,23 @@ fn edit(target: &Target, args: &Args) -> anyhow::Result<()> {
     }
     words::must_not_be_options(&rules)?;
     must_not_be_a_disk(target, &rules)?;
+    let change = |disk: &DiskControl| match args.set {
+        true => disk.set_faults(&rules),
+        false => disk.add_faults(&rules),
+    };
+    arm(target, change, |disk| disk.warnings(&rules))
+}
+
+/// Does `change`, which arms rules, to each disk, and prints what is to be said of the rules.
+fn arm(
+    target: &Target,
+    change: impl Fn(&DiskControl) -> Result<(), ClientError>,
+    warnings: impl Fn(&DiskControl) -> Result<Vec<String>, ClientError>,
+) -> anyhow::Result<()> {
     let disks = target.disks_for_rules()?;
     for (at, disk) in disks.iter().enumerate() {
-        let armed = match args.set {
-            true => disk.set_faults(&rules),
-            false => disk.add_faults(&rules),
-        };
-        armed.map_err(|error| half_done(error, &disks[..at], disk))?;
-        for warning in disk.warnings(&rules)? {
+        change(disk).map_err(|error| half_done(error, &disks[..at], disk))?;
+        for warning in warnings(disk)? {
             let name = target.name_before(disk);
             output::warn(format_args!("{name}{warning}"));
         }

@@ -24,7 +24,7 @@ pub(super) fn rules(words: &[String]) -> Result<Vec<String>, UsageError> {
 /// A usage error if one of `rules`, which are to be armed, is an option without its dashes.
 pub(super) fn must_not_be_options(rules: &[String]) -> Result<(), UsageError> {
     let options = [
-        "add", "set", "remove", "clear", "release", "errno", "rules", "explain", "json",
+        "add", "set", "file", "remove", "clear", "release", "errno", "rules", "explain", "json",
     ];
     let is_option = |rule: &&String| options.contains(&rule.as_str());
     rules.iter().find(is_option).map_or(Ok(()), |word| {

@@ -74,6 +74,7 @@ const SEVERAL: &str = "  Rules are tried in the order armed. Delays add up, and 
 const WHERE: &str =
     "  provium fault /tmp/m/vda error op=read times=3           add, as several words or as one
   provium fault /tmp/m/vda --set slow                      replace
+  provium fault /tmp/m/vda --file disk.rules               from a file, one a line; # begins a comment
   provium fault /tmp/m/vda --remove slow                   by its text, or by its tag
   echo 'error op=read times=3' >> /tmp/m/ctl/vda/faults    the same in a shell; > replaces
   disk:fault_inject(\"error op=read times=3\")               in Lua

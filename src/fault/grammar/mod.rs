@@ -1,6 +1,7 @@
 //! The one grammar for faults: a shell, the command line and Lua all write it.
 //!
-//! A text is lines. A line is a rule (armed), `!` and a rule or a tag (removed), or blank (nothing).
+//! A text is lines. A line is a rule (armed), `!` and a rule or a tag (removed), or blank, or a comment that begins
+//! with `#` (nothing).
 //! A rule is a mode or an action, and `key=value` words.
 
 mod action;
@@ -50,8 +51,14 @@ pub fn parse_rule(text: &str, line: usize) -> Result<Rule, GrammarError> {
 pub fn parse_edits(text: &[u8]) -> Result<Vec<Edit>, GrammarError> {
     let text = std::str::from_utf8(text).map_err(|_| GrammarError::NotText)?;
     let lines = text.lines().enumerate();
-    let filled = lines.filter(|(_, line)| !line.trim().is_empty());
-    filled.map(|(at, line)| parse_edit(line, at + 1)).collect()
+    let edits = lines.filter(|(_, line)| !is_blank(line));
+    edits.map(|(at, line)| parse_edit(line, at + 1)).collect()
+}
+
+/// Whether the line says nothing: a comment does not.
+fn is_blank(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#')
 }
 
 fn parse_edit(text: &str, number: usize) -> Result<Edit, GrammarError> {

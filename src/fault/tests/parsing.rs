@@ -75,6 +75,18 @@ fn errno_is_accepted_if_the_kernel_carries_it_for_each_operation_and_as_an_end()
     }
 }
 
+#[test]
+fn comment_and_blank_lines_say_nothing_and_count_as_lines() {
+    let edits = |text: &str| parse_edits(text.as_bytes()).map_err(|error| error.to_string());
+    let slow = vec![Edit::Add(parse_rule("slow", 1).unwrap())];
+    assert_eq!(edits("# a bad disk\n\n  #slow\n#!x\nslow\n# end"), Ok(slow));
+    assert_eq!(edits("#"), Ok(Vec::new()));
+    let error = edits("# one\n\nbogus").unwrap_err();
+    assert!(error.starts_with("line 3, column 1: "), "{error}");
+    let error = edits("slow # two").unwrap_err();
+    assert!(error.starts_with("line 1, column 6: "), "{error}");
+}
+
 proptest! {
     #[test]
     fn printed_rule_parses_to_an_equal_one(rule in rule()) {

@@ -179,7 +179,7 @@ fn control_write_has_at_most_65536_bytes() {
     assert_eq!(mount.read("vda/faults"), "slow\n");
     let longer = mount.append("vda/faults", &format!("{longest}\n"));
     assert_eq!(errno(longer), libc::EINVAL);
-    let expected = "a control write has at most 65536 bytes, this one has 65537";
+    let expected = "a write of rules has at most 65536 bytes, this one has 65537";
     assert!(mount.read("error").contains(expected));
 }
 

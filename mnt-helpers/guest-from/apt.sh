@@ -15,8 +15,8 @@ unwanted_dependencies='^lib(perl|python|icu|ssl|sqlite|krb5|k5crypto|gssapi|db5|
 build() {
     local stamp
     stamp=$(stamp)
-    if [ ! "$force" ] && [ -e "$guests/default/initrd" ] &&
-        [ "$stamp" = "$(cat "$guests/checked" 2>/dev/null)" ]; then
+    if [ ! "$force" ] && [ -e "$guests/$guest/initrd" ] &&
+        [ "$stamp" = "$(cat "$guests/checked-$guest" 2>/dev/null)" ]; then
         finish "the guest is up to date"
     fi
 
@@ -31,11 +31,14 @@ build() {
         sed 's/^/package /; s/=/ /' <<<"$versions" | finish_work "$key"
     fi
     publish "$key"
-    echo "$stamp" >"$guests/checked"
+    echo "$stamp" >"$guests/checked-$guest"
     finish "the guest is ready"
 }
 
-cat_inputs() { cat "$here/build-guest" "$here/guest-from/apt.sh" "$here"/guest/*; }
+cat_inputs() {
+    cat "$here/build-guest" "$here/guest-from/apt.sh" "$here"/guest/*
+    if [ "$guest" != default ]; then cat "$here/guest-from/$guest.sh"; fi
+}
 
 # Changes when the scripts or apt's lists do. As long as it does not, the packages
 # resolve as they did, so the answer needs no apt (which takes a second).
@@ -62,7 +65,7 @@ resolve_packages() {
     local uris names
     if ! uris=$(apt-get install --print-uris -qq -y --no-install-recommends \
         -o Dir::State::status=/dev/null -o Dir::Cache::archives=/nonexistent/ "$kernel" "${packages[@]}" 2>&1); then
-        if [ -e "$guests/default/initrd" ]; then
+        if [ -e "$guests/$guest/initrd" ]; then
             finish "apt cannot resolve the packages now; keeping the guest that is there"
         fi
         say "apt says: $(tail -n1 <<<"$uris")"
@@ -91,11 +94,12 @@ unpack_packages() {
 
     say "unpacking"
     make_merged_tree "$root"
-    local deb
+    local deb folder skipped=()
+    for folder in "${skipped_modules[@]}"; do skipped+=("--exclude=./lib/modules/*/kernel/$folder/*"); done
     for deb in "$work"/debs/*.deb; do
         dpkg-deb --fsys-tarfile "$deb" |
             tar -x -C "$root" --keep-directory-symlink --no-same-owner \
-                --exclude='./usr/share/*' --exclude='./usr/lib/debug/*'
+                --exclude='./usr/share/*' --exclude='./usr/lib/debug/*' "${skipped[@]}"
     done
     rm -r "$work/debs"
     cp "$root"/boot/vmlinuz-* "$out/vmlinuz"
@@ -117,14 +121,14 @@ do_without() { die "no package has $*"; }
 add_libraries() {
     [ "$(head -c 2 "$1")" != '#!' ] || return 0
     local loader=$root/usr/lib64/ld-linux-x86-64.so.2
-    local libs=$root/usr/lib/x86_64-linux-gnu list lib others
-    list=$("$loader" --inhibit-cache --library-path "$libs" --list "$1") ||
+    local libs=$root/usr/lib list lib others
+    list=$("$loader" --inhibit-cache --library-path "$libs/x86_64-linux-gnu:$libs" --list "$1") ||
         die "a library of $1 is in none of the packages: $list"
     others=$(grep '=>' <<<"$list" | grep -v "=> $libs/" | grep -v ld-linux) || true
     [ ! "$others" ] || die "a library of $1 is in none of the packages: $others"
     mkdir -p "$image/usr/lib/x86_64-linux-gnu"
     while read -r lib; do
-        cp -Lu "$lib" "$image/usr/lib/x86_64-linux-gnu/"
+        cp -Lu "$lib" "$image/${lib#"$root"/}"
     done < <(grep -oE "$libs/[^ ]+" <<<"$list")
     cp -Lu "$loader" "$image/usr/lib64/"
 }

@@ -20,7 +20,7 @@ build() {
         printf '%s\n' "from $kernel_file" "from $modules_folder" "from $busybox" | finish_work "$key"
     fi
     publish "$key"
-    rm -f "$guests/checked"
+    rm -f "$guests/checked-$guest"
     finish "the guest is ready"
 }
 

@@ -1,4 +1,4 @@
-//! `provium guest`: the default guest, and the saved states of booted guests.
+//! `provium guest`: the built-in guests, and the saved states of booted guests.
 
 use std::ffi::OsString;
 use std::fs::Permissions;
@@ -11,11 +11,12 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use super::{Exit, output, table};
+use crate::config::{DEFAULT_PROFILE, GUESTS};
 use crate::units::size::{parse_size, show_size};
 use crate::units::text::{self, shown};
 use crate::vm::{Guest, SavedState, Template, TemplateStore, WarmStore};
 
-/// Build the default guest; list what is kept for later boots, or remove it
+/// Build a guest; list what is kept for later boots, or remove it
 ///
 /// The first boot of a profile saves the state of the booted guest. Later boots resume this state, which
 /// takes a fraction of the time. All states together take up to 2 GiB. Of an image that is not raw, as qcow2,
@@ -24,6 +25,7 @@ use crate::vm::{Guest, SavedState, Template, TemplateStore, WarmStore};
 #[command(after_help = "\
 Examples:
   provium guest build
+  provium guest build storage
   provium guest list
   provium guest list --json | jq '.states[].profile'
   provium guest clean")]
@@ -45,12 +47,18 @@ enum Sub {
     Clean,
 }
 
-/// Build the default guest from the distribution's packages, if it is not up to date
+/// Build a guest from the distribution's packages, if it is not up to date
+///
+/// The guest `storage` has what `default` has, and RAID, device-mapper, multipath, btrfs, f2fs, NVMe, AHCI and USB,
+/// with their tools.
 ///
 /// Without apt, or with --kernel, --modules or --busybox, it is made of this host's own files: a kernel with its
 /// modules, a static busybox, qemu-ga, and the file system tools that are in PATH. The command lists what it lacks.
 #[derive(Debug, clap::Args)]
 struct BuildArgs {
+    /// Which guest
+    #[arg(value_name = "GUEST", default_value = DEFAULT_PROFILE, value_parser = GUESTS)]
+    guest: String,
     /// Build it even if it is up to date
     #[arg(long)]
     force: bool,
@@ -73,7 +81,7 @@ impl BuildArgs {
             ("--modules", &self.modules),
             ("--busybox", &self.busybox),
         ];
-        let mut words = Vec::new();
+        let mut words = vec![OsString::from(&self.guest)];
         words.extend(self.force.then(|| "--force".into()));
         for (option, path) in files {
             if let Some(path) = path {
@@ -91,10 +99,11 @@ macro_rules! builder_files {
 }
 
 /// The builder, so that the command works without the source tree.
-const BUILDER: [(&str, &str); 12] = builder_files![
+const BUILDER: [(&str, &str); 13] = builder_files![
     "build-guest"
     "guest-from/apt.sh"
     "guest-from/host.sh"
+    "guest-from/storage.sh"
     "guest/agent"
     "guest/console"
     "guest/hotplug"
@@ -129,7 +138,7 @@ fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
     command
         .arg(folder.path().join("build-guest"))
         .args(args.words());
-    output::step(|| match Guest::default_folder() {
+    output::step(|| match Guest::folder(&args.guest) {
         Ok(folder) => format!("guest: {}", folder.display()),
         Err(error) => format!("guest: {error}"),
     });
@@ -148,29 +157,44 @@ fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
 }
 
 fn list() -> anyhow::Result<Exit> {
-    match built_guest()? {
-        None => println!("no guest is built; build it with `provium guest build`"),
-        Some(guest) => {
-            let folder = guest.folder.display().to_string();
-            let row = ["default".to_owned(), guest.kernel, guest.built, folder];
-            table::print(["GUEST", "KERNEL", "BUILT", "FOLDER"], &[row]);
-        }
+    let guests = built_guests()?;
+    if guests.is_empty() {
+        println!("no guest is built; build it with `provium guest build`");
+    } else {
+        let rows: Vec<_> = guests.iter().map(guest_row).collect();
+        table::print(["GUEST", "KERNEL", "BUILT", "FOLDER"], &rows);
     }
     list_states()?;
     list_templates()
 }
 
-/// The default guest.
+/// A built-in guest that is built.
 struct BuiltGuest {
+    name: &'static str,
     kernel: String,
     /// When, as its builder wrote it.
     built: String,
     folder: PathBuf,
 }
 
-/// What the builder of the default guest has noted; None if it is not built.
-fn built_guest() -> anyhow::Result<Option<BuiltGuest>> {
-    let folder = Guest::default_folder()?;
+fn guest_row(guest: &BuiltGuest) -> [String; 4] {
+    [
+        guest.name.to_owned(),
+        guest.kernel.clone(),
+        guest.built.clone(),
+        guest.folder.display().to_string(),
+    ]
+}
+
+/// The guests that are built.
+fn built_guests() -> anyhow::Result<Vec<BuiltGuest>> {
+    let guests = GUESTS.iter().map(|name| built_guest(name));
+    guests.filter_map(Result::transpose).collect()
+}
+
+/// What the builder of the guest `name` has noted; None if it is not built.
+fn built_guest(name: &'static str) -> anyhow::Result<Option<BuiltGuest>> {
+    let folder = Guest::folder(name)?;
     let Ok(manifest) = std::fs::read_to_string(folder.join("manifest")) else {
         return Ok(None);
     };
@@ -181,6 +205,7 @@ fn built_guest() -> anyhow::Result<Option<BuiltGuest>> {
         found.unwrap_or("-").to_owned()
     };
     Ok(Some(BuiltGuest {
+        name,
         kernel: value("kernel"),
         built: value("built"),
         folder,
@@ -190,7 +215,7 @@ fn built_guest() -> anyhow::Result<Option<BuiltGuest>> {
 fn list_json() -> anyhow::Result<Exit> {
     let guest = |guest: BuiltGuest| {
         json!({
-            "name": "default",
+            "name": guest.name,
             "kernel": guest.kernel,
             "built": guest.built,
             "folder": text::path(&guest.folder),
@@ -199,7 +224,7 @@ fn list_json() -> anyhow::Result<Exit> {
     let states = WarmStore::open()?.list()?;
     let templates = TemplateStore::open()?.list()?;
     let list = json!({
-        "guests": Vec::from_iter(built_guest()?.map(guest)),
+        "guests": Vec::from_iter(built_guests()?.into_iter().map(guest)),
         "states": states.iter().map(state_json).collect::<Vec<_>>(),
         "templates": templates.iter().map(template_json).collect::<Vec<_>>(),
     });

@@ -1,6 +1,7 @@
 //! `provium.toml`: the folders of tests, and the guests that they run.
 
 mod disk;
+mod guest;
 mod machine;
 mod profile;
 mod qemu_args;
@@ -11,13 +12,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use disk::{CACHE, DiskKeys, DiskSource, SIZE, VmDisk};
+pub use guest::{DEFAULT_PROFILE, GUESTS, STORAGE_GUEST, build_command};
 pub use machine::{AgentTimeout, Firmware, Net};
 pub use profile::{Accel, CPUS, MEMORY, Profile, cpus, memory, memory_of};
 
 /// The name that is searched for, from the working folder upwards.
 pub const FILE_NAME: &str = "provium.toml";
-/// The profile that exists without a configuration.
-pub const DEFAULT_PROFILE: &str = "default";
 
 /// The content of a configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -121,10 +121,10 @@ impl Config {
         Ok(config)
     }
 
-    /// Every profile, the one that needs no configuration included.
+    /// Every profile, those that need no configuration included.
     pub fn all_profiles(&self) -> impl Iterator<Item = Profile> {
         let names = self.profiles.keys().map(String::as_str);
-        let names = names.chain([DEFAULT_PROFILE]);
+        let names = names.chain(GUESTS);
         names.filter_map(|name| self.profile(name).ok())
     }
 
@@ -132,11 +132,13 @@ impl Config {
     pub fn profile(&self, name: &str) -> Result<Profile, ConfigError> {
         let mut profile = match self.profiles.get(name) {
             Some(profile) => profile.clone(),
-            None if name == DEFAULT_PROFILE => Profile::default(),
+            None if GUESTS.contains(&name) => Profile::built_in(name),
             None => {
                 let mut known: Vec<_> = self.profiles.keys().map(String::as_str).collect();
-                known.push(DEFAULT_PROFILE);
-                known.dedup();
+                let built_in = GUESTS
+                    .iter()
+                    .filter(|name| !self.profiles.contains_key(**name));
+                known.extend(built_in);
                 return Err(ConfigError::UnknownProfile {
                     name: name.to_owned(),
                     known: known.join(", "),
@@ -158,6 +160,14 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let found = Config::find(&folder.path().join("below/it"));
         Config::load(found.as_deref(), folder.path())
+    }
+
+    #[test]
+    fn built_in_guests_have_profiles_of_their_names() {
+        let config = Config::default();
+        for name in GUESTS {
+            assert_eq!(config.profile(name).unwrap().built_in_guest(), name);
+        }
     }
 
     #[test]
@@ -195,7 +205,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown profile `won` (known: own, default)"
+            "unknown profile `won` (known: own, default, storage)"
         );
     }
 
@@ -205,7 +215,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("unknown guest `windows` (known: default)"),
+            error.contains("unknown guest `windows` (known: default, storage)"),
             "{error}"
         );
     }

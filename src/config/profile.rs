@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::guest::{DEFAULT_PROFILE, GUESTS};
 use super::machine::{AgentTimeout, Firmware, Net, forward};
 use super::{VmDisk, qemu_args};
 use crate::units::size::parse_size;
@@ -31,7 +32,7 @@ pub enum Accel {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
-    /// A built-in guest, which has its own kernel and initrd. The only one is `default`.
+    /// One of the built-in guests, which have their own kernel and initrd.
     pub guest: Option<String>,
     /// A Linux kernel, in place of a built-in guest.
     pub kernel: Option<PathBuf>,
@@ -95,6 +96,19 @@ impl Default for Profile {
 }
 
 impl Profile {
+    /// The profile of the built-in guest `name`.
+    pub(super) fn built_in(name: &str) -> Self {
+        Self {
+            guest: (name != DEFAULT_PROFILE).then(|| name.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// The built-in guest that it boots unless it has a kernel.
+    pub fn built_in_guest(&self) -> &str {
+        self.guest.as_deref().unwrap_or(DEFAULT_PROFILE)
+    }
+
     /// Its memory in bytes.
     pub fn memory_bytes(&self) -> u64 {
         parse_size(&self.memory).unwrap_or(0)
@@ -176,8 +190,9 @@ impl Profile {
     fn check_boot(&self) -> Result<(), String> {
         match (&self.guest, &self.kernel, &self.initrd) {
             (Some(_), Some(_), _) => Err("`guest` and `kernel` exclude each other".into()),
-            (Some(guest), ..) if guest != "default" => {
-                Err(format!("unknown guest `{guest}` (known: default)"))
+            (Some(guest), ..) if !GUESTS.contains(&guest.as_str()) => {
+                let known = GUESTS.join(", ");
+                Err(format!("unknown guest `{guest}` (known: {known})"))
             }
             (_, None, Some(_)) => Err("`initrd` needs a `kernel`".into()),
             _ if self.cmdline.is_some() && self.boots_a_disk() => Err(

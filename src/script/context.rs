@@ -81,6 +81,8 @@ struct Inner {
     resets: Cell<bool>,
     /// Why the file's tests are left out, if they are.
     todo: RefCell<Option<String>>,
+    /// Which guest a test or its file needs and this machine lacks.
+    lack: RefCell<Option<String>>,
     /// What watches the tests; None where nobody reads what they leave.
     watcher: Option<Rc<Watcher>>,
     title: Cell<Title>,
@@ -112,6 +114,7 @@ impl Context {
             test_timeout: Cell::default(),
             resets: Cell::default(),
             todo: RefCell::default(),
+            lack: RefCell::default(),
             watcher: watcher.map(Rc::new),
             title: Cell::new(|_| None),
             replaying: RefCell::default(),
@@ -364,6 +367,18 @@ impl Context {
     /// Why the file's tests are left out, if they are.
     pub(super) fn todo(&self) -> Option<String> {
         self.0.todo.borrow().clone()
+    }
+
+    /// Notes that the test or the file, which now fails, needs an optional guest that is not built. In CI it fails.
+    pub(super) fn set_lack(&self, reason: String) {
+        if std::env::var_os("CI").is_none() {
+            *self.0.lack.borrow_mut() = Some(reason);
+        }
+    }
+
+    /// The note, once.
+    pub(super) fn take_lack(&self) -> Option<String> {
+        self.0.lack.borrow_mut().take()
     }
 
     /// A mark for [`close_vms_since`](Self::close_vms_since): the number of VMs of the outer scopes.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::state::{Expected, State};
 use super::templates::TemplateError;
 use crate::client::ClientError;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, build_command};
 use crate::protocol::names::BadId;
 use crate::server::launch::LaunchError;
 use crate::storage::OpenError;
@@ -29,10 +29,11 @@ pub enum VmError {
     #[error("QEMU `{}` is for an architecture that provium has no machine for (known: {known})", program.display())]
     UnknownTarget { program: PathBuf, known: String },
     #[error(
-        "profile `{profile}` has a QEMU for {target}, and the default guest is for x86_64: set `kernel` and `initrd`, or `image` and `firmware`"
+        "profile `{profile}` has a QEMU for {target}, and the {guest} guest is for x86_64: set `kernel` and `initrd`, or `image` and `firmware`"
     )]
     NoGuestFor {
         profile: String,
+        guest: String,
         target: &'static str,
     },
     #[error(
@@ -75,8 +76,11 @@ pub enum VmError {
         "a machine of type `microvm` takes no disks while it runs: attach them before it boots, or take another `machine`"
     )]
     NoHotPlug,
-    #[error("the default guest is not built: run `provium guest build` ({} is missing)", .0.display())]
-    NoGuest(PathBuf),
+    #[error(
+        "the {guest} guest is not built: run `{}` ({} is missing)",
+        build_command(guest), missing.display()
+    )]
+    NoGuest { guest: String, missing: PathBuf },
     #[error("{what} {} of profile `{profile}` does not exist", path.display())]
     NoBootFile {
         what: &'static str,

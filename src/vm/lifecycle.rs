@@ -125,7 +125,10 @@ impl Vm {
     /// The versions of what it is made of, by name: those of QEMU and of the guest's kernel, as far as they are known.
     pub fn versions(&self) -> Vec<(String, String)> {
         let qemu = self.machine.as_ref().map(Machine::version);
-        let ours = || Some(Guest::default_folder().ok()?.join("vmlinuz"));
+        let ours = || {
+            let folder = Guest::folder(self.profile.built_in_guest()).ok()?;
+            Some(folder.join("vmlinuz"))
+        };
         let kernel = match self.profile.boots_a_disk() {
             true => None,
             false => self.profile.kernel.clone().or_else(ours),

@@ -34,7 +34,7 @@ pub use disks::policy::Policy;
 pub use disks::record::{DEFAULT_DISK_SIZE, DiskRecord};
 pub use disks::replay::{Recorded, ReplayOf};
 pub use error::VmError;
-pub use guest::boot_files::{DEFAULT_GUEST, Guest};
+pub use guest::boot_files::Guest;
 pub use guest::command::{Command, Exit, RunResult};
 pub use guest::console::end_of as console_end;
 pub use guest::files::{Entry, FileStat};

@@ -213,7 +213,7 @@ fn repl_with_an_unknown_profile_is_a_usage_error() {
         assert_eq!(output.status.code(), Some(2));
         assert_eq!(
             stderr(&output),
-            "provium: unknown profile `nosuch` (known: default)\n"
+            "provium: unknown profile `nosuch` (known: default, storage)\n"
         );
     }
 }

@@ -73,6 +73,19 @@ impl Host {
             .env("XDG_CACHE_HOME", self.path("cache")))
     }
 
+    /// The names that `guest list` shows.
+    fn built_guests(&self) -> Vec<String> {
+        let output = run(Command::new(PROVIUM)
+            .args(["guest", "list", "--json"])
+            .env("XDG_CACHE_HOME", self.path("cache")));
+        assert_ok(&output);
+        let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let guests = list["guests"].as_array().unwrap().iter();
+        guests
+            .map(|guest| guest["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
     fn guest(&self) -> PathBuf {
         self.path("cache/provium/guest/default")
     }
@@ -203,8 +216,70 @@ fn guest_builder_without_apt_makes_a_guest_of_named_files() {
     assert_ok(&host.build(&files));
     assert_eq!(std::fs::read_link(host.guest()).unwrap(), made);
 
+    let mut storage = vec![Path::new("storage")];
+    storage.extend(files);
+    assert_ok(&host.build(&storage));
+    assert_eq!(host.built_guests(), ["default", "storage"]);
+    assert_eq!(std::fs::read_link(host.guest()).unwrap(), made);
+
     let suite = Suite::new(&[("own", TEST)]);
     let mut command = suite.command(&[]);
     command.env("XDG_CACHE_HOME", host.path("cache"));
     assert_report(&run(command.env("PROVIUM_COLD", "1")), 0, &["1 passed"]);
+}
+
+/// Each in its own way needs a guest that is not built.
+const NEEDS_STORAGE: [(&str, &str); 3] = [
+    (
+        "in-a-test",
+        r#"test("a", function(t) provium:vm("v", "storage"):boot() end)
+           test("b", function(t) t:assert(true) end)"#,
+    ),
+    (
+        "in-the-file",
+        r#"test("a", function(t) t:assert(true) end)
+           provium:vm("v", "storage"):boot()"#,
+    ),
+    (
+        "before-tests",
+        r#"provium:vm("v", "storage"):boot()
+           test("a", function(t) t:assert(true) end)"#,
+    ),
+];
+
+#[test]
+fn test_without_its_optional_guest_is_skipped_and_fails_in_ci() {
+    if !has("qemu-system-x86_64") {
+        return;
+    }
+    let suite = Suite::new(&NEEDS_STORAGE);
+    let cache = TempDir::new().unwrap();
+    let mut command = suite.command(&[]);
+    command.env("XDG_CACHE_HOME", cache.path()).env_remove("CI");
+    let reason = "the storage guest is not built: run `provium guest build storage`";
+    let output = run(&mut command);
+    assert_report(&output, 0, &["1 passed, 0 failed, 3 skipped", reason]);
+
+    let output = run(command.env("CI", "true"));
+    assert_report(&output, 1, &["FAIL", reason]);
+    assert!(!stdout(&output).contains("SKIP"), "{}", stdout(&output));
+}
+
+#[test]
+fn test_that_fails_after_a_caught_lack_of_a_guest_fails() {
+    if !has("qemu-system-x86_64") {
+        return;
+    }
+    let text = r#"
+        test("a", function(t) pcall(function() provium:vm("v", "storage"):boot() end) end)
+        test("b", function(t) error("of its own") end)"#;
+    let suite = Suite::new(&[("caught", text)]);
+    let cache = TempDir::new().unwrap();
+    let mut command = suite.command(&[]);
+    command.env("XDG_CACHE_HOME", cache.path()).env_remove("CI");
+    assert_report(
+        &run(&mut command),
+        1,
+        &["1 passed, 1 failed, 0 skipped", "of its own"],
+    );
 }

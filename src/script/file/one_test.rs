@@ -115,13 +115,17 @@ fn outcome(context: &Context, test: &Declared) -> Result<Outcome, String> {
         context.prelude("new_t", (test.own_name.clone(), test.meta.clone()));
     let t = t.map_err(|error| clean(&error))?;
     let of_t = |field: &str| t.raw_get::<Option<LuaString>>(field).unwrap_or_default();
+    context.take_lack(); // of an error that a pcall has caught before
     let shared = t.clone();
     let skip = move || shared.raw_get("skip_error").unwrap_or_default();
     let raised = raised::call(context, &test.run, &t, skip).map_err(|error| clean(&error))?;
     if let Err(raised) = raised
         && !raised.has_mark
     {
-        return Err(raised.text);
+        let lack = context.take_lack();
+        return lack
+            .map(|reason| Outcome::Skipped { reason })
+            .ok_or(raised.text);
     }
     if let Some(failed) = of_t("failed") {
         let failed = text::message(&failed.as_bytes());

@@ -43,11 +43,15 @@ pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     }
     let timeout = Duration::try_from_secs_f64(order.timeout).unwrap_or(Duration::MAX);
     let ready = set_up(&context, order.list).map_err(|error| clean(&error));
-    let leaving = Leaving::begin(&context, evidence, whole_file());
+    let leaving = Leaving::begin(&context, evidence, named(FILE_TEST.to_owned()));
     let loaded = ready.and_then(|()| load(&context, path, timeout));
     match loaded.and_then(|()| Reset::begin(&context)) {
         Ok(reset) => run_tests(&context, &order, timeout, &reset),
         Err(message) => {
+            if let Some(reason) = context.take_lack() {
+                leave_out(&context, &order, reason);
+                return;
+            }
             file_failed(&context, leaving, message);
             if order.keep {
                 keep_vms(&context);
@@ -58,14 +62,6 @@ pub fn run_file(path: &Path, options: FileOptions, emit: Box<dyn Fn(Event)>) {
     context.close_vms_since(0);
 }
 
-/// The test that stands for a file.
-fn whole_file() -> TestInfo {
-    TestInfo {
-        name: FILE_TEST.to_owned(),
-        ..TestInfo::default()
-    }
-}
-
 fn file_failed(context: &Context, leaving: Leaving<'_>, message: String) {
     let (outcome, evidence) = leaving.end(Err(message));
     if let Outcome::Failed { message } = outcome {
@@ -73,16 +69,37 @@ fn file_failed(context: &Context, leaving: Leaving<'_>, message: String) {
     }
 }
 
+/// Reports the tests that the file has declared, and those that the order asks for, as skipped. Without any, the file.
+fn leave_out(context: &Context, order: &Order, reason: String) {
+    let (tests, missing) = chosen(context.take_tests(), order.only.as_deref());
+    let missing = missing.into_iter().map(named);
+    let mut infos: Vec<_> = tests.iter().map(Declared::info).chain(missing).collect();
+    if infos.is_empty() {
+        infos.push(named(FILE_TEST.to_owned()));
+    }
+    let names: Vec<_> = infos.iter().map(|info| info.name.clone()).collect();
+    context.emit(Event::Planned { tests: infos });
+    for name in names {
+        let reason = reason.clone();
+        context.emit(never_started(name, Outcome::Skipped { reason }, None));
+    }
+}
+
+/// A test of which only the name is known.
+fn named(name: String) -> TestInfo {
+    TestInfo {
+        name,
+        ..TestInfo::default()
+    }
+}
+
 /// Runs the tests that the order asks for, in its order.
 fn run_tests(context: &Context, order: &Order, timeout: Duration, reset: &Reset) {
     let (tests, missing) = chosen(context.take_tests(), order.only.as_deref());
-    let without_tags = |name: &String| TestInfo {
-        name: name.clone(),
-        ..TestInfo::default()
-    };
     let infos = tests.iter().map(Declared::info);
+    let missing_infos = missing.iter().cloned().map(named);
     context.emit(Event::Planned {
-        tests: infos.chain(missing.iter().map(without_tags)).collect(),
+        tests: infos.chain(missing_infos).collect(),
     });
     if order.list {
         return;

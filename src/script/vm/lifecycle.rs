@@ -2,6 +2,7 @@
 
 use super::handle::Vm;
 use super::options::boot_options;
+use crate::config::DEFAULT_PROFILE;
 use crate::events::Event;
 use crate::script::bind::{CallResult, Methods, Options};
 use crate::script::context::Context;
@@ -61,6 +62,11 @@ pub(in crate::script) fn boot_vm(
 ) -> Result<(), VmError> {
     let booted = vm.get().boot(options);
     log_notes(context, vm);
+    if let Err(error @ VmError::NoGuest { guest, .. }) = &booted
+        && guest != DEFAULT_PROFILE
+    {
+        context.set_lack(error.to_string());
+    }
     booted?;
     note_boot(context, vm);
     Ok(())

@@ -2,16 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::Profile;
+use crate::config::{DEFAULT_PROFILE, Profile};
 use crate::os::folders;
 use crate::vm::VmError;
 use crate::vm::guest::kernel_file::flaw;
 use crate::vm::qemu::target::Target;
 
-/// The built-in guest, in the cache.
-pub const DEFAULT_GUEST: &str = "default";
-
-/// Words that make the default guest boot sooner under TCG. It guards nothing but a test. No `nokaslr`: after a
+/// Words that make a built-in guest boot sooner under TCG. It guards nothing but a test. No `nokaslr`: after a
 /// reset the kernel would be unpacked to where it ran, and each write to code that QEMU has translated is
 /// slow, which made a reset take twice as long as a boot. `no_timer_check`: where QEMU gets no processor for a
 /// moment, the kernel takes its timer for a broken one, and panics.
@@ -31,8 +28,13 @@ pub struct Guest {
 impl Guest {
     /// The folder of the built default guest.
     pub fn default_folder() -> Result<PathBuf, VmError> {
+        Self::folder(DEFAULT_PROFILE)
+    }
+
+    /// The folder of the built-in guest `name`, once it is built.
+    pub fn folder(name: &str) -> Result<PathBuf, VmError> {
         let cache = folders::cache().map_err(VmError::io("the guest's folder"))?;
-        Ok(cache.join("guest").join(DEFAULT_GUEST))
+        Ok(cache.join("guest").join(name))
     }
 
     /// The files that `profile`, called `name`, boots on `target`; each of them exists. None where the firmware boots
@@ -56,7 +58,11 @@ impl Guest {
         let Some(kernel) = &profile.kernel else {
             return match profile.boots_a_disk() {
                 true => Ok(None),
-                false => Self::default_guest(name, target, format!("{cmdline} {QUICK} {added}")),
+                false => {
+                    let guest = profile.built_in_guest();
+                    let cmdline = format!("{cmdline} {QUICK} {added}");
+                    Self::built_in(guest, name, target, cmdline)
+                }
             };
         };
         must_exist("kernel", name, kernel)?;
@@ -71,7 +77,8 @@ impl Guest {
         }))
     }
 
-    fn default_guest(
+    fn built_in(
+        guest: &str,
         profile: &str,
         target: Target,
         cmdline: String,
@@ -79,13 +86,17 @@ impl Guest {
         if target != Target::X86_64 {
             return Err(VmError::NoGuestFor {
                 profile: profile.to_owned(),
+                guest: guest.to_owned(),
                 target: target.name(),
             });
         }
-        let folder = Self::default_folder()?;
+        let folder = Self::folder(guest)?;
         let [kernel, initrd] = ["vmlinuz", "initrd"].map(|file| folder.join(file));
         if let Some(missing) = [&kernel, &initrd].into_iter().find(|path| !path.is_file()) {
-            return Err(VmError::NoGuest(missing.clone()));
+            return Err(VmError::NoGuest {
+                guest: guest.to_owned(),
+                missing: missing.clone(),
+            });
         }
         Ok(Some(Self {
             kernel,

@@ -260,17 +260,18 @@ fn every_key_of_a_profile_is_in_the_example_and_no_other() {
 }
 
 #[test]
-fn default_profile_exists_without_a_configuration() {
+fn profiles_of_built_in_guests_exist_without_a_configuration() {
     page_says(
         TESTING,
-        "A profile called `default` exists without a configuration",
+        "Profiles called `default` and `storage` exist without a configuration",
     );
     page_says(
         LUA,
-        "A profile called `default` exists without a configuration",
+        "Profiles called `default` and `storage` exist without a configuration",
     );
     let config = Config::parse("", Path::new("/p/provium.toml")).unwrap();
     assert!(config.profile(DEFAULT_PROFILE).is_ok());
+    assert!(config.profile("storage").is_ok());
     assert!(config.profile("another").is_err());
 }
 
@@ -297,7 +298,7 @@ fn configuration_is_found_upwards_from_the_working_folder_or_first_path_or_named
         assert_report(
             &run(&mut test),
             1,
-            &[&format!("(known: {profile}, default)")],
+            &[&format!("(known: {profile}, default, storage)")],
         );
     };
     known("mine/below", &[], "near");

@@ -14,6 +14,7 @@ pub mod fault;
 pub mod fuse;
 pub mod html;
 pub mod os;
+pub mod profile;
 pub mod protocol;
 pub mod runner;
 pub mod script;

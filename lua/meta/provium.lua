@@ -117,6 +117,12 @@
 ---@field tear? integer For a cut: what survives or not are pieces of this many sectors.
 ---@field garbage? number For a cut: the probability that a lost piece has neither old nor new data.
 
+---What may be chosen of a profile, beside the parameters of its own.
+---@class provium.ProfileSettings
+---@field seed? integer The seed of all random choices. Default: 1.
+---@field scale? number What the times of phases are multiplied by. Default: 1.
+---@field [string] string|number A parameter of the profile.
+
 ---The counters of a rule.
 ---@class provium.RuleState
 ---@field rule string Its text.
@@ -495,6 +501,11 @@ function Disk:write_sectors(offset, data) end
 ---@param rule provium.FaultMode|string|provium.Rule
 ---@param options? provium.Selectors
 function Disk:fault_inject(rule, options) end
+
+---Adds the rules of a profile, all at one moment: faults as a real device has them; see docs/profiles.md. An unknown profile is an error that names those that there are.
+---@param name string
+---@param settings? provium.ProfileSettings
+function Disk:fault_profile(name, settings) end
 
 ---Returns the armed rules with their counters, oldest first.
 ---@return provium.RuleState[]

@@ -19,6 +19,7 @@ mod mount;
 mod number;
 mod output;
 mod power;
+mod profile;
 mod record;
 mod repl;
 mod rule_json;
@@ -79,6 +80,7 @@ enum Command {
     Detach(disks::DetachArgs),
     Run(run::Args),
     Fault(fault::Args),
+    Profile(profile::Args),
     Power(power::Args),
     Checkpoint(checkpoint::Args),
     Record(record::Args),
@@ -123,6 +125,7 @@ impl Command {
         matches!(
             self,
             Self::Fault(_)
+                | Self::Profile(_)
                 | Self::Power(_)
                 | Self::Checkpoint(_)
                 | Self::Record(_)
@@ -175,6 +178,7 @@ pub fn main() -> ExitCode {
         Command::Detach(args) => disks::detach(&args),
         Command::Run(args) => return run_command(&args),
         Command::Fault(args) => fault::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Power(args) => power::run(&args),
         Command::Checkpoint(args) => checkpoint::run(&args),
         Command::Record(args) => record::run(&args),

@@ -43,6 +43,7 @@ mod power;
 mod power_commands;
 mod power_loss;
 mod power_switch;
+mod profiles;
 mod python;
 mod record;
 mod report_texts;

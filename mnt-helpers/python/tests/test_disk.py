@@ -57,6 +57,14 @@ def test_tag_that_rules_share_disarms_one(disk: Disk) -> None:
     assert disk.faults() == ["eio_read at=2+1 tag=x"]
 
 
+def test_profile_is_armed_whole(disk: Disk) -> None:
+    disk.arm_profile("ebs-intermittent-latency", seed=7, scale=0.5)
+    assert len(disk.faults()) == 6
+    assert "after=3m for=1m" in disk.faults()[2]
+    with pytest.raises(provium.ProviumError, match="ebs-intermittent-latency"):
+        disk.arm_profile("ebs-intermitent-latency")
+
+
 def test_rejected_rule_says_why_and_arms_nothing(disk: Disk) -> None:
     with pytest.raises(provium.RejectedError, match="unknown mode `bogus`") as caught:
         disk.arm("slow", "bogus")

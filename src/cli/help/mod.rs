@@ -34,7 +34,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Break them",
-        &["fault", "sweep", "power", "checkpoint", "mark"],
+        &["fault", "profile", "sweep", "power", "checkpoint", "mark"],
     ),
     ("Watch them", &["status", "top", "trace", "decisions"]),
     ("Find what a power cut leaves", &["record", "states"]),

@@ -3,14 +3,17 @@
 use mlua::{Table, Value};
 
 use super::handle::Disk;
-use super::rule_text::rule_of;
+use super::rule_text::{pairs, rule_of};
 use crate::events::Event;
+use crate::fault::Rule;
+use crate::profile::{Profile, Settings};
 use crate::script::bind::{CallResult, Methods};
 use crate::script::context::Context;
 
 /// Adds the fault calls of the documents, and `release`.
 pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("fault_inject", fault_inject)?;
+    methods.add("fault_profile", fault_profile)?;
     methods.add("clear_faults", clear_faults)?;
     methods.add("active_faults", active_faults)?;
     methods.add("release", release)
@@ -23,13 +26,32 @@ fn fault_inject(
     (rule, options): (Value, Option<Table>),
 ) -> CallResult<()> {
     let rule = rule_of(&rule, options)?;
-    disk.record_mut().arm(&rule)?;
+    arm(context, disk, "fault_inject", &[rule])
+}
+
+/// Arms the rules of a profile, all at one moment.
+fn fault_profile(
+    context: &Context,
+    disk: &Disk,
+    (name, settings): (String, Option<Table>),
+) -> CallResult<()> {
+    let profile = Profile::named(&name).map_err(|error| error.to_string())?;
+    let words = settings.map(|it| pairs(&it, None)).transpose()?;
+    let words = words.unwrap_or_default();
+    let settings = Settings::parse(words.iter().map(String::as_str));
+    let rules = settings.and_then(|it| profile.rules(&it));
+    let rules = rules.map_err(|error| error.to_string())?;
+    arm(context, disk, "fault_profile", &rules)
+}
+
+/// Arms `rules` for `call`. Warnings about them go into the log.
+fn arm(context: &Context, disk: &Disk, call: &str, rules: &[Rule]) -> CallResult<()> {
+    disk.record_mut().arm_all(rules)?;
+    let texts: Vec<_> = rules.iter().map(Rule::to_string).collect();
     let record = disk.record();
-    let warnings = record
-        .control()
-        .map(|control| control.warnings(&[rule.to_string()]));
+    let warnings = record.control().map(|control| control.warnings(&texts));
     for warning in warnings.transpose()?.unwrap_or_default() {
-        let text = format!("disk:fault_inject: {warning}");
+        let text = format!("disk:{call}: {warning}");
         context.emit(Event::Log { text });
     }
     Ok(())

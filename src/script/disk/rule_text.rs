@@ -61,7 +61,7 @@ pub(in crate::script) fn rule_text(rule: &Value, options: Option<Table>) -> Call
 }
 
 /// `key=value` for each entry, sorted so that the same table is the same rule.
-fn pairs(table: &Table, leave_out: Option<&str>) -> CallResult<Vec<String>> {
+pub(super) fn pairs(table: &Table, leave_out: Option<&str>) -> CallResult<Vec<String>> {
     let mut words = Vec::new();
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair?;

@@ -138,7 +138,13 @@ impl DiskRecord {
 
     /// Arms `rule`.
     pub fn arm(&mut self, rule: &Rule) -> Result<(), VmError> {
-        self.edit(&[Edit::Add(rule.clone())])
+        self.arm_all(std::slice::from_ref(rule))
+    }
+
+    /// Arms `rules` at one moment, all of them or none.
+    pub fn arm_all(&mut self, rules: &[Rule]) -> Result<(), VmError> {
+        let edits: Vec<_> = rules.iter().cloned().map(Edit::Add).collect();
+        self.edit(&edits)
     }
 
     fn edit(&mut self, edits: &[Edit]) -> Result<(), VmError> {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional, TypedDict, Union, cast
 
 from provium import lines
+from provium.binary import run
 from provium.control import Control, split_lines, wait_until
 from provium.crash import Options, Recording, State, states
 from provium.errors import BadLineError, NoDiskError, ProviumError
@@ -91,6 +92,12 @@ class Disk:
         for fault in faults:
             fault.warn()
         return faults
+
+    def arm_profile(self, name: str, **settings: Value) -> list[Fault]:
+        """Arms the rules of a profile of docs/profiles.md at one moment: `arm_profile("flaky-link", seed=7, scale=0.1)`."""
+        words = [f"{key}={value}" for key, value in settings.items()]
+        text = split_lines(run("profile", name, *words))
+        return self.arm(*(line for line in text if not line.startswith("#")))
 
     def clear(self) -> None:
         """Removes all rules, which releases what they hold."""

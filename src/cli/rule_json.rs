@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::fault::{Action, Client, CutRule, How, Mode, Op, Rule, Sectors, Then, parse_rule};
+use crate::fault::{Action, At, Client, CutRule, How, Mode, Op, Rule, Start, Then, parse_rule};
 use crate::protocol::{Keep, Remark, RuleLine};
 
 /// A rule.
@@ -144,7 +144,10 @@ fn cut_values(rule: &CutRule) -> Value {
 }
 
 fn selectors(rule: &Rule) -> Map<String, Value> {
-    let at = |at: &Sectors| json!({ "sector": at.start, "sectors": at.count });
+    let at = |at: &At| match at.start {
+        Start::Sector(start) => json!({ "sector": start, "sectors": at.count }),
+        Start::BeforeEnd(before) => json!({ "sectors_before_end": before, "sectors": at.count }),
+    };
     let at: Vec<_> = rule.at.iter().map(at).collect();
     let seconds = |time: Duration| time.as_secs_f64();
     let max = rule.size.map(|size| size.max);
@@ -201,6 +204,13 @@ mod tests {
         ] {
             assert_eq!(of(text)["mode"], mode, "{text}");
         }
+        assert_eq!(
+            of("eio_read at=1M+4K,end-8+8")["selectors"]["at"],
+            json!([
+                { "sector": 2048, "sectors": 8 },
+                { "sectors_before_end": 8, "sectors": 8 },
+            ])
+        );
         let newer = of("explode op=read");
         assert_eq!(
             (&newer["action"], &newer["ops"]),

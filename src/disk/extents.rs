@@ -56,11 +56,9 @@ fn is_past_the_end(error: &io::Error) -> bool {
 
 /// The bytes that rules for reads concern, by place: each range with the first byte behind it.
 fn concerned(faults: &FaultSet) -> Vec<(u64, u64)> {
-    let rules = faults.rules().filter(|rule| rule.ops.contains(Op::Read));
-    let ranges = rules.flat_map(|rule| match rule.at.is_empty() {
-        true => vec![(0, u64::MAX)],
-        false => rule.at.iter().map(|at| at.bytes()).collect(),
-    });
+    let armed = faults.armed().iter();
+    let for_reads = armed.filter(|armed| armed.rule.ops.contains(Op::Read));
+    let ranges = for_reads.flat_map(|armed| armed.ranges.iter());
     let mut ranges: Vec<_> = ranges.collect();
     ranges.sort_unstable();
     ranges

@@ -99,6 +99,7 @@ impl RuleSets {
         edits: &[Edit],
         replace: bool,
         now: Duration,
+        disk_sectors: u64,
     ) -> Result<NewSet<'_>, NoSuchTag> {
         let switch = self.switch.lock();
         let old = self.armed.load_full();
@@ -107,6 +108,7 @@ impl RuleSets {
         let arming = Arming {
             now,
             seed: self.seed.load(Ordering::SeqCst),
+            disk_sectors,
             first_id: self.count.load(Ordering::SeqCst),
         };
         self.count.fetch_add(edits.len() as u64, Ordering::SeqCst);

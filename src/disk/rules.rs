@@ -7,6 +7,7 @@ use super::device::Disk;
 use super::path::LARGEST_REQUEST;
 use super::path::delays::Held;
 use crate::fault::{Action, Armed, DiskKind, Edit, FaultSet, IoRange, NoSuchTag, Op, Then};
+use crate::protocol::names::SECTOR;
 use crate::protocol::{Errno, Remark, RuleLine, Switch};
 
 impl Disk {
@@ -42,7 +43,10 @@ impl Disk {
     /// Edits the armed set, or with `replace` an empty one. Requests that arrive after this
     /// returns see the result; those that wait for a rule that was removed go on.
     pub fn arm(&self, edits: &[Edit], replace: bool) -> Result<(), NoSuchTag> {
-        let new = self.rules.edited(edits, replace, self.now())?;
+        let disk_sectors = self.known_size() / SECTOR;
+        let new = self
+            .rules
+            .edited(edits, replace, self.now(), disk_sectors)?;
         // Before any read is sent to the snapshots: contents that are overwritten from now on are kept.
         self.snapshots.keep_for(&new.faults);
         new.arm();

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Client, IoRange, Random, Ranges, Rule, Why};
+use super::{Arming, Client, IoRange, Random, Ranges, Rule, Why};
 use crate::protocol::Counts;
 
 /// An armed rule. All snapshots of the set share its counters.
@@ -20,8 +20,10 @@ pub struct Armed {
     pub seed: u64,
     /// How often it has been armed without being removed.
     pub times_armed: u64,
-    /// The bytes that it is for.
+    /// The bytes that it is for: those of its `at=` on the disk as large as it was then.
     pub ranges: Ranges,
+    /// How many whole sectors the disk had then.
+    pub(super) disk_sectors: u64,
     /// Its text as it is shown beside requests, once it has been shown.
     pub(super) short: OnceLock<String>,
     considered: AtomicU64,
@@ -34,14 +36,15 @@ pub struct Armed {
 }
 
 impl Armed {
-    pub(super) fn new(id: u64, rule: Rule, since: Duration, disk_seed: u64) -> Self {
+    pub(super) fn new(id: u64, rule: Rule, arming: Arming) -> Self {
         Self {
             id,
-            since,
+            since: arming.now,
             // Nothing else of a rule changes what it draws.
-            seed: rule.own_seed().unwrap_or(disk_seed),
+            seed: rule.own_seed().unwrap_or(arming.seed),
             times_armed: 1,
-            ranges: Ranges::of(&rule.at),
+            ranges: ranges(&rule, arming.disk_sectors),
+            disk_sectors: arming.disk_sectors,
             short: OnceLock::new(),
             rule,
             considered: AtomicU64::new(0),
@@ -83,8 +86,22 @@ impl Armed {
 
     /// A copy that counts on its own.
     pub(super) fn copy(&self) -> Self {
-        let copy = Self::new(self.id, self.rule.clone(), self.since, self.seed);
+        let arming = Arming {
+            now: self.since,
+            seed: self.seed,
+            disk_sectors: self.disk_sectors,
+            first_id: 0,
+        };
+        let copy = Self {
+            ranges: self.ranges.clone(),
+            ..Self::new(self.id, self.rule.clone(), arming)
+        };
         copy.counting_from(self.counts(), self.is_woken())
+    }
+
+    /// Whether it is for requests anywhere, those without a range included.
+    pub fn is_anywhere(&self) -> bool {
+        self.rule.at.is_empty()
     }
 
     /// What it has counted so far.
@@ -135,7 +152,7 @@ impl Armed {
         if !rule.ops.contains(range.op) {
             return Err(Why::Op(rule.ops));
         }
-        if !rule.at.is_empty() && !self.ranges.overlap(range.offset, range.end()) {
+        if !self.is_anywhere() && !self.ranges.overlap(range.offset, range.end()) {
             return Err(Why::At);
         }
         if rule.size.is_some_and(|size| !size.contains(range.len)) {
@@ -213,5 +230,12 @@ impl Armed {
             Some(p) if random.unit() >= p.get() => Err(Why::Probability),
             _ => Ok(random),
         }
+    }
+}
+
+fn ranges(rule: &Rule, disk_sectors: u64) -> Ranges {
+    match rule.at.as_slice() {
+        [] => Ranges::all(),
+        at => Ranges::of(at.iter().filter_map(|at| at.on(disk_sectors))),
     }
 }

@@ -109,7 +109,7 @@ impl Selector {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Op => "requests of these kinds: read, write, flush, discard, zero, or all",
-            Self::At => "requests that overlap these sectors, each range as START+COUNT",
+            Self::At => "requests that overlap these sectors: START+COUNT, also 1M+64K or end-8+8",
             Self::Size => "requests of this length in bytes; either end may be left out",
             Self::Client => {
                 "guest: requests of all clients but the sector calls of a test; host: these alone"
@@ -132,7 +132,7 @@ impl Selector {
     pub fn example(self) -> &'static str {
         match self {
             Self::Op => "error op=read,write",
-            Self::At => "error at=2048+8,4096+1",
+            Self::At => "error at=2048+8,end-8+8",
             Self::Size => "error size=4K..1M",
             Self::Client => "eio_read client=guest",
             Self::Skip => "eio_write skip=2",

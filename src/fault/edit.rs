@@ -62,7 +62,7 @@ impl Editing {
     }
 
     fn add(&mut self, rule: &Rule, id: u64, arming: Arming) {
-        let new = Armed::new(id, rule.clone(), arming.now, arming.seed);
+        let new = Armed::new(id, rule.clone(), arming);
         let Some(place) = self.places.get(rule).copied() else {
             return self.push(Arc::new(new));
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Action, Armed, Change, CutRule, How, IoRange, Op, Ops, Pause, Phase, Random, Rule, Sectors,
+    Action, Armed, At, Change, CutRule, How, IoRange, Op, Ops, Pause, Phase, Random, Rule, Sectors,
 };
 use crate::protocol::Keep;
 use crate::protocol::names::SECTOR;
@@ -87,7 +87,7 @@ impl Firing {
         let (start, count) = range.sectors();
         let whole = Sectors { start, count };
         let is_partial = match self.action.phase() {
-            Phase::Change(Change::Corrupt(_) | Change::Stale) => !self.rule.rule.at.is_empty(),
+            Phase::Change(Change::Corrupt(_) | Change::Stale) => !self.rule.is_anywhere(),
             Phase::Change(Change::Misdirect(_)) | Phase::Wait(_) | Phase::Decide(_) => false,
         };
         if !is_partial {
@@ -109,7 +109,7 @@ impl Firing {
         let draws = matches!(action, Action::Corrupt(How::Flip(_) | How::Random));
         Rule {
             ops: Ops::of(&[op]),
-            at,
+            at: at.into_iter().map(At::from).collect(),
             client: original.client,
             skip: touch.saturating_sub(1),
             times: Some(1),

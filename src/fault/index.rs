@@ -28,7 +28,7 @@ struct Range {
 
 impl OfOp {
     fn add(&mut self, armed: &Armed, rule: u32) {
-        if armed.rule.at.is_empty() {
+        if armed.is_anywhere() {
             return self.anywhere.push(rule);
         }
         let ranges = armed.ranges.iter().map(|(start, end)| Range {

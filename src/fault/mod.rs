@@ -4,6 +4,8 @@
 
 mod action;
 mod armed;
+mod arming;
+mod at;
 mod candidates;
 mod client;
 mod cut;
@@ -34,6 +36,8 @@ mod why;
 
 pub use action::{Action, ActionKind, Change, Decision, HANG_MAX, How, Pause, Phase, Then};
 pub use armed::Armed;
+pub use arming::Arming;
+pub use at::{At, Sectors, Start};
 pub use client::Client;
 pub use cut::{CutPoint, CutRule, CutScope};
 pub use decide::{FiredChange, Outcome, Wait};
@@ -50,7 +54,7 @@ pub use random::Random;
 pub use ranges::Ranges;
 pub use remarks::DiskKind;
 pub use replay::{Replayed, replay_at_once, replay_in_place};
-pub use rule::{Rule, Sectors, SizeRange, Spelling};
-pub use set::{Arming, FaultSet, NoSuchTag};
+pub use rule::{Rule, SizeRange, Spelling};
+pub use set::{FaultSet, NoSuchTag};
 pub use state::RuleName;
 pub use why::Why;

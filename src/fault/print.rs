@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::keys::{ActionKey, Selector};
-use super::{Action, CutRule, How, Mode, Rule, Sectors, SizeRange, Spelling, Then};
+use super::{Action, At, CutRule, How, Mode, Rule, SizeRange, Spelling, Then};
 use crate::units::duration::show_duration;
 
 /// Prints with the mode's name where the rule was written with it, or has nothing else.
@@ -128,8 +128,8 @@ fn show_range(min: Duration, max: Duration) -> String {
     }
 }
 
-fn show_sectors(at: &[Sectors]) -> String {
-    let ranges = at.iter().map(|at| format!("{}+{}", at.start, at.count));
+fn show_sectors(at: &[At]) -> String {
+    let ranges = at.iter().map(At::to_string);
     ranges.collect::<Vec<_>>().join(",")
 }
 

@@ -7,12 +7,14 @@ use super::Sectors;
 pub struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
-    /// The bytes of all `at`, each once; all bytes when `at` is empty.
-    pub fn of(at: &[Sectors]) -> Self {
-        match at {
-            [] => Self(vec![(0, u64::MAX)]),
-            at => Self::joined(at.iter().map(|at| at.bytes()).collect()),
-        }
+    /// All bytes.
+    pub fn all() -> Self {
+        Self(vec![(0, u64::MAX)])
+    }
+
+    /// The bytes of these sectors, each once.
+    pub fn of(sectors: impl IntoIterator<Item = Sectors>) -> Self {
+        Self::joined(sectors.into_iter().map(Sectors::bytes).collect())
     }
 
     /// The bytes of all `ranges`.
@@ -38,6 +40,11 @@ impl Ranges {
             .map(|(start, end)| (move_to(*start), move_to(*end)));
         let both = self.0.iter().copied().chain(moved);
         Self::joined(both.filter(|(start, end)| start < end).collect())
+    }
+
+    /// Whether it has no byte.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The ranges themselves.
@@ -67,7 +74,7 @@ mod tests {
 
     fn ranges(at: &[(u64, u64)]) -> Ranges {
         let sectors = at.iter().map(|&(start, count)| Sectors { start, count });
-        Ranges::of(&sectors.collect::<Vec<_>>())
+        Ranges::of(sectors)
     }
 
     #[test]
@@ -76,7 +83,7 @@ mod tests {
             .iter()
             .collect();
         assert_eq!(found, [(0, 1024), (2048, 4096)]);
-        assert_eq!(ranges(&[]).iter().collect::<Vec<_>>(), [(0, u64::MAX)]);
+        assert_eq!(ranges(&[]).iter().collect::<Vec<_>>(), []);
     }
 
     #[test]

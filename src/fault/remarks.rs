@@ -25,13 +25,17 @@ impl FaultSet {
         let mut deciders = Vec::new();
         let remark = |armed: &std::sync::Arc<Armed>| {
             let rule = &armed.rule;
-            let never = rule.never(kind);
+            let never = armed.never(kind);
             let never = never.or_else(|| self.never_woken(armed, &tags));
             let never = never.or_else(|| hidden_by(&deciders, rule));
             if rule.is_plain() && hidden_by(&deciders, rule).is_none() && rule.decides() {
                 deciders.push(rule.clone());
             }
-            let note = || armed.note_of_repetition().or_else(|| rule.note(kind));
+            let note = || {
+                armed
+                    .note_of_repetition()
+                    .or_else(|| armed.note_of_place(kind))
+            };
             never
                 .map(Remark::Never)
                 .or_else(|| note().map(Remark::Note))
@@ -47,7 +51,7 @@ impl FaultSet {
             let rule = &armed.rule;
             match &rule.when {
                 _ if armed.fired() > 0 => able.push(rule),
-                _ if rule.never(kind).is_some() => {}
+                _ if armed.never(kind).is_some() => {}
                 Some(tag) if !armed.is_woken() => waiting.entry(tag).or_default().push(rule),
                 _ => able.push(rule),
             }
@@ -80,6 +84,39 @@ fn hidden_by(deciders: &[Rule], rule: &Rule) -> Option<String> {
 }
 
 impl Armed {
+    /// Why it can never act on a disk of this `kind`, if it cannot.
+    fn never(&self, kind: DiskKind) -> Option<String> {
+        self.rule.never(kind).or_else(|| self.never_on_the_disk())
+    }
+
+    /// Why its ranges have no sector.
+    fn never_on_the_disk(&self) -> Option<String> {
+        let is_nowhere = !self.is_anywhere() && self.ranges.is_empty();
+        is_nowhere.then(|| {
+            let sectors = counted(self.disk_sectors, "sector");
+            format!(
+                "its sectors would be before the first: the disk had {sectors} when it was armed"
+            )
+        })
+    }
+
+    fn note_of_place(&self, kind: DiskKind) -> Option<String> {
+        let is_past =
+            !self.is_anywhere() && self.ranges.iter().all(|(start, _)| start >= kind.size);
+        if is_past {
+            let sectors = kind.size.div_ceil(SECTOR);
+            return Some(format!(
+                "the disk ends before its sectors: it has {sectors}, and a guest asks for no more"
+            ));
+        }
+        let sectors = self.disk_sectors;
+        let cut = self.rule.at.iter().find(|at| at.starts_before(sectors))?;
+        let sectors = counted(sectors, "sector");
+        Some(format!(
+            "{cut} begins at the first sector: the disk had {sectors} when it was armed"
+        ))
+    }
+
     fn note_of_repetition(&self) -> Option<String> {
         (self.rule.action.adds_up() && self.times_armed > 1).then(|| {
             format!(
@@ -141,16 +178,6 @@ impl Rule {
         let only_limited = self.ops.iter().all(Op::is_limited);
         (is_longer && only_limited)
             .then(|| format!("no request has more than {}", counted(longest, "byte")))
-    }
-
-    fn note(&self, kind: DiskKind) -> Option<String> {
-        let is_past = !self.at.is_empty() && self.at.iter().all(|at| at.bytes().0 >= kind.size);
-        is_past.then(|| {
-            let sectors = kind.size.div_ceil(SECTOR);
-            format!(
-                "the disk ends before its sectors: it has {sectors}, and a guest asks for no more"
-            )
-        })
     }
 
     /// Whether it keeps later rules from deciding.

@@ -45,8 +45,8 @@ impl<'a> Fault<'a> {
         let (start, count) = (other.sector, other.count);
         let at = &self.replay.at;
         let end = start.saturating_add(count);
-        let touches = |at: &Sectors| start < at.start.saturating_add(at.count) && at.start < end;
-        let overlaps = at.is_empty() || at.iter().any(touches);
+        let touches = |at: Sectors| start < at.start.saturating_add(at.count) && at.start < end;
+        let overlaps = at.is_empty() || at.iter().filter_map(|at| at.fixed()).any(touches);
         is_after && other.op == self.line.op && overlaps
     }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, ActionKind, Client, Ops};
-use crate::protocol::names::SECTOR;
+use super::{Action, ActionKind, At, Client, Ops};
 use crate::units::Probability;
 
 /// An action and its selectors, which must all hold. Two rules are equal when they do the same.
@@ -14,7 +13,7 @@ pub struct Rule {
     /// The operations that it acts on.
     pub ops: Ops,
     /// Ranges of sectors, of which a request must overlap one. Empty: any sector.
-    pub at: Vec<Sectors>,
+    pub at: Vec<At>,
     /// How many bytes a request must have.
     pub size: Option<SizeRange>,
     /// Whose requests it is for; everyone's without one.
@@ -59,26 +58,6 @@ impl PartialEq for Spelling {
 impl Eq for Spelling {}
 impl std::hash::Hash for Spelling {
     fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
-}
-
-/// A range of sectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Sectors {
-    /// The first.
-    pub start: u64,
-    /// How many.
-    pub count: u64,
-}
-
-impl Sectors {
-    /// The bytes of the range: the first, and the first after it.
-    pub fn bytes(self) -> (u64, u64) {
-        let start = self.start.saturating_mul(SECTOR);
-        (
-            start,
-            start.saturating_add(self.count.saturating_mul(SECTOR)),
-        )
-    }
 }
 
 /// The least and the most bytes of a request.

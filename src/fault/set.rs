@@ -21,17 +21,6 @@ pub struct FaultSet {
     tags: HashMap<String, Vec<usize>>,
 }
 
-/// What arming takes from the disk.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Arming {
-    /// When, counted from a moment of the caller's choice: the same for all calls with a `now`.
-    pub now: Duration,
-    /// The default seed, for rules without `seed=`.
-    pub seed: u64,
-    /// The ID of the first rule that is armed now. Each further one has the next.
-    pub first_id: u64,
-}
-
 /// An edit that cannot be done: it removes rules by a tag that none has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no rule has the tag `{0}`, and it is not a mode")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Armed, Rule, parse_rule};
+use super::{Armed, Arming, Rule, parse_rule};
 use crate::protocol::{Remark, RuleLine};
 
 impl Armed {
@@ -21,10 +21,15 @@ impl Armed {
         }
     }
 
-    /// The rule of a line, armed for a `now` of the caller's choice. None if the line's text is not a rule.
-    pub fn of_line(line: &RuleLine, id: u64, now: Duration) -> Option<Self> {
+    /// The rule of a line, as it is now on the disk of `arming`. None if the line's text is not a rule.
+    pub fn of_line(line: &RuleLine, id: u64, arming: Arming) -> Option<Self> {
         let rule = parse_rule(&line.rule, 1).ok()?;
-        let armed = Self::new(id, rule, now.saturating_sub(line.age), line.seed);
+        let arming = Arming {
+            now: arming.now.saturating_sub(line.age),
+            seed: line.seed,
+            ..arming
+        };
+        let armed = Self::new(id, rule, arming);
         Some(armed.counting_from(line.counts, line.woken))
     }
 }

@@ -17,6 +17,7 @@ fn armed(name: &str, words: &[&str]) -> FaultSet {
         now: NOW,
         seed: 7,
         first_id: 1,
+        ..Arming::default()
     };
     FaultSet::default().edited(&edits, arming).unwrap()
 }

@@ -53,6 +53,12 @@ impl SweptFault {
                 key.name()
             ));
         }
+        if let Some(at) = rule.at.iter().find(|at| at.fixed().is_none()) {
+            return Err(format!(
+                "the fault is at={at}: a sweep goes by a trace, which does not say where the disk ends (valid: sectors \
+                 from the start of the disk, as in at=2048+8)"
+            ));
+        }
         if is_persistent && rule.cuts_power() {
             return Err("a power cut is not persistent: it ends the run that meets it".into());
         }
@@ -105,13 +111,13 @@ impl SweptFault {
     /// Whether the request is one of those that have turns.
     pub(super) fn concerns(&self, request: &Answered<'_>) -> bool {
         let Rule { ops, at, size, .. } = &self.rule;
-        let overlaps = |range: &Sectors| {
+        let overlaps = |range: Sectors| {
             let end = range.start.saturating_add(range.count);
             request.sector < end && range.start < request.sector.saturating_add(request.count)
         };
         let bytes = request.count.saturating_mul(SECTOR);
         ops.contains(request.op)
-            && (at.is_empty() || at.iter().any(overlaps))
+            && (at.is_empty() || at.iter().filter_map(|at| at.fixed()).any(overlaps))
             && size.is_none_or(|size| size.contains(bytes))
     }
 

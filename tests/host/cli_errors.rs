@@ -210,7 +210,7 @@ fn words_of_fault_that_are_no_rules_are_explained() {
         ("vda", &["slow; eio_read"], "a rule is a line of its own"),
         (
             "vda",
-            &["error", "at=1M+4K"],
+            &["error", "at=2048..2055"],
             "did you mean 2048+8? A sector has 512 bytes",
         ),
         ("vda", &["error", "at=100"], "did you mean 100+1?"),

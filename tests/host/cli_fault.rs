@@ -95,7 +95,7 @@ fn explain_tells_what_a_rule_means_without_arming_it() {
     for text in [
         "delay op=read,write,zero by=50ms at=8+1\n",
         "the request waits before it is served",
-        "  at=8+1              requests that overlap these sectors, each range as START+COUNT",
+        "  at=8+1              requests that overlap these sectors: START+COUNT, also 1M+64K or end-8+8",
     ] {
         assert!(said.contains(text), "{text:?} is not in: {said}");
     }

@@ -11,7 +11,7 @@ use crate::cli::table;
 use crate::cli::target::Target;
 use crate::client::{ClientError, DiskControl};
 use crate::fault::{
-    ActionKind, Armed, FaultSet, GrammarError, IoRange, Mode, Op, Rule, parse_rule,
+    ActionKind, Armed, Arming, FaultSet, GrammarError, IoRange, Mode, Op, Rule, parse_rule,
 };
 use crate::protocol::names::SECTOR;
 use crate::units::nearest;
@@ -106,15 +106,19 @@ fn print(answer: &Answer, before: &str) {
 
 /// For each rule whether it would act on the next such request, now. Counts nothing.
 fn answers(disk: &DiskControl, range: IoRange) -> Result<Vec<Answer>, ClientError> {
-    // Any moment that is later than the age of each rule.
-    let now = Duration::from_secs(1 << 40);
+    let arming = Arming {
+        // Any moment that is later than the age of each rule.
+        now: Duration::from_secs(1 << 40),
+        disk_sectors: disk.size()? / SECTOR,
+        ..Arming::default()
+    };
     let off = disk
         .are_rules_off()?
         .then(|| "all rules are off".to_owned());
     let states = disk.rules()?.into_iter().zip(1..);
-    let armed = states.filter_map(|(state, id)| Armed::of_line(&state, id, now).map(Arc::new));
+    let armed = states.filter_map(|(state, id)| Armed::of_line(&state, id, arming).map(Arc::new));
     let answers = FaultSet::of(armed.collect())
-        .explain(range, now)
+        .explain(range, arming.now)
         .into_iter();
     let answer = answers.map(|(armed, answer)| {
         let why = answer

@@ -127,6 +127,7 @@ mod tests {
             ("--op write,flush", [false, true, true, false]),
             ("--at 9+1", [true, false, true, false]),
             ("--at 0+8,100+1", [false, false, false, true]),
+            ("--at 4608+512,4608B+1k,1M+1", [true, false, true, false]),
             ("--at 0+9", [true, false, false, true]),
             ("--faults", [true, false, false, true]),
             ("--errors", [true, false, true, false]),
@@ -148,7 +149,8 @@ mod tests {
         };
         assert!(said(&["--op", "raed"]).contains("did you mean `read`?"));
         assert!(said(&["--at", "8"]).contains("START+COUNT"));
-        assert!(said(&["--at", "4K+1K"]).contains("did you mean 8+2?"));
+        assert!(said(&["--at", "8..9"]).contains("did you mean 8+2?"));
+        assert!(said(&["--at", "end-8+8"]).contains("START+COUNT"));
         assert!(said(&["--slower", "50"]).contains("a time with its unit"));
     }
 }

@@ -29,6 +29,7 @@ impl ModelRule {
         let overlaps = rule
             .at
             .iter()
+            .filter_map(|at| at.fixed())
             .any(|at| at.start < sector + count && sector < at.start + at.count);
         let fits = rule
             .size
@@ -47,7 +48,7 @@ impl ModelRule {
     /// The sectors of a request that the rule is for.
     fn sectors(&self, sector: u64, count: u64) -> Vec<u64> {
         let is_in = |n: &u64| {
-            let mut ranges = self.rule.at.iter();
+            let mut ranges = self.rule.at.iter().filter_map(|at| at.fixed());
             self.rule.at.is_empty() || ranges.any(|at| (at.start..at.start + at.count).contains(n))
         };
         (sector..sector + count).filter(is_in).collect()

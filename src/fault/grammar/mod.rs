@@ -5,6 +5,7 @@
 //! A rule is a mode or an action, and `key=value` words.
 
 mod action;
+mod at;
 mod error;
 mod line;
 mod rule;
@@ -15,10 +16,10 @@ use std::fmt;
 
 use super::{ActionKind, Mode, Rule};
 use crate::units::nearest;
+pub use at::{parse_sectors, sectors_meant};
 pub use error::GrammarError;
 use line::Line;
 use value::is_tag;
-pub use value::{parse_sectors, sectors_meant};
 
 /// One change to a fault set.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ impl Line<'_> {
     fn set(&self, rule: &mut Rule, selector: Selector, pair: Pair<'_>) -> Result<(), GrammarError> {
         match selector {
             Selector::Op => rule.ops = self.ops(rule, pair)?,
-            Selector::At => rule.at = self.sectors(pair)?,
+            Selector::At => rule.at = self.at(pair)?,
             Selector::Size => rule.size = Some(self.size(pair)?),
             Selector::Client => rule.client = Some(self.client(pair)?),
             Selector::Skip => rule.skip = self.requests(pair)?,

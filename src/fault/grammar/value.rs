@@ -1,12 +1,11 @@
-//! The values of `key=value` words: numbers, times, sectors, sizes, errnos, tags.
+//! The values of `key=value` words: numbers, times, sizes, errnos, tags.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::error::GrammarError;
 use super::line::{Line, Pair};
-use crate::fault::{Mode, Sectors, SizeRange, Then};
-use crate::protocol::names::SECTOR;
+use crate::fault::{Mode, SizeRange, Then};
 use crate::protocol::{BadErrno, Errno};
 use crate::units::duration::parse_duration;
 use crate::units::size::parse_size;
@@ -82,14 +81,6 @@ impl Line<'_> {
         Err(self.bad(pair, expected))
     }
 
-    /// `START+COUNT,START+COUNT`: not empty, and below [`SECTORS_END`].
-    pub(super) fn sectors(&self, pair: Pair<'_>) -> Result<Vec<Sectors>, GrammarError> {
-        let expected =
-            "sectors below 2^54 as START+COUNT, with commas between ranges, as in at=2048+8";
-        parse_sectors(pair.value)
-            .ok_or_else(|| self.bad(pair, &format!("{expected}{}", sectors_meant(pair.value))))
-    }
-
     /// `MIN..MAX`, of which either may be missing.
     pub(super) fn size(&self, pair: Pair<'_>) -> Result<SizeRange, GrammarError> {
         let expected = "bytes as MIN..MAX, of which either may be left out, as in size=4K..";
@@ -97,58 +88,10 @@ impl Line<'_> {
     }
 }
 
-/// Parses the value of `at=`: sectors as START+COUNT, with commas between ranges.
-pub fn parse_sectors(text: &str) -> Option<Vec<Sectors>> {
-    text.split(',').map(sectors).collect()
-}
-
-/// `; did you mean ...?`, if `text` has bytes, first and last sectors, or no counts in place of START+COUNT.
-pub fn sectors_meant(text: &str) -> String {
-    let ranges: Option<Vec<_>> = text.split(',').map(range_meant).collect();
-    ranges.map_or_else(String::new, |ranges| {
-        let ranges: Vec<_> = ranges
-            .iter()
-            .map(|Sectors { start, count }| format!("{start}+{count}"))
-            .collect();
-        format!(
-            "; did you mean {}? A sector has 512 bytes",
-            ranges.join(",")
-        )
-    })
-}
-
-fn range_meant(text: &str) -> Option<Sectors> {
-    let number = |text: &str| text.parse::<u64>().ok();
-    if let Some(start) = number(text) {
-        return Some(Sectors { start, count: 1 });
-    }
-    if let Some((first, last)) = text.split_once("..").or_else(|| text.split_once('-')) {
-        let (start, last) = (number(first)?, number(last.trim_start_matches('='))?);
-        let count = last.checked_sub(start)?.checked_add(1)?;
-        return Some(Sectors { start, count });
-    }
-    let (start, len) = text.split_once('+')?;
-    let sectors = |text: &str| match number(text) {
-        Some(sectors) => Some(sectors),
-        None => parse_size(text)
-            .filter(|size| size % SECTOR == 0)
-            .map(|size| size / SECTOR),
-    };
-    let (start, count) = (sectors(start)?, sectors(len)?);
-    (count > 0 && start.checked_add(count)? <= SECTORS_END).then_some(Sectors { start, count })
-}
-
 /// Whether `word` can be a tag.
 pub(super) fn is_tag(word: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !word.is_empty() && word.len() <= 64 && word.chars().all(is_part)
-}
-
-fn sectors(text: &str) -> Option<Sectors> {
-    let (start, count) = text.split_once('+')?;
-    let (start, count) = (start.parse().ok()?, count.parse().ok()?);
-    let end = u64::checked_add(start, count)?;
-    (count > 0 && end <= SECTORS_END).then_some(Sectors { start, count })
 }
 
 fn size_range(text: &str) -> Option<SizeRange> {

@@ -44,9 +44,13 @@ fn when_stays_true_if_the_rule_that_fired_is_removed() {
     let states: Vec<_> = states
         .map(|state| state.to_string().parse::<RuleLine>().unwrap())
         .collect();
+    let arming = Arming {
+        now: NOW,
+        ..Arming::default()
+    };
     let copies = states
         .iter()
-        .filter_map(|state| Armed::of_line(state, 1, NOW).map(std::sync::Arc::new));
+        .filter_map(|state| Armed::of_line(state, 1, arming).map(std::sync::Arc::new));
     let copy = FaultSet::of(copies.collect());
     assert_eq!(
         decide(&copy, io(Op::Read, 0, 1)),

@@ -292,12 +292,17 @@ fn error_of_sectors_in_another_form_offers_them_as_start_and_count() {
         ("100", Some("100+1")),
         ("8-15", Some("8+8")),
         ("8..15", Some("8+8")),
-        ("1M+4K", Some("2048+8")),
+        ("1..8,2M+4K", Some("1+8,4096+8")),
+        ("end-8", None),
+        ("end8+8", None),
+        ("end-+8", None),
+        ("end-18014398509481985+8", None),
+        ("end-8+0", None),
         ("1,8-9", Some("1+1,8+2")),
         ("64K..", None),
         ("9-8", None),
-        ("1000+1K", Some("1000+2")),
         ("1K+100B", None),
+        ("1024.0+8", None),
         ("8+0", None),
         ("here", None),
     ] {
@@ -310,5 +315,15 @@ fn error_of_sectors_in_another_form_offers_them_as_start_and_count() {
             .split_once("; did you mean ")
             .map(|(_, meant)| meant.split('?').next());
         assert_eq!(offered.flatten(), meant, "{at}");
+    }
+}
+
+#[test]
+fn error_of_a_size_that_is_not_whole_sectors_names_it() {
+    for (at, size) in [("1K+100B", "100B"), ("8+8,end-1000b+8", "1000b")] {
+        let error = parse_edits(format!("error at={at}").as_bytes()).unwrap_err();
+        let error = error.to_string();
+        let end = format!("; {size} is not a multiple of 512 bytes");
+        assert!(error.ends_with(&end), "{error}");
     }
 }

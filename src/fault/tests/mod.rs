@@ -23,6 +23,9 @@ const NOW: Duration = Duration::from_secs(100);
 
 const EIO: Option<Decision> = Some(Decision::Error(Errno::EIO));
 
+/// How many sectors the disk of the tests has.
+const DISK_SECTORS: u64 = 2048;
+
 /// The set of these rules, armed at [`NOW`] on a disk with the seed 7.
 fn set(rules: &[&str]) -> FaultSet {
     let rules = rules.iter().map(|rule| parse_rule(rule, 1).unwrap());
@@ -30,6 +33,7 @@ fn set(rules: &[&str]) -> FaultSet {
     let arming = Arming {
         now: NOW,
         seed: 7,
+        disk_sectors: DISK_SECTORS,
         first_id: 1,
     };
     FaultSet::default().edited(&edits, arming).unwrap()

@@ -18,6 +18,23 @@ fn rule_prints_as_it_was_written_and_equals_its_other_spelling() {
 }
 
 #[test]
+fn sizes_in_at_are_sectors_and_the_end_stays_the_end() {
+    for (text, printed) in [
+        ("1M+64K", "2048+128"),
+        ("512b+1.5k,8+1K", "1+3,8+2"),
+        ("end-8+8", "end-8+8"),
+        ("end-4K+4KiB", "end-8+8"),
+        ("end+8,end-0+1", "end+8,end+1"),
+    ] {
+        let rule = parse_rule(&format!("eio_read at={text}"), 1).unwrap();
+        assert_eq!(rule.to_string(), format!("eio_read at={printed}"));
+        assert_eq!(parse_rule(&rule.to_string(), 1), Ok(rule));
+    }
+    let parsed = |text| parse_rule(text, 1).unwrap();
+    assert_ne!(parsed("eio_read at=end-8+8"), parsed("eio_read at=2040+8"));
+}
+
+#[test]
 fn cut_prints_its_defaults_and_what_is_said() {
     for (text, printed) in [
         ("cut", "cut op=all point=before scope=mount keep=none"),

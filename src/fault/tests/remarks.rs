@@ -60,6 +60,20 @@ fn never_is_said_of_rules_that_cannot_act_and_of_no_others() {
             ""
         ]
     );
+    assert_eq!(
+        remarks(&[
+            "eio_read at=end-3000+900",
+            "eio_read at=end-3000+960",
+            "eio_read at=0+1,end+8",
+            "eio_read at=end+8",
+        ]),
+        [
+            "never: its sectors would be before the first: the disk had 2048 sectors when it was armed",
+            "note: end-3000+960 begins at the first sector: the disk had 2048 sectors when it was armed",
+            "",
+            "note: the disk ends before its sectors: it has 2048, and a guest asks for no more",
+        ]
+    );
 }
 
 #[test]

@@ -38,6 +38,24 @@ fn times_are_counted_from_the_arming() {
     assert!(!fails(27_000) && !fails(30_000));
 }
 
+#[test]
+fn range_from_the_end_is_where_the_disk_ended_when_the_rule_was_armed() {
+    let set = set(&["eio_read at=end-8+8"]);
+    for (sector, count, expected) in [
+        (2040, 8, EIO),
+        (2047, 1, EIO),
+        (2032, 9, EIO),
+        (2032, 8, None),
+        (2048, 8, None),
+    ] {
+        let found = decide(&set, io(Op::Read, sector, count));
+        assert_eq!(found, expected, "{sector}+{count}");
+    }
+    let again = set.later(Duration::ZERO);
+    assert_eq!(decide(&again, io(Op::Read, 2040, 1)), EIO);
+    assert_eq!(decide(&again, io(Op::Read, 2039, 1)), None);
+}
+
 proptest! {
     /// The index finds what looking at every rule finds.
     #[test]
@@ -52,8 +70,8 @@ proptest! {
         let set = set(&rules);
         let outcome = set.outcome(io(Op::Read, sector, count), NOW, &mut RuleHits::default());
         let met: Vec<_> = outcome.rules().map(|armed| armed.rule.to_string()).collect();
-        let overlaps = |at: &Sectors| at.start < sector + count && sector < at.start + at.count;
-        let overlapping = set.rules().filter(|rule| rule.at.iter().any(overlaps));
+        let overlaps = |at: Sectors| at.start < sector + count && sector < at.start + at.count;
+        let overlapping = set.rules().filter(|rule| rule.at.iter().any(|at| at.fixed().is_some_and(overlaps)));
         prop_assert_eq!(met, overlapping.map(Rule::to_string).collect::<Vec<_>>());
     }
 }

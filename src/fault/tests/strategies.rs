@@ -18,8 +18,12 @@ fn errno() -> impl Strategy<Value = Errno> {
         .prop_map(Errno)
 }
 
-fn sectors() -> impl Strategy<Value = Sectors> {
-    (0_u64..1 << 53, 1_u64..=1 << 53).prop_map(|(start, count)| Sectors { start, count })
+fn at() -> impl Strategy<Value = At> {
+    let start = prop_oneof![
+        (0_u64..1 << 53).prop_map(Start::Sector),
+        (0_u64..=1 << 54).prop_map(Start::BeforeEnd),
+    ];
+    (start, 1_u64..=1 << 53).prop_map(|(start, count)| At { start, count })
 }
 
 fn then() -> impl Strategy<Value = Then> {
@@ -117,7 +121,7 @@ prop_compose! {
         action in action(),
         bits in 1_u8..32,
         client in proptest::option::of(proptest::sample::select(Client::ALL.to_vec())),
-        at in proptest::collection::vec(sectors(), 0..4),
+        at in proptest::collection::vec(at(), 0..4),
         size in proptest::option::of((any::<u64>(), any::<u64>())),
         (skip, every, times, seed, probability) in counting(),
         (after, lasts, cycle) in timing(),

@@ -37,6 +37,7 @@ impl Policy {
             } else if from_first == failing_after(1) {
                 policy.fail_after = Some(rule.skip.saturating_add(1));
             } else if let &[at] = rule.at.as_slice()
+                && let Some(at) = at.fixed()
                 && *rule == failing_at(at)
             {
                 policy.fail_range = Some(at);
@@ -96,7 +97,7 @@ fn failing_after(n: u64) -> Rule {
 
 fn failing_at(at: Sectors) -> Rule {
     Rule {
-        at: vec![at],
+        at: vec![at.into()],
         ..failing(&[Op::Read, Op::Write, Op::Zero])
     }
 }

@@ -66,7 +66,11 @@ struct Request {
 
 fn is_in(rule: &Rule, byte: u64) -> bool {
     let has = |(start, end): (u64, u64)| (start..end).contains(&byte);
-    rule.at.is_empty() || rule.at.iter().any(|at| has(at.bytes()))
+    rule.at.is_empty()
+        || rule
+            .at
+            .iter()
+            .any(|at| at.fixed().is_some_and(|at| has(at.bytes())))
 }
 
 fn decides(action: &Action) -> bool {

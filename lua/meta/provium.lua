@@ -105,7 +105,7 @@
 ---@class provium.Rule : provium.Selectors
 ---@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|"cut"|provium.FaultMode
 ---@field errno? string|integer For an error: a name, or a number from 1 to 511. EIO if not set.
----@field by? string For a delay `"50ms"` or `"20ms..80ms"`, for a misdirection `"+8"` or `"-8"` sectors.
+---@field by? string For a delay `"50ms"`, `"20ms..80ms"`, `"normal:10ms,2ms"`, `"lognormal:10ms,2ms"`, `"pareto:1ms,1.5"` or `"p50:1ms,p99:20ms"`, for a misdirection `"+8"` or `"-8"` sectors.
 ---@field max? provium.Duration For a hang: the longest time. Default: the profile's, or 60 seconds.
 ---@field then? string|integer For a hang or a tear: `"ok"` or an errno.
 ---@field how? "flip"|"zero"|"random"|"fill" For a corruption.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::fault::{Action, At, Client, CutRule, How, Mode, Op, Rule, Start, Then, parse_rule};
+use crate::fault::{
+    Action, At, Client, CutRule, DelayTime, How, Mode, Op, Rule, Start, Then, parse_rule,
+};
 use crate::protocol::{Keep, Remark, RuleLine};
 
 /// A rule.
@@ -96,9 +98,7 @@ fn object(value: Value) -> Map<String, Value> {
 fn values(action: &Action) -> Map<String, Value> {
     object(match action {
         Action::Error(errno) => json!({ "errno": errno.to_string() }),
-        Action::Delay(min, max) => {
-            json!({ "by_min_seconds": min.as_secs_f64(), "by_max_seconds": max.as_secs_f64() })
-        }
+        Action::Delay(by) => delay_values(by),
         Action::Hang(max, then) => {
             json!({ "max_seconds": max.as_secs_f64(), "then": then_text(*then) })
         }
@@ -113,6 +113,28 @@ fn values(action: &Action) -> Map<String, Value> {
         Action::Cut(rule) => cut_values(rule),
         Action::Lose | Action::Stale => Value::Null,
     })
+}
+
+fn delay_values(by: &DelayTime) -> Value {
+    let seconds = Duration::as_secs_f64;
+    let distributed = |shape: &str, mean: &Duration, deviation: &Duration| json!({ "by_shape": shape, "by_mean_seconds": seconds(mean), "by_deviation_seconds": seconds(deviation) });
+    match by {
+        DelayTime::Range(min, max) => {
+            json!({ "by_min_seconds": seconds(min), "by_max_seconds": seconds(max) })
+        }
+        DelayTime::Normal { mean, deviation } => distributed("normal", mean, deviation),
+        DelayTime::LogNormal { mean, deviation } => distributed("lognormal", mean, deviation),
+        DelayTime::Pareto { shortest, shape } => {
+            json!({ "by_shape": "pareto", "by_shortest_seconds": seconds(shortest), "by_exponent": shape.get() })
+        }
+        DelayTime::Percentiles(points) => {
+            let points = points.iter();
+            let points = points.map(
+                |(percent, time)| json!({ "percent": percent.get(), "seconds": seconds(time) }),
+            );
+            json!({ "by_shape": "percentiles", "by_percentiles": points.collect::<Vec<_>>() })
+        }
+    }
 }
 
 fn then_text(then: Then) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cut::{CutPoint, CutRule};
 use super::keys::ActionKey;
-use super::{Op, Ops};
+use super::{DelayTime, Op, Ops};
 use crate::protocol::names::SECTOR;
 use crate::protocol::{Effect, Errno};
 use crate::units::listed;
@@ -21,8 +21,8 @@ pub const HANG_MAX: Duration = Duration::from_secs(60);
 pub enum Action {
     /// The request fails with this error number, and the image is not touched.
     Error(Errno),
-    /// The request waits before it is served: for a time from the first to the second.
-    Delay(Duration, Duration),
+    /// The request waits before it is served, for one of these times.
+    Delay(DelayTime),
     /// The request is held until it is released, or until this time has passed. Then it goes on.
     Hang(Duration, Then),
     /// The data are changed: for the reader alone, or on the image when they are written.
@@ -92,8 +92,8 @@ pub enum Phase {
 /// How a request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
-    /// For a time from the first to the second. Such times add up.
-    Delay(Duration, Duration),
+    /// For one of the times of the action. Such times add up.
+    Delay,
     /// Until it is released, or until this time has passed. It comes after all delays.
     Hang(Duration, Then),
 }
@@ -127,7 +127,7 @@ impl Action {
     pub fn kind(&self) -> ActionKind {
         match self {
             Self::Error(_) => ActionKind::Error,
-            Self::Delay(..) => ActionKind::Delay,
+            Self::Delay(_) => ActionKind::Delay,
             Self::Hang(..) => ActionKind::Hang,
             Self::Corrupt(_) => ActionKind::Corrupt,
             Self::Lose => ActionKind::Lose,
@@ -143,7 +143,7 @@ impl Action {
         match *self {
             Self::Cut(ref rule) => Phase::Decide(Decision::Cut(rule.point)),
             Self::Error(errno) => Phase::Decide(Decision::Error(errno)),
-            Self::Delay(min, max) => Phase::Wait(Pause::Delay(min, max)),
+            Self::Delay(_) => Phase::Wait(Pause::Delay),
             Self::Hang(max, then) => Phase::Wait(Pause::Hang(max, then)),
             Self::Corrupt(how) => Phase::Change(Change::Corrupt(how)),
             Self::Lose => Phase::Decide(Decision::Lose),
@@ -165,7 +165,7 @@ impl Action {
     pub fn seed(&self) -> Option<u64> {
         match self {
             Self::Cut(rule) => rule.cut.seed,
-            Self::Error(_) | Self::Delay(..) | Self::Hang(..) | Self::Corrupt(_) => None,
+            Self::Error(_) | Self::Delay(_) | Self::Hang(..) | Self::Corrupt(_) => None,
             Self::Lose | Self::Tear(..) | Self::Misdirect(_) | Self::Stale => None,
         }
     }
@@ -173,7 +173,7 @@ impl Action {
     /// Whether two equal actions do more than one.
     pub fn adds_up(&self) -> bool {
         match self {
-            Self::Delay(..) | Self::Misdirect(_) | Self::Corrupt(How::Flip(_)) => true,
+            Self::Delay(_) | Self::Misdirect(_) | Self::Corrupt(How::Flip(_)) => true,
             Self::Corrupt(How::Zero | How::Random | How::Fill(_)) => false,
             Self::Error(_) | Self::Hang(..) | Self::Lose | Self::Tear(..) => false,
             Self::Stale | Self::Cut(_) => false,

@@ -8,8 +8,8 @@ use super::{Armed, Change, Decision, Pause, Phase, Then};
 /// Rules with what they do, each list in the order in which they were armed.
 #[derive(Default)]
 pub(super) struct Candidates<'a> {
-    /// Those that delay a request for a time from the first to the second.
-    pub(super) delaying: Vec<(&'a Arc<Armed>, Duration, Duration)>,
+    /// Those that delay a request.
+    pub(super) delaying: Vec<&'a Arc<Armed>>,
     /// Those that hold it, for at most this time, and how it goes on then.
     pub(super) holding: Vec<(&'a Arc<Armed>, Duration, Then)>,
     /// Those that decide what becomes of it.
@@ -23,7 +23,7 @@ impl<'a> FromIterator<&'a Arc<Armed>> for Candidates<'a> {
         let mut candidates = Self::default();
         for armed in rules {
             match armed.rule.action.phase() {
-                Phase::Wait(Pause::Delay(min, max)) => candidates.delaying.push((armed, min, max)),
+                Phase::Wait(Pause::Delay) => candidates.delaying.push(armed),
                 Phase::Wait(Pause::Hang(max, then)) => candidates.holding.push((armed, max, then)),
                 Phase::Decide(decision) => candidates.deciding.push((armed, decision)),
                 Phase::Change(change) => candidates.changing.push((armed, change)),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::candidates::Candidates;
 use super::{
-    Action, Armed, Change, Decision, FaultSet, Firing, IoRange, Random, RuleHits, Stage, Then, Why,
+    Action, Armed, Change, Decision, DelayTime, FaultSet, Firing, IoRange, Random, RuleHits, Stage,
+    Then, Why,
 };
 use crate::protocol::Errno;
 
@@ -72,12 +73,14 @@ impl FaultSet {
     ) -> Option<Wait> {
         hits.enter(Stage::Delay);
         let (mut time, mut rules) = (Duration::ZERO, Vec::new());
-        for (armed, min, max) in &candidates.delaying {
+        for armed in &candidates.delaying {
+            let Action::Delay(by) = &armed.rule.action else {
+                continue;
+            };
             if let Ok(mut random) = self.fire(armed, range, now, hits) {
-                let spread = (*max - *min).as_nanos() as u64;
-                let more = random.below(spread.saturating_add(1));
-                let drawn = *min + Duration::from_nanos(more);
-                hits.acted(|| Firing::drawn(armed, Action::Delay(drawn, drawn), &random));
+                let drawn = by.draw(&mut random);
+                let action = || Action::Delay(DelayTime::fixed(drawn));
+                hits.acted(|| Firing::drawn(armed, action(), &random));
                 time += drawn;
                 rules.push(Arc::clone(armed));
             }

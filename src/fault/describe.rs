@@ -87,7 +87,9 @@ impl ActionKey {
     fn meaning(self) -> &'static str {
         match self {
             Self::Errno => "the error, by name or number (default: EIO)",
-            Self::By => "a time, or a range of times as in 20ms..80ms",
+            Self::By => {
+                "a time, a range as in 20ms..80ms, or normal:MEAN,SD, lognormal:MEAN,SD, pareto:SHORTEST,SHAPE, p50:TIME,p99:TIME"
+            }
             Self::Max => "the longest time that a request is held (default: 60s)",
             Self::Then => "how it ends after that: ok, or an error (default: EIO)",
             Self::How => "flip, zero, random or fill",

@@ -31,7 +31,7 @@ impl Phase {
     /// The stage of a rule that acts in it.
     pub fn stage(self) -> Stage {
         match self {
-            Self::Wait(Pause::Delay(..)) => Stage::Delay,
+            Self::Wait(Pause::Delay) => Stage::Delay,
             Self::Wait(Pause::Hang(..)) => Stage::Hang,
             Self::Decide(_) => Stage::Decide,
             Self::Change(_) => Stage::Change,

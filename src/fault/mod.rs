@@ -10,6 +10,7 @@ mod candidates;
 mod client;
 mod cut;
 mod decide;
+mod delay;
 mod describe;
 mod edit;
 mod explain;
@@ -41,6 +42,7 @@ pub use at::{At, Sectors, Start};
 pub use client::Client;
 pub use cut::{CutPoint, CutRule, CutScope};
 pub use decide::{FiredChange, Outcome, Wait};
+pub use delay::{DelayTime, LONGEST, Real};
 pub use firing::{Firing, Stage};
 pub use grammar::{
     Edit, GrammarError, nearest_action, parse_edits, parse_rule, parse_sectors, sectors_meant,

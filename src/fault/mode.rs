@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Op, Ops, Rule, Spelling};
+use super::{Action, DelayTime, Op, Ops, Rule, Spelling};
 use crate::protocol::Errno;
 use crate::units::listed;
 
@@ -43,7 +43,10 @@ impl Mode {
         let (action, ops): (_, &[Op]) = match self {
             Self::EioRead => (Action::Error(Errno::EIO), &[Op::Read]),
             Self::EioWrite => (Action::Error(Errno::EIO), &[Op::Write, Op::Zero]),
-            Self::Slow => (Action::Delay(slow, slow), &[Op::Read, Op::Write, Op::Zero]),
+            Self::Slow => (
+                Action::Delay(DelayTime::fixed(slow)),
+                &[Op::Read, Op::Write, Op::Zero],
+            ),
         };
         Rule {
             ops: Ops::of(ops),

@@ -1,7 +1,6 @@
 //! How a rule prints: as the text that parses back to an equal rule.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::keys::{ActionKey, Selector};
 use super::{Action, At, CutRule, How, Mode, Rule, SizeRange, Spelling, Then};
@@ -75,7 +74,7 @@ fn action_words(action: &Action) -> Vec<String> {
     let values = match action {
         Action::Cut(rule) => return cut_words(rule),
         Action::Error(errno) => vec![(ActionKey::Errno, errno.to_string())],
-        Action::Delay(min, max) => vec![(ActionKey::By, show_range(*min, *max))],
+        Action::Delay(by) => vec![(ActionKey::By, by.to_string())],
         Action::Hang(max, then) => vec![
             (ActionKey::Max, show_duration(*max)),
             (ActionKey::Then, show_then(*then)),
@@ -118,13 +117,6 @@ fn show_then(then: Then) -> String {
     match then {
         Then::Ok => "ok".to_owned(),
         Then::Error(errno) => errno.to_string(),
-    }
-}
-
-fn show_range(min: Duration, max: Duration) -> String {
-    match min == max {
-        true => show_duration(min),
-        false => format!("{}..{}", show_duration(min), show_duration(max)),
     }
 }
 

@@ -28,6 +28,12 @@ impl Random {
         ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
+    /// The next normally distributed number, with the mean 0 and the standard deviation 1 (Box and Muller). It takes two.
+    pub fn normal(&mut self) -> f64 {
+        let (radius, angle) = (1.0 - self.unit(), self.unit());
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+    }
+
     /// The next number: at least 0, and below 1.
     pub fn unit(&mut self) -> f64 {
         (self.draw() >> 11) as f64 / (1_u64 << 53) as f64

@@ -61,6 +61,7 @@ const RULES: &str =
 ";
 
 const UNITS: &str = "  times    200us, 50ms, 1.5s, 2m, 1h; a number without a unit is an error
+  delays   50ms, 20ms..80ms, normal:10ms,2ms, lognormal:10ms,2ms, pareto:1ms,1.5, p50:1ms,p99:20ms,p99.9:500ms
   sectors  of 512 bytes, everywhere; 2048+8 are 8 sectors from 2048 on
   sizes    bytes, or 4K, 1M, 1G
   lists    with commas: op=read,write  at=0+8,64+1

@@ -24,7 +24,10 @@ impl<'a> ActionWords<'_, 'a> {
     pub(super) fn action(&self) -> Result<Action, GrammarError> {
         Ok(match self.kind {
             ActionKind::Error => Action::Error(self.errno()?),
-            ActionKind::Delay => self.delay()?,
+            ActionKind::Delay => {
+                let by = self.expect(ActionKey::By, "50ms")?;
+                Action::Delay(self.line.delay(by)?)
+            }
             ActionKind::Hang => Action::Hang(self.max()?, self.then(Then::Error(Errno::EIO))?),
             ActionKind::Corrupt => Action::Corrupt(self.how()?),
             ActionKind::Lose => Action::Lose,
@@ -102,19 +105,6 @@ impl<'a> ActionWords<'_, 'a> {
     fn then(&self, default: Then) -> Result<Then, GrammarError> {
         let then = self.find(ActionKey::Then);
         then.map_or(Ok(default), |pair| self.line.then(pair))
-    }
-
-    fn delay(&self) -> Result<Action, GrammarError> {
-        let by = self.expect(ActionKey::By, "50ms")?;
-        let (min, max) = by.value.split_once("..").unwrap_or((by.value, by.value));
-        let min = self.line.duration_in(by, min)?;
-        let max = self.line.duration_in(by, max)?;
-        match min <= max {
-            true => Ok(Action::Delay(min, max)),
-            false => Err(self
-                .line
-                .bad(by, "a range from the shortest to the longest")),
-        }
     }
 
     fn max(&self) -> Result<Duration, GrammarError> {

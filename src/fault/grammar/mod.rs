@@ -6,6 +6,7 @@
 
 mod action;
 mod at;
+mod delay;
 mod error;
 mod line;
 mod rule;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::GrammarError;
 use super::line::{Line, Pair};
-use crate::fault::{Mode, SizeRange, Then};
+use crate::fault::{LONGEST, Mode, SizeRange, Then};
 use crate::protocol::{BadErrno, Errno};
 use crate::units::duration::parse_duration;
 use crate::units::size::parse_size;
@@ -13,8 +13,6 @@ use crate::units::text::readable;
 
 /// A file has at most 2^63 - 1 bytes, and so a disk fewer sectors than this.
 pub(super) const SECTORS_END: u64 = 1 << 54;
-/// The longest time in a rule: a year.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Line<'_> {
     pub(super) fn errno(&self, pair: Pair<'_>) -> Result<Errno, GrammarError> {

@@ -34,6 +34,45 @@ fn error_of_an_unknown_name_offers_the_nearest_one() {
 }
 
 #[test]
+fn error_of_a_shape_of_delays_says_what_it_expects() {
+    let valid = "percentages from 0 to 100 that rise, each with a time that does not fall";
+    for (by, expected) in [
+        (
+            "norml:1ms,1ms",
+            "a time, a range as in 20ms..80ms, or one of normal:, lognormal:, pareto: and p50:; did you mean `normal`?",
+        ),
+        ("normal:1ms", "a mean and a standard deviation, as in"),
+        ("normal:1ms,2", "a time with its unit"),
+        (
+            "lognormal:0s,1ms",
+            "a mean above 0 and a standard deviation",
+        ),
+        (
+            "pareto:1ms,0",
+            "the shortest time and a shape, a number above 0",
+        ),
+        (
+            "pareto:1ms,-1",
+            "the shortest time and a shape, a number above 0",
+        ),
+        (
+            "pareto:1ms,1e3",
+            "the shortest time and a shape, a number above 0",
+        ),
+        ("p50:1ms,p50:2ms", valid),
+        ("p50:2ms,p99:1ms", valid),
+        ("p50:2ms,p100.1:3ms", valid),
+        ("p50:2ms,", valid),
+        ("p50:2ms,normal:1ms", valid),
+        ("p50:2", "a time with its unit"),
+        ("p5x:2ms", valid),
+    ] {
+        let expected = format!("line 1, column 7: `by={by}` expects {expected}");
+        assert_rejected(&[(&format!("delay by={by}"), &expected)]);
+    }
+}
+
+#[test]
 fn error_of_an_errno_says_which_are_valid() {
     assert_rejected(&[
         (

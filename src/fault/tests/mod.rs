@@ -2,6 +2,7 @@
 
 mod counting;
 mod deciding;
+mod delays;
 mod describing;
 mod documents;
 mod editing;

@@ -66,13 +66,41 @@ prop_compose! {
     }
 }
 
+fn delay() -> impl Strategy<Value = DelayTime> {
+    let two = || (duration(), duration());
+    let rising = |(mut percents, mut times): (Vec<u32>, Vec<Duration>)| {
+        percents.sort_unstable();
+        percents.dedup();
+        times.sort_unstable();
+        let percents = percents.into_iter();
+        let percents = percents.map(|percent| Real::new(f64::from(percent) / 1000.0).unwrap());
+        DelayTime::Percentiles(percents.zip(times).collect())
+    };
+    prop_oneof![
+        two().prop_map(|(a, b)| DelayTime::Range(a.min(b), a.max(b))),
+        two().prop_map(|(mean, deviation)| DelayTime::Normal { mean, deviation }),
+        two().prop_map(|(mean, deviation)| DelayTime::LogNormal {
+            mean: mean + Duration::from_micros(1),
+            deviation
+        }),
+        (duration(), 1_u32..100_000).prop_map(|(shortest, shape)| DelayTime::Pareto {
+            shortest,
+            shape: Real::new(f64::from(shape) / 100.0).unwrap(),
+        }),
+        (
+            proptest::collection::vec(0_u32..=100_000, 1..6),
+            proptest::collection::vec(duration(), 6),
+        )
+            .prop_map(rising),
+    ]
+}
+
 /// Any values of an action.
 fn action_of(kind: ActionKind) -> BoxedStrategy<Action> {
-    let delay = |(a, b): (Duration, Duration)| Action::Delay(a.min(b), a.max(b));
     let far = 1_i64..1 << 40;
     match kind {
         ActionKind::Error => errno().prop_map(Action::Error).boxed(),
-        ActionKind::Delay => (duration(), duration()).prop_map(delay).boxed(),
+        ActionKind::Delay => delay().prop_map(Action::Delay).boxed(),
         ActionKind::Hang => (duration(), then())
             .prop_map(|(max, then)| Action::Hang(max, then))
             .boxed(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::fault::{Action, Client, Edit, Op, Ops, Rule, Sectors};
+use crate::fault::{Action, Client, DelayTime, Edit, Op, Ops, Rule, Sectors};
 use crate::protocol::Errno;
 
 /// The faults that the requests of a guest meet.
@@ -41,7 +41,8 @@ impl Policy {
                 && *rule == failing_at(at)
             {
                 policy.fail_range = Some(at);
-            } else if let Action::Delay(by, _) = &rule.action
+            } else if let Action::Delay(by) = &rule.action
+                && let Some(by) = by.always()
                 && *rule == delay(by.as_millis() as u64)
             {
                 policy.delay_ms = Some(by.as_millis() as u64);
@@ -104,7 +105,7 @@ fn failing_at(at: Sectors) -> Rule {
 
 fn delay(ms: u64) -> Rule {
     let by = Duration::from_millis(ms);
-    for_guest(Action::Delay(by, by), &Op::ALL)
+    for_guest(Action::Delay(DelayTime::fixed(by)), &Op::ALL)
 }
 
 #[cfg(test)]

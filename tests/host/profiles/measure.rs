@@ -117,9 +117,10 @@ fn parsed(line: &str, armed: Duration) -> Option<Logged> {
 
 /// Prints what was found of the phase of `rule`, and says what of it is more than 5 % off.
 fn phase(name: &str, rule: &Rule, counted: &str, logged: &[Logged]) -> Option<String> {
-    let Action::Delay(declared, _) = rule.action else {
+    let Action::Delay(by) = &rule.action else {
         return None;
     };
+    let declared = by.always()?;
     // The log rounds to milliseconds, and what came at an end of the phase may be of either side.
     let margin = Duration::from_millis(20);
     let phase = rule.after + margin..(rule.after + rule.lasts.unwrap()).saturating_sub(margin);

@@ -59,6 +59,15 @@
 ---@field cache? provium.CacheMode Whether it has a volatile write cache. Default: `"off"`.
 ---@field mediated? boolean Another spelling: true is `"volatile"`, false is `"off"`. Default: none.
 ---@field faults? (string|table)[] Rules that are armed before the guest has the disk. Default: none.
+---@field bus? "virtio-blk"|"virtio-scsi"|"nvme"|"sata"|"usb" What the guest has it on. sata is for disks that are attached before the boot. Default: `"virtio-blk"`.
+---@field logical_block_size? integer|string Bytes of a sector in the guest, 512 to 4096. Default: 512.
+---@field physical_block_size? integer|string Bytes, a power of two. Default: the logical one.
+---@field serial? string The serial number; the guest finds the disk by it. Default: the id.
+---@field queues? integer 1 to 64; not on sata and usb. Default: QEMU's.
+---@field rerror? "report"|"stop"|"ignore" What QEMU does when a read fails. Default: `"report"`.
+---@field werror? "report"|"stop"|"ignore"|"enospc" What QEMU does when another request fails. Default: `"report"`.
+---@field cache_type? "write back"|"write through" Whether the guest is told of a write cache. Default: `"write back"`.
+---@field share? boolean Other disks with `share` may have the same image. Default: false.
 
 ---Without `args`, and without arguments in the table itself, the text goes to `sh -c`.
 ---@class provium.RunOptions
@@ -641,6 +650,10 @@ function Disk:id() end
 ---Returns the path of its file in the mount, which any program of the host may open; raises without an image.
 ---@return string
 function Disk:path() end
+
+---Returns where the guest has it, a name below `/dev/disk/by-id`; raises without an image.
+---@return string
+function Disk:device() end
 
 ---What a disk may hold after a power cut.
 ---@class provium.State

@@ -35,6 +35,9 @@ pub(super) struct AttachArgs {
     /// All changes are gone at the end; the image is only read, and others may read it too
     #[arg(long)]
     scratch: bool,
+    /// Other disks with --share may have the same image: two paths to one disk, each with faults of its own
+    #[arg(long)]
+    share: bool,
 }
 
 fn cache_mode() -> impl TypedValueParser<Value = CacheMode> {
@@ -69,6 +72,7 @@ pub(super) fn attach(args: &AttachArgs) -> anyhow::Result<Exit> {
         } else {
             Scratch::No
         },
+        share: args.share,
     };
     target::mount(&args.mount_point)?.attach(&args.id, &image, options)?;
     output::step(|| {

@@ -37,11 +37,12 @@ pub(super) struct Args {
     #[arg(value_name = "MNT")]
     mount_point: PathBuf,
     /// An image to serve, and its name; `,ro` serves it read-only, `,fixed` never lets it grow,
-    /// `,cache=volatile` gives it a write cache that a power cut empties, `,scratch` drops all changes at the end.
+    /// `,cache=volatile` gives it a write cache that a power cut empties, `,scratch` drops all changes at the end,
+    /// `,share` lets other disks with `share` have the same image.
     /// May be repeated
     #[arg(
         long = "disk",
-        value_name = "ID=IMAGE[,ro][,fixed][,cache=volatile][,scratch]"
+        value_name = "ID=IMAGE[,ro][,fixed][,share][,cache=volatile][,scratch]"
     )]
     disks: Vec<DiskSpec>,
     /// Stay in the foreground; SIGINT and SIGTERM unmount. Speaks sd_notify

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::hardware::{DiskHardware, HardwareKeys};
 use crate::fault::{GrammarError, Rule, parse_rule};
 use crate::protocol::CacheMode;
 use crate::protocol::disk_options::{DiskOptions, Scratch};
@@ -27,6 +28,8 @@ pub struct VmDisk {
     pub size: Option<u64>,
     /// How it is served.
     pub served: DiskOptions,
+    /// How the guest sees it.
+    pub hardware: DiskHardware,
     /// What is armed before the guest has it.
     pub faults: Vec<Rule>,
 }
@@ -59,14 +62,21 @@ pub struct DiskKeys {
     pub cache: Option<CacheMode>,
     pub mediated: Option<bool>,
     pub faults: Vec<Rule>,
+    pub share: bool,
+    pub hardware: HardwareKeys,
 }
 
 impl DiskKeys {
-    /// The names of all keys.
-    pub const NAMES: [&str; 11] = [
+    /// The names of all keys but those of the hardware.
+    const OWN_NAMES: [&str; 12] = [
         "path", "image", "template", "scratch", "size", "id", "readonly", "fixed", "cache",
-        "mediated", "faults",
+        "mediated", "faults", "share",
     ];
+
+    /// The names of all keys.
+    pub fn names() -> Vec<&'static str> {
+        [&Self::OWN_NAMES[..], &HardwareKeys::NAMES].concat()
+    }
 
     /// The disk that they describe; an error if they contradict each other. A disk without a source passes.
     pub fn checked(self) -> Result<VmDisk, String> {
@@ -87,6 +97,10 @@ impl DiskKeys {
         if self.size.is_some() {
             size_fits(source.as_ref())?;
         }
+        let cache = cache_mode(self.cache, self.mediated)?;
+        if self.share {
+            can_share(source.as_ref(), cache)?;
+        }
         Ok(VmDisk {
             id: self.id,
             source,
@@ -95,9 +109,11 @@ impl DiskKeys {
                 read_only: self.readonly,
                 // A real disk does not grow.
                 fixed: self.fixed.unwrap_or(true),
-                cache: cache_mode(self.cache, self.mediated)?,
+                cache,
                 scratch: Scratch::No,
+                share: self.share,
             },
+            hardware: self.hardware.checked()?,
             faults: self.faults,
         })
     }
@@ -114,6 +130,7 @@ impl VmDisk {
                 fixed: true,
                 ..DiskOptions::default()
             },
+            hardware: DiskHardware::default(),
             faults: Vec::new(),
         }
     }
@@ -156,6 +173,19 @@ fn size_fits(source: Option<&DiskSource>) -> Result<(), String> {
                 .into(),
         ),
         Some(DiskSource::Image(_) | DiskSource::Template(_)) | None => Ok(()),
+    }
+}
+
+/// Fails if a disk from `source` cannot share its image.
+fn can_share(source: Option<&DiskSource>, cache: CacheMode) -> Result<(), String> {
+    if cache == CacheMode::Volatile {
+        return Err("`share` and `cache = \"volatile\"` exclude each other: what is pending on one path would not be seen through the other".into());
+    }
+    match source {
+        Some(DiskSource::Path(_) | DiskSource::Image(_)) => Ok(()),
+        Some(DiskSource::Template(_) | DiskSource::Scratch(_)) | None => Err(
+            "`share` needs the `path` of an image: what comes from a `template` or a `scratch` is one disk's own".into(),
+        ),
     }
 }
 
@@ -205,6 +235,16 @@ struct Table {
     mediated: Option<bool>,
     #[serde(default)]
     faults: Vec<String>,
+    #[serde(default)]
+    share: bool,
+    bus: Option<String>,
+    logical_block_size: Option<Size>,
+    physical_block_size: Option<Size>,
+    serial: Option<String>,
+    queues: Option<u64>,
+    rerror: Option<String>,
+    werror: Option<String>,
+    cache_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -249,6 +289,17 @@ impl Table {
             cache: cache.transpose()?,
             mediated: self.mediated,
             faults: faults.collect::<Result<_, _>>()?,
+            share: self.share,
+            hardware: HardwareKeys {
+                bus: self.bus,
+                logical_block_size: size("logical_block_size", self.logical_block_size)?,
+                physical_block_size: size("physical_block_size", self.physical_block_size)?,
+                serial: self.serial,
+                queues: self.queues,
+                rerror: self.rerror,
+                werror: self.werror,
+                cache_type: self.cache_type,
+            },
         })
     }
 }
@@ -306,6 +357,27 @@ mod tests {
         let disk = parse("{ scratch = 512 }").unwrap();
         assert_eq!(disk.source, Some(DiskSource::Scratch(512)));
         assert!(error("7").contains("the path of an image, or a table"));
+    }
+
+    #[test]
+    fn disk_says_how_the_guest_sees_it() {
+        let disk = parse("{ scratch = 8192, bus = 'nvme', logical_block_size = '4K', queues = 2 }");
+        let hardware = disk.unwrap().hardware;
+        assert_eq!(hardware.bus.name(), "nvme");
+        assert_eq!(
+            (hardware.logical_block_size, hardware.queues),
+            (Some(4096), Some(2))
+        );
+        assert!(error("{ scratch = 512, bus = 'scsi' }").contains("`bus` expects one of"));
+        assert!(error("{ scratch = 512, queue = 2 }").contains("queue"));
+    }
+
+    #[test]
+    fn only_an_image_that_is_written_at_once_is_shared() {
+        assert!(parse("{ path = '/x', share = true }").unwrap().served.share);
+        assert!(error("{ scratch = '1M', share = true }").contains("needs the `path`"));
+        let cached = error("{ path = '/x', share = true, cache = 'volatile' }");
+        assert!(cached.contains("exclude each other"), "{cached}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod disk;
 mod guest;
+mod hardware;
 mod machine;
 mod profile;
 mod qemu_args;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub use disk::{CACHE, DiskKeys, DiskSource, SIZE, VmDisk};
 pub use guest::{DEFAULT_PROFILE, GUESTS, STORAGE_GUEST, build_command};
+pub use hardware::{CacheType, DiskBus, DiskHardware, HardwareKeys, OnError};
 pub use machine::{AgentTimeout, Firmware, Net};
 pub use profile::{Accel, CPUS, MEMORY, Profile, cpus, memory, memory_of};
 

@@ -104,6 +104,7 @@ impl Control {
                 fixed: options.fixed,
                 cache: options.cache,
                 scratch: options.scratch,
+                share: options.share,
             }
         };
         self.disks.sizes().into_iter().map(line).collect()

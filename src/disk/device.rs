@@ -44,6 +44,8 @@ pub struct Disk {
     /// It does not grow.
     pub(super) fixed: bool,
     scratch: Scratch,
+    /// Others may have its image too.
+    pub(super) shares: bool,
     pub(super) rules: RuleSets,
     pub(super) clients: Mutex<Clients>,
     pub(super) counters: Counters,
@@ -86,6 +88,7 @@ impl Disk {
             read_only,
             fixed: false,
             scratch: Scratch::No,
+            shares: false,
             rules: RuleSets::default(),
             clients: Mutex::default(),
             counters: Counters::default(),
@@ -117,6 +120,7 @@ impl Disk {
             read_only: self.read_only || options.read_only,
             fixed: options.fixed,
             scratch: options.scratch,
+            shares: options.share,
             ..self
         }
     }
@@ -135,6 +139,7 @@ impl Disk {
             fixed: self.fixed,
             cache: self.cache_mode(),
             scratch: self.scratch,
+            share: self.shares,
         }
     }
 

@@ -18,6 +18,11 @@ pub enum CacheError {
     /// The storage fails.
     #[error("the pending data cannot be made durable: {0}")]
     Storage(Errno),
+    /// Others have its image.
+    #[error(
+        "this disk shares its image (`share`): what is pending in a cache would not be seen by others"
+    )]
+    Shared,
     /// The power is off, or a request does not end.
     #[error(transparent)]
     Power(#[from] PowerError),
@@ -28,6 +33,7 @@ impl CacheError {
     pub fn errno(&self) -> Errno {
         match self {
             Self::Storage(errno) => *errno,
+            Self::Shared => Errno(libc::EBUSY),
             Self::Power(error) => error.errno(),
         }
     }
@@ -43,6 +49,9 @@ impl Disk {
     pub fn set_cache_mode(self: &Arc<Self>, mode: CacheMode) -> Result<(), CacheError> {
         if mode == self.cache_mode() {
             return Ok(());
+        }
+        if self.shares {
+            return Err(CacheError::Shared);
         }
         self.quietly(|| {
             self.settle_pending().map_err(CacheError::Storage)?;

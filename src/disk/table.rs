@@ -111,7 +111,13 @@ impl Disks {
         must_be_a_line(path)?;
         self.must_be_free(id)?;
         // Opened before the list is locked: storage may take its time.
-        let image = FileImage::open(path, options.spares_image())?;
+        if let Some(why) = options.contradiction() {
+            return Err(AttachError::Contradiction(why));
+        }
+        let image = match options.share {
+            true => FileImage::open_shared(path, options.spares_image())?,
+            false => FileImage::open(path, options.spares_image())?,
+        };
         must_be_a_line(image.path())?;
         let path = image.path().to_owned();
         let image = self.layered(Arc::new(image), options)?;

@@ -20,6 +20,9 @@ pub enum AttachError {
     /// The name is taken.
     #[error("disk `{0}` is attached already: choose another ID, or detach it first")]
     Duplicate(String),
+    /// Options that exclude each other.
+    #[error("{0}")]
+    Contradiction(&'static str),
     /// The image cannot be served.
     #[error(transparent)]
     Image(#[from] OpenError),
@@ -37,7 +40,7 @@ impl AttachError {
     /// The error number for a client that only gets a number.
     pub fn errno(&self) -> i32 {
         match self {
-            Self::BadId(_) | Self::BadPath(_) => libc::EINVAL,
+            Self::BadId(_) | Self::BadPath(_) | Self::Contradiction(_) => libc::EINVAL,
             Self::Duplicate(_) => libc::EEXIST,
             Self::Image(error) => error.errno(),
             Self::Layer { cause, .. } => Errno::of(cause).0,

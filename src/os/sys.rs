@@ -60,6 +60,35 @@ pub fn ioctl_read_u64(file: &File, request: u64) -> io::Result<u64> {
     Ok(value)
 }
 
+/// A lock on one byte of a file, for as long as the open file lives (`F_OFD_SETLK`).
+fn byte_lock(file: &File, command: i32, kind: i32, byte: i64) -> io::Result<libc::flock> {
+    // SAFETY: integers alone, for all of which zero is a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as _;
+    lock.l_whence = libc::SEEK_SET as _;
+    lock.l_start = byte as _;
+    lock.l_len = 1;
+    // SAFETY: the kernel reads and writes one `flock`, which outlives the call.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) })?;
+    Ok(lock)
+}
+
+/// Has a shared lock on this byte, which need not be there.
+pub fn share_byte(file: &File, byte: i64) -> io::Result<()> {
+    byte_lock(file, libc::F_OFD_SETLK, libc::F_RDLCK, byte).map(drop)
+}
+
+/// Has no lock on this byte any more.
+pub fn unlock_byte(file: &File, byte: i64) -> io::Result<()> {
+    byte_lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte).map(drop)
+}
+
+/// Whether another open file has a lock on this byte.
+pub fn is_byte_locked(file: &File, byte: i64) -> io::Result<bool> {
+    let found = byte_lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte)?;
+    Ok(i32::from(found.l_type) != libc::F_UNLCK)
+}
+
 /// Opens another descriptor for the FUSE connection of `device`. The kernel may send requests through it
 /// too.
 pub fn clone_fuse_device(device: &impl AsFd) -> io::Result<OwnedFd> {

@@ -10,7 +10,7 @@ use super::line::{BadLine, quoted};
 /// What `image` takes: it leaves the image to others until somebody opens the disk.
 pub const UNLOCK: &str = "unlock";
 
-/// What `attach` takes. Prints as `ID IMAGE [ro] [fixed] [cache=volatile]`, quoted as for a shell.
+/// What `attach` takes. Prints as `ID IMAGE [ro] [fixed] [share] [cache=volatile]`, quoted as for a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attach {
     /// The disk's ID.

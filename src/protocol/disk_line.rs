@@ -7,7 +7,7 @@ use super::cache_mode::CacheMode;
 use super::disk_options::{DiskOptions, Scratch};
 use super::line::{BadLine, quoted};
 
-/// A disk of a mount. Prints as `ID SIZE rw|ro IMAGE [fixed] [cache=volatile]`, quoted as for a shell.
+/// A disk of a mount. Prints as `ID SIZE rw|ro IMAGE [fixed] [share] [cache=volatile]`, quoted as for a shell.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct DiskLine {
     /// The disk's ID.
@@ -26,6 +26,8 @@ pub struct DiskLine {
     /// Whether its changes are gone at its end.
     #[serde(serialize_with = "is_scratch")]
     pub scratch: Scratch,
+    /// Whether other disks may have its image too.
+    pub share: bool,
 }
 
 fn is_scratch<S: serde::Serializer>(scratch: &Scratch, to: S) -> Result<S::Ok, S::Error> {
@@ -40,6 +42,7 @@ impl DiskLine {
             fixed: self.fixed,
             cache: self.cache,
             scratch: self.scratch,
+            share: self.share,
         }
     }
 }
@@ -80,6 +83,7 @@ impl FromStr for DiskLine {
                 fixed: options.fixed,
                 cache: options.cache,
                 scratch: options.scratch,
+                share: options.share,
             })
         };
         parse().ok_or_else(|| BadLine::new("a line of `ctl/disks`", line))
@@ -106,6 +110,7 @@ mod tests {
                     fixed,
                     cache: CacheMode::Volatile,
                     scratch: Scratch::OfSize(7),
+                    share: fixed,
                 };
                 assert_eq!(line.to_string().parse(), Ok(line));
             }

@@ -30,6 +30,8 @@ pub struct DiskOptions {
     pub cache: CacheMode,
     /// Whether its changes are gone at its end.
     pub scratch: Scratch,
+    /// Other disks that say so too may have the same image.
+    pub share: bool,
 }
 
 impl DiskOptions {
@@ -39,7 +41,28 @@ impl DiskOptions {
         fixed: false,
         cache: CacheMode::Off,
         scratch: Scratch::No,
+        share: false,
     };
+
+    /// Why these options do not go together, if so.
+    pub fn contradiction(self) -> Option<&'static str> {
+        match self {
+            Self { share: false, .. } => None,
+            Self {
+                cache: CacheMode::Volatile,
+                ..
+            } => Some(
+                "`share` and `cache=volatile` exclude each other: what is pending on one path would not be seen through the other",
+            ),
+            Self {
+                scratch: Scratch::No,
+                ..
+            } => None,
+            _ => Some(
+                "`share` needs an image that is written: changes of a scratch disk are its own",
+            ),
+        }
+    }
 
     /// `ro` or `rw`.
     pub fn access(self) -> &'static str {
@@ -51,6 +74,7 @@ impl DiskOptions {
         match (word, word.strip_prefix(CACHE).map(str::parse)) {
             ("ro", _) => self.read_only = true,
             ("fixed", _) => self.fixed = true,
+            ("share", _) => self.share = true,
             (SCRATCH, _) => self.scratch = Scratch::Yes,
             (_, Some(Ok(cache))) => self.cache = cache,
             (_, Some(Err(_))) => return false,
@@ -78,7 +102,11 @@ impl DiskOptions {
 
     /// The options as words, each after `before`.
     pub fn words(self, before: char) -> String {
-        let words = [("ro", self.read_only), ("fixed", self.fixed)];
+        let words = [
+            ("ro", self.read_only),
+            ("fixed", self.fixed),
+            ("share", self.share),
+        ];
         let said = words.into_iter().filter(|(_, is_set)| *is_set);
         let words = said.map(|(word, _)| format!("{before}{word}"));
         let words = words.chain(self.cache_word(before));
@@ -151,6 +179,7 @@ mod tests {
                     fixed,
                     cache,
                     scratch,
+                    share: fixed,
                 };
                 let text = format!("a.img{}", options.words(','));
                 assert_eq!(DiskOptions::split_from(&text), ("a.img", options));

@@ -1,4 +1,4 @@
-//! A disk of the command line: `ID=IMAGE[,ro][,fixed][,cache=volatile][,scratch]`, as `--disk` and the options of fstab have it.
+//! A disk of the command line: `ID=IMAGE[,ro][,fixed][,share][,cache=volatile][,scratch]`, as `--disk` and the options of fstab have it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,7 +22,9 @@ pub struct DiskSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDiskSpec {
     /// It does not have the form `ID=IMAGE`.
-    #[error("`{0}` is not ID=IMAGE[,ro][,fixed][,cache=volatile][,scratch], as in `vda=disk.img`")]
+    #[error(
+        "`{0}` is not ID=IMAGE[,ro][,fixed][,share][,cache=volatile][,scratch], as in `vda=disk.img`"
+    )]
     Form(String),
     /// No disk can have the ID.
     #[error(transparent)]

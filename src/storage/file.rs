@@ -15,12 +15,14 @@ use crate::os::sys;
 /// A backing file, open for as long as this lives, and locked unless it was unlocked.
 ///
 /// The lock is `flock(2)`: exclusive for a writable image, shared for a read-only one, so that
-/// any number of servers may read an image or one may write it.
+/// any number of servers may read an image or one may write it. Disks that share an image have a shared lock too; a
+/// lock on a byte far behind the end tells them from those that only read.
 #[derive(Debug)]
 pub struct FileImage {
     file: File,
     path: PathBuf,
     read_only: bool,
+    share: bool,
     is_block_device: bool,
 }
 
@@ -34,7 +36,7 @@ pub enum OpenError {
     #[error("image {} is {}: an image is a regular file or a block device", .0.display(), .1)]
     NotAnImage(PathBuf, &'static str),
     /// Another server, or another disk of this one, has it.
-    #[error("image {} is already served: only one disk at a time may write an image (any number may read it, with `ro`)", .0.display())]
+    #[error("image {} is already served: only one disk at a time may write an image (any number may read it, with `ro`, or write it if all of them have `share`)", .0.display())]
     Locked(PathBuf),
     /// The image lies in the mount that would serve it.
     #[error("image {} lies in this mount itself: serve a file from outside it", .0.display())]
@@ -62,7 +64,7 @@ fn missing(path: &Path) -> String {
     match image {
         Some((image, words)) => format!(
             "{image} does, and `{words}` behind it is not a list of options \
-             (valid: ,ro ,fixed ,cache=volatile ,scratch)"
+             (valid: ,ro ,fixed ,share ,cache=volatile ,scratch)"
         ),
         None => format!("create it first, for example with `truncate -s 1G {text}`"),
     }
@@ -84,6 +86,15 @@ impl OpenError {
 impl FileImage {
     /// Opens and locks the image at `path`.
     pub fn open(path: &Path, read_only: bool) -> Result<Self, OpenError> {
+        Self::open_as(path, read_only, false)
+    }
+
+    /// The same, which others that share it may have too.
+    pub fn open_shared(path: &Path, read_only: bool) -> Result<Self, OpenError> {
+        Self::open_as(path, read_only, true)
+    }
+
+    fn open_as(path: &Path, read_only: bool, share: bool) -> Result<Self, OpenError> {
         let failed = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => OpenError::Missing(path.to_owned()),
             _ => OpenError::Io {
@@ -119,6 +130,7 @@ impl FileImage {
             file: file.map_err(failed)?,
             path: place.path,
             read_only,
+            share,
             is_block_device,
         };
         match image.lock() {
@@ -237,19 +249,43 @@ impl Image for FileImage {
     }
 
     fn lock(&self) -> io::Result<bool> {
-        let locked = match self.read_only {
+        let locked = match self.read_only || self.share {
             true => self.file.try_lock_shared(),
             false => self.file.try_lock(),
         };
         match locked {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(cause)) => Err(cause),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(cause)) => return Err(cause),
         }
+        let is_alone_or_alike = self.lock_kind()?;
+        if !is_alone_or_alike {
+            self.unlock()?;
+        }
+        Ok(is_alone_or_alike)
     }
 
     fn unlock(&self) -> io::Result<()> {
+        sys::unlock_byte(&self.file, self.kind_byte())?;
         self.file.unlock()
+    }
+}
+
+/// The bytes whose locks tell how those that have a shared lock use an image.
+const READERS: i64 = i64::MAX - 2;
+const SHARERS: i64 = i64::MAX - 1;
+
+impl FileImage {
+    fn kind_byte(&self) -> i64 {
+        if self.share { SHARERS } else { READERS }
+    }
+
+    /// Tells others how it uses the image; false while others use it in another way. Both are told before they look, so
+    /// that never both pass.
+    fn lock_kind(&self) -> io::Result<bool> {
+        let others = if self.share { READERS } else { SHARERS };
+        sys::share_byte(&self.file, self.kind_byte())?;
+        Ok(!sys::is_byte_locked(&self.file, others)?)
     }
 }
 
@@ -313,6 +349,26 @@ mod tests {
         drop(writer);
         let _one = FileImage::open(file.path(), true).unwrap();
         let _two = FileImage::open(file.path(), true).unwrap();
+    }
+
+    #[test]
+    fn image_is_shared_only_among_those_who_all_say_so() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = |share, read_only| FileImage::open_as(file.path(), read_only, share);
+        let one = open(true, false).unwrap();
+        let other = open(true, false).unwrap();
+        let reader = open(true, true).unwrap();
+        assert!(open(false, false).is_err());
+        assert!(open(false, true).is_err());
+        drop((one, reader));
+        other.unlock().unwrap();
+        let writer = open(false, false).unwrap();
+        assert!(!other.lock().unwrap());
+        assert!(open(true, false).is_err());
+        drop(writer);
+        let _reader = open(false, true).unwrap();
+        assert!(open(true, false).is_err());
+        assert!(open(false, true).is_ok());
     }
 
     #[test]

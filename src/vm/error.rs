@@ -81,6 +81,18 @@ pub enum VmError {
         build_command(guest), missing.display()
     )]
     NoGuest { guest: String, missing: PathBuf },
+    #[error(
+        "disk `{id}` is on {bus}, which QEMU neither plugs in nor unplugs while the guest runs: attach it before vm:boot, or take another `bus`"
+    )]
+    BusWithoutHotPlug { id: String, bus: &'static str },
+    #[error(
+        "disk `{id}` would be a second nvme disk with the serial number `{serial}`, which Linux rejects (duplicate cntlid): give it another `serial`, or take `bus = \"virtio-scsi\"`"
+    )]
+    NvmeTwins { id: String, serial: String },
+    #[error(
+        "disk `{id}` has {size} bytes, which is no whole number of sectors of {sector} bytes: take a `logical_block_size` that fits, or make the image longer"
+    )]
+    OddSize { id: String, size: u64, sector: u32 },
     #[error("{what} {} of profile `{profile}` does not exist", path.display())]
     NoBootFile {
         what: &'static str,
@@ -155,10 +167,12 @@ pub enum VmError {
     SmallerDisk { image: PathBuf, size: u64, has: u64 },
     #[error("{command}: {text}")]
     Refused { command: String, text: String },
-    #[error("the guest has no disk `{id}` within {:.1}s\n{console}", after.as_secs_f64())]
+    #[error("the guest has no disk `{id}` within {:.1}s{}\n{console}", after.as_secs_f64(), driver_of(bus))]
     NotSeen {
         id: String,
         after: Duration,
+        /// What the disk hangs on.
+        bus: &'static str,
         console: String,
     },
     /// The error that the agent answered.
@@ -201,6 +215,18 @@ impl VmError {
         let context = context.into();
         move |cause| Self::Io { context, cause }
     }
+}
+
+/// What a guest may lack for a disk on `bus`.
+fn driver_of(bus: &str) -> String {
+    let drivers = match bus {
+        "virtio-scsi" => "virtio_scsi and sd_mod",
+        "nvme" => "nvme",
+        "sata" => "ahci and sd_mod",
+        "usb" => "xhci_pci, usb_storage and sd_mod",
+        _ => return String::new(),
+    };
+    format!(": its kernel needs drivers for bus {bus} ({drivers})")
 }
 
 /// That no agent has answered, where it was awaited, and what to look at.

@@ -52,7 +52,7 @@ pub(super) struct Args {
     /// An image to serve, and its name, as for `provium mount`. May be repeated
     #[arg(
         long = "disk",
-        value_name = "ID=IMAGE[,ro][,fixed][,cache=volatile][,scratch]",
+        value_name = "ID=IMAGE[,ro][,fixed][,share][,cache=volatile][,scratch]",
         required = true
     )]
     disks: Vec<DiskSpec>,

@@ -22,6 +22,11 @@ pub enum CheckpointError {
     /// The writes of the disk are logged.
     #[error("the writes of this disk are logged, and a log cannot go back: stop it first")]
     Logged,
+    /// Others have its image.
+    #[error(
+        "this disk shares its image (`share`), and others would not see what it holds since a checkpoint"
+    )]
+    Shared,
     /// No file can be made for a layer.
     #[error(
         "cannot make a file for the changes of the disk in the run-time folder {folder}: {cause}"
@@ -56,7 +61,7 @@ impl CheckpointError {
         match self {
             Self::Taken(_) => Errno(libc::EEXIST),
             Self::Unknown { .. } => Errno(libc::ENOENT),
-            Self::Logged => Errno(libc::EBUSY),
+            Self::Logged | Self::Shared => Errno(libc::EBUSY),
             Self::Folder { cause, .. } | Self::Image(cause) | Self::Lost(cause) => Errno::of(cause),
             Self::Stale(errno) => *errno,
             Self::Power(error) => error.errno(),

@@ -56,6 +56,9 @@ impl Disk {
         if self.checkpoints.find(name).is_some() {
             return Err(CheckpointError::Taken(name.to_owned()));
         }
+        if self.shares {
+            return Err(CheckpointError::Shared);
+        }
         self.at_a_moment(|| {
             let checkpoint = self.saved(name, faults)?;
             self.checkpoints.all.lock().push(Arc::new(checkpoint));

@@ -94,6 +94,7 @@ impl Disk {
 pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("id", id)?;
     methods.add("path", path)?;
+    methods.add("device", device)?;
     methods.add("detach", detach)?;
     methods.add("is_detached", is_detached)
 }
@@ -105,6 +106,12 @@ fn id(_: &Context, disk: &Disk, (): ()) -> CallResult<String> {
 fn path(_: &Context, disk: &Disk, (): ()) -> CallResult<String> {
     let path = disk.record().path().ok_or(DiskError::NoImage)?;
     Ok(path.to_string_lossy().into_owned())
+}
+
+/// Where the guest has it.
+fn device(_: &Context, disk: &Disk, (): ()) -> CallResult<String> {
+    let device = disk.record().device();
+    Ok(device.ok_or(DiskError::NoImage)?)
 }
 
 fn detach(_: &Context, disk: &Disk, (): ()) -> CallResult<()> {

@@ -2,7 +2,9 @@
 
 use mlua::{LuaString, Value};
 
-use crate::config::{CACHE, CPUS, DiskKeys, MEMORY, SIZE, VmDisk, cpus, memory, memory_of};
+use crate::config::{
+    CACHE, CPUS, DiskKeys, HardwareKeys, MEMORY, SIZE, VmDisk, cpus, memory, memory_of,
+};
 use crate::fault::Rule;
 use crate::script::bind::{GuestText, Options, found, items};
 use crate::script::context::Context;
@@ -73,7 +75,7 @@ pub(super) fn file_mode(options: &Options, key: &str) -> Result<Option<u32>, Str
 
 /// The keys of a disk, which are the same in `vm:boot` and in `vm:attach_disk`.
 pub(super) fn disk_options(context: &Context, disk: &Options) -> Result<VmDisk, String> {
-    disk.only(&DiskKeys::NAMES)?;
+    disk.only(&DiskKeys::names())?;
     let path = |key| -> Result<_, String> {
         let path: Option<String> = disk.get(key, "the path of an image")?;
         Ok(path.map(|path| host_path(context, path)))
@@ -95,8 +97,28 @@ pub(super) fn disk_options(context: &Context, disk: &Options) -> Result<VmDisk, 
         cache,
         mediated: flag("mediated")?,
         faults: faults(disk)?,
+        share: disk.flag("share")?,
+        hardware: hardware_keys(disk)?,
     }
     .checked()
+}
+
+/// How the guest sees the disk.
+fn hardware_keys(disk: &Options) -> Result<HardwareKeys, String> {
+    let text = |key| disk.get(key, "a string");
+    let size = |key| disk.read(key, SIZE, bytes);
+    Ok(HardwareKeys {
+        bus: text("bus")?,
+        logical_block_size: size("logical_block_size")?,
+        physical_block_size: size("physical_block_size")?,
+        serial: text("serial")?,
+        queues: disk.read("queues", "a number of queues", |value| {
+            u64::try_from(value.as_integer()?).ok()
+        })?,
+        rerror: text("rerror")?,
+        werror: text("werror")?,
+        cache_type: text("cache_type")?,
+    })
 }
 
 fn bytes(value: &Value) -> Option<u64> {

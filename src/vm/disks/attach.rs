@@ -19,6 +19,18 @@ use crate::vm::{Vm, VmError};
 /// How long a running guest may take for a disk while rules delay its requests.
 const PLUGGED: Duration = Duration::from_secs(30);
 
+/// Fails where a disk of `size` bytes has no whole number of its sectors.
+fn fits_sectors(id: &str, size: u64, disk: &VmDisk) -> Result<(), VmError> {
+    match disk.hardware.logical_block_size {
+        Some(sector) if size % u64::from(sector) != 0 => Err(VmError::OddSize {
+            id: id.to_owned(),
+            size,
+            sector,
+        }),
+        _ => Ok(()),
+    }
+}
+
 impl Vm {
     /// The disk called `id`.
     pub fn disk(&self, id: &str) -> Option<SharedDisk> {
@@ -45,13 +57,17 @@ impl Vm {
             Some(source) => {
                 self.check_room()?;
                 let file = self.provide(&id, source, disk.size)?;
-                Backing::Mount(self.mount_disk(&id, file, disk.served)?)
+                Backing::Mount(self.mount_disk(&id, file, disk)?)
             }
             None => Backing::None(Box::default()),
         };
         let size = disk.size.unwrap_or(DEFAULT_DISK_SIZE);
         let recorded = self.replay_of.as_ref().and_then(|replay_of| replay_of(&id));
         let mut record = DiskRecord::new(id, size, backing).replaying(recorded);
+        if let Err(error) = self.disks.may_have_twins(&record) {
+            self.unmount_disk(record.id());
+            return Err(error);
+        }
         let armed = self.arm(&mut record, &disk.faults);
         if let Err(error) = armed.and_then(|()| self.plug(&mut record)) {
             self.unmount_disk(record.id());
@@ -101,8 +117,9 @@ impl Vm {
         &mut self,
         id: &str,
         file: SourceFile,
-        served: DiskOptions,
+        disk: &VmDisk,
     ) -> Result<Mounted, VmError> {
+        let served = disk.served;
         let mount = self.mount()?;
         let image = file.path.clone();
         let scratch = file.scratch;
@@ -115,6 +132,10 @@ impl Vm {
             self.note(format!("warning: {warning}{instead}"));
         }
         let control = mount.disk(id)?;
+        if let Err(error) = fits_sectors(id, control.size()?, disk) {
+            let _ = mount.detach(id);
+            return Err(error);
+        }
         if let Some(tell) = &self.on_new_disk {
             tell(&control);
         }
@@ -125,6 +146,9 @@ impl Vm {
             number: self.disks.new_number(),
             sectors: 0,
             port: None,
+            hardware: disk.hardware.clone(),
+            shares: served.share,
+            twins: 0,
         };
         let mut mounted = Mounted::new(control, drive, image, file.served());
         mounted.is_scratch = scratch != Scratch::No;
@@ -141,7 +165,12 @@ impl Vm {
             return Ok(());
         };
         let port = Some(free.ok_or(VmError::NoFreePort(PORTS))?);
-        let drive = Drive { port, ..drive };
+        let twins = self.disks.twins(&drive)?;
+        let drive = Drive {
+            port,
+            twins,
+            ..drive
+        };
         match self.state {
             // The guest finds it when it goes on.
             State::Paused => machine.insert(&drive)?,

@@ -8,7 +8,7 @@ use qapi::qmp::{self, Event};
 use super::held::{Held, Quiet, held};
 use crate::vm::guest::agent::is_not_a_folder;
 use crate::vm::machine::Machine;
-use crate::vm::qemu::drive::{Drive, link, serial};
+use crate::vm::qemu::drive::Drive;
 use crate::vm::qemu::raw::Raw;
 use crate::vm::{Command, Exit, VmError};
 
@@ -40,7 +40,7 @@ impl Machine {
         if !self.has_agent() {
             return Ok(None);
         }
-        let seen = self.wait_for_disk(&drive.id, deadline, SHOWN);
+        let seen = self.wait_for_disk(drive, deadline, SHOWN);
         if seen.is_err() {
             // As far as the guest lets go of it: the disk is not attached.
             let _ = self.unplug(drive);
@@ -53,23 +53,51 @@ impl Machine {
         if !self.bus().hot_plugs() {
             return Err(VmError::NoHotPlug);
         }
+        let bus = drive.hardware.bus;
+        if !bus.hot_plugs() {
+            return Err(VmError::BusWithoutHotPlug {
+                id: drive.id.clone(),
+                bus: bus.name(),
+            });
+        }
         let quiet = Quiet::of(self.mount.disk(&drive.id));
         self.execute(&Raw::<qmp::blockdev_add>::new(drive.blockdev()))?;
         drop(quiet);
-        let inserted = self.execute(&Raw::<qmp::device_add>::new(drive.device(self.bus())));
+        let mut inserted = Ok(());
+        for device in drive.devices(self.bus()) {
+            inserted = inserted
+                .and_then(|()| self.execute(&Raw::<qmp::device_add>::new(device)).map(drop));
+        }
         if inserted.is_err() {
+            let id = drive.outer_device(self.bus());
+            let _ = self.execute(&qmp::device_del { id });
             let _ = self.remove_node(drive);
         }
-        inserted.map(drop)
+        inserted
     }
 
     /// Unplugs a disk: asks the guest, waits until it has let go, and closes the file.
     pub(in crate::vm) fn unplug(&mut self, drive: &Drive) -> Result<(), VmError> {
-        let device = drive.device_id();
+        let bus = drive.hardware.bus;
+        if !bus.hot_plugs() {
+            let id = drive.id.clone();
+            return Err(VmError::BusWithoutHotPlug {
+                id,
+                bus: bus.name(),
+            });
+        }
+        let device = drive.outer_device(self.bus());
+        self.remove_device(drive, &device)?;
+        self.remove_node(drive)
+    }
+
+    fn remove_device(&mut self, drive: &Drive, device: &str) -> Result<(), VmError> {
         self.events(Duration::ZERO)?;
-        self.execute(&qmp::device_del { id: device.clone() })?;
+        self.execute(&qmp::device_del {
+            id: device.to_owned(),
+        })?;
         let deadline = Instant::now() + UNPLUG;
-        let gone = |event: &Event| matches!(event, Event::DEVICE_DELETED { data, .. } if data.device.as_ref() == Some(&device));
+        let gone = |event: &Event| matches!(event, Event::DEVICE_DELETED { data, .. } if data.device.as_deref() == Some(device));
         while !self.events(TICK)?.iter().any(gone) {
             self.health.check()?;
             if Instant::now() >= deadline {
@@ -79,7 +107,7 @@ impl Machine {
                 });
             }
         }
-        self.remove_node(drive)
+        Ok(())
     }
 
     fn remove_node(&mut self, drive: &Drive) -> Result<(), VmError> {
@@ -93,7 +121,7 @@ impl Machine {
     /// was delayed for long, or still is at the deadline.
     pub(in crate::vm) fn wait_for_disk(
         &mut self,
-        id: &str,
+        drive: &Drive,
         deadline: Instant,
         shown: Duration,
     ) -> Result<Option<Held>, VmError> {
@@ -106,14 +134,15 @@ impl Machine {
         loop {
             let asked = Instant::now();
             let is_late = asked - start >= LINKED;
-            if self.has_link(id)? || (is_late && self.shows_disk(id)?) {
+            let is_looked_for = is_late || drive.twins > 0;
+            if self.has_link(drive)? || (is_looked_for && self.shows_disk(drive)?) {
                 return Ok(None);
             }
             if is_late {
                 match wait.look(held(&self.mount), asked) {
                     Waited::On => {}
                     Waited::ForHeld(held) => return Ok(Some(held)),
-                    Waited::InVain => return Err(self.not_seen(id, start.elapsed())),
+                    Waited::InVain => return Err(self.not_seen(drive, start.elapsed())),
                 }
             }
             self.health.check()?;
@@ -122,10 +151,11 @@ impl Machine {
         }
     }
 
-    fn not_seen(&self, id: &str, after: Duration) -> VmError {
+    fn not_seen(&self, drive: &Drive, after: Duration) -> VmError {
         VmError::NotSeen {
-            id: id.to_owned(),
+            id: drive.id.clone(),
             after,
+            bus: drive.hardware.bus.name(),
             console: self.health.console.end(),
         }
     }
@@ -133,9 +163,13 @@ impl Machine {
     /// Whether the guest has the link to the disk. Nothing is opened, and no process started, which
     /// would keep a slow guest from its work: below a disk there is nothing, and the agent's error
     /// tells a disk from no disk.
-    fn has_link(&mut self, id: &str) -> Result<bool, VmError> {
+    fn has_link(&mut self, drive: &Drive) -> Result<bool, VmError> {
+        if drive.twins > 0 {
+            // The link may be that of another one.
+            return Ok(false);
+        }
         let below = guest_file_open {
-            path: format!("{}/.", link(id)),
+            path: format!("{}/.", drive.link()),
             mode: None,
         };
         match self.agent(|agent, check| agent.execute(&below, check)) {
@@ -151,12 +185,23 @@ impl Machine {
 
     /// Looks with a program of the guest, which may have no links, or an agent that speaks another
     /// language.
-    fn shows_disk(&mut self, id: &str) -> Result<bool, VmError> {
+    fn shows_disk(&mut self, drive: &Drive) -> Result<bool, VmError> {
+        // Where Linux shows the serial number, as of 6.1: virtio-blk; NVMe; SCSI and SATA; USB.
         const SHOWS: &str = r#"
-            grep -qxF -- "$1" /sys/block/*/serial 2>/dev/null &&
-                { [ ! -d /dev/disk/by-id ] || [ -e "/dev/disk/by-id/virtio-$1" ]; }"#;
+            shown() {
+                grep -lx -- "$1 *" /sys/block/*/serial /sys/block/*/device/serial
+                for page in /sys/block/*/device/vpd_pg80; do
+                    tail -c +5 "$page" | tr -d '\0 ' | grep -xF -- "$1"
+                done
+                for disk in /sys/block/sd*; do
+                    grep -xF -- "$1" "$(readlink -f "$disk/device")"/../../../../serial
+                done
+            }
+            [ "$(shown "$1" 2>/dev/null | wc -l)" -gt "$3" ] && { [ ! -d /dev/disk/by-id ] || [ -e "$2" ]; }"#;
+        let twins = drive.twins.to_string();
+        let args = ["-c", SHOWS, "sh", &drive.serial(), &drive.link(), &twins];
         let look = Command {
-            args: vec!["-c".into(), SHOWS.into(), "sh".into(), serial(id)],
+            args: args.map(str::to_owned).into(),
             timeout: Some(LOOK),
             ..Command::shell("")
         };

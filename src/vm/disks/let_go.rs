@@ -10,7 +10,6 @@ use crate::protocol::{Op, OpCounter};
 use crate::vm::guest::agent::{LivenessCheck, is_missing};
 use crate::vm::guest::file_content::with_file;
 use crate::vm::machine::Machine;
-use crate::vm::qemu::drive::link;
 use crate::vm::{Vm, VmError};
 
 /// The pauses between looks. A process that has been told to end may need a moment.
@@ -28,15 +27,15 @@ impl Vm {
     /// Whether the guest has let go of the disk. False too where nobody can tell. Where the disk is in use, a note
     /// says so.
     pub fn has_let_go(&mut self, record: &SharedDisk) -> Result<bool, VmError> {
-        let (id, control) = {
+        let (id, plugged) = {
             let record = record.borrow();
-            let control = record.plugged_drive().and(record.control()).cloned();
-            (record.id().to_owned(), control)
+            let link = record.plugged_drive().map(|drive| drive.link());
+            (record.id().to_owned(), link.zip(record.control().cloned()))
         };
-        let Some(control) = control else {
+        let Some((link, control)) = plugged else {
             return Ok(false);
         };
-        let found = self.with_machine(|machine| machine.use_of(&id, &control))?;
+        let found = self.with_machine(|machine| machine.use_of(&link, &control))?;
         if found == Use::Open {
             self.note(format!(
                 "disk `{id}` is still mounted or open in the guest; it is unplugged all the same"
@@ -56,13 +55,12 @@ enum Use {
 }
 
 impl Machine {
-    fn use_of(&mut self, id: &str, control: &DiskControl) -> Result<Use, VmError> {
+    fn use_of(&mut self, link: &str, control: &DiskControl) -> Result<Use, VmError> {
         if !self.has_agent() || self.has_udev()? {
             return Ok(Use::Unknown);
         }
-        let link = link(id);
         for pause in PAUSES {
-            match self.is_cached(&link, control)? {
+            match self.is_cached(link, control)? {
                 Some(true) => self.health.pause(pause),
                 Some(false) => return Ok(Use::None),
                 None => return Ok(Use::Unknown),

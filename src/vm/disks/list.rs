@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::record::DiskRecord;
 use crate::client::{ClientError, DataError};
+use crate::config::DiskBus;
 use crate::protocol::DiskGauge;
 use crate::protocol::names::SECTOR;
 use crate::vm::VmError;
@@ -20,6 +21,11 @@ pub(in crate::vm) struct Disks {
     all: Vec<SharedDisk>,
     /// The number of the newest drive.
     last_number: u32,
+}
+
+fn twins_among(drives: &[Drive], drive: &Drive) -> usize {
+    let link = drive.link();
+    drives.iter().filter(|other| other.link() == link).count()
 }
 
 impl Disks {
@@ -106,7 +112,34 @@ impl Disks {
     /// What the machine gets: the disks with an image.
     pub(in crate::vm) fn drives(&self) -> Result<Vec<Drive>, ClientError> {
         let drives = self.all.iter().map(|disk| disk.borrow().drive());
-        drives.filter_map(Result::transpose).collect()
+        let mut drives: Vec<Drive> = drives
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
+        for at in 0..drives.len() {
+            drives[at].twins = twins_among(&drives[..at], &drives[at]);
+        }
+        Ok(drives)
+    }
+
+    /// How many disks with an image have the same name in the guest as `drive`, which is not in the list.
+    pub(in crate::vm) fn twins(&self, drive: &Drive) -> Result<usize, ClientError> {
+        Ok(twins_among(&self.drives()?, drive))
+    }
+
+    /// Fails where the kernel would reject the disk because another one has the same serial number.
+    pub(in crate::vm) fn may_have_twins(&self, disk: &DiskRecord) -> Result<(), VmError> {
+        let Some(mounted) = disk.mounted() else {
+            return Ok(());
+        };
+        let is_nvme = mounted.drive.hardware.bus == DiskBus::Nvme;
+        if is_nvme && self.twins(&mounted.drive)? > 0 {
+            let serial = mounted.drive.serial();
+            return Err(VmError::NvmeTwins {
+                id: disk.id().to_owned(),
+                serial,
+            });
+        }
+        Ok(())
     }
 
     /// A number for the block node of a new drive.
@@ -122,13 +155,25 @@ impl Disks {
         (0..PORTS).find(|port| !taken.contains(port))
     }
 
+    /// A disk that the machine has to be started with, if there is one.
+    pub(in crate::vm) fn not_hot_plugged(&self) -> Option<Drive> {
+        let drives = self
+            .all
+            .iter()
+            .filter_map(|disk| Some(disk.borrow().mounted()?.drive.clone()));
+        drives
+            .into_iter()
+            .find(|drive| !drive.hardware.bus.hot_plugs())
+    }
+
     /// Gives the disks their slots in the order in which they were attached: the guest names them in
     /// the order of the slots.
     pub(in crate::vm) fn assign_ports(&self) {
         let mut ports = 0..PORTS;
         for disk in &self.all {
             if let Some(mounted) = disk.borrow_mut().mounted_mut() {
-                mounted.drive.port = ports.next();
+                let hot_plugs = mounted.drive.hardware.bus.hot_plugs();
+                mounted.drive.port = hot_plugs.then(|| ports.next()).flatten();
             }
         }
     }

@@ -115,6 +115,11 @@ impl DiskRecord {
         }
     }
 
+    /// Where a guest has it: the name that udev gives; None without an image.
+    pub fn device(&self) -> Option<String> {
+        self.mounted().map(|mounted| mounted.drive.link())
+    }
+
     /// The live size of the image, or the modelled one; in bytes.
     pub fn size(&self) -> Result<u64, ClientError> {
         match &self.backing {

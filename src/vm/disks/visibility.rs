@@ -6,6 +6,7 @@ use std::path::Path;
 use qapi::qmp;
 use serde_json::Value;
 
+use crate::config::DiskBus;
 use crate::vm::VmError;
 use crate::vm::machine::Machine;
 use crate::vm::qemu::drive::Drive;
@@ -99,7 +100,11 @@ impl Machine {
         drive: &Drive,
     ) -> Result<ErrorHandling, VmError> {
         let path = format!("/machine/peripheral/{}", drive.device_id());
+        let has_policy = drive.hardware.bus != DiskBus::Nvme;
         let mut policy = |property: &str| {
+            if !has_policy {
+                return Ok(Some("report".to_owned()));
+            }
             let answer = self.execute(&qmp::qom_get {
                 path: path.clone(),
                 property: property.to_owned(),

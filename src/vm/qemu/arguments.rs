@@ -82,12 +82,15 @@ pub(in crate::vm) fn arguments(spec: &MachineSpec<'_>) -> Vec<String> {
     words.extend(memory(spec));
     let is_booted = spec.guest.is_none();
     for (place, drive) in spec.drives.iter().enumerate() {
-        let mut device = drive.device(spec.board.bus);
-        if is_booted {
-            device["bootindex"] = place.into();
+        let mut devices = drive.devices(spec.board.bus);
+        if let Some(disk) = devices.last_mut().filter(|_| is_booted) {
+            disk["bootindex"] = place.into();
         }
         words.extend(option("-blockdev", drive.blockdev().to_string()));
-        words.extend(option("-device", device.to_string()));
+        let devices = devices
+            .iter()
+            .map(|device| option("-device", device.to_string()));
+        words.extend(devices.flatten());
     }
     words.extend(spec.added.iter().cloned());
     words
@@ -330,6 +333,9 @@ mod tests {
             number: 3,
             sectors: 2048,
             port: Some(2),
+            hardware: crate::config::DiskHardware::default(),
+            shares: false,
+            twins: 0,
         }
     }
 
@@ -343,7 +349,7 @@ mod tests {
         assert!(line.contains("-initrd /i"));
         assert!(line.contains("socket,id=console,fd=7"));
         assert!(words.contains(&drive().blockdev().to_string()));
-        assert!(words.contains(&drive().device(Bus::Pcie).to_string()));
+        assert!(words.contains(&drive().devices(Bus::Pcie)[0].to_string()));
     }
 
     #[test]

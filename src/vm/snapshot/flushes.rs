@@ -68,7 +68,7 @@ impl Machine {
     /// believe that there is something to flush.
     pub(super) fn pass_on_flushes(&mut self, drives: &[Drive]) -> Result<(), VmError> {
         for drive in drives {
-            let backend = self.bus().backend(&drive.device_id());
+            let backend = drive.backend(self.bus());
             let command_line = format!("qemu-io -d {backend} \"write -q 0 0\"");
             let command = qmp::human_monitor_command {
                 cpu_index: None,

@@ -17,6 +17,7 @@ use crate::vm::guest::console::Console;
 use crate::vm::machine::Machine;
 use crate::vm::qemu::accel::processor;
 use crate::vm::qemu::arguments::{Start, identity};
+use crate::vm::qemu::drive::Drive;
 use crate::vm::qemu::ports::PORTS;
 use crate::vm::{Vm, VmError};
 
@@ -65,6 +66,13 @@ impl Vm {
         }
         if self.disks.with_image() > PORTS as usize {
             self.note_cold(&format!("it has more than {PORTS} disks"));
+            return None;
+        }
+        if let Some(Drive { id, hardware, .. }) = self.disks.not_hot_plugged() {
+            self.note_cold(&format!(
+                "disk `{id}` is on {}, which is not plugged in later",
+                hardware.bus
+            ));
             return None;
         }
         match Store::open().and_then(|store| place(plan, store)) {

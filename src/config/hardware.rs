@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::units::nearest;
+use super::word::{one_of, word};
 
 /// The form of a block size.
 const BLOCK_SIZE: &str = "a power of two from 512 to 2097152 bytes, such as 512 or \"4K\"";
@@ -259,37 +259,6 @@ impl FromStr for DiskBus {
     fn from_str(text: &str) -> Result<Self, String> {
         one_of("bus", text, &Self::ALL, Self::name)
     }
-}
-
-fn word<T: Copy>(
-    key: &str,
-    given: Option<String>,
-    all: &[T],
-    name: fn(T) -> &'static str,
-) -> Result<Option<T>, String> {
-    given.map(|text| one_of(key, &text, all, name)).transpose()
-}
-
-/// The one of `all` that is called `text`. Words may be written together, or with a hyphen.
-fn one_of<T: Copy>(
-    key: &str,
-    text: &str,
-    all: &[T],
-    name: fn(T) -> &'static str,
-) -> Result<T, String> {
-    let plain = |text: &str| text.replace([' ', '-', '_'], "").to_lowercase();
-    if let Some(found) = all.iter().find(|one| plain(name(**one)) == plain(text)) {
-        return Ok(*found);
-    }
-    let names: Vec<_> = all
-        .iter()
-        .map(|one| format!("\"{}\"", name(*one)))
-        .collect();
-    let near = nearest(text, all.iter().map(|one| name(*one)));
-    Err(format!(
-        "`{key}` expects one of {}, not {text:?}{near}",
-        names.join(", ")
-    ))
 }
 
 fn block_size(key: &str, given: Option<u64>) -> Result<Option<u32>, String> {

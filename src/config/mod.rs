@@ -6,6 +6,7 @@ mod hardware;
 mod machine;
 mod profile;
 mod qemu_args;
+mod word;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -22,7 +22,7 @@ const PLUGGED: Duration = Duration::from_secs(30);
 /// Fails where a disk of `size` bytes has no whole number of its sectors.
 fn fits_sectors(id: &str, size: u64, disk: &VmDisk) -> Result<(), VmError> {
     match disk.hardware.logical_block_size {
-        Some(sector) if size % u64::from(sector) != 0 => Err(VmError::OddSize {
+        Some(sector) if !size.is_multiple_of(u64::from(sector)) => Err(VmError::OddSize {
             id: id.to_owned(),
             size,
             sector,
@@ -57,7 +57,7 @@ impl Vm {
             Some(source) => {
                 self.check_room()?;
                 let file = self.provide(&id, source, disk.size)?;
-                Backing::Mount(self.mount_disk(&id, file, disk)?)
+                Backing::Mount(Box::new(self.mount_disk(&id, file, disk)?))
             }
             None => Backing::None(Box::default()),
         };

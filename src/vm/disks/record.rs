@@ -33,7 +33,7 @@ pub(in crate::vm) enum Backing {
     /// There is none: the disk and its faults exist only in this record.
     None(Box<FaultSet>),
     /// In a mount.
-    Mount(Mounted),
+    Mount(Box<Mounted>),
 }
 
 /// A disk in a mount.

@@ -48,7 +48,8 @@ pub(super) struct Args {
     /// Stay in the foreground; SIGINT and SIGTERM unmount. Speaks sd_notify
     #[arg(short, long)]
     foreground: bool,
-    /// Mount options: allow_other, uid=N, gid=N, umask=OCTAL (of the data files), ro, fixed, disk=ID=IMAGE,
+    /// Mount options: allow_other, uid=N, gid=N, umask=OCTAL (of the data files), mmap (lets programs
+    /// map them shared), ro, fixed, disk=ID=IMAGE,
     /// rodisk=ID=IMAGE, cache=volatile and scratch (for all disks), memory=SIZE (for all pending and held data together;
     /// default: 1G), and the usual words of fstab
     #[arg(short = 'o', value_name = "OPTS")]

@@ -25,6 +25,12 @@ const MOST_BACKGROUND: u16 = u16::MAX;
 #[cfg(feature = "testing")]
 const PANICS: &str = ".panic-for-a-test";
 
+fn no_mappings() -> std::io::Error {
+    let text =
+        "-o mmap: this kernel has no shared mappings of such files (Linux 6.6 and later have them)";
+    std::io::Error::new(std::io::ErrorKind::Unsupported, text)
+}
+
 /// There is no `poll`: if a mount answers it, the kernel asks before each request of an io_uring client.
 /// Without it the kernel takes every file for ready, a stream too.
 impl Filesystem for Provium {
@@ -37,6 +43,10 @@ impl Filesystem for Provium {
         ];
         for flag in wanted {
             let _ = config.add_capabilities(flag);
+        }
+        if self.tree.attributes.allow_shared_mappings() {
+            let flag = InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP;
+            config.add_capabilities(flag).map_err(|_| no_mappings())?;
         }
         let _ = config.set_max_write(LARGEST_REQUEST);
         let _ = config.set_max_background(MOST_BACKGROUND);
@@ -143,15 +153,16 @@ impl Filesystem for Provium {
         fh: FileHandle,
         offset: u64,
         data: &[u8],
-        _write_flags: WriteFlags,
+        write_flags: WriteFlags,
         flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
         let client = fh.0;
         let from = Opened { client, flags };
+        let from_page = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
         match Inode::of(ino) {
-            Some(Inode::Data(disk)) => self.write_data(disk, from, offset, data, reply),
+            Some(Inode::Data(disk)) => self.write_data(disk, from, offset, data, from_page, reply),
             Some(inode) => self.write_control(req, inode, client, data, reply),
             None => reply.error(Errno::EINVAL),
         }

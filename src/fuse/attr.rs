@@ -9,7 +9,7 @@ use crate::disk::{Disk, ImageStat};
 use crate::os::sys;
 use crate::protocol::names::SECTOR;
 
-/// Who may use the data files. The folders and the control files stay those of the user who mounts.
+/// Who may use the data files, and how. The folders and the control files stay those of the user who mounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// Other users may, as far as the owner and the mode of each file let them.
@@ -20,6 +20,8 @@ pub struct Access {
     pub gid: Option<u32>,
     /// Permissions that they lack of `rw-rw-rw-`, once others are let in.
     pub umask: u16,
+    /// Programs may map them shared: the kernel then writes changed pages whenever it likes.
+    pub mmap: bool,
 }
 
 impl Access {
@@ -28,6 +30,7 @@ impl Access {
         *self
             != Self {
                 allow_other: self.allow_other,
+                mmap: self.mmap,
                 ..Self::default()
             }
     }
@@ -39,6 +42,7 @@ impl Access {
             self.uid.map(|uid| format!("uid={uid}")),
             self.gid.map(|gid| format!("gid={gid}")),
             (self.umask != 0).then(|| format!("umask={:03o}", self.umask)),
+            self.mmap.then(|| "mmap".to_owned()),
         ];
         words.into_iter().flatten().collect()
     }
@@ -61,6 +65,11 @@ impl Attributes {
             gid: sys::gid(),
             access,
         }
+    }
+
+    /// Whether programs may map data files shared.
+    pub(super) fn allow_shared_mappings(&self) -> bool {
+        self.access.mmap
     }
 
     /// A folder or control file, whose text has `len` bytes.

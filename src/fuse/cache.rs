@@ -2,6 +2,7 @@
 //! `sendfile`, `splice`, `copy_file_range` and private mappings do not. For these the kernel asks for a page once,
 //! and all clients share its answer. Two rules keep faults visible to them. The kernel drops all pages of a disk
 //! when its rules change. It drops a page that a rule has changed as soon as its reader has had it.
+//! And it drops a page that was read while another client wrote it: by itself it does so before a write, not after it.
 //!
 //! Before the kernel drops a page, it waits for reads of that page, which a rule may hold. A serving thread must
 //! not wait for that, so each disk has a thread for it, which ends when it has no work. Nor may that thread keep a
@@ -69,6 +70,27 @@ struct State {
     has_thread: bool,
     /// Reads of pages without an answer.
     reading: usize,
+    /// What clients have written meanwhile: such a read may have found what was there before.
+    written: Vec<Range<u64>>,
+}
+
+impl State {
+    /// Notes that a client has written `piece`, for the reads that are under way.
+    fn note_written(&mut self, piece: &Range<u64>) {
+        if self.reading == 0 {
+            self.written.clear();
+        } else if self.written.len() < MOST_PIECES {
+            self.written.push(piece.clone());
+        } else {
+            self.written = vec![ALL];
+        }
+    }
+
+    /// Whether a client has written a part of `piece` while reads were under way.
+    fn was_written(&self, piece: &Range<u64>) -> bool {
+        let touches = |it: &Range<u64>| it.start < piece.end && piece.start < it.end;
+        self.written.iter().any(touches)
+    }
 }
 
 impl PageCache {
@@ -81,6 +103,20 @@ impl PageCache {
     pub(super) fn drop_all(self: &Arc<Self>, disk: usize) {
         if let Some(pages) = self.pages(disk) {
             self.drop_piece(&pages, ALL, Instant::now());
+        }
+    }
+
+    /// Drops what the kernel was given of `piece`, which a client has just written.
+    fn drop_written(self: &Arc<Self>, disk: usize, piece: &Range<u64>) {
+        let Some(pages) = self.pages(disk) else {
+            return;
+        };
+        let mut state = pages.state.lock();
+        state.note_written(piece);
+        let is_given = state.given.has(piece);
+        drop(state);
+        if is_given {
+            self.drop_piece(&pages, piece.clone(), Instant::now());
         }
     }
 
@@ -185,6 +221,12 @@ impl Pieces {
             Some((_, before)) if *before == piece.start => *before = end,
             _ => drop(self.0.insert(piece.start, end)),
         }
+    }
+
+    /// Whether one lies in `piece`, if only in part.
+    fn has(&self, piece: &Range<u64>) -> bool {
+        let last = self.0.range(..piece.end).next_back();
+        last.is_some_and(|(_, end)| *end > piece.start)
     }
 
     /// Removes the parts that lie in `piece`, and returns them.
@@ -296,7 +338,8 @@ impl<R: Reply> Reply for PageReply<R> {
         // Before the rules are read: a thread that changes them meanwhile finds the piece here.
         let pages = &self.reading.0;
         let are_many = !given.is_empty() && pages.give(&given);
-        let is_other = self.disk.rules_changed() != self.rules;
+        let is_other =
+            self.disk.rules_changed() != self.rules || pages.state.lock().was_written(&self.piece);
         let is_concerned = self.disk.has_rule_for(Op::Read, start, end - start);
         self.reply.send(result);
         if is_other || is_concerned {
@@ -308,13 +351,18 @@ impl<R: Reply> Reply for PageReply<R> {
     }
 }
 
-/// Drops the pages of a disk after a change of its data that the kernel does not know: it takes it for a change of
-/// other sectors, or of none.
+/// Drops pages of a disk after a change of its data.
 pub(super) struct Dropper(Arc<PageCache>, usize);
 
 impl Dropper {
+    /// Drops all: the kernel takes the change for one of other sectors, or of none.
     pub(super) fn drop_all(self) {
         self.0.drop_all(self.1);
+    }
+
+    /// Drops these bytes, which a client has written: the kernel may have asked for them meanwhile.
+    pub(super) fn drop_written(self, piece: &Range<u64>) {
+        self.0.drop_written(self.1, piece);
     }
 }
 
@@ -360,6 +408,26 @@ mod tests {
         let taken = pages.state.lock().given.take(&ALL);
         assert_eq!(taken.len(), 3);
         assert!(given().is_empty());
+    }
+
+    #[test]
+    fn page_that_is_read_while_a_client_writes_it_is_known() {
+        let cache = PageCache::default();
+        let reading = cache.begin(0, &(0..4096));
+        let pages = Arc::clone(&reading.0);
+        let written = |piece: Range<u64>| pages.state.lock().was_written(&piece);
+        pages.state.lock().note_written(&(512..1024));
+        assert!(written(0..4096) && !written(4096..8192));
+        assert!(!written(0..512) && !written(1024..4096));
+        (0..=MOST_PIECES).for_each(|_| pages.state.lock().note_written(&(8192..9216)));
+        assert!(written(1 << 30..1 << 31));
+        drop(reading);
+        pages.state.lock().note_written(&(0..4096));
+        assert!(!written(0..4096));
+        pages.give(&(4096..8192));
+        let has = |piece: Range<u64>| pages.state.lock().given.has(&piece);
+        assert!(has(0..4097) && has(8191..8192) && has(5000..5001));
+        assert!(!has(0..4096) && !has(8192..9000));
     }
 
     #[test]

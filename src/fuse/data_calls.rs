@@ -120,13 +120,14 @@ impl Provium {
         self.submit(disk, from, request, reply);
     }
 
-    /// Writes `data` to the disk at `index`.
+    /// Writes `data` to the disk at `index`. A write `from_page` is the kernel's own, of a page that it keeps.
     pub(super) fn write_data(
         &self,
         index: usize,
         from: Opened,
         offset: u64,
         data: &[u8],
+        from_page: bool,
         reply: ReplyWrite,
     ) {
         let Some(disk) = self.tree.disks.disk_ref(index) else {
@@ -135,8 +136,14 @@ impl Provium {
         // The kernel's idea of the end may be old: only the disk knows where it appends.
         let appends = from.flags.0 & libc::O_APPEND != 0;
         let is_elsewhere = || appends || disk.has_rule_for(Op::Write, offset, data.len() as u64);
+        let written = offset..offset + data.len() as u64;
         let dropper = self.tree.cache.dropper(index);
-        let reply = WriteReply(reply, dropper.filter(|_| is_elsewhere()));
+        let dropping = dropper.and_then(|dropper| match (is_elsewhere(), from_page) {
+            (true, _) => Some((dropper, None)),
+            (false, true) => None,
+            (false, false) => Some((dropper, Some(written))),
+        });
+        let reply = WriteReply { reply, dropping };
         let (data, fua) = (Cow::Borrowed(data), fua(from.flags));
         let request = match appends {
             true => Request::Append { data, fua },

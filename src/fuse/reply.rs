@@ -1,5 +1,6 @@
 //! The reply to the kernel for each kind of request. A reply that is dropped unsent answers EIO.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use fuser::{FileHandle, ReplyAttr, ReplyData, ReplyEmpty, ReplyOpen, ReplyWrite};
@@ -24,18 +25,24 @@ impl Reply for ReadReply {
     }
 }
 
-/// Answers a write. If a rule may have written elsewhere, the kernel drops its pages.
-pub(super) struct WriteReply(pub(super) ReplyWrite, pub(super) Option<Dropper>);
+/// Answers a write. The kernel drops its pages of what was written; all of them, without a piece, if a rule may have
+/// written elsewhere.
+pub(super) struct WriteReply {
+    pub(super) reply: ReplyWrite,
+    pub(super) dropping: Option<(Dropper, Option<Range<u64>>)>,
+}
 
 impl Reply for WriteReply {
     fn send(self, result: Result<Answer<'_>, Errno>) {
-        if let Some(dropper) = self.1 {
-            dropper.drop_all();
+        match self.dropping {
+            None => {}
+            Some((dropper, None)) => dropper.drop_all(),
+            Some((dropper, Some(piece))) => dropper.drop_written(&piece),
         }
         match result {
-            Ok(Answer::Done(len)) => self.0.written(len as u32),
-            Ok(Answer::Data(_)) => self.0.written(0),
-            Err(errno) => self.0.error(kernel::errno(errno)),
+            Ok(Answer::Done(len)) => self.reply.written(len as u32),
+            Ok(Answer::Data(_)) => self.reply.written(0),
+            Err(errno) => self.reply.error(kernel::errno(errno)),
         }
     }
 }

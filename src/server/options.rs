@@ -19,7 +19,7 @@ pub struct MountOptions {
     pub memory: Option<u64>,
 }
 
-const KNOWN: &str = "allow_other, uid=N, gid=N, umask=OCTAL, ro, rw, fixed, cache=volatile, scratch, memory=SIZE, \
+const KNOWN: &str = "allow_other, uid=N, gid=N, umask=OCTAL, mmap, ro, rw, fixed, cache=volatile, scratch, memory=SIZE, \
                      disk=ID=IMAGE, rodisk=ID=IMAGE, and the words of fstab(5)";
 /// Less memory would not hold one request.
 const LEAST_MEMORY: u64 = 1 << 20;
@@ -85,6 +85,10 @@ pub fn parse_options(texts: &[String]) -> Result<MountOptions, OptionError> {
         let known = match word.split_once('=') {
             None if word == "allow_other" => {
                 options.access.allow_other = true;
+                true
+            }
+            None if word == "mmap" => {
+                options.access.mmap = true;
                 true
             }
             None if word == "rw" => {
@@ -205,6 +209,7 @@ mod tests {
         let words = "allow_other,uid=7,gid=8,umask=027";
         assert_eq!(options.of_the_server().join(","), words);
         assert_eq!(parse("uid=7"), Err(OptionError::NotShared));
+        assert_eq!(parse("mmap").unwrap().of_the_server(), ["mmap"]);
         for bad in [
             "uid=bob",
             "gid=-1",

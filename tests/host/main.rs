@@ -58,6 +58,7 @@ mod runner;
 mod selection;
 mod server_log;
 mod setup;
+mod shared_mappings;
 mod shrink;
 mod states;
 mod status_and_top;

@@ -19,7 +19,7 @@ struct Logged {
 }
 
 /// How fast fio goes: reads a second, and writes a second.
-const RATE: u32 = 3000;
+const RATE: u32 = 1500;
 
 #[test]
 fn fio_finds_the_latency_and_the_share_of_each_phase() {
@@ -69,7 +69,7 @@ fn run_fio(mount: &Mount, rules: &[Rule], end: Duration, rate: u32) -> Vec<Logge
         "--bs=4k",
         "--direct=1",
         "--ioengine=libaio",
-        "--iodepth=32768",
+        "--iodepth=8192",
     ])
     .args([
         "--time_based",

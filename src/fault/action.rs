@@ -103,7 +103,7 @@ pub enum Pause {
 pub enum Decision {
     /// It fails.
     Error(Errno),
-    /// It is acknowledged, and nothing is done.
+    /// It is acknowledged, and the sectors of the rule are not done. The first rule that leaves nothing decides.
     Lose,
     /// This many sectors of it are done.
     Tear(u64, Then),
@@ -116,7 +116,7 @@ pub enum Decision {
 pub enum Change {
     /// Its data.
     Corrupt(How),
-    /// Its place: it is served this many sectors away.
+    /// Their place: the sectors of the rule are served this many sectors away.
     Misdirect(i64),
     /// A read finds old data.
     Stale,
@@ -232,7 +232,8 @@ impl ActionKind {
     pub fn ops(self) -> Ops {
         match self {
             Self::Error | Self::Delay | Self::Hang | Self::Cut => Ops::ALL,
-            Self::Corrupt | Self::Misdirect => Ops::of(&[Op::Read, Op::Write]),
+            Self::Corrupt => Ops::of(&[Op::Read, Op::Write]),
+            Self::Misdirect => Ops::of(&[Op::Read, Op::Write, Op::Discard, Op::Zero]),
             Self::Lose => Ops::of(&[Op::Write, Op::Flush, Op::Discard, Op::Zero]),
             Self::Tear => Ops::of(&[Op::Write]),
             Self::Stale => Ops::of(&[Op::Read]),

@@ -187,6 +187,11 @@ impl Armed {
         self.considered.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// The bytes of the request that it is for.
+    pub(super) fn pieces(&self, range: IoRange) -> Ranges {
+        self.ranges.cut(range.offset, range.end())
+    }
+
     /// Counts a request that matches. The random numbers for it, if the rule acts on it.
     pub(super) fn count(&self) -> Result<Random, Why> {
         let number = self.matched.fetch_add(1, Ordering::SeqCst) + 1;

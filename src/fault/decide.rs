@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::candidates::Candidates;
 use super::{
-    Action, Armed, Change, Decision, DelayTime, FaultSet, Firing, IoRange, Random, RuleHits, Stage,
-    Then, Why,
+    Action, Armed, Change, Decision, DelayTime, FaultSet, Firing, IoRange, Random, Ranges,
+    RuleHits, Stage, Then, Why,
 };
 use crate::protocol::Errno;
 
@@ -32,8 +32,19 @@ pub struct Outcome {
     pub decision: Option<(Decision, Arc<Armed>)>,
     /// The seed for what the decision draws: the rule's own for this request.
     pub seed: u64,
+    /// What is lost of it, each byte once: all of it where [`Decision::Lose`] was decided.
+    pub lost: Vec<Loss>,
     /// What happens to its data or its place, in this order.
     pub changes: Vec<FiredChange>,
+}
+
+/// A part of a request that is acknowledged and never done.
+#[derive(Debug)]
+pub struct Loss {
+    /// The bytes; none of a flush.
+    pub pieces: Ranges,
+    /// The rule that loses them.
+    pub rule: Arc<Armed>,
 }
 
 /// A change of a request's data or place.
@@ -43,6 +54,8 @@ pub struct FiredChange {
     pub change: Change,
     /// The random numbers for it.
     pub random: Random,
+    /// The bytes of the request that are changed.
+    pub pieces: Ranges,
     /// The rule that says so.
     pub rule: Arc<Armed>,
 }
@@ -50,8 +63,12 @@ pub struct FiredChange {
 impl Outcome {
     /// The rules that act.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Armed>> {
-        let deciding = self.decision.iter().map(|(_, rule)| rule);
-        deciding.chain(self.changes.iter().map(|fired| &fired.rule))
+        let deciding = self.decision.iter();
+        let deciding = deciding.filter(|(decision, _)| *decision != Decision::Lose);
+        let losing = self.lost.iter().map(|loss| &loss.rule);
+        losing
+            .chain(deciding.map(|(_, rule)| rule))
+            .chain(self.changes.iter().map(|fired| &fired.rule))
     }
 }
 
@@ -118,10 +135,12 @@ impl FaultSet {
     }
 
     /// What happens at `now` to a request that is about to be served. The first rule that decides
-    /// decides; what changes data comes in order.
+    /// decides, but one that loses a part leaves the rest to the next; what changes data comes in order.
     pub fn outcome(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Outcome {
         let candidates = self.candidates(range);
-        let (decision, seed) = self.decision(&candidates, range, now, hits).unzip();
+        let mut lost = Vec::new();
+        let decision = self.decision(&candidates, range, now, hits, &mut lost);
+        let (decision, seed) = decision.unzip();
         let is_done = decision
             .as_ref()
             .is_none_or(|(decision, _)| !decision.leaves_undone());
@@ -131,10 +150,12 @@ impl FaultSet {
         let changing = candidates.changing.iter().filter(|_| is_done);
         let changes = changing.filter_map(|(armed, change)| {
             let random = self.fire(armed, range, now, hits).ok()?;
-            hits.acted(|| Firing::of(armed, &random));
+            let pieces = armed.pieces(range);
+            hits.acted(|| Firing::of(armed, &random).only(pieces.clone()));
             Some(FiredChange {
                 change: *change,
                 random,
+                pieces,
                 rule: Arc::clone(armed),
             })
         });
@@ -142,20 +163,38 @@ impl FaultSet {
             changes: changes.collect(),
             decision,
             seed: seed.unwrap_or_default(),
+            lost,
         }
     }
 
+    /// What is decided; rules that lose a part take it out of the request before.
     fn decision(
         &self,
         candidates: &Candidates<'_>,
         range: IoRange,
         now: Duration,
         hits: &mut RuleHits,
+        lost: &mut Vec<Loss>,
     ) -> Option<((Decision, Arc<Armed>), u64)> {
         hits.enter(Stage::Decide);
+        let mut left = None;
         let mut deciding = candidates.deciding.iter();
         let first = deciding.find_map(|(armed, decision)| {
             let random = self.fire(armed, range, now, hits).ok()?;
+            if *decision == Decision::Lose {
+                let pieces = armed.pieces(range);
+                let before = left.take().unwrap_or_else(|| Ranges::whole(range));
+                let (more, rest) = before.split(&pieces);
+                lost.push(Loss {
+                    pieces: more,
+                    rule: Arc::clone(armed),
+                });
+                if !rest.is_empty() {
+                    hits.acted(|| Firing::of(armed, &random).only(pieces));
+                    left = Some(rest);
+                    return None;
+                }
+            }
             Some((armed, decision, random))
         });
         let (armed, decision, mut random) = first?;

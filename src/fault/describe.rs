@@ -25,9 +25,11 @@ impl ActionKind {
             Self::Corrupt => {
                 "the data are wrong: for the reader alone, or on the image when they are written"
             }
-            Self::Lose => "the request is acknowledged and never done",
+            Self::Lose => {
+                "the sectors of at= are acknowledged and never done: without at=, the whole request"
+            }
             Self::Tear => "only the first keep= sectors of the write reach the image",
-            Self::Misdirect => "the request is served by= sectors away from its place",
+            Self::Misdirect => "the sectors of at= are served by= sectors away from their place",
             Self::Stale => "the read returns what the sectors held when the rule was armed",
             Self::Cut => "the power goes off at this request: from then on every request fails",
         }

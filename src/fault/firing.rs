@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Action, Armed, At, Change, CutRule, How, IoRange, Op, Ops, Pause, Phase, Random, Rule, Sectors,
+    Action, Armed, At, CutRule, How, IoRange, Op, Ops, Pause, Phase, Random, Ranges, Rule, Sectors,
 };
 use crate::protocol::Keep;
 use crate::protocol::names::SECTOR;
@@ -50,6 +50,8 @@ pub struct Firing {
     action: Action,
     /// The random numbers that are left.
     random: Random,
+    /// The bytes that it acts on, unless that is the whole request.
+    pieces: Option<Ranges>,
 }
 
 impl Firing {
@@ -64,7 +66,14 @@ impl Firing {
             note: None,
             action,
             random: random.clone(),
+            pieces: None,
         }
+    }
+
+    /// The same of a rule that acts on these bytes of the request alone.
+    pub(super) fn only(self, pieces: Ranges) -> Self {
+        let pieces = Some(pieces);
+        Self { pieces, ..self }
     }
 
     /// The same, after the I/O.
@@ -78,26 +87,20 @@ impl Firing {
         self.action.phase().stage()
     }
 
-    /// The sectors of a rule that does the same to the request of `range`: those of the request; of a change of
-    /// data only those that it was for. None for a request without a range.
+    /// The sectors of a rule that does the same to the request of `range`: those of the request, or only those that
+    /// it acts on. None for a request without a range.
     pub fn at(&self, range: IoRange) -> Vec<Sectors> {
         if range.len == 0 {
             return Vec::new();
         }
         let (start, count) = range.sectors();
         let whole = Sectors { start, count };
-        let is_partial = match self.action.phase() {
-            Phase::Change(Change::Corrupt(_) | Change::Stale) => !self.rule.is_anywhere(),
-            Phase::Change(Change::Misdirect(_)) | Phase::Wait(_) | Phase::Decide(_) => false,
-        };
-        if !is_partial {
+        let Some(pieces) = &self.pieces else {
             return vec![whole];
-        }
-        let (from, to) = whole.bytes();
-        let parts = self.rule.ranges.within(from, to);
-        let sectors = parts.map(|(from, to)| Sectors {
+        };
+        let sectors = pieces.iter().map(|(from, to)| Sectors {
             start: from / SECTOR,
-            count: (to - from) / SECTOR,
+            count: to.div_ceil(SECTOR) - from / SECTOR,
         });
         sectors.collect()
     }

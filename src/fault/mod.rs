@@ -41,7 +41,7 @@ pub use arming::Arming;
 pub use at::{At, Sectors, Start};
 pub use client::Client;
 pub use cut::{CutPoint, CutRule, CutScope};
-pub use decide::{FiredChange, Outcome, Wait};
+pub use decide::{FiredChange, Loss, Outcome, Wait};
 pub use delay::{DelayTime, LONGEST, Real};
 pub use firing::{Firing, Stage};
 pub use grammar::{

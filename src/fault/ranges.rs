@@ -1,6 +1,6 @@
 //! The bytes that a rule is for: sorted ranges that do not touch each other.
 
-use super::Sectors;
+use super::{IoRange, Sectors};
 
 /// Ranges of bytes, each as its first byte and the first after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,12 @@ impl Ranges {
     /// The bytes of these sectors, each once.
     pub fn of(sectors: impl IntoIterator<Item = Sectors>) -> Self {
         Self::joined(sectors.into_iter().map(Sectors::bytes).collect())
+    }
+
+    /// The bytes of a request.
+    pub fn whole(range: IoRange) -> Self {
+        let all = (range.offset, range.end());
+        Self((range.len > 0).then_some(all).into_iter().collect())
     }
 
     /// The bytes of all `ranges`.
@@ -42,7 +48,32 @@ impl Ranges {
         Self::joined(both.filter(|(start, end)| start < end).collect())
     }
 
-    /// Whether it has no byte.
+    /// Their parts from `start` up to `end`.
+    #[must_use]
+    pub fn cut(&self, start: u64, end: u64) -> Self {
+        Self(self.within(start, end).collect())
+    }
+
+    /// The parts of them that are in `other` too, and those that are not.
+    pub fn split(&self, other: &Self) -> (Self, Self) {
+        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        for (start, end) in self.iter() {
+            let mut at = start;
+            for (from, to) in other.within(start, end) {
+                if at < from {
+                    outside.push((at, from));
+                }
+                inside.push((from, to));
+                at = to;
+            }
+            if at < end {
+                outside.push((at, end));
+            }
+        }
+        (Self(inside), Self(outside))
+    }
+
+    /// Whether they have no byte.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -94,6 +125,18 @@ mod tests {
         assert_eq!(within(600, 700), [(600, 700)]);
         assert_eq!(within(1024, 2048), []);
         assert!(!ranges.overlap(1024, 2048) && ranges.overlap(1023, 1024));
+    }
+
+    #[test]
+    fn split_ranges_are_inside_or_outside_of_the_others() {
+        let (inside, outside) = ranges(&[(0, 4), (6, 2), (9, 1)]).split(&ranges(&[(1, 1), (3, 4)]));
+        let inside: Vec<_> = inside.iter().collect();
+        assert_eq!(inside, [(512, 1024), (1536, 2048), (3072, 3584)]);
+        let outside: Vec<_> = outside.iter().collect();
+        assert_eq!(
+            outside,
+            [(0, 512), (1024, 1536), (3584, 4096), (4608, 5120)]
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl<'a> Fault<'a> {
     /// Whether both are faults of one request, and act one after the other.
     fn is_beside(&self, other: &Self) -> bool {
         let request = |line: &DecisionLine<'_>| (line.time, line.op, line.sector, line.count);
-        self.stage() != Stage::Decide
+        (self.stage() != Stage::Decide || self.loses_a_part())
             && self.stage() == other.stage()
             && request(self.line) == request(other.line)
     }
@@ -50,9 +50,17 @@ impl<'a> Fault<'a> {
         is_after && other.op == self.line.op && overlaps
     }
 
+    /// Whether it loses a part of its request, so that the rest is decided by others.
+    fn loses_a_part(&self) -> bool {
+        let lost: u64 = self.replay.at.iter().map(|at| at.count).sum();
+        let decision = self.replay.action.phase().decision();
+        decision == Some(Decision::Lose) && lost < self.line.count
+    }
+
     /// The decision that it makes, before the I/O.
     fn decides(&self) -> Option<Decision> {
-        self.replay.action.phase().decision()
+        let decision = self.replay.action.phase().decision();
+        decision.filter(|_| !self.loses_a_part())
     }
 
     /// How many requests it passes over, if of the faults of the recording only the `chosen` ones are made, each by a

@@ -39,6 +39,7 @@ mod own_guests;
 mod own_mount;
 mod packages;
 mod page_cache;
+mod pieces;
 mod power;
 mod power_commands;
 mod power_loss;

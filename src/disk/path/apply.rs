@@ -1,17 +1,21 @@
-//! How rules have a request served: corrupted, torn, misdirected, stale.
+//! How rules have a request served: corrupted, lost in part, torn, misdirected, stale.
 
 use std::sync::Arc;
 
+use super::plan::{Plan, Segment};
+use super::request::Request;
 use crate::disk::device::Disk;
-use crate::fault::{Armed, Decision, FiredChange, IoRange, Op, Outcome, Then};
+use crate::fault::{Armed, Decision, FiredChange, IoRange, Loss, Op, Outcome, Then};
 use crate::protocol::names::SECTOR;
 use crate::protocol::{Effect, Errno};
 
 /// The effects of rules on a request while it is served; none by default.
 #[derive(Default)]
 pub(super) struct Applied {
-    /// How many bytes away it is served.
-    shift: i64,
+    /// Where its parts are served. None: all of it in its place.
+    plan: Option<Plan>,
+    /// The parts that are not served, although the client believes so.
+    pub(super) lost: Vec<Loss>,
     /// A read ends after this many bytes, if not before.
     longest: Option<u64>,
     /// A write ends after this many bytes.
@@ -23,59 +27,114 @@ pub(super) struct Applied {
 /// What was done of a request that is about to be answered.
 #[derive(Clone, Copy)]
 pub(super) enum Done<'a> {
-    /// Nothing, by this rule.
-    Lost(&'a Arc<Armed>),
+    /// Nothing, by these rules.
+    Lost(&'a [Loss]),
     /// What rules left of it.
     Served(&'a Applied),
 }
 
 impl Applied {
-    /// What `outcome` does to the request. EIO when it would be served outside of the disk.
-    pub(super) fn new(disk: &Disk, range: IoRange, outcome: Outcome) -> Result<Self, Errno> {
-        if outcome.decision.is_none() && outcome.changes.is_empty() {
+    /// What `outcome` does to the request. EIO when a read, or all of a change, would be served outside of the disk.
+    pub(super) fn new(
+        disk: &Disk,
+        request: &Request<'_>,
+        range: IoRange,
+        outcome: Outcome,
+    ) -> Result<Self, Errno> {
+        let Outcome {
+            decision,
+            lost,
+            changes,
+            ..
+        } = outcome;
+        if decision.is_none() && changes.is_empty() && lost.is_empty() {
             return Ok(Self::default());
         }
-        let torn = match outcome.decision {
+        let counters = disk.counters.of(range.op);
+        let torn = match decision {
             Some((Decision::Tear(keep, then), rule)) => {
-                disk.counters.of(range.op).acted_on([Effect::Torn]);
+                counters.acted_on([Effect::Torn]);
                 Some((keep.saturating_mul(SECTOR), then, rule))
             }
             // These are answered without being served, or served as they are.
             Some((Decision::Error(_) | Decision::Lose | Decision::Cut(_), _)) | None => None,
         };
-        let rules = outcome.changes.iter().map(|fired| &fired.rule.rule);
-        let effects = rules.filter_map(|rule| rule.action.kind().effect());
-        disk.counters.of(range.op).acted_on(effects);
-        let shifts = outcome.changes.iter().map(|fired| fired.change.shift());
         let applied = Self {
-            shift: shifts.fold(0, i64::saturating_add),
-            longest: None,
             torn,
-            changes: outcome.changes,
+            ..Self::default()
         };
-        match applied.shift {
-            0 => Ok(applied),
-            _ => applied.on_disk(disk, range),
+        if request.is_indivisible() {
+            return Ok(applied);
         }
+        let losing = lost.iter().map(|loss| &loss.rule);
+        let rules = losing.chain(changes.iter().map(|fired| &fired.rule));
+        counters.acted_on(rules.filter_map(|rule| rule.rule.action.kind().effect()));
+        Self {
+            lost,
+            changes,
+            ..applied
+        }
+        .planned(disk, range)
     }
 
-    /// The same for a request that is served elsewhere. A read ends where it would have ended, at the
-    /// disk's end.
-    fn on_disk(self, disk: &Disk, range: IoRange) -> Result<Self, Errno> {
-        let size = disk.size().map_err(|error| Errno::of(&error))?;
+    /// The same with the places of its parts. A read ends where it would have ended, at the disk's end.
+    fn planned(self, disk: &Disk, mut range: IoRange) -> Result<Self, Errno> {
+        let is_moved = self.changes.iter().any(|fired| fired.change.shift() != 0);
+        if !is_moved && self.lost.is_empty() {
+            return Ok(self);
+        }
+        let size = match is_moved {
+            true => disk.size().map_err(|error| Errno::of(&error))?,
+            false => u64::MAX,
+        };
         let longest = (range.op == Op::Read).then(|| size.saturating_sub(range.offset));
-        let len = range.len.min(longest.unwrap_or(u64::MAX));
-        let place = range.offset.checked_add_signed(self.shift);
-        let is_on_disk = place.is_some_and(|place| place.saturating_add(len) <= size);
-        match len == 0 || is_on_disk {
-            true => Ok(Self { longest, ..self }),
-            false => Err(Errno::EIO),
+        range.len = range.len.min(longest.unwrap_or(u64::MAX));
+        let plan = Plan::of(range, size, &self.lost, &self.changes);
+        let is_failed = range.op == Op::Read || plan.served.is_empty();
+        match plan.leaves_the_disk && is_failed {
+            true => Err(Errno::EIO),
+            false => Ok(Self {
+                plan: Some(plan),
+                longest,
+                ..self
+            }),
         }
     }
 
-    /// Where a request for `offset` is served.
-    pub(super) fn place(&self, offset: u64) -> u64 {
-        offset.saturating_add_signed(self.shift)
+    /// Whether all of the request is served in its place, as it is.
+    pub(super) fn is_plain(&self) -> bool {
+        self.changes.is_empty() && self.torn.is_none() && self.plan.is_none()
+    }
+
+    /// Whether it is served in parts.
+    pub(super) fn is_in_parts(&self) -> bool {
+        self.plan.is_some()
+    }
+
+    /// The parts of a request that would be served but for a tear.
+    pub(super) fn segments(&self, offset: u64, len: u64) -> impl Iterator<Item = Segment> {
+        let whole = Segment {
+            from: offset,
+            to: offset.saturating_add(len),
+            shift: 0,
+        };
+        let whole = self.plan.is_none().then_some(whole);
+        let parts = self.plan.iter().flat_map(|plan| &plan.served).copied();
+        whole.into_iter().chain(parts)
+    }
+
+    /// The parts of a request that are served: of a change, those that reach the image.
+    pub(super) fn served(&self, offset: u64, len: u64) -> impl Iterator<Item = Segment> {
+        let end = offset.saturating_add(self.kept(len));
+        let parts = self.segments(offset, len);
+        parts.filter_map(move |segment| segment.within(offset, end))
+    }
+
+    /// The parts of a write that a rule has torn off.
+    pub(super) fn torn_off(&self, offset: u64, len: u64) -> impl Iterator<Item = Segment> {
+        let end = offset.saturating_add(self.kept(len));
+        let parts = self.segments(offset, len);
+        parts.filter_map(move |segment| segment.within(end, u64::MAX))
     }
 
     /// How many bytes are read when `len` are asked for.
@@ -90,16 +149,23 @@ impl Applied {
         len.min(keep.unwrap_or(u64::MAX))
     }
 
-    /// The first rule that has it served elsewhere.
-    pub(super) fn misdirection(&self) -> Option<&Arc<Armed>> {
-        let mut changes = self.changes.iter();
-        let first = changes.find(|fired| fired.change.shift() != 0)?;
+    /// The first rule that has the segment served elsewhere.
+    pub(super) fn misdirection(&self, segment: Segment) -> Option<&Arc<Armed>> {
+        if segment.shift == 0 {
+            return None;
+        }
+        let moves = |fired: &&FiredChange| {
+            fired.change.shift() != 0 && fired.pieces.overlap(segment.from, segment.to)
+        };
+        let first = self.changes.iter().find(moves)?;
         Some(&first.rule)
     }
 
     /// The error that a request ends with although it was served.
     pub(super) fn afterwards(&self) -> Option<Errno> {
+        let is_cut_off = self.plan.as_ref().is_some_and(|plan| plan.leaves_the_disk);
         match self.torn {
+            _ if is_cut_off => Some(Errno::EIO),
             Some((_, Then::Error(errno), _)) => Some(errno),
             Some((_, Then::Ok, _)) | None => None,
         }

@@ -22,8 +22,9 @@ use crate::storage::write_log::Order;
 const QUICK_FLUSH: u64 = 1 << 20;
 
 /// What a change needs to be stored.
-struct Way<'a> {
-    right: Right<'a>,
+struct Way<'a, 'b> {
+    /// For each part, by what it costs.
+    right: &'b mut dyn FnMut(u64) -> io::Result<Right<'a>>,
     /// When it arrived, in the order of arrivals and answers.
     arrival: u64,
 }
@@ -48,7 +49,9 @@ impl Disk {
         applied: Applied,
         context: RequestContext<R>,
     ) {
-        let needs_turn = request.op() == Op::Flush || request.fua().is_some();
+        let is_durable = request.op() == Op::Flush || request.fua().is_some();
+        // Parts take room one by one.
+        let needs_turn = is_durable || applied.is_in_parts();
         let room = match needs_turn {
             true => None,
             false => self
@@ -59,11 +62,15 @@ impl Disk {
             return self.take_turn(request, applied, context);
         };
         let visible = context.begin_io(self);
-        let way = Way {
-            right: Right::Pending(room),
+        let mut room = Some(room);
+        let mut way = Way {
+            right: &mut |_| {
+                let room = room.take().ok_or(io::ErrorKind::InvalidInput)?;
+                Ok(Right::Pending(room))
+            },
             arrival: context.arrival,
         };
-        let result = self.store(request, &applied, way);
+        let result = self.store(request, &applied, &mut way);
         drop(visible);
         self.answer_changed(request, result, &applied, context);
     }
@@ -154,26 +161,30 @@ impl Disk {
         applied: &Applied,
         arrival: u64,
     ) -> io::Result<()> {
-        let cost = StoredChange::cost_of(request.data_len());
-        let (room, evicted) = self.image.make_room(turn, cost)?;
-        self.note_evicted(evicted);
-        let right = room.map_or(Right::Through(turn), Right::Pending);
-        let way = Way { right, arrival };
-        self.store(request, applied, way)
+        let mut way = Way {
+            right: &mut |cost| {
+                let (room, evicted) = self.image.make_room(turn, cost)?;
+                self.note_evicted(evicted);
+                Ok(room.map_or(Right::Through(turn), Right::Pending))
+            },
+            arrival,
+        };
+        self.store(request, applied, &mut way)
     }
 
     /// Stores a change as it is asked for.
-    fn store(&self, request: &Request<'_>, applied: &Applied, way: Way<'_>) -> io::Result<()> {
+    fn store(
+        &self,
+        request: &Request<'_>,
+        applied: &Applied,
+        way: &mut Way<'_, '_>,
+    ) -> io::Result<()> {
         match *request {
             Request::Write {
                 offset, ref data, ..
             } => {
                 return self.write(data, offset, applied, |data, place| {
                     let len = data.len();
-                    if len == 0 {
-                        // A rule has torn all of it off: the disk does not grow either.
-                        return (0, Ok(()));
-                    }
                     let content = owned(data).map(Content::Data).map_err(io::Error::from);
                     let put =
                         content.and_then(|data| self.put(Op::Write, place, len as u64, data, way));
@@ -187,18 +198,25 @@ impl Disk {
             } => return self.allocate(offset, len, keep_size, way),
             _ => {}
         }
-        // What has none is served elsewhere, or has got a place before.
-        let change = request.clone().into_change()?;
-        let StoredChange { range, content } = change.ok_or(io::ErrorKind::InvalidInput)?;
-        let IoRange { op, offset, len } = range;
-        self.snapshots.preserve(offset, len)?;
-        self.put(op, offset, len, content, way)?;
-        self.learn_growth(offset, len, !request.may_grow());
-        Ok(())
+        let IoRange { op, offset, len } = request.range(0);
+        self.change_parts(request, offset, len, applied, |part| {
+            // What has none is served elsewhere, or has got a place before.
+            let change = request.clone().into_change()?;
+            let StoredChange { content, .. } = change.ok_or(io::ErrorKind::InvalidInput)?;
+            self.put(op, part.place(), part.len(), content, way)?;
+            self.learn_growth(part.place(), part.len(), !request.may_grow());
+            Ok(())
+        })
     }
 
     /// Reserves storage for what the image below has; the disk grows in the cache alone.
-    fn allocate(&self, offset: u64, len: u64, keep_size: bool, way: Way<'_>) -> io::Result<()> {
+    fn allocate(
+        &self,
+        offset: u64,
+        len: u64,
+        keep_size: bool,
+        way: &mut Way<'_, '_>,
+    ) -> io::Result<()> {
         let (size, end) = (self.size()?, offset.saturating_add(len));
         let stored = self.image.below.size()?.min(end).saturating_sub(offset);
         if stored > 0 || keep_size {
@@ -213,7 +231,14 @@ impl Disk {
         Ok(())
     }
 
-    fn put(&self, op: Op, offset: u64, len: u64, content: Content, way: Way<'_>) -> io::Result<()> {
+    fn put(
+        &self,
+        op: Op,
+        offset: u64,
+        len: u64,
+        content: Content,
+        way: &mut Way<'_, '_>,
+    ) -> io::Result<()> {
         let range = IoRange { op, offset, len };
         let change = StoredChange { range, content };
         let (kind, span) = (Kind::of_content(&change.content), change.span());
@@ -224,7 +249,7 @@ impl Disk {
             };
             self.place_in_log(kind, &span, false, order)
         };
-        match way.right {
+        match (way.right)(change.cost())? {
             Right::Pending(room) => {
                 let (entry, place) = self.image.add(change, room, reserve);
                 self.log_pending(&entry.change, place);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::fault::{Armed, How, Random};
+use crate::fault::{FiredChange, How, Random};
 
-/// The pieces of a request that a rule is for, counted from its start: none of them twice.
-pub(super) fn pieces(rule: &Armed, offset: u64, len: usize) -> Vec<(usize, usize)> {
-    let pieces = rule.ranges.within(offset, offset + len as u64);
+/// The pieces of a request that a rule changes, counted from its start.
+pub(super) fn pieces(fired: &FiredChange, offset: u64, len: usize) -> Vec<(usize, usize)> {
+    let pieces = fired.pieces.within(offset, offset + len as u64);
     pieces
         .map(|(from, to)| ((from - offset) as usize, (to - offset) as usize))
         .collect()

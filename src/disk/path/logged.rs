@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::apply::Applied;
 use super::context::RequestContext;
+use super::plan::Segment;
 use super::request::{Reply, Request};
 use crate::disk::cache::entry::{Content, StoredChange};
 use crate::disk::device::Disk;
@@ -82,8 +83,7 @@ fn plain_data<'a>(
     let Request::Write { data, .. } = request else {
         return None;
     };
-    let is_plain = applied.changes.is_empty() && applied.torn.is_none();
-    (is_plain && is_aligned(range)).then_some(data)
+    (applied.is_plain() && is_aligned(range)).then_some(data)
 }
 
 impl Disk {
@@ -111,15 +111,12 @@ impl Disk {
         });
     }
 
-    /// The bytes that a request changes, as rules have it; None if it changes none.
+    /// A range around all bytes that a request changes, as rules have it; None if it changes none.
     fn range_in_log(&self, request: &Request<'_>, applied: &Applied) -> Option<Range<u64>> {
         Kind::of(request)?;
-        let IoRange { op, offset, len } = request.range(0);
-        let (start, len) = match op {
-            Op::Write => (applied.place(offset), applied.kept(len)),
-            Op::Read | Op::Flush | Op::Discard | Op::Zero => (offset, len),
-        };
-        (len > 0).then(|| start..start.saturating_add(len))
+        let IoRange { offset, len, .. } = request.range(0);
+        let targets = applied.served(offset, len).map(Segment::target);
+        targets.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end))
     }
 
     fn serve_and_log<R: Reply>(
@@ -140,9 +137,14 @@ impl Disk {
             (Some((_, range)), Some(kind)) => {
                 match plain_data(request, applied, range).filter(|_| result.is_ok()) {
                     Some(data) => self.log.record(kind.record(range, false, order), data),
-                    // After an error nobody knows how much was done: what is there now is logged.
-                    None if result.is_err() => self.log_range(Kind::Data, range, order),
-                    None => self.log_range(kind, range, order),
+                    None => {
+                        // After an error nobody knows how much was done: what is there now is logged.
+                        let kind = if result.is_ok() { kind } else { Kind::Data };
+                        let IoRange { offset, len, .. } = request.range(0);
+                        for part in applied.served(offset, len) {
+                            self.log_range(kind, &part.target(), order);
+                        }
+                    }
                 }
             }
             _ if request.op() == Op::Flush && result.is_ok() => {

@@ -1,7 +1,7 @@
 //! The way of a request through a disk, from its arrival to its answer.
 //!
 //! `submit` takes it in, `admit` checks it, `wait` keeps it where rules or slow storage say so, `storage`
-//! does its I/O as rules have it (`apply`), and `answer` ends it.
+//! does its I/O as rules have it (`apply`, `plan`), and `answer` ends it.
 
 mod admit;
 mod answer;
@@ -12,6 +12,7 @@ mod corrupt;
 pub(super) mod delays;
 mod logged;
 mod note_damage;
+mod plan;
 mod power;
 mod request;
 pub(super) mod reservation;

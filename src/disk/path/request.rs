@@ -157,6 +157,11 @@ impl Request<'_> {
         }
     }
 
+    /// Whether it has no parts that rules could lose or misdirect: what it adds to the disk reads as zeros anyhow.
+    pub(super) fn is_indivisible(&self) -> bool {
+        matches!(self, Self::Grow { .. } | Self::Allocate { .. })
+    }
+
     /// Whether the disk may be longer after it.
     pub(super) fn may_grow(&self) -> bool {
         match self {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::apply::{Applied, Done};
 use super::context::RequestContext;
 use super::corrupt::{corrupt, pieces};
+use super::plan::Segment;
 use super::request::{Answer, Reply, Request, owned};
 use crate::disk::cache::entry::erase;
 use crate::disk::device::Disk;
@@ -22,7 +23,7 @@ impl Disk {
         outcome: Outcome,
         context: RequestContext<R>,
     ) {
-        let applied = match Applied::new(self, context.range, outcome) {
+        let applied = match Applied::new(self, request, context.range, outcome) {
             Ok(applied) => applied,
             Err(errno) => return self.answer_injected(errno, context),
         };
@@ -70,7 +71,7 @@ impl Disk {
         let visible = context.begin_io(self);
         with_buffer(len as usize, |buffer| {
             let read = buffer.and_then(|buffer| {
-                let n = self.image.read_at(buffer, applied.place(offset))?;
+                let n = self.read_parts(buffer, offset, applied)?;
                 Ok(&mut buffer[..n])
             });
             drop(visible);
@@ -80,6 +81,23 @@ impl Disk {
             });
             self.answer(request, data, Done::Served(applied), context);
         });
+    }
+
+    /// Reads each part from where it is served. Returns how much was read.
+    fn read_parts(&self, buffer: &mut [u8], offset: u64, applied: &Applied) -> io::Result<usize> {
+        if !applied.is_in_parts() {
+            return self.image.read_at(buffer, offset);
+        }
+        let len = buffer.len();
+        for part in applied.served(offset, len as u64) {
+            let range = (part.from - offset) as usize..(part.to - offset) as usize;
+            let found = self
+                .image
+                .read_at(&mut buffer[range.clone()], part.place())?;
+            // The host has cut the image off meanwhile.
+            buffer[range.start + found..range.end].fill(0);
+        }
+        Ok(len)
     }
 
     /// Serves any request but a read, of a disk without a cache.
@@ -93,19 +111,19 @@ impl Disk {
             }),
             Request::Flush { data_only } => image.flush(data_only),
             Request::Discard { offset, len } => {
-                self.snapshots.preserve(offset, len)?;
-                image.discard(offset, len)
+                self.change_parts(request, offset, len, applied, |part| {
+                    image.discard(part.place(), part.len())
+                })
             }
             Request::Zero {
                 offset,
                 len,
                 keep_size,
-            } => {
-                self.snapshots.preserve(offset, len)?;
-                image.write_zeroes(offset, len, keep_size)?;
-                self.learn_growth(offset, len, keep_size);
+            } => self.change_parts(request, offset, len, applied, |part| {
+                image.write_zeroes(part.place(), part.len(), keep_size)?;
+                self.learn_growth(part.place(), part.len(), keep_size);
                 Ok(())
-            }
+            }),
             Request::Allocate {
                 offset,
                 len,
@@ -116,8 +134,9 @@ impl Disk {
                 Ok(())
             }
             Request::Erase { offset, len } => {
-                self.snapshots.preserve(offset, len)?;
-                erase(image, offset, len)
+                self.change_parts(request, offset, len, applied, |part| {
+                    erase(image, part.place(), part.len())
+                })
             }
             Request::Grow { offset, len } => {
                 image.set_len(offset + len)?;
@@ -131,43 +150,83 @@ impl Disk {
         }
     }
 
+    /// Has `change` do each part of a request without data, where rules have it, and notes where the disk then differs
+    /// from the client's belief.
+    pub(super) fn change_parts(
+        &self,
+        request: &Request<'_>,
+        offset: u64,
+        len: u64,
+        applied: &Applied,
+        mut change: impl FnMut(Segment) -> io::Result<()>,
+    ) -> io::Result<()> {
+        for part in applied.served(offset, len) {
+            self.snapshots.preserve(part.place(), part.len())?;
+        }
+        for part in applied.served(offset, len) {
+            change(part)?;
+        }
+        if applied.is_in_parts() {
+            let (offset, len) = request.changed(self.known_size());
+            self.note_misdirected(offset, len, applied);
+            for part in applied.served(offset, len) {
+                self.note_overwritten(part, part.len(), applied);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn learn_growth(&self, offset: u64, len: u64, keep_size: bool) {
         if !keep_size {
             self.sizes.learn_end(offset.saturating_add(len));
         }
     }
 
-    /// Writes `data` as rules change it, and notes where the disk then differs from the client's belief. `put`
-    /// stores bytes at a place; it says how many it has stored, and why these are not all.
+    /// Writes `data` as rules change it, each part where they have it, and notes where the disk then differs from the
+    /// client's belief. `put` stores bytes at a place; it says how many it has stored, and why these are not all.
     pub(super) fn write(
         &self,
         data: &[u8],
         offset: u64,
         applied: &Applied,
-        put: impl FnOnce(Cow<'_, [u8]>, u64) -> (usize, io::Result<()>),
+        mut put: impl FnMut(Cow<'_, [u8]>, u64) -> (usize, io::Result<()>),
     ) -> io::Result<()> {
-        let (place, kept) = (applied.place(offset), applied.kept(data.len() as u64));
+        let len = data.len() as u64;
         let mut changed = Cow::Borrowed(data);
         for fired in &applied.changes {
             match fired.change {
                 Change::Corrupt(how) => {
                     let mut own = owned(changed)?;
-                    let pieces = pieces(&fired.rule, offset, data.len());
+                    let pieces = pieces(fired, offset, data.len());
                     corrupt(&mut own, &pieces, how, &fired.random);
                     changed = Cow::Owned(own);
                 }
                 Change::Misdirect(_) | Change::Stale => {}
             }
         }
-        self.snapshots.preserve(place, kept)?;
-        let (done, result) = put(first(changed, kept as usize), place);
-        self.sizes.learn_end(place + done as u64);
-        self.note_corrupted(offset, done, applied);
-        if result.is_ok() {
-            self.note_unwritten(offset, data.len() as u64, applied);
+        for part in applied.served(offset, len) {
+            self.snapshots.preserve(part.place(), part.len())?;
         }
-        if let Some(rule) = applied.misdirection() {
-            self.damage.record(place, done as u64, "overwritten", rule);
+        let (mut result, mut moved) = (Ok(()), Vec::new());
+        for part in applied.served(offset, len) {
+            let place = part.place();
+            let done;
+            (done, result) = put(take(&mut changed, part, offset), place);
+            self.sizes.learn_end(place + done as u64);
+            self.note_corrupted(part, done, applied);
+            if part.shift != 0 {
+                moved.push((part, done as u64));
+            }
+            if result.is_err() {
+                break;
+            }
+        }
+        if result.is_ok() {
+            self.note_torn(offset, len, applied);
+            self.note_misdirected(offset, len, applied);
+        }
+        for (part, done) in moved {
+            self.note_overwritten(part, done, applied);
         }
         result
     }
@@ -180,36 +239,45 @@ impl Disk {
             true => owned(Cow::Borrowed(&*data))?,
             false => Vec::new(),
         };
-        for FiredChange {
-            change,
-            random,
-            rule,
-        } in &applied.changes
-        {
-            let pieces = pieces(rule, offset, data.len());
-            match change {
-                Change::Corrupt(how) => corrupt(data, &pieces, *how, random),
-                Change::Stale => {
-                    for (from, to) in pieces {
-                        data[from..to].copy_from_slice(&image[from..to]);
-                        let place = applied.place(offset) + from as u64;
-                        self.snapshots.overlay(rule, &mut data[from..to], place);
-                    }
+        for fired in &applied.changes {
+            match fired.change {
+                Change::Corrupt(how) => {
+                    let pieces = pieces(fired, offset, data.len());
+                    corrupt(data, &pieces, how, &fired.random);
                 }
+                Change::Stale => self.show_old(fired, data, &image, offset, applied),
                 Change::Misdirect(_) => {}
             }
         }
         Ok(())
     }
+
+    /// Puts what a stale rule's sectors held into `data`, where the disk has `image`.
+    fn show_old(
+        &self,
+        fired: &FiredChange,
+        data: &mut [u8],
+        image: &[u8],
+        offset: u64,
+        applied: &Applied,
+    ) {
+        for part in applied.served(offset, data.len() as u64) {
+            for (from, to) in fired.pieces.within(part.from, part.to) {
+                let range = (from - offset) as usize..(to - offset) as usize;
+                let data = &mut data[range.clone()];
+                data.copy_from_slice(&image[range]);
+                let place = from.saturating_add_signed(part.shift);
+                self.snapshots.overlay(&fired.rule, data, place);
+            }
+        }
+    }
 }
 
-/// The first `len` bytes of `data`.
-fn first(data: Cow<'_, [u8]>, len: usize) -> Cow<'_, [u8]> {
-    match data {
-        Cow::Borrowed(data) => Cow::Borrowed(&data[..len]),
-        Cow::Owned(mut data) => {
-            data.truncate(len);
-            Cow::Owned(data)
-        }
+/// The data of a part of the request from `offset` on. Of the whole request they are taken out of `data`.
+fn take<'a>(data: &'a mut Cow<'_, [u8]>, part: Segment, offset: u64) -> Cow<'a, [u8]> {
+    let (from, to) = ((part.from - offset) as usize, (part.to - offset) as usize);
+    match to - from == data.len() {
+        true => std::mem::replace(data, Cow::Borrowed(&[])),
+        false => Cow::Borrowed(&data[from..to]),
     }
 }

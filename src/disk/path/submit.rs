@@ -151,10 +151,10 @@ impl Disk {
         }
         match outcome.decision {
             Some((Decision::Error(errno), _)) => self.answer_injected(errno, context),
-            Some((Decision::Lose, rule)) => {
+            Some((Decision::Lose, _)) => {
                 self.counters.of(range.op).acted_on([Effect::Lost]);
                 let result = Ok(Answer::Done(range.len));
-                self.answer(&request, result, Done::Lost(&rule), context);
+                self.answer(&request, result, Done::Lost(&outcome.lost), context);
             }
             // A cut has been carried out before.
             Some((Decision::Tear(..) | Decision::Cut(_), _)) | None => {

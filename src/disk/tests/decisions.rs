@@ -104,6 +104,7 @@ fn rule() -> impl Strategy<Value = String> {
         "error op=read,write,flush",
         "error op=all errno=ENOSPC",
         "lose op=write,flush",
+        "lose op=write,discard,zero",
         "delay op=read by=0us..200us",
         "delay op=all by=10us",
         "hang op=write max=100us then=EIO",
@@ -112,7 +113,7 @@ fn rule() -> impl Strategy<Value = String> {
         "corrupt op=write how=random",
         "corrupt op=read,write how=zero",
         "tear op=write keep=1",
-        "misdirect op=read,write by=+3",
+        "misdirect op=read,write,discard,zero by=+3",
         "stale op=read",
     ];
     let at = (0_u64..60, 1_u64..9, 1_u64..9, 1_u64..9);

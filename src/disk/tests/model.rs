@@ -56,11 +56,12 @@ impl ModelRule {
 }
 
 impl Model {
-    /// Knows every action but `cut`, after which all requests fail.
+    /// Knows every action but `cut`, after which all requests fail. Goes sector by sector.
     fn request(&mut self, op: Op, sector: u64, count: u64, data: &[u8]) -> Result {
         let mut keep = count;
-        let mut afterwards = Ok(());
+        let mut end: Result = Ok(Vec::new());
         let mut decided = false;
+        let mut lost = vec![false; count as usize];
         for rule in &mut self.rules {
             let decides = matches!(
                 rule.rule.action,
@@ -69,18 +70,26 @@ impl Model {
             if decided || !decides || !rule.fires(op, sector, count) {
                 continue;
             }
-            decided = true;
             match rule.rule.action {
                 Action::Error(errno) => return Err(errno),
-                Action::Lose => return Ok(Vec::new()),
+                Action::Lose => {
+                    for n in rule.sectors(sector, count) {
+                        lost[(n - sector) as usize] = true;
+                    }
+                    if lost.iter().all(|lost| *lost) {
+                        return Ok(Vec::new());
+                    }
+                    continue;
+                }
                 Action::Tear(sectors, then) => {
                     keep = sectors.min(count);
                     if let Then::Error(errno) = then {
-                        afterwards = Err(errno);
+                        end = Err(errno);
                     }
                 }
                 _ => {}
             }
+            decided = true;
         }
         let mut acting = Vec::new();
         for (at, rule) in self.rules.iter_mut().enumerate() {
@@ -92,45 +101,45 @@ impl Model {
                 acting.push(at);
             }
         }
-        let acting: Vec<_> = acting.into_iter().map(|at| &self.rules[at]).collect();
-        let shifts = acting.iter().map(|rule| match rule.rule.action {
-            Action::Misdirect(by) => by,
-            _ => 0,
-        });
-        let shift: i64 = shifts.sum();
-        let Some(place) = sector
-            .checked_add_signed(shift)
-            .filter(|place| place + count <= SECTORS)
-        else {
-            return Err(Errno::EIO);
-        };
-        let range = (place * SECTOR) as usize..((place + count) * SECTOR) as usize;
-        let mut data = match op {
-            Op::Read => self.bytes[range.clone()].to_vec(),
-            _ => data.to_vec(),
-        };
-        for rule in acting {
-            for n in rule.sectors(sector, count) {
-                let piece = ((n - sector) * SECTOR) as usize..((n - sector + 1) * SECTOR) as usize;
+        let mut found = Vec::new();
+        for n in 0..count {
+            if lost[n as usize] {
+                continue;
+            }
+            let at = sector + n;
+            let acting = acting.iter().map(|at| &self.rules[*at]);
+            let acting: Vec<_> = acting
+                .filter(|rule| rule.sectors(sector, count).contains(&at))
+                .collect();
+            let shifts = acting.iter().map(|rule| match rule.rule.action {
+                Action::Misdirect(by) => by,
+                _ => 0,
+            });
+            let place = at as i64 + shifts.sum::<i64>();
+            if !(0..SECTORS as i64).contains(&place) {
+                end = EIO;
+                continue;
+            }
+            let range = place as usize * 512..(place as usize + 1) * 512;
+            let mut bytes = match op {
+                Op::Read => self.bytes[range.clone()].to_vec(),
+                _ => data[n as usize * 512..][..512].to_vec(),
+            };
+            for rule in acting {
                 match rule.rule.action {
-                    Action::Corrupt(How::Fill(byte)) => data[piece].fill(byte),
-                    Action::Corrupt(_) => data[piece].fill(0),
-                    Action::Stale => {
-                        let old = ((place + n - sector) * SECTOR) as usize;
-                        data[piece].copy_from_slice(&rule.old[old..old + 512]);
-                    }
+                    Action::Corrupt(How::Fill(byte)) => bytes.fill(byte),
+                    Action::Corrupt(_) => bytes.fill(0),
+                    Action::Stale => bytes.copy_from_slice(&rule.old[range.clone()]),
                     _ => {}
                 }
             }
-        }
-        match op {
-            Op::Read => Ok(data),
-            _ => {
-                let kept = (keep * SECTOR) as usize;
-                self.bytes[range.start..range.start + kept].copy_from_slice(&data[..kept]);
-                afterwards.map(|()| Vec::new())
+            match op {
+                Op::Read => found.extend(bytes),
+                _ if n < keep => self.bytes[range].copy_from_slice(&bytes),
+                _ => {}
             }
         }
+        end.map(|_| found)
     }
 }
 
@@ -141,12 +150,15 @@ fn random_rule(random: &mut Random) -> String {
         "error errno=ENOSPC op=write",
         "eio_read",
         "lose op=write,zero",
+        "lose op=write",
         "tear keep=1",
         "tear keep=2 then=EIO",
         "corrupt how=zero",
         "corrupt how=fill byte=7 op=read",
         "misdirect by=+3",
         "misdirect by=-5 op=read",
+        "misdirect by=+70",
+        "misdirect by=-9 op=write,zero",
         "stale",
     ]);
     let counting = one(&[

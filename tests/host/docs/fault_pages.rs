@@ -75,7 +75,7 @@ fn action_has_the_operations_of_the_page() {
         "| `how=`, `bits=` (1), `byte=` | `read`, `write` |",
         "but not done | | `write`, `flush`, `discard`, `zero` |",
         "| `keep=`, `then=` (ok) | `write` |",
-        "| the request goes to other sectors | `by=` | `read`, `write` |",
+        "| the sectors are served elsewhere | `by=` | `read`, `write`, `discard`, `zero` |",
         "| reads return old data | | `read` |",
         "| `point=` (before), `scope=` (mount), `keep=` (none), `p=` (0.5), `seed=`, `tear=`, `garbage=` | any |",
     ] {
@@ -83,7 +83,7 @@ fn action_has_the_operations_of_the_page() {
     }
     page_says(
         FAULTS,
-        "A request that would land outside the disk fails with EIO",
+        "Sectors that would land outside the disk are not done. The others of the request are, and then it fails with EIO",
     );
     page_says(FAULTS, "Default: all operations of the action");
     let mount = Mount::new();
@@ -94,7 +94,7 @@ fn action_has_the_operations_of_the_page() {
         ("corrupt how=zero", "read,write"),
         ("lose", "write,flush,discard,zero"),
         ("tear keep=1", "write"),
-        ("misdirect by=+1", "read,write"),
+        ("misdirect by=+1", "read,write,discard,zero"),
         ("stale", "read"),
         ("cut", "all"),
     ] {

@@ -190,22 +190,33 @@ impl Model {
             counted,
         };
         self.wait(&mut request)?;
-        let decision = self.first_firing(&mut request, decides);
-        let is_decided = decision.is_some();
-        let (mut keep, mut afterwards) = (u64::MAX, None);
-        match decision.map(|rule| rule.action) {
-            Some(Action::Error(errno)) => return Err(errno.0),
-            Some(Action::Lose) => return Ok(Vec::new()),
-            Some(Action::Tear(sectors, then)) => {
-                keep = sectors * SECTOR;
-                if let Then::Error(errno) = then {
-                    afterwards = Some(errno.0);
+        let mut lost = vec![false; len as usize];
+        let (mut keep, mut afterwards, mut is_decided) = (u64::MAX, None, false);
+        while let Some(rule) = self.first_firing(&mut request, decides) {
+            match rule.action {
+                Action::Error(errno) => return Err(errno.0),
+                Action::Lose => {
+                    for (n, lost) in (offset..).zip(&mut lost) {
+                        *lost |= is_in(&rule, n);
+                    }
+                    if lost.iter().all(|lost| *lost) {
+                        return Ok(Vec::new());
+                    }
+                    continue;
                 }
+                Action::Tear(sectors, then) => {
+                    keep = sectors * SECTOR;
+                    if let Then::Error(errno) = then {
+                        afterwards = Some(errno.0);
+                    }
+                }
+                _ => {}
             }
-            _ => {}
+            is_decided = true;
+            break;
         }
         let acting = self.firing(&mut request, changes);
-        let end = self.do_io(call, offset, len, keep, &acting)?;
+        let end = self.do_io(call, offset, len, keep, &lost, &acting)?;
         if let Some(errno) = afterwards {
             return Err(errno);
         }
@@ -219,55 +230,62 @@ impl Model {
         }
     }
 
-    fn do_io(&mut self, call: &Call, offset: u64, len: u64, keep: u64, acting: &[Rule]) -> End {
+    /// Byte by byte: each goes where the rules that it is in the range of have it.
+    fn do_io(
+        &mut self,
+        call: &Call,
+        offset: u64,
+        len: u64,
+        keep: u64,
+        lost: &[bool],
+        acting: &[Rule],
+    ) -> End {
         let size = self.bytes.len() as u64;
-        let shifts = acting.iter().map(|rule| match rule.action {
-            Action::Misdirect(by) => by * SECTOR as i64,
-            _ => 0,
-        });
-        let shift: i64 = shifts.sum();
-        let len = match call {
-            Call::Read { .. } => len.min(size.saturating_sub(offset)),
-            _ => len,
-        };
-        let place = offset as i64 + shift;
-        if shift != 0 && len > 0 && (place < 0 || place as u64 + len > size) {
-            return Err(EIO);
+        let grows = matches!(call, Call::Truncate) && offset >= size;
+        if let Call::Allocate { .. } | Call::Truncate = call
+            && (grows || !matches!(call, Call::Truncate))
+        {
+            let keeps_size = matches!(call, Call::Allocate { keeps_size: true });
+            let end = if keeps_size { size } else { offset + len };
+            self.bytes.resize(size.max(end) as usize, 0);
+            return Ok(Vec::new());
         }
-        match call {
-            Call::Read { .. } => Ok((0..len)
-                .map(|n| self.read_byte(offset + n, shift, acting))
-                .collect()),
-            Call::Write { data, .. } => {
-                let kept = len.min(keep) as usize;
-                let place = place as usize;
-                if kept > 0 {
-                    self.bytes.resize(self.bytes.len().max(place + kept), 0);
-                }
-                for (n, byte) in data[..kept].iter().enumerate() {
-                    self.bytes[place + n] = corrupted(*byte, offset + n as u64, acting);
-                }
-                Ok(Vec::new())
+        let (mut found, mut end) = (Vec::new(), Ok(()));
+        for (n, at) in (offset..offset + len).enumerate() {
+            if lost[n] || (call.op() == Op::Read && at >= size) {
+                continue;
             }
-            Call::Flush => Ok(Vec::new()),
-            Call::Allocate { keeps_size } => {
-                let end = (offset + len).max(size) as usize;
-                if !keeps_size {
-                    self.bytes.resize(end, 0);
-                }
-                Ok(Vec::new())
+            let own = acting.iter().filter(|rule| is_in(rule, at));
+            let shifts = own.map(|rule| match rule.action {
+                Action::Misdirect(by) => by * SECTOR as i64,
+                _ => 0,
+            });
+            let shift: i64 = shifts.sum();
+            let place = at as i64 + shift;
+            if shift != 0 && !(0..size as i64).contains(&place) {
+                end = Err(EIO);
+                continue;
             }
-            Call::Discard | Call::Zero { .. } | Call::Truncate => {
-                let end = offset + len;
-                let keeps_size = matches!(call, Call::Discard | Call::Zero { keeps_size: true });
-                if !keeps_size && end > size {
-                    self.bytes.resize(end as usize, 0);
+            let is_kept = (n as u64) < keep;
+            let byte = match call {
+                Call::Read { .. } => {
+                    found.push(self.read_byte(at, shift, acting));
+                    None
                 }
-                let size = self.bytes.len() as u64;
-                self.bytes[offset.min(size) as usize..end.min(size) as usize].fill(0);
-                Ok(Vec::new())
+                Call::Write { data, .. } => Some(corrupted(data[n], at, acting)),
+                _ => Some(0),
+            };
+            let grows = matches!(call, Call::Write { .. } | Call::Zero { keeps_size: false });
+            if let Some(byte) = byte.filter(|_| is_kept) {
+                if grows && place as usize >= self.bytes.len() {
+                    self.bytes.resize(place as usize + 1, 0);
+                }
+                if let Some(target) = self.bytes.get_mut(place as usize) {
+                    *target = byte;
+                }
             }
         }
+        end.map(|()| found)
     }
 
     fn read_byte(&self, at: u64, shift: i64, acting: &[Rule]) -> u8 {

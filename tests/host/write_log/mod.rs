@@ -5,7 +5,7 @@ mod ends;
 mod load;
 mod order;
 mod qemu;
-mod raw;
+pub mod raw;
 mod replays;
 
 use std::path::{Path, PathBuf};
@@ -16,28 +16,28 @@ use provium::os::mounts::unmount;
 use crate::harness::*;
 
 /// A mount whose `vda`, of `size` bytes, has this cache; the log is in the folder of the mount.
-fn mount_with(cache: &str, size: u64) -> Mount {
+pub fn mount_with(cache: &str, size: u64) -> Mount {
     let folder = TempDir::new().unwrap();
     let image = new_image(&folder.path().join("vda.img"), size);
     let disk = format!("vda={},cache={cache}", image.display());
     Mount::serve(folder, &["--disk", &disk])
 }
 
-fn log_of(mount: &Mount) -> PathBuf {
+pub fn log_of(mount: &Mount) -> PathBuf {
     mount.folder().join("disk.log")
 }
 
-fn start_log(mount: &Mount, words: &str) {
+pub fn start_log(mount: &Mount, words: &str) {
     let line = format!("start {} {words}", log_of(mount).display());
     mount.append("vda/log", &line).unwrap();
 }
 
-fn stop_log(mount: &Mount) {
+pub fn stop_log(mount: &Mount) {
     mount.append("vda/log", "stop").unwrap();
 }
 
 /// The path of the copy that a log begins from.
-fn base_of(log: &Path) -> PathBuf {
+pub fn base_of(log: &Path) -> PathBuf {
     let mut path = log.as_os_str().to_owned();
     path.push(".base");
     path.into()

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod events;
 pub mod evidence;
 pub mod fault;
+pub mod filesystem;
 pub mod fuse;
 pub mod html;
 pub mod os;

@@ -760,6 +760,12 @@ function Vm:push_file(host, guest) end
 ---@return provium.FileStat
 function Vm:stat(path) end
 
+---Returns the sectors that hold the content of `path` in the guest, as `at=` takes them, and the ID of their disk. Writes it out first. Raises for a file that lies on no disk of the VM, as in tmpfs or on a device made of disks, and for btrfs, whose files have addresses of its own.
+---@param path string
+---@return string at
+---@return string disk
+function Vm:extents(path) end
+
 ---Returns the entries of a folder of the guest, sorted by name, without `.` and `..`.
 ---@param path string
 ---@return provium.Entry[]

@@ -24,6 +24,7 @@ mod record;
 mod repl;
 mod rule_json;
 mod run;
+mod sectors;
 mod states;
 mod status;
 mod sweep;
@@ -92,6 +93,7 @@ enum Command {
     States(Box<states::Args>),
     #[command(hide = true)]
     StateServer(states::ServerArgs),
+    Sectors(sectors::Args),
     Sweep(Box<sweep::Args>),
     #[command(hide = true)]
     RunSweep(Box<sweep::Args>),
@@ -134,6 +136,7 @@ impl Command {
                 | Self::Trace(_)
                 | Self::Decisions(_)
                 | Self::Guest(_)
+                | Self::Sectors(_)
                 | Self::Doctor(_)
                 | Self::Completions(_)
                 | Self::Help(_)
@@ -189,6 +192,7 @@ pub fn main() -> ExitCode {
         Command::Decisions(args) => decisions::run(&args),
         Command::States(args) => states::run(&args),
         Command::StateServer(args) => states::run_server(args),
+        Command::Sectors(args) => sectors::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::RunSweep(args) => sweep::run_worker(&args),
         Command::Test(args) => test::run(&args),

@@ -56,6 +56,7 @@ mod rule_warnings;
 mod rules;
 mod run_folder;
 mod runner;
+mod sectors_of;
 mod selection;
 mod server_log;
 mod setup;

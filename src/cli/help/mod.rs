@@ -34,7 +34,15 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Break them",
-        &["fault", "profile", "sweep", "power", "checkpoint", "mark"],
+        &[
+            "fault",
+            "sectors",
+            "profile",
+            "sweep",
+            "power",
+            "checkpoint",
+            "mark",
+        ],
     ),
     ("Watch them", &["status", "top", "trace", "decisions"]),
     ("Find what a power cut leaves", &["record", "states"]),

@@ -18,6 +18,7 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("write_file", write_file)?;
     methods.add("push_file", push_file)?;
     methods.add("stat", stat)?;
+    methods.add("extents", extents)?;
     methods.add("listdir", listdir)?;
     methods.add("mkdir", mkdir)?;
     methods.add("unlink", unlink)?;
@@ -43,6 +44,10 @@ fn push_file(context: &Context, vm: &Vm, (host, guest): (String, GuestText)) -> 
 fn stat(context: &Context, vm: &Vm, path: GuestText) -> CallResult<Table> {
     let stat = vm.get().stat(&path.0)?;
     Ok(stat_table(&context.lua(), &stat)?)
+}
+
+fn extents(_: &Context, vm: &Vm, path: GuestText) -> CallResult<(String, String)> {
+    Ok(vm.get().extents(&path.0)?)
 }
 
 fn stat_table(lua: &Lua, stat: &FileStat) -> mlua::Result<Table> {

@@ -138,7 +138,7 @@ impl Vm {
     }
 
     /// Runs a tool of the guest, and returns what it prints.
-    fn tool(&mut self, program: &str, args: &[&str]) -> Result<Vec<u8>, VmError> {
+    pub(super) fn tool(&mut self, program: &str, args: &[&str]) -> Result<Vec<u8>, VmError> {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         self.checked(&Command::new(program, args))
     }

@@ -7,6 +7,7 @@ pub(in crate::vm) mod command;
 pub(in crate::vm) mod console;
 pub(in crate::vm) mod exec;
 mod expect;
+mod extents;
 pub(in crate::vm) mod file_content;
 pub(in crate::vm) mod files;
 mod kernel_file;

@@ -19,7 +19,7 @@ struct Logged {
 }
 
 /// How fast fio goes: reads a second, and writes a second.
-const RATE: u32 = 1500;
+const RATE: u32 = 500;
 
 #[test]
 fn fio_finds_the_latency_and_the_share_of_each_phase() {
@@ -43,13 +43,13 @@ fn fio_finds_the_latency_and_the_share_of_each_phase() {
             .map(|rule| rule.after + rule.lasts.unwrap())
             .max()
             .unwrap();
-        let rate = if name.contains("intermittent") {
-            5 * RATE
-        } else {
-            RATE
+        // Few requests wait in an intermittent phase, and many are needed to see them.
+        let (rate, depth) = match name.contains("intermittent") {
+            true => (5 * RATE, 1024),
+            false => (RATE, 8192),
         };
         let mount = Mount::of_size(64 * MIB);
-        let logged = run_fio(&mount, &rules, end, rate);
+        let logged = run_fio(&mount, &rules, end, rate, depth);
         let counters = mount.read("vda/rules");
         for (rule, counted) in rules.iter().zip(counters.lines()) {
             wrong.extend(phase(&name, rule, counted, &logged));
@@ -59,7 +59,7 @@ fn fio_finds_the_latency_and_the_share_of_each_phase() {
 }
 
 /// Runs fio until the last phase is over, and arms `rules` when its first requests have come.
-fn run_fio(mount: &Mount, rules: &[Rule], end: Duration, rate: u32) -> Vec<Logged> {
+fn run_fio(mount: &Mount, rules: &[Rule], end: Duration, rate: u32, depth: u32) -> Vec<Logged> {
     let log = mount.folder().join("fio");
     let seconds = end.as_secs() + 4;
     let mut fio = Command::new("fio");
@@ -69,7 +69,6 @@ fn run_fio(mount: &Mount, rules: &[Rule], end: Duration, rate: u32) -> Vec<Logge
         "--bs=4k",
         "--direct=1",
         "--ioengine=libaio",
-        "--iodepth=8192",
     ])
     .args([
         "--time_based",
@@ -77,10 +76,14 @@ fn run_fio(mount: &Mount, rules: &[Rule], end: Duration, rate: u32) -> Vec<Logge
         "--randrepeat=1",
         "--log_unix_epoch=1",
         "--disable_slat=1",
+        "--clocksource=clock_gettime",
     ])
     .args(["--rate_process=linear", "--rate_ignore_thinktime=1"])
     .arg(format!("--rate_iops={rate},{rate}"))
+    .arg(format!("--iodepth={depth}"))
     .arg(format!("--runtime={seconds}"))
+    // fio 3.33 overwrites its memory where a log grows while many requests wait.
+    .arg(format!("--log_entries={}", 3 * u64::from(rate) * seconds))
     .arg(format!("--write_lat_log={}", log.display()))
     .arg(format!("--filename={}", mount.vda().display()))
     .arg("--size=64m")

@@ -108,7 +108,7 @@ test("btrfs scrubs what a disk has corrupted from the other one", { timeout = 30
   local other, right = disk({ id = "btrfs2", scratch = "128M" })
   vm:run(("mkfs.btrfs -q -d raid1 -m raid1 %s %s && mount %s /mnt"):format(left, right, left)):assert_ok()
   one:fault_inject("corrupt op=write how=flip p=0.5 seed=1 size=64K.. tag=flip")
-  vm:run("head -c 24M /dev/urandom > /tmp/data; cp /tmp/data /mnt/data; sync"):assert_ok()
+  vm:run("dd if=/dev/urandom of=/tmp/data bs=1M count=24 && cp /tmp/data /mnt/data; sync"):assert_ok()
   one:clear_faults()
   t:assert(#one:damage() > 0)
   local function scrub()

@@ -103,6 +103,7 @@
 ---@field every? integer Of the remaining requests, takes the Nth, 2Nth, 3Nth and so on.
 ---@field times? integer Acts on at most this number of requests.
 ---@field p? number Acts on these requests with this probability, from 0 to 1. For a cut with `keep = "random"`: each pending request survives with it.
+---@field per? "sector" With `p`: drawn for each sector of a request, however long the request is.
 ---@field seed? integer The seed of its random decisions. For a cut: of what survives.
 ---@field after? provium.Duration Starts this long after arming, whatever the test does meanwhile.
 ---@field for? provium.Duration Stays active this long.

@@ -181,6 +181,7 @@ fn selectors(rule: &Rule) -> Map<String, Value> {
         "skip": (rule.skip > 0).then_some(rule.skip),
         "every": (rule.every > 1).then_some(rule.every),
         "p": rule.probability.map(|p| p.get()),
+        "per": rule.per_sector.then_some("sector"),
         "seed": rule.seed,
         "times": rule.times,
         "after_seconds": (!rule.after.is_zero()).then(|| seconds(rule.after)),

@@ -4,8 +4,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Arming, Client, IoRange, Random, Ranges, Rule, Why};
+use super::{Arming, Client, IoRange, Random, Ranges, Rule, Sectors, Why};
 use crate::protocol::Counts;
+use crate::protocol::names::SECTOR;
+use crate::units::Probability;
 
 /// An armed rule. All snapshots of the set share its counters.
 #[derive(Debug)]
@@ -33,6 +35,14 @@ pub struct Armed {
     woken: AtomicBool,
     /// Its counters are those of an earlier time, to which a checkpoint went back.
     pub is_returned: bool,
+}
+
+/// What a rule draws for a request on which it acts.
+pub(super) struct Draw {
+    /// The random numbers that are left.
+    pub(super) random: Random,
+    /// With `per=sector`, the bytes of the sectors that were drawn.
+    pub(super) sectors: Option<Ranges>,
 }
 
 impl Armed {
@@ -155,6 +165,9 @@ impl Armed {
         if !self.is_anywhere() && !self.ranges.overlap(range.offset, range.end()) {
             return Err(Why::At);
         }
+        if rule.per_sector && range.len == 0 {
+            return Err(Why::At);
+        }
         if rule.size.is_some_and(|size| !size.contains(range.len)) {
             return Err(Why::Size(range.len));
         }
@@ -192,32 +205,32 @@ impl Armed {
         self.ranges.cut(range.offset, range.end())
     }
 
-    /// Counts a request that matches. The random numbers for it, if the rule acts on it.
-    pub(super) fn count(&self) -> Result<Random, Why> {
+    /// Counts a request that matches. What is drawn for it, if the rule acts on it.
+    pub(super) fn count(&self, range: IoRange) -> Result<Draw, Why> {
         let number = self.matched.fetch_add(1, Ordering::SeqCst) + 1;
-        let random = self.choose(number)?;
+        let draw = self.choose(number, range)?;
         let most = self.rule.times.unwrap_or(u64::MAX);
         let one_more = |fired| (fired < most).then_some(fired + 1);
         let fired = self
             .fired
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
         match fired {
-            Ok(_) => Ok(random),
+            Ok(_) => Ok(draw),
             Err(_) => Err(Why::Times),
         }
     }
 
     /// What [`count`](Self::count) would say of the next request that matches. Counts nothing.
-    pub(super) fn would_count(&self) -> Result<(), Why> {
-        self.choose(self.matched() + 1)?;
+    pub(super) fn would_count(&self, range: IoRange) -> Result<(), Why> {
+        self.choose(self.matched() + 1, range)?;
         match self.rule.times {
             Some(times) if self.fired() >= times => Err(Why::Times),
             _ => Ok(()),
         }
     }
 
-    /// The random numbers for the matching request with this number, from 1, if the rule takes it.
-    fn choose(&self, number: u64) -> Result<Random, Why> {
+    /// What is drawn for the matching request with this number, from 1, if the rule takes it.
+    fn choose(&self, number: u64, range: IoRange) -> Result<Draw, Why> {
         let rule = &self.rule;
         let place = number.saturating_sub(rule.skip);
         if place == 0 {
@@ -231,10 +244,25 @@ impl Armed {
             });
         }
         let mut random = Random::at(self.seed, number);
-        match rule.probability {
-            Some(p) if random.unit() >= p.get() => Err(Why::Probability),
-            _ => Ok(random),
+        let sectors = match rule.probability {
+            Some(p) if rule.per_sector => Some(self.draw_sectors(range, p, &mut random)),
+            Some(p) if random.unit() >= p.get() => return Err(Why::Probability),
+            Some(_) | None => None,
+        };
+        match sectors {
+            Some(sectors) if sectors.is_empty() => Err(Why::Probability),
+            sectors => Ok(Draw { random, sectors }),
         }
+    }
+
+    /// The bytes of the sectors that are drawn: of those that the request has as a whole, in order.
+    fn draw_sectors(&self, range: IoRange, p: Probability, random: &mut Random) -> Ranges {
+        let first = range.offset.next_multiple_of(SECTOR);
+        let end = range.end() / SECTOR * SECTOR;
+        let parts = self.ranges.within(first, end.max(first));
+        let sectors = parts.flat_map(|(from, to)| from / SECTOR..to / SECTOR);
+        let drawn = sectors.filter(|_| random.unit() < p.get());
+        Ranges::of(drawn.map(|start| Sectors { start, count: 1 }))
     }
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::armed::Draw;
 use super::candidates::Candidates;
 use super::{
     Action, Armed, Change, Decision, DelayTime, FaultSet, Firing, IoRange, Random, Ranges,
@@ -94,7 +95,7 @@ impl FaultSet {
             let Action::Delay(by) = &armed.rule.action else {
                 continue;
             };
-            if let Ok(mut random) = self.fire(armed, range, now, hits) {
+            if let Ok(Draw { mut random, .. }) = self.fire(armed, range, now, hits) {
                 let drawn = by.draw(&mut random);
                 let action = || Action::Delay(DelayTime::fixed(drawn));
                 hits.acted(|| Firing::drawn(armed, action(), &random));
@@ -121,8 +122,8 @@ impl FaultSet {
         let mut holding = candidates.holding.iter();
         let hang = holding.find(|(armed, ..)| {
             let fired = self.fire(armed, range, now, hits);
-            fired.is_ok_and(|random| {
-                hits.acted(|| Firing::of(armed, &random));
+            fired.is_ok_and(|draw| {
+                hits.acted(|| Firing::of(armed, &draw.random));
                 true
             })
         });
@@ -149,8 +150,8 @@ impl FaultSet {
         }
         let changing = candidates.changing.iter().filter(|_| is_done);
         let changes = changing.filter_map(|(armed, change)| {
-            let random = self.fire(armed, range, now, hits).ok()?;
-            let pieces = armed.pieces(range);
+            let Draw { random, sectors } = self.fire(armed, range, now, hits).ok()?;
+            let pieces = sectors.unwrap_or_else(|| armed.pieces(range));
             hits.acted(|| Firing::of(armed, &random).only(pieces.clone()));
             Some(FiredChange {
                 change: *change,
@@ -180,9 +181,9 @@ impl FaultSet {
         let mut left = None;
         let mut deciding = candidates.deciding.iter();
         let first = deciding.find_map(|(armed, decision)| {
-            let random = self.fire(armed, range, now, hits).ok()?;
+            let Draw { random, sectors } = self.fire(armed, range, now, hits).ok()?;
             if *decision == Decision::Lose {
-                let pieces = armed.pieces(range);
+                let pieces = sectors.unwrap_or_else(|| armed.pieces(range));
                 let before = left.take().unwrap_or_else(|| Ranges::whole(range));
                 let (more, rest) = before.split(&pieces);
                 lost.push(Loss {
@@ -195,10 +196,10 @@ impl FaultSet {
                     return None;
                 }
             }
+            hits.acted(|| Firing::of(armed, &random));
             Some((armed, decision, random))
         });
         let (armed, decision, mut random) = first?;
-        hits.acted(|| Firing::of(armed, &random));
         // A decision is final: after the I/O only rules are asked that were armed since.
         for (armed, _) in &candidates.deciding {
             hits.note_match(armed);
@@ -222,7 +223,7 @@ impl FaultSet {
                 // Too late: the image has been changed.
                 Decision::Lose | Decision::Tear(..) | Decision::Cut(_) => return None,
             };
-            let random = self.fire(armed, range, now, hits).ok()?;
+            let Draw { random, .. } = self.fire(armed, range, now, hits).ok()?;
             hits.acted(|| Firing::of(armed, &random).late());
             Some((errno, Arc::clone(armed)))
         })
@@ -235,7 +236,7 @@ impl FaultSet {
         range: IoRange,
         now: Duration,
         hits: &mut RuleHits,
-    ) -> Result<Random, Why> {
+    ) -> Result<Draw, Why> {
         if hits.has_matched(armed) {
             return Err(Why::Counted);
         }
@@ -243,7 +244,7 @@ impl FaultSet {
         hits.consider(armed);
         armed.matches(range, now, self.is_awake(armed))?;
         hits.note_match(armed);
-        armed.count()
+        armed.count(range)
     }
 
     fn candidates(&self, range: IoRange) -> Candidates<'_> {

@@ -47,6 +47,6 @@ impl FaultSet {
     fn verdict(&self, armed: &Armed, range: IoRange, now: Duration) -> Result<(), Why> {
         armed.is_for(Client::Guest)?;
         armed.matches(range, now, self.is_awake(armed))?;
-        armed.would_count()
+        armed.would_count(range)
     }
 }

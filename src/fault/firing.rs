@@ -7,7 +7,7 @@ use super::{
 };
 use crate::protocol::Keep;
 use crate::protocol::names::SECTOR;
-use crate::units::listed;
+use crate::units::{Probability, listed};
 
 /// Why a replay of an error that came late is not exact.
 const LATE: &str = "it acted after the I/O, and the replay acts before it";
@@ -110,13 +110,23 @@ impl Firing {
         let original = &self.rule.rule;
         let action = self.action_again();
         let draws = matches!(action, Action::Corrupt(How::Flip(_) | How::Random));
+        // Bits are flipped in each sector apart, from numbers that come after one for each sector.
+        let flips = matches!(action, Action::Corrupt(How::Flip(_)));
+        let per_sector = original.per_sector && flips;
+        let sectors = at.iter().map(|at| at.count).sum();
+        let random = match per_sector {
+            true => self.random.before(sectors),
+            false => self.random.clone(),
+        };
         Rule {
             ops: Ops::of(&[op]),
             at: at.into_iter().map(At::from).collect(),
             client: original.client,
             skip: touch.saturating_sub(1),
             times: Some(1),
-            seed: draws.then(|| self.random.seed_at(touch)),
+            probability: Probability::new(1.0).filter(|_| per_sector),
+            per_sector,
+            seed: draws.then(|| random.seed_at(touch)),
             tag: original.tag.clone(),
             ..Rule::new(action)
         }

@@ -14,6 +14,7 @@ listed! {
         Skip,
         Every,
         P,
+        Per,
         Seed,
         Times,
         After,
@@ -58,6 +59,7 @@ impl Selector {
             Self::Skip => "skip",
             Self::Every => "every",
             Self::P => "p",
+            Self::Per => "per",
             Self::Seed => "seed",
             Self::Times => "times",
             Self::After => "after",
@@ -79,7 +81,7 @@ impl Selector {
         match self {
             Self::After | Self::For | Self::Up | Self::Down => true,
             Self::Op | Self::At | Self::Size | Self::Client | Self::When | Self::Tag => false,
-            Self::Skip | Self::Every | Self::P | Self::Seed | Self::Times => false,
+            Self::Skip | Self::Every | Self::P | Self::Per | Self::Seed | Self::Times => false,
         }
     }
 }

@@ -56,6 +56,7 @@ impl Rule {
             Selector::Skip => (self.skip > 0).then(|| self.skip.to_string()),
             Selector::Every => (self.every > 1).then(|| self.every.to_string()),
             Selector::P => self.probability.map(|p| p.get().to_string()),
+            Selector::Per => self.per_sector.then(|| "sector".to_owned()),
             Selector::Seed => self.seed.map(|seed| seed.to_string()),
             Selector::Times => self.times.map(|times| times.to_string()),
             Selector::After => (!self.after.is_zero()).then(|| show_duration(self.after)),

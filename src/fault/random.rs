@@ -5,6 +5,9 @@
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
+/// Of SplitMix64.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 impl Random {
     /// The source for `seed` at `position`.
     pub fn at(seed: u64, position: u64) -> Self {
@@ -18,8 +21,14 @@ impl Random {
 
     /// The next number (SplitMix64).
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(STEP);
         mix(self.0)
+    }
+
+    /// The source as it was before the latest `draws` numbers.
+    #[must_use]
+    pub fn before(&self, draws: u64) -> Self {
+        Self(self.0.wrapping_sub(STEP.wrapping_mul(draws)))
     }
 
     /// The next number below `end`, which is above 0.
@@ -78,6 +87,14 @@ mod tests {
     fn numbers_are_those_of_splitmix64() {
         // The first of its published sequence for the seed 0.
         assert_eq!(Random(0).draw(), 0xe220_a839_7b1d_cdaf);
+    }
+
+    #[test]
+    fn source_goes_back_to_where_it_was() {
+        let mut random = Random(7);
+        let drawn = [random.draw(), random.draw(), random.draw()];
+        let mut again = random.before(2);
+        assert_eq!([again.draw(), again.draw()], drawn[1..]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Rule {
     pub every: u64,
     /// The probability with which it acts on those.
     pub probability: Option<Probability>,
+    /// The probability is that of each sector of a request, and it acts on those that are drawn.
+    pub per_sector: bool,
     /// The seed of its random numbers; the disk's without one.
     pub seed: Option<u64>,
     /// It acts at most this often.
@@ -103,6 +105,7 @@ impl Rule {
             skip: 0,
             every: 1,
             probability: None,
+            per_sector: false,
             seed: None,
             times: None,
             after: Duration::ZERO,

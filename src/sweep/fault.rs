@@ -137,6 +137,7 @@ fn own_key(rule: &Rule) -> Option<Selector> {
         (Selector::Skip, rule.skip > 0),
         (Selector::Every, rule.every > 1),
         (Selector::P, rule.probability.is_some()),
+        (Selector::Per, rule.per_sector),
         (Selector::Times, rule.times.is_some()),
         (Selector::After, !rule.after.is_zero()),
         (Selector::For, rule.lasts.is_some()),

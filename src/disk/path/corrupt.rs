@@ -3,19 +3,29 @@
 use std::collections::BTreeSet;
 
 use crate::fault::{FiredChange, How, Random};
+use crate::protocol::names::SECTOR;
 
 /// The pieces of a request that a rule changes, counted from its start.
-pub(super) fn pieces(fired: &FiredChange, offset: u64, len: usize) -> Vec<(usize, usize)> {
+fn pieces(fired: &FiredChange, offset: u64, len: usize) -> Vec<(usize, usize)> {
     let pieces = fired.pieces.within(offset, offset + len as u64);
     pieces
         .map(|(from, to)| ((from - offset) as usize, (to - offset) as usize))
         .collect()
 }
 
-/// Corrupts these pieces of a request's data.
-pub(super) fn corrupt(data: &mut [u8], pieces: &[(usize, usize)], how: How, random: &Random) {
-    let mut random = random.clone();
+/// Corrupts those pieces of the data of a request that the rule changes. The request begins at `offset`.
+pub(super) fn corrupt(data: &mut [u8], offset: u64, how: How, fired: &FiredChange) {
+    let pieces = &pieces(fired, offset, data.len());
+    let mut random = fired.random.clone();
     match how {
+        How::Flip(bits) if fired.rule.rule.per_sector => {
+            for (from, to) in pieces {
+                for sector in data[*from..*to].chunks_mut(SECTOR as usize) {
+                    let all = (0, sector.len());
+                    flip(sector, &[all], bits, &mut random);
+                }
+            }
+        }
         How::Flip(bits) => flip(data, pieces, bits, &mut random),
         How::Zero => fill(data, pieces, |piece| piece.fill(0)),
         How::Fill(byte) => fill(data, pieces, |piece| piece.fill(byte)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::apply::{Applied, Done};
 use super::context::RequestContext;
-use super::corrupt::{corrupt, pieces};
+use super::corrupt::corrupt;
 use super::plan::Segment;
 use super::request::{Answer, Reply, Request, owned};
 use crate::disk::cache::entry::erase;
@@ -197,8 +197,7 @@ impl Disk {
             match fired.change {
                 Change::Corrupt(how) => {
                     let mut own = owned(changed)?;
-                    let pieces = pieces(fired, offset, data.len());
-                    corrupt(&mut own, &pieces, how, &fired.random);
+                    corrupt(&mut own, offset, how, fired);
                     changed = Cow::Owned(own);
                 }
                 Change::Misdirect(_) | Change::Stale => {}
@@ -241,10 +240,7 @@ impl Disk {
         };
         for fired in &applied.changes {
             match fired.change {
-                Change::Corrupt(how) => {
-                    let pieces = pieces(fired, offset, data.len());
-                    corrupt(data, &pieces, how, &fired.random);
-                }
+                Change::Corrupt(how) => corrupt(data, offset, how, fired),
                 Change::Stale => self.show_old(fired, data, &image, offset, applied),
                 Change::Misdirect(_) => {}
             }

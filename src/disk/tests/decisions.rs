@@ -136,6 +136,8 @@ fn rule() -> impl Strategy<Value = String> {
             };
             add("at", at.map(two));
             add("p", p.map(|p: f64| p.to_string()));
+            let per = p.filter(|_| times.is_some());
+            add("per", per.map(|_| "sector".to_owned()));
             add("every", every.map(|n| n.to_string()));
             add("skip", skip.map(|n| n.to_string()));
             add("times", times.map(|n| n.to_string()));

@@ -18,7 +18,11 @@ impl Line<'_> {
         for (selector, pair) in selectors {
             self.set(rule, *selector, *pair)?;
         }
-        self.set_cycle(rule, selectors)
+        self.set_cycle(rule, selectors)?;
+        let per = selectors
+            .iter()
+            .find(|(selector, _)| *selector == Selector::Per);
+        per.map_or(Ok(()), |(_, per)| self.check_per(rule, *per))
     }
 
     fn set(&self, rule: &mut Rule, selector: Selector, pair: Pair<'_>) -> Result<(), GrammarError> {
@@ -30,6 +34,7 @@ impl Line<'_> {
             Selector::Skip => rule.skip = self.requests(pair)?,
             Selector::Every => rule.every = self.every(pair)?,
             Selector::P => rule.probability = Some(self.probability(pair)?),
+            Selector::Per => rule.per_sector = self.per(pair)?,
             Selector::Seed => rule.seed = Some(self.seed(pair)?),
             Selector::Times => rule.times = Some(self.requests(pair)?),
             Selector::After => rule.after = self.duration(pair)?,
@@ -117,6 +122,27 @@ impl Line<'_> {
     fn probability(&self, pair: Pair<'_>) -> Result<Probability, GrammarError> {
         let value = pair.value.parse().ok().and_then(Probability::new);
         value.ok_or_else(|| self.bad(pair, "a number from 0 to 1"))
+    }
+
+    fn per(&self, pair: Pair<'_>) -> Result<bool, GrammarError> {
+        match pair.value {
+            "sector" => Ok(true),
+            _ => Err(self.bad(pair, "sector, the only valid value")),
+        }
+    }
+
+    /// Fails unless something is drawn for each sector.
+    fn check_per(&self, rule: &Rule, per: Pair<'_>) -> Result<(), GrammarError> {
+        let what = if rule.cuts_power() {
+            "`per=sector` is not for `cut`, whose p= says what survives (valid: skip=, every=, times=)"
+        } else if rule.probability.is_none() {
+            "`per=sector` expects p=, the probability for each sector, as in p=0.001 per=sector"
+        } else if !rule.ops.iter().any(Op::has_range) {
+            "`per=sector` draws for sectors, and a flush has none (valid: op=read,write,discard,zero)"
+        } else {
+            return Ok(());
+        };
+        Err(self.error(per.key, what.to_owned()))
     }
 
     fn seed(&self, pair: Pair<'_>) -> Result<u64, GrammarError> {

@@ -86,3 +86,55 @@ fn draw_depends_on_the_seed_and_the_number_of_the_request_alone() {
     assert_ne!(failing(&set(&["eio_read p=0.3 seed=8"]), 1000), alone);
     assert_eq!(failing(&set(&["eio_read p=0.3 times=5"]), 1000), alone[..5]);
 }
+
+/// The sectors of the request that a rule with `per=sector` changes.
+fn drawn(set: &FaultSet, range: IoRange) -> Vec<u64> {
+    let outcome = set.outcome(range, NOW, &mut RuleHits::default());
+    let changes = outcome.changes.iter();
+    let pieces = changes.flat_map(|fired| fired.pieces.iter().collect::<Vec<_>>());
+    pieces.flat_map(|(from, to)| from / 512..to / 512).collect()
+}
+
+#[test]
+fn each_whole_sector_in_the_range_has_a_draw_of_its_own() {
+    let rule = "corrupt op=read how=zero at=10+50,70+30 p=0.3 per=sector seed=5";
+    let set = set(&[rule, "eio_read p=0 per=sector"]);
+    let mut fired = 0;
+    for request in 1..=40 {
+        let mut random = Random::at(5, request);
+        let own = (5..90).filter(|sector| (10..60).contains(sector) || *sector >= 70);
+        // One with parts of two sectors: these are not drawn.
+        let range = match request % 2 {
+            0 => io(Op::Read, 5, 85),
+            _ => IoRange {
+                op: Op::Read,
+                offset: 4 * 512 + 7,
+                len: 86 * 512,
+            },
+        };
+        let expected: Vec<_> = own.filter(|_| random.unit() < 0.3).collect();
+        fired += u64::from(!expected.is_empty());
+        assert_eq!(drawn(&set, range), expected);
+    }
+    assert_eq!(
+        (set.armed()[0].matched(), set.armed()[0].fired()),
+        (40, fired)
+    );
+    assert_eq!((set.armed()[1].matched(), set.armed()[1].fired()), (40, 0));
+}
+
+#[test]
+fn request_is_acted_on_if_one_of_its_sectors_is_drawn() {
+    let set = set(&["error op=all p=0.01 per=sector seed=9"]);
+    let failing = |sectors| {
+        (0..400)
+            .filter(|_| decide(&set, io(Op::Read, 0, sectors)) == EIO)
+            .count()
+    };
+    // 1 - 0.99^n of them.
+    assert!((1..12).contains(&failing(1)));
+    assert!((210..300).contains(&failing(100)));
+    assert_eq!(failing(2048), 400);
+    assert_eq!(decide(&set, io(Op::Flush, 0, 0)), None);
+    assert_eq!(set.armed()[0].matched(), 1200);
+}

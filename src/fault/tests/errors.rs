@@ -219,6 +219,22 @@ fn error_of_a_word_names_the_word() {
             "slow client=hots",
             "line 1, column 6: `client=hots` expects guest or host; did you mean `host`?",
         ),
+        (
+            "slow per=sector",
+            "line 1, column 6: `per=sector` expects p=, the probability for each sector, as in p=0.001 per=sector",
+        ),
+        (
+            "slow p=0.5 per=sectors",
+            "line 1, column 12: `per=sectors` expects sector, the only valid value",
+        ),
+        (
+            "error op=flush p=0.5 per=sector",
+            "line 1, column 22: `per=sector` draws for sectors, and a flush has none (valid: op=read,write,discard,zero)",
+        ),
+        (
+            "cut keep=random p=0.5 per=sector",
+            "line 1, column 23: `per=sector` is not for `cut`, whose p= says what survives (valid: skip=, every=, times=)",
+        ),
         ("slow tag=all", "line 1, column 6: `tag=all` expects a name"),
     ]);
 }
@@ -282,7 +298,7 @@ fn error_of_a_cut_stands_at_the_word_that_is_wrong() {
         (
             "cut kep=all",
             "line 1, column 5: unknown key `kep` of `cut`; did you mean `keep`? (valid: point, scope, keep, p, seed, \
-             tear, garbage, op, at, size, client, skip, every, times, after,",
+             tear, garbage, op, at, size, client, skip, every, per, times, after,",
         ),
         (
             "cat",

@@ -148,6 +148,7 @@ prop_compose! {
     pub(super) fn rule()(
         action in action(),
         bits in 1_u8..32,
+        per_sector: bool,
         client in proptest::option::of(proptest::sample::select(Client::ALL.to_vec())),
         at in proptest::collection::vec(at(), 0..4),
         size in proptest::option::of((any::<u64>(), any::<u64>())),
@@ -161,12 +162,16 @@ prop_compose! {
         let ops = Ops::of(&chosen);
         let reserved = |tag: &String| tag == "all" || Mode::named(tag).is_some();
         let has = |key| !action.kind().keys().contains(&key);
+        let ops = if ops.is_empty() { action.kind().ops() } else { ops };
+        let probability = probability.filter(|_| has(ActionKey::P));
+        let can_draw = probability.is_some() && ops.iter().any(Op::has_range);
         Rule {
-            ops: if ops.is_empty() { action.kind().ops() } else { ops },
+            ops,
             at,
             size: size.map(|(a, b)| SizeRange { min: a.min(b), max: a.max(b) }),
             client, skip, every, times, after, lasts, cycle,
-            probability: probability.filter(|_| has(ActionKey::P)),
+            probability,
+            per_sector: per_sector && can_draw,
             seed: seed.filter(|_| has(ActionKey::Seed)),
             when: when.filter(|tag| !reserved(tag)),
             tag: tag.filter(|tag| !reserved(tag)),

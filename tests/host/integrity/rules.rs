@@ -2,13 +2,17 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
-use provium::fault::{Action, How, Op, Random, Rule, Then, parse_rule};
+use provium::fault::{Action, At, Client, How, Op, Random, Rule, Start, Then, parse_rule};
 use provium::os::sys;
 use provium::protocol::RuleLine;
+use provium::protocol::names::IOCTL_OWN_CALLS;
 
 use super::{seed, setting};
 use crate::harness::*;
+use crate::write_log::raw::replay;
+use crate::write_log::{base_of, log_of, start_log, stop_log};
 
 const SECTOR: u64 = 512;
 /// Bytes of the disk when a set of rules is armed.
@@ -61,16 +65,37 @@ struct Request {
     op: Op,
     offset: u64,
     len: u64,
+    client: Client,
     counted: Vec<bool>,
 }
 
+/// A rule that acts on a request, and the sectors that were drawn for it; None if it is not drawn by sector.
+struct Firing {
+    rule: Rule,
+    sectors: Option<Vec<u64>>,
+}
+
+impl Firing {
+    /// Whether it acts on the byte.
+    fn has(&self, byte: u64) -> bool {
+        match &self.sectors {
+            Some(sectors) => sectors.contains(&(byte / SECTOR)),
+            None => is_in(&self.rule, byte),
+        }
+    }
+}
+
+/// Whether the rule is for the byte, on the disk as it is when rules are armed.
 fn is_in(rule: &Rule, byte: u64) -> bool {
-    let has = |(start, end): (u64, u64)| (start..end).contains(&byte);
-    rule.at.is_empty()
-        || rule
-            .at
-            .iter()
-            .any(|at| at.fixed().is_some_and(|at| has(at.bytes())))
+    let sector = i128::from(byte / SECTOR);
+    let has = |at: &At| {
+        let start = match at.start {
+            Start::Sector(sector) => i128::from(sector),
+            Start::BeforeEnd(sectors) => i128::from(SIZE / SECTOR) - i128::from(sectors),
+        };
+        (start..start + i128::from(at.count)).contains(&sector)
+    };
+    rule.at.is_empty() || rule.at.iter().any(has)
 }
 
 fn decides(action: &Action) -> bool {
@@ -100,8 +125,8 @@ impl Model {
         }
     }
 
-    /// Whether the rule acts on the request. Counts the request once.
-    fn fires(&mut self, at: usize, request: &mut Request) -> bool {
+    /// The rule, if it acts on the request. Counts the request once.
+    fn fires(&mut self, at: usize, request: &mut Request) -> Option<Firing> {
         let rule = self.rules[at].rule.clone();
         let end = request.offset + request.len;
         let is_for = rule.at.is_empty() || (request.offset..end).any(|byte| is_in(&rule, byte));
@@ -116,41 +141,55 @@ impl Model {
             tagged.any(|other| other.fired > 0)
         };
         let is_awake = rule.when.as_ref().is_none_or(has_fired);
-        if request.counted[at] || !rule.ops.contains(request.op) || !is_for || !fits || !is_awake {
-            return false;
+        let is_of_client = rule.client.is_none_or(|client| client == request.client);
+        let has_sectors = !rule.per_sector || request.len > 0;
+        let concerns = rule.ops.contains(request.op) && is_of_client && is_for && has_sectors;
+        if request.counted[at] || !concerns || !fits || !is_awake {
+            return None;
         }
         request.counted[at] = true;
         let state = &mut self.rules[at];
         state.matched += 1;
         let taken =
             state.matched > rule.skip && (state.matched - rule.skip).is_multiple_of(rule.every);
-        let is_drawn = rule.probability.is_none_or(|p| p.get() == 1.0);
+        // A draw for the request, or for each sector that it has as a whole.
+        let mut random = Random::at(rule.seed.unwrap_or_default(), state.matched);
+        let p = rule.probability.map(provium::units::Probability::get);
+        let sectors = rule.per_sector.then(|| {
+            let whole = |sector: &u64| {
+                let (first, last) = (sector * SECTOR, sector * SECTOR + SECTOR - 1);
+                first >= request.offset && last < end && is_in(&rule, first)
+            };
+            let sectors = (request.offset / SECTOR..=end / SECTOR).filter(whole);
+            let drawn = sectors.filter(|_| p.is_none_or(|p| random.unit() < p));
+            drawn.collect::<Vec<_>>()
+        });
+        let is_drawn = match (&sectors, p) {
+            (Some(sectors), _) => !sectors.is_empty(),
+            (None, Some(p)) => random.unit() < p,
+            (None, None) => true,
+        };
         let fires = taken && is_drawn && rule.times.is_none_or(|times| state.fired < times);
         state.fired += u64::from(fires);
-        fires
+        fires.then_some(Firing { rule, sectors })
     }
 
     /// The rules that act, among those for which `such` is true.
-    fn firing(&mut self, request: &mut Request, such: impl Fn(&Action) -> bool) -> Vec<Rule> {
+    fn firing(&mut self, request: &mut Request, such: impl Fn(&Action) -> bool) -> Vec<Firing> {
         let places = (0..self.rules.len()).filter(|at| such(&self.rules[*at].rule.action));
         let places: Vec<_> = places.collect();
-        let fired = places.into_iter().filter(|at| self.fires(*at, request));
-        let fired: Vec<_> = fired.collect();
-        fired
-            .into_iter()
-            .map(|at| self.rules[at].rule.clone())
-            .collect()
+        let fired = places.into_iter().filter_map(|at| self.fires(at, request));
+        fired.collect()
     }
 
     fn first_firing(
         &mut self,
         request: &mut Request,
         such: impl Fn(&Action) -> bool,
-    ) -> Option<Rule> {
-        let mut places = 0..self.rules.len();
-        let first =
-            places.find(|at| such(&self.rules[*at].rule.action) && self.fires(*at, request));
-        first.map(|at| self.rules[at].rule.clone())
+    ) -> Option<Firing> {
+        let places = (0..self.rules.len()).filter(|at| such(&self.rules[*at].rule.action));
+        let places: Vec<_> = places.collect();
+        places.into_iter().find_map(|at| self.fires(at, request))
     }
 
     /// Lets the request wait; an error if a hang ends with one.
@@ -163,7 +202,7 @@ impl Model {
                 continue;
             }
             let hang = self.first_firing(request, |action| matches!(action, Action::Hang(..)));
-            match hang.map(|rule| rule.action) {
+            match hang.map(|hang| hang.rule.action) {
                 Some(Action::Hang(_, Then::Error(errno))) => return Err(errno.0),
                 Some(_) => {}
                 None => return Ok(()),
@@ -171,7 +210,7 @@ impl Model {
         }
     }
 
-    fn call(&mut self, call: &Call, offset: u64, len: u64) -> End {
+    fn call(&mut self, call: &Call, client: Client, offset: u64, len: u64) -> End {
         let size = self.bytes.len() as u64;
         let (mut offset, mut len) = (offset, len);
         match call {
@@ -187,17 +226,18 @@ impl Model {
             op,
             offset,
             len,
+            client,
             counted,
         };
         self.wait(&mut request)?;
         let mut lost = vec![false; len as usize];
         let (mut keep, mut afterwards, mut is_decided) = (u64::MAX, None, false);
-        while let Some(rule) = self.first_firing(&mut request, decides) {
-            match rule.action {
+        while let Some(firing) = self.first_firing(&mut request, decides) {
+            match firing.rule.action {
                 Action::Error(errno) => return Err(errno.0),
                 Action::Lose => {
                     for (n, lost) in (offset..).zip(&mut lost) {
-                        *lost |= is_in(&rule, n);
+                        *lost |= firing.has(n);
                     }
                     if lost.iter().all(|lost| *lost) {
                         return Ok(Vec::new());
@@ -224,7 +264,7 @@ impl Model {
             true => None,
             false => self.first_firing(&mut request, |action| matches!(action, Action::Error(_))),
         };
-        match late.map(|rule| rule.action) {
+        match late.map(|late| late.rule.action) {
             Some(Action::Error(errno)) => Err(errno.0),
             _ => Ok(end),
         }
@@ -238,7 +278,7 @@ impl Model {
         len: u64,
         keep: u64,
         lost: &[bool],
-        acting: &[Rule],
+        acting: &[Firing],
     ) -> End {
         let size = self.bytes.len() as u64;
         let grows = matches!(call, Call::Truncate) && offset >= size;
@@ -255,8 +295,8 @@ impl Model {
             if lost[n] || (call.op() == Op::Read && at >= size) {
                 continue;
             }
-            let own = acting.iter().filter(|rule| is_in(rule, at));
-            let shifts = own.map(|rule| match rule.action {
+            let own = acting.iter().filter(|firing| firing.has(at));
+            let shifts = own.map(|firing| match firing.rule.action {
                 Action::Misdirect(by) => by * SECTOR as i64,
                 _ => 0,
             });
@@ -288,24 +328,24 @@ impl Model {
         end.map(|()| found)
     }
 
-    fn read_byte(&self, at: u64, shift: i64, acting: &[Rule]) -> u8 {
+    fn read_byte(&self, at: u64, shift: i64, acting: &[Firing]) -> u8 {
         let place = (at as i64 + shift) as usize;
         let mut byte = self.bytes[place];
-        for rule in acting.iter().filter(|rule| is_in(rule, at)) {
-            byte = match rule.action {
+        for firing in acting.iter().filter(|firing| firing.has(at)) {
+            byte = match firing.rule.action {
                 Action::Stale => self.old.get(place).copied().unwrap_or(0),
-                _ => corrupted(byte, at, std::slice::from_ref(rule)),
+                _ => corrupted(byte, at, std::slice::from_ref(firing)),
             };
         }
         byte
     }
 }
 
-fn corrupted(byte: u8, at: u64, acting: &[Rule]) -> u8 {
+fn corrupted(byte: u8, at: u64, acting: &[Firing]) -> u8 {
     acting
         .iter()
-        .filter(|rule| is_in(rule, at))
-        .fold(byte, |byte, rule| match rule.action {
+        .filter(|firing| firing.has(at))
+        .fold(byte, |byte, firing| match firing.rule.action {
             Action::Corrupt(How::Fill(to)) => to,
             Action::Corrupt(How::Flip(_)) => !byte,
             Action::Corrupt(_) => 0,
@@ -327,8 +367,13 @@ fn random_at(random: &mut Random) -> String {
         0 => format!(",{}+{}", random.below(66), 1 + random.below(4)),
         _ => String::new(),
     };
-    match random.below(3) {
-        0 => String::new(),
+    match random.below(6) {
+        0 | 1 => String::new(),
+        2 => format!(
+            " at=end-{}+{}{more}",
+            random.below(70),
+            1 + random.below(12)
+        ),
         _ => format!(" at={start}+{}{more}", 1 + random.below(12)),
     }
 }
@@ -363,6 +408,10 @@ fn random_rule(random: &mut Random) -> Rule {
         "corrupt how=flip bits=65536",
         &misdirect,
         &format!("{misdirect} op=read"),
+        &format!("{misdirect} op=write,discard,zero"),
+        "misdirect by=+60 op=discard,zero",
+        "lose op=write,discard,zero",
+        "lose op=write",
         "stale",
         "stale",
         "stale",
@@ -379,14 +428,23 @@ fn random_rule(random: &mut Random) -> Rule {
             " skip=1 every=2 times=3",
             " p=0",
             " p=1",
+            " p=0.5 seed=3",
+            " p=0.2 per=sector seed=5",
+            " p=0.7 per=sector seed=6 every=2",
+            " p=0.4 per=sector seed=7 skip=1",
             " times=0",
         ],
     );
     let size = one(random, &["", "", "", "", " size=1K..2K", " size=..700"]);
     let when = one(random, &["", "", "", " when=a", " when=b"]);
     let tag = one(random, &["", "", " tag=a", " tag=b"]);
+    let client = one(random, &["", "", "", " client=guest", " client=host"]);
     let at = random_at(random);
-    parse_rule(&format!("{action}{at}{size}{counting}{when}{tag}"), 1).unwrap()
+    parse_rule(
+        &format!("{action}{at}{size}{client}{counting}{when}{tag}"),
+        1,
+    )
+    .unwrap()
 }
 
 fn random_call(random: &mut Random) -> (Call, u64, u64) {
@@ -417,14 +475,34 @@ fn random_call(random: &mut Random) -> (Call, u64, u64) {
     (call, offset, len)
 }
 
-/// A disk that is open twice, with O_DIRECT and without.
+/// A disk that is open twice by each client, with O_DIRECT and without.
 struct Disk {
     mount: Mount,
+    guest: Files,
+    host: Files,
+}
+
+struct Files {
     buffered: File,
     direct: File,
 }
 
-impl Disk {
+impl Files {
+    fn open(mount: &Mount, client: Client) -> Self {
+        let files = Self {
+            buffered: open_both_ways(mount),
+            direct: open_direct(&mount.vda()),
+        };
+        if client == Client::Host {
+            for file in [&files.buffered, &files.direct] {
+                sys::ioctl_read_u64(file, u64::from(IOCTL_OWN_CALLS)).unwrap();
+            }
+        }
+        files
+    }
+}
+
+impl Files {
     fn call(&self, call: &Call, offset: u64, len: u64) -> End {
         const KEEP: i32 = libc::FALLOC_FL_KEEP_SIZE;
         let file = |is_direct: &bool| {
@@ -460,6 +538,15 @@ impl Disk {
         };
         end.map_err(|error| error.raw_os_error().unwrap())
     }
+}
+
+impl Disk {
+    fn files(&self, client: Client) -> &Files {
+        match client {
+            Client::Guest => &self.guest,
+            Client::Host => &self.host,
+        }
+    }
 
     fn image(&self) -> File {
         File::options()
@@ -472,15 +559,20 @@ impl Disk {
 /// Arms a set and makes some twenty calls; the result of each has to be the model's.
 fn compare(
     disk: &Disk,
-    has_cache: bool,
+    (has_cache, has_log): (bool, bool),
     model: &mut Model,
     random: &mut Random,
 ) -> Result<(), String> {
     // Written to the image itself, before the rules are armed.
     disk.image().set_len(SIZE).unwrap();
+    // So that the server learns where the disk ends now.
+    assert_eq!(std::fs::metadata(disk.mount.vda()).unwrap().len(), SIZE);
     model.bytes.resize(SIZE as usize, 0);
     if has_cache {
         disk.mount.append("vda/cache", "volatile").unwrap();
+    }
+    if has_log {
+        start_log(&disk.mount, "");
     }
     let rules: Vec<_> = (0..1 + random.below(6))
         .map(|_| random_rule(random))
@@ -490,9 +582,10 @@ fn compare(
     model.arm(&rules);
     for step in 0..20 {
         let (call, offset, len) = random_call(random);
+        let client = Client::ALL[random.below(2) as usize];
         let (found, expected) = (
-            disk.call(&call, offset, len),
-            model.call(&call, offset, len),
+            disk.files(client).call(&call, offset, len),
+            model.call(&call, client, offset, len),
         );
         if found != expected {
             let place = |found: &End| {
@@ -523,6 +616,9 @@ fn compare(
     }
     // What is pending becomes durable; no rule acts on that.
     disk.mount.append("vda/cache", "off").unwrap();
+    if has_log {
+        check_log(&disk.mount).map_err(|differs| format!("{text}{differs}"))?;
+    }
     let image = std::fs::read(disk.mount.image()).unwrap();
     if image.len() != model.bytes.len() {
         let lens = (image.len(), model.bytes.len());
@@ -535,14 +631,35 @@ fn compare(
     }
 }
 
+/// What the log has is what reached the image.
+fn check_log(mount: &Mount) -> Result<(), String> {
+    mount.clear();
+    stop_log(mount);
+    let log = log_of(mount);
+    replay(&log, &base_of(&log));
+    let read = |path: &Path| std::fs::read(path).unwrap();
+    let (mut replayed, mut image) = (read(&base_of(&log)), read(&mount.image()));
+    // A log has sectors: where a disk ends within one, or has grown by zeros, it does not say.
+    let len = replayed.len().max(image.len());
+    replayed.resize(len, 0);
+    image.resize(len, 0);
+    for path in [base_of(&log), log] {
+        std::fs::remove_file(path).unwrap();
+    }
+    let differs = replayed.iter().zip(&image).position(|(a, b)| a != b);
+    differs.map_or(Ok(()), |at| {
+        Err(format!("byte {at} of the replayed log differs"))
+    })
+}
+
 /// `PROVIUM_RULE_SETS=5000` makes a long run.
 #[test]
 fn random_rules_agree_with_a_simple_model() {
     let (sets, seed) = (setting("PROVIUM_RULE_SETS", 100), seed());
     let mount = Mount::of_size(SIZE);
     let disk = Disk {
-        buffered: open_both_ways(&mount),
-        direct: open_direct(&mount.vda()),
+        guest: Files::open(&mount, Client::Guest),
+        host: Files::open(&mount, Client::Host),
         mount,
     };
     let mut model = Model {
@@ -552,8 +669,10 @@ fn random_rules_agree_with_a_simple_model() {
     };
     for set in 0..sets {
         let mut random = Random::at(seed, set);
-        if let Err(text) = compare(&disk, set % 2 == 1, &mut model, &mut random) {
-            panic!("seed {seed}, set {set}, with a cache in each second set:\n{text}");
+        let kind = (set % 2 == 1, set / 2 % 2 == 1);
+        if let Err(text) = compare(&disk, kind, &mut model, &mut random) {
+            let (has_cache, has_log) = kind;
+            panic!("seed {seed}, set {set}, cache {has_cache}, log {has_log}:\n{text}");
         }
     }
     println!("{sets} sets, no difference");

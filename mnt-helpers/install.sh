@@ -19,6 +19,7 @@ shellcheck ShellCheck shellcheck
 e2fsprogs e2fsprogs e2fsprogs
 xfsprogs xfsprogs xfsprogs
 tmux tmux tmux
+gddrescue ddrescue ddrescue
 sqlite3 sqlite sqlite
 libvirt-clients libvirt-client libvirt
 libxml2-utils libxml2 libxml2

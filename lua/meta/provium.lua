@@ -96,7 +96,9 @@
 ---The requests on which a rule acts; see docs/faults.md.
 ---@class provium.Selectors
 ---@field op? string|string[] A list of `read`, `write`, `flush`, `discard`, `zero`; or `"all"`.
----@field at? string|string[] Ranges of sectors: `"2048+8"`.
+---@field at? string|string[] Ranges of sectors: `"2048+8"`; in bytes `"1M+64K"`, from the end of the disk `"end-8+8"`.
+---@field sectors? integer Draws this number of sectors by `seed`, from `at` or the disk: the rule is for these alone.
+---@field cluster? integer With `sectors`: they are drawn in groups of this many near each other.
 ---@field size? string The length of the request in bytes: `"4K..1M"`.
 ---@field client? "guest"|"host" `"guest"`: every client except the sector calls of a test. `"host"`: these alone. Default: everyone.
 ---@field skip? integer Skips this number of matching requests first.
@@ -115,6 +117,9 @@
 ---@class provium.Rule : provium.Selectors
 ---@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|"cut"|provium.FaultMode
 ---@field errno? string|integer For an error: a name, or a number from 1 to 511. EIO if not set.
+---@field heal? "write" For an error: its sectors are good again once they are written.
+---@field tries? integer With `heal`: writes to a bad sector fail before this try. Default: 1.
+---@field spares? integer With `heal`: at most this many sectors heal.
 ---@field by? string For a delay `"50ms"`, `"20ms..80ms"`, `"normal:10ms,2ms"`, `"lognormal:10ms,2ms"`, `"pareto:1ms,1.5"` or `"p50:1ms,p99:20ms"`, for a misdirection `"+8"` or `"-8"` sectors.
 ---@field max? provium.Duration For a hang: the longest time. Default: the profile's, or 60 seconds.
 ---@field then? string|integer For a hang or a tear: `"ok"` or an errno.
@@ -133,6 +138,10 @@
 ---@field scale? number What the times of phases are multiplied by. Default: 1.
 ---@field [string] string|number A parameter of the profile.
 
+---@class provium.SectorRange
+---@field sector integer The first.
+---@field sectors integer How many.
+
 ---The counters of a rule.
 ---@class provium.RuleState
 ---@field rule string Its text.
@@ -140,6 +149,9 @@
 ---@field matched integer Requests that all selectors match, except the counting ones.
 ---@field fired integer Requests on which it acted.
 ---@field left? integer What is left of `times`.
+---@field bad? provium.SectorRange[] What is left bad of sectors that are drawn, heal, or are counted from the end.
+---@field healed? integer With `heal`: sectors that have healed.
+---@field refused? integer With `heal`: writes that failed instead.
 ---@field never? string The reason why it can never act.
 ---@field note? string A remark on the rule.
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::fault::{
-    Action, At, Client, CutRule, DelayTime, How, Mode, Op, Rule, Start, Then, parse_rule,
+    Action, At, Client, CutRule, DelayTime, Heal, How, Mode, Op, Rule, Start, Then, parse_rule,
 };
 use crate::protocol::{Keep, Remark, RuleLine};
 
@@ -39,6 +39,11 @@ pub(super) struct ArmedJson {
     age_seconds: f64,
     drawn_from: u64,
     woken: bool,
+    /// What is left bad of sectors that were found when it was armed; None of a rule that has none.
+    bad: Option<Vec<Value>>,
+    /// How many sectors have healed, and how many writes have failed instead; None of a rule without `heal=`.
+    healed: Option<u64>,
+    refused: Option<u64>,
     /// Why it can never act.
     never: Option<String>,
     note: Option<String>,
@@ -54,7 +59,7 @@ impl RuleJson {
             mode: rule.and_then(mode).map(Mode::name),
             action: rule.map(|rule| rule.action.kind().name()),
             ops: rule.map_or_else(Vec::new, |rule| rule.ops.iter().map(Op::name).collect()),
-            values: rule.map(|rule| values(&rule.action)).unwrap_or_default(),
+            values: rule.map(all_values).unwrap_or_default(),
             selectors: rule.map(selectors).unwrap_or_default(),
         }
     }
@@ -76,10 +81,18 @@ impl From<RuleLine> for ArmedJson {
             age_seconds: line.age.as_secs_f64(),
             drawn_from: line.seed,
             woken: line.woken,
+            bad: line.bad.map(|bad| bad.iter().map(sectors_json).collect()),
+            healed: line.healed.map(|(healed, _)| healed),
+            refused: line.healed.map(|(_, refused)| refused),
             never,
             note,
         }
     }
+}
+
+/// A range of sectors.
+pub(super) fn sectors_json((start, count): &(u64, u64)) -> Value {
+    json!({ "sector": start, "sectors": count })
 }
 
 fn mode(rule: &Rule) -> Option<Mode> {
@@ -93,6 +106,16 @@ fn object(value: Value) -> Map<String, Value> {
     };
     map.retain(|_, value| !value.is_null());
     map
+}
+
+fn all_values(rule: &Rule) -> Map<String, Value> {
+    let mut all = values(&rule.action);
+    if let Some(Heal { tries, spares }) = rule.heal {
+        all.extend(object(
+            json!({ "heal": "write", "tries": tries, "spares": spares }),
+        ));
+    }
+    all
 }
 
 fn values(action: &Action) -> Map<String, Value> {
@@ -175,6 +198,8 @@ fn selectors(rule: &Rule) -> Map<String, Value> {
     let max = rule.size.map(|size| size.max);
     object(json!({
         "at": (!at.is_empty()).then_some(at),
+        "sectors": rule.draw.map(|draw| draw.count),
+        "cluster": rule.draw.and_then(|draw| draw.cluster),
         "size_min_bytes": rule.size.map(|size| size.min),
         "size_max_bytes": max.filter(|max| *max < u64::MAX),
         "client": rule.client.map(Client::name),

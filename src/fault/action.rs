@@ -210,7 +210,12 @@ impl ActionKind {
     /// The keys of its values. A selector of the same name cannot be given with it.
     pub fn keys(self) -> &'static [ActionKey] {
         match self {
-            Self::Error => &[ActionKey::Errno],
+            Self::Error => &[
+                ActionKey::Errno,
+                ActionKey::Heal,
+                ActionKey::Tries,
+                ActionKey::Spares,
+            ],
             Self::Delay | Self::Misdirect => &[ActionKey::By],
             Self::Hang => &[ActionKey::Max, ActionKey::Then],
             Self::Corrupt => &[ActionKey::How, ActionKey::Bits, ActionKey::Byte],

@@ -1,10 +1,11 @@
 //! A rule that is armed: since when, and what it has done so far.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Arming, Client, IoRange, Random, Ranges, Rule, Sectors, Why};
+use super::heal::{Healing, is_healing};
+use super::{Arming, Client, HealCounts, IoRange, Op, Random, Ranges, Rule, Sectors, Why};
 use crate::protocol::Counts;
 use crate::protocol::names::SECTOR;
 use crate::units::Probability;
@@ -22,8 +23,10 @@ pub struct Armed {
     pub seed: u64,
     /// How often it has been armed without being removed.
     pub times_armed: u64,
-    /// The bytes that it is for: those of its `at=` on the disk as large as it was then.
+    /// The bytes that it is for: those of its `at=` on the disk as large as it was then, or those that were drawn.
     pub ranges: Ranges,
+    /// Which of them are bad, if they heal.
+    pub(super) healing: Option<Arc<Healing>>,
     /// How many whole sectors the disk had then.
     pub(super) disk_sectors: u64,
     /// Its text as it is shown beside requests, once it has been shown.
@@ -47,13 +50,28 @@ pub(super) struct Draw {
 
 impl Armed {
     pub(super) fn new(id: u64, rule: Rule, arming: Arming) -> Self {
+        // Nothing else of a rule changes what it draws.
+        let seed = rule.own_seed().unwrap_or(arming.seed);
+        let ranges = ranges(&rule, arming.disk_sectors, seed);
+        Self::on(id, rule, arming, ranges, HealCounts::default())
+    }
+
+    /// A rule for these bytes, of which the sectors are bad that heal.
+    pub(super) fn on(
+        id: u64,
+        rule: Rule,
+        arming: Arming,
+        ranges: Ranges,
+        healed: HealCounts,
+    ) -> Self {
+        let healing = rule.heal.map(|heal| Healing::new(heal, &ranges, healed));
         Self {
             id,
             since: arming.now,
-            // Nothing else of a rule changes what it draws.
             seed: rule.own_seed().unwrap_or(arming.seed),
             times_armed: 1,
-            ranges: ranges(&rule, arming.disk_sectors),
+            ranges,
+            healing: healing.map(Arc::new),
             disk_sectors: arming.disk_sectors,
             short: OnceLock::new(),
             rule,
@@ -102,16 +120,52 @@ impl Armed {
             disk_sectors: self.disk_sectors,
             first_id: 0,
         };
+        let healing = self.healing.as_ref().map(|healing| healing.copy().into());
+        let plain = Rule {
+            heal: None,
+            ..self.rule.clone()
+        };
+        let copy = Self::on(
+            self.id,
+            plain,
+            arming,
+            self.ranges.clone(),
+            HealCounts::default(),
+        );
         let copy = Self {
-            ranges: self.ranges.clone(),
-            ..Self::new(self.id, self.rule.clone(), arming)
+            rule: self.rule.clone(),
+            healing,
+            ..copy
         };
         copy.counting_from(self.counts(), self.is_woken())
     }
 
-    /// Whether it is for requests anywhere, those without a range included.
-    pub fn is_anywhere(&self) -> bool {
-        self.rule.at.is_empty()
+    /// The operations of the requests that it has to see: also those that heal its sectors.
+    pub(super) fn sees(&self) -> impl Iterator<Item = Op> {
+        let heals = self.healing.is_some();
+        let is_healer = move |op: &Op| heals && is_healing(*op);
+        let ops = self.rule.ops;
+        Op::ALL
+            .into_iter()
+            .filter(move |op| ops.contains(*op) || is_healer(op))
+    }
+
+    /// The sectors of its ranges; of those that heal, what is left bad.
+    pub fn bad_sectors(&self) -> Vec<Sectors> {
+        match &self.healing {
+            Some(healing) => healing.bad().sectors().collect(),
+            None => self.ranges.sectors().collect(),
+        }
+    }
+
+    /// How many requests it has done something to.
+    pub(super) fn acted(&self) -> u64 {
+        self.fired() + self.healed().map_or(0, |counts| counts.refused)
+    }
+
+    /// How many sectors have healed, if they do.
+    pub fn healed(&self) -> Option<HealCounts> {
+        self.healing.as_ref().map(|healing| healing.counts())
     }
 
     /// What it has counted so far.
@@ -162,7 +216,7 @@ impl Armed {
         if !rule.ops.contains(range.op) {
             return Err(Why::Op(rule.ops));
         }
-        if !self.is_anywhere() && !self.ranges.overlap(range.offset, range.end()) {
+        if !self.overlaps(range) {
             return Err(Why::At);
         }
         if rule.per_sector && range.len == 0 {
@@ -171,8 +225,21 @@ impl Armed {
         if rule.size.is_some_and(|size| !size.contains(range.len)) {
             return Err(Why::Size(range.len));
         }
+        self.is_active(now, tag_fired)
+    }
+
+    /// Whether the request touches one of its sectors that are bad.
+    fn overlaps(&self, range: IoRange) -> bool {
+        match &self.healing {
+            Some(healing) => healing.touches(range),
+            None => self.rule.is_anywhere() || self.ranges.overlap(range.offset, range.end()),
+        }
+    }
+
+    /// Whether it acts at all at `now`.
+    pub(super) fn is_active(&self, now: Duration, tag_fired: bool) -> Result<(), Why> {
         self.is_on(now)?;
-        match &rule.when {
+        match &self.rule.when {
             Some(tag) if !tag_fired => Err(Why::When(tag.clone())),
             _ => Ok(()),
         }
@@ -259,16 +326,34 @@ impl Armed {
     fn draw_sectors(&self, range: IoRange, p: Probability, random: &mut Random) -> Ranges {
         let first = range.offset.next_multiple_of(SECTOR);
         let end = range.end() / SECTOR * SECTOR;
-        let parts = self.ranges.within(first, end.max(first));
-        let sectors = parts.flat_map(|(from, to)| from / SECTOR..to / SECTOR);
+        let end = end.max(first);
+        let parts = match &self.healing {
+            Some(healing) => healing.bad_in(first / SECTOR..end / SECTOR),
+            None => self.ranges.cut(first, end),
+        };
+        let sectors = parts
+            .iter()
+            .flat_map(|(from, to)| from / SECTOR..to / SECTOR);
         let drawn = sectors.filter(|_| random.unit() < p.get());
         Ranges::of(drawn.map(|start| Sectors { start, count: 1 }))
     }
 }
 
-fn ranges(rule: &Rule, disk_sectors: u64) -> Ranges {
-    match rule.at.as_slice() {
-        [] => Ranges::all(),
+fn ranges(rule: &Rule, disk_sectors: u64, seed: u64) -> Ranges {
+    let disk = Sectors {
+        start: 0,
+        count: disk_sectors,
+    };
+    let all = match rule.at.as_slice() {
+        [] if rule.is_anywhere() => return Ranges::all(),
+        [] => Ranges::of([disk]),
         at => Ranges::of(at.iter().filter_map(|at| at.on(disk_sectors))),
+    };
+    match rule.draw {
+        Some(draw) => {
+            let (start, end) = disk.bytes();
+            draw.from(&Ranges::of_bytes(all.within(start, end).collect()), seed)
+        }
+        None => all,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Armed, Change, Decision, Pause, Phase, Then};
+use super::{Armed, Change, Decision, Op, Pause, Phase, Then};
 
 /// Rules with what they do, each list in the order in which they were armed.
 #[derive(Default)]
@@ -12,20 +12,24 @@ pub(super) struct Candidates<'a> {
     pub(super) delaying: Vec<&'a Arc<Armed>>,
     /// Those that hold it, for at most this time, and how it goes on then.
     pub(super) holding: Vec<(&'a Arc<Armed>, Duration, Then)>,
-    /// Those that decide what becomes of it.
-    pub(super) deciding: Vec<(&'a Arc<Armed>, Decision)>,
+    /// Those that decide what becomes of it; and those whose sectors it heals, without a decision.
+    pub(super) deciding: Vec<(&'a Arc<Armed>, Option<Decision>)>,
     /// Those that change its data or its place.
     pub(super) changing: Vec<(&'a Arc<Armed>, Change)>,
 }
 
-impl<'a> FromIterator<&'a Arc<Armed>> for Candidates<'a> {
-    fn from_iter<I: IntoIterator<Item = &'a Arc<Armed>>>(rules: I) -> Self {
+impl<'a> Candidates<'a> {
+    /// Those of `rules` for a request with `op`.
+    pub(super) fn of(op: Op, rules: impl Iterator<Item = &'a Arc<Armed>>) -> Self {
         let mut candidates = Self::default();
         for armed in rules {
             match armed.rule.action.phase() {
                 Phase::Wait(Pause::Delay) => candidates.delaying.push(armed),
                 Phase::Wait(Pause::Hang(max, then)) => candidates.holding.push((armed, max, then)),
-                Phase::Decide(decision) => candidates.deciding.push((armed, decision)),
+                Phase::Decide(decision) => {
+                    let decision = armed.rule.ops.contains(op).then_some(decision);
+                    candidates.deciding.push((armed, decision));
+                }
                 Phase::Change(change) => candidates.changing.push((armed, change)),
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::armed::Draw;
 use super::candidates::Candidates;
 use super::{
-    Action, Armed, Change, Decision, DelayTime, FaultSet, Firing, IoRange, Random, Ranges,
+    Action, Armed, Change, Decision, DelayTime, FaultSet, Firing, Healer, IoRange, Random, Ranges,
     RuleHits, Stage, Then, Why,
 };
 use crate::protocol::Errno;
@@ -37,6 +37,8 @@ pub struct Outcome {
     pub lost: Vec<Loss>,
     /// What happens to its data or its place, in this order.
     pub changes: Vec<FiredChange>,
+    /// Bad sectors that it heals where it writes them.
+    pub healers: Vec<Healer>,
 }
 
 /// A part of a request that is acknowledged and never done.
@@ -139,8 +141,8 @@ impl FaultSet {
     /// decides, but one that loses a part leaves the rest to the next; what changes data comes in order.
     pub fn outcome(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Outcome {
         let candidates = self.candidates(range);
-        let mut lost = Vec::new();
-        let decision = self.decision(&candidates, range, now, hits, &mut lost);
+        let (mut lost, mut healers) = (Vec::new(), Vec::new());
+        let decision = self.decision(&candidates, range, now, hits, &mut lost, &mut healers);
         let (decision, seed) = decision.unzip();
         let is_done = decision
             .as_ref()
@@ -162,6 +164,7 @@ impl FaultSet {
         });
         Outcome {
             changes: changes.collect(),
+            healers,
             decision,
             seed: seed.unwrap_or_default(),
             lost,
@@ -176,13 +179,17 @@ impl FaultSet {
         now: Duration,
         hits: &mut RuleHits,
         lost: &mut Vec<Loss>,
+        healers: &mut Vec<Healer>,
     ) -> Option<((Decision, Arc<Armed>), u64)> {
         hits.enter(Stage::Decide);
         let mut left = None;
         let mut deciding = candidates.deciding.iter();
         let first = deciding.find_map(|(armed, decision)| {
-            let Draw { random, sectors } = self.fire(armed, range, now, hits).ok()?;
-            if *decision == Decision::Lose {
+            let (decision, Draw { random, sectors }) = match decision {
+                Some(decision) => (*decision, self.fire(armed, range, now, hits).ok()?),
+                None => self.refusal(armed, range, now, hits, healers)?,
+            };
+            if decision == Decision::Lose {
                 let pieces = sectors.unwrap_or_else(|| armed.pieces(range));
                 let before = left.take().unwrap_or_else(|| Ranges::whole(range));
                 let (more, rest) = before.split(&pieces);
@@ -200,11 +207,51 @@ impl FaultSet {
             Some((armed, decision, random))
         });
         let (armed, decision, mut random) = first?;
+        if !decision.leaves_undone() {
+            let later = deciding.filter(|(_, decision)| decision.is_none());
+            healers.extend(later.filter_map(|(armed, _)| self.healer(armed, range, now, hits)?));
+        }
         // A decision is final: after the I/O only rules are asked that were armed since.
         for (armed, _) in &candidates.deciding {
             hits.note_match(armed);
         }
-        Some(((*decision, Arc::clone(armed)), random.draw()))
+        Some(((decision, Arc::clone(armed)), random.draw()))
+    }
+
+    /// How a request fails that would heal sectors of the rule, if it does; else it heals them once it is done. The
+    /// rule does not count it.
+    fn refusal(
+        &self,
+        armed: &Armed,
+        range: IoRange,
+        now: Duration,
+        hits: &RuleHits,
+        healers: &mut Vec<Healer>,
+    ) -> Option<(Decision, Draw)> {
+        if let Some(healer) = self.healer(armed, range, now, hits)? {
+            healers.push(healer);
+            return None;
+        }
+        armed.healing.as_ref()?.refuse();
+        let decision = armed.rule.action.phase().decision()?;
+        let draw = Draw {
+            random: Random::at(armed.seed, range.offset),
+            sectors: None,
+        };
+        Some((decision, draw))
+    }
+
+    /// None if the rule has nothing to do with the request; else what heals its sectors, unless these cannot be written.
+    fn healer(
+        &self,
+        armed: &Armed,
+        range: IoRange,
+        now: Duration,
+        hits: &RuleHits,
+    ) -> Option<Option<Healer>> {
+        armed.is_for(hits.client).ok()?;
+        armed.is_active(now, self.is_awake(armed)).ok()?;
+        Some(Healer::of(armed.healing.as_ref()?, range))
     }
 
     /// How a request that has been served fails at `now`: by a rule that was armed, or began to act,
@@ -219,9 +266,9 @@ impl FaultSet {
         hits.enter(Stage::Decide);
         candidates.deciding.iter().find_map(|(armed, decision)| {
             let errno = match decision {
-                Decision::Error(errno) => *errno,
+                Some(Decision::Error(errno)) => *errno,
                 // Too late: the image has been changed.
-                Decision::Lose | Decision::Tear(..) | Decision::Cut(_) => return None,
+                Some(Decision::Lose | Decision::Tear(..) | Decision::Cut(_)) | None => return None,
             };
             let Draw { random, .. } = self.fire(armed, range, now, hits).ok()?;
             hits.acted(|| Firing::of(armed, &random).late());
@@ -248,6 +295,6 @@ impl FaultSet {
     }
 
     fn candidates(&self, range: IoRange) -> Candidates<'_> {
-        self.matching(range).collect()
+        Candidates::of(range.op, self.matching(range))
     }
 }

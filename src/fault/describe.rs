@@ -26,7 +26,7 @@ impl ActionKind {
                 "the data are wrong: for the reader alone, or on the image when they are written"
             }
             Self::Lose => {
-                "the sectors of at= are acknowledged and never done: without at=, the whole request"
+                "the sectors of at= are acknowledged and never done: without at=, all of it"
             }
             Self::Tear => "only the first keep= sectors of the write reach the image",
             Self::Misdirect => "the sectors of at= are served by= sectors away from their place",
@@ -88,9 +88,18 @@ impl ActionKey {
     /// What its value means, unless the action says otherwise.
     fn meaning(self) -> &'static str {
         match self {
+            Self::Heal => {
+                "write: a sector is good from then on that is written or zeroed as a whole"
+            }
+            Self::Tries => {
+                "with heal=, writes to a bad sector fail before the Nth try (default: 1)"
+            }
+            Self::Spares => {
+                "with heal=, at most this many sectors heal; then writes to bad ones fail"
+            }
             Self::Errno => "the error, by name or number (default: EIO)",
             Self::By => {
-                "a time, a range as in 20ms..80ms, or normal:MEAN,SD, lognormal:MEAN,SD, pareto:SHORTEST,SHAPE, p50:TIME,p99:TIME"
+                "a time, a range as in 20ms..80ms, or normal:MEAN,SD, lognormal:MEAN,SD, pareto:MIN,SHAPE, p50:TIME,p99:TIME"
             }
             Self::Max => "the longest time that a request is held (default: 60s)",
             Self::Then => "how it ends after that: ok, or an error (default: EIO)",
@@ -114,6 +123,10 @@ impl Selector {
         match self {
             Self::Op => "requests of these kinds: read, write, flush, discard, zero, or all",
             Self::At => "requests that overlap these sectors: START+COUNT, also 1M+64K or end-8+8",
+            Self::Sectors => {
+                "requests that overlap one of N sectors, drawn by seed= when armed, from at= or the disk"
+            }
+            Self::Cluster => "with sectors=: drawn in groups of this many near each other",
             Self::Size => "requests of this length in bytes; either end may be left out",
             Self::Client => {
                 "guest: requests of all clients but the sector calls of a test; host: these alone"
@@ -138,6 +151,8 @@ impl Selector {
         match self {
             Self::Op => "error op=read,write",
             Self::At => "error at=2048+8,end-8+8",
+            Self::Sectors => "eio_read sectors=300 seed=9",
+            Self::Cluster => "eio_read sectors=300 cluster=10 seed=9",
             Self::Size => "error size=4K..1M",
             Self::Client => "eio_read client=guest",
             Self::Skip => "eio_write skip=2",

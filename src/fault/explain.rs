@@ -14,7 +14,7 @@ impl FaultSet {
         let (end, decided) = copy.serve(range, now);
         let pairs = self.armed().iter().zip(copy.armed());
         let answer = |(armed, copy): (&Arc<Armed>, &Arc<Armed>)| {
-            let acts = copy.fired() > armed.fired();
+            let acts = copy.acted() > armed.acted();
             let why = || {
                 self.verdict(armed, range, now)?;
                 // Its time may have passed while the request waited.

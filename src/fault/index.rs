@@ -28,7 +28,7 @@ struct Range {
 
 impl OfOp {
     fn add(&mut self, armed: &Armed, rule: u32) {
-        if armed.is_anywhere() {
+        if armed.rule.is_anywhere() {
             return self.anywhere.push(rule);
         }
         let ranges = armed.ranges.iter().map(|(start, end)| Range {
@@ -65,7 +65,7 @@ impl Index {
     pub(super) fn of(armed: &[Arc<Armed>]) -> Self {
         let mut index = Self::default();
         for (armed, place) in armed.iter().zip(0..) {
-            for op in armed.rule.ops.iter() {
+            for op in armed.sees() {
                 index.0[op as usize].add(armed, place);
             }
         }

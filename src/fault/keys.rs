@@ -9,6 +9,8 @@ listed! {
     pub enum Selector {
         Op,
         At,
+        Sectors,
+        Cluster,
         Size,
         Client,
         Skip,
@@ -32,6 +34,9 @@ listed! {
     #[allow(missing_docs)] // docs/faults.md describes each.
     pub enum ActionKey {
         Errno,
+        Heal,
+        Tries,
+        Spares,
         By,
         Max,
         Then,
@@ -54,6 +59,8 @@ impl Selector {
         match self {
             Self::Op => "op",
             Self::At => "at",
+            Self::Sectors => "sectors",
+            Self::Cluster => "cluster",
             Self::Size => "size",
             Self::Client => "client",
             Self::Skip => "skip",
@@ -81,6 +88,7 @@ impl Selector {
         match self {
             Self::After | Self::For | Self::Up | Self::Down => true,
             Self::Op | Self::At | Self::Size | Self::Client | Self::When | Self::Tag => false,
+            Self::Sectors | Self::Cluster => false,
             Self::Skip | Self::Every | Self::P | Self::Per | Self::Seed | Self::Times => false,
         }
     }
@@ -91,6 +99,9 @@ impl ActionKey {
     pub fn name(self) -> &'static str {
         match self {
             Self::Errno => "errno",
+            Self::Heal => "heal",
+            Self::Tries => "tries",
+            Self::Spares => "spares",
             Self::By => "by",
             Self::Max => "max",
             Self::Then => "then",
@@ -113,6 +124,7 @@ impl ActionKey {
             Self::Max => true,
             // `by=` is a time of `delay` and sectors of `misdirect`.
             Self::By => false,
+            Self::Heal | Self::Tries | Self::Spares => false,
             Self::Errno | Self::Then | Self::How | Self::Bits | Self::Byte | Self::Keep => false,
             Self::Point | Self::Scope | Self::P | Self::Seed | Self::Tear | Self::Garbage => false,
         }

@@ -12,10 +12,12 @@ mod cut;
 mod decide;
 mod delay;
 mod describe;
+mod draw;
 mod edit;
 mod explain;
 mod firing;
 mod grammar;
+mod heal;
 mod hits;
 mod index;
 mod io_range;
@@ -43,10 +45,12 @@ pub use client::Client;
 pub use cut::{CutPoint, CutRule, CutScope};
 pub use decide::{FiredChange, Loss, Outcome, Wait};
 pub use delay::{DelayTime, LONGEST, Real};
+pub use draw::{Draw, MOST_DRAWN};
 pub use firing::{Firing, Stage};
 pub use grammar::{
     Edit, GrammarError, nearest_action, parse_edits, parse_rule, parse_sectors, sectors_meant,
 };
+pub use heal::{Heal, HealCounts, Healer};
 pub use hits::{Record, RuleHits};
 pub use io_range::IoRange;
 pub use keys::{ActionKey, Selector, is_time};

@@ -3,16 +3,16 @@
 use std::fmt;
 
 use super::keys::{ActionKey, Selector};
-use super::{Action, At, CutRule, How, Mode, Rule, SizeRange, Spelling, Then};
+use super::{Action, At, CutRule, Heal, How, Mode, Rule, SizeRange, Spelling, Then};
 use crate::units::duration::show_duration;
 
 /// Prints with the mode's name where the rule was written with it, or has nothing else.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let selectors = self.selectors();
-        let mode = Mode::of(self).filter(|_| self.spelling.as_mode || selectors.is_empty());
+        let words: Vec<_> = self.heal_words().chain(self.selectors()).collect();
+        let mode = Mode::of(self).filter(|_| self.spelling.as_mode || words.is_empty());
         match mode {
-            Some(mode) => f.write_str(&joined(mode.name(), selectors)),
+            Some(mode) => f.write_str(&joined(mode.name(), words)),
             None => f.write_str(&self.in_full()),
         }
     }
@@ -27,8 +27,22 @@ impl Rule {
     /// The rule as an action with all its words, whatever it is written as.
     pub fn in_full(&self) -> String {
         let op = self.selector(Selector::Op).into_iter();
-        let words = op.chain(action_words(&self.action)).chain(self.selectors());
+        let words = op.chain(action_words(&self.action));
+        let words = words.chain(self.heal_words()).chain(self.selectors());
         joined(self.action.kind().name(), words.collect())
+    }
+
+    fn heal_words(&self) -> impl Iterator<Item = String> {
+        let heal = self.heal.into_iter();
+        heal.flat_map(|Heal { tries, spares }| {
+            let values = [
+                Some((ActionKey::Heal, "write".to_owned())),
+                (tries > 1).then(|| (ActionKey::Tries, tries.to_string())),
+                spares.map(|spares| (ActionKey::Spares, spares.to_string())),
+            ];
+            let values = values.into_iter().flatten();
+            values.map(|(key, value)| format!("{}={value}", key.name()))
+        })
     }
 
     /// The selectors but `op=`, which stands before the values of the action.
@@ -51,6 +65,11 @@ impl Rule {
         let value = match key {
             Selector::Op => Some(self.ops.to_string()),
             Selector::At => (!self.at.is_empty()).then(|| show_sectors(&self.at)),
+            Selector::Sectors => self.draw.map(|draw| draw.count.to_string()),
+            Selector::Cluster => self
+                .draw
+                .and_then(|draw| draw.cluster)
+                .map(|size| size.to_string()),
             Selector::Size => self.size.map(show_size),
             Selector::Client => self.client.map(|client| client.name().to_owned()),
             Selector::Skip => (self.skip > 0).then(|| self.skip.to_string()),

@@ -1,6 +1,7 @@
 //! The bytes that a rule is for: sorted ranges that do not touch each other.
 
 use super::{IoRange, Sectors};
+use crate::protocol::names::SECTOR;
 
 /// Ranges of bytes, each as its first byte and the first after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,11 @@ impl Ranges {
         Self((range.len > 0).then_some(all).into_iter().collect())
     }
 
-    /// The bytes of all `ranges`.
+    /// The bytes of these ranges, each once.
+    pub fn of_bytes(ranges: Vec<(u64, u64)>) -> Self {
+        Self::joined(ranges)
+    }
+
     fn joined(mut ranges: Vec<(u64, u64)>) -> Self {
         ranges.sort_unstable();
         let mut joined: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
@@ -71,6 +76,14 @@ impl Ranges {
             }
         }
         (Self(inside), Self(outside))
+    }
+
+    /// The sectors of ranges that have whole ones.
+    pub fn sectors(&self) -> impl Iterator<Item = Sectors> {
+        self.0.iter().map(|(start, end)| Sectors {
+            start: start / SECTOR,
+            count: (end - start) / SECTOR,
+        })
     }
 
     /// Whether they have no byte.

@@ -91,9 +91,14 @@ impl Armed {
 
     /// Why its ranges have no sector.
     fn never_on_the_disk(&self) -> Option<String> {
-        let is_nowhere = !self.is_anywhere() && self.ranges.is_empty();
+        let is_nowhere = !self.rule.is_anywhere() && self.ranges.is_empty();
         is_nowhere.then(|| {
             let sectors = counted(self.disk_sectors, "sector");
+            if self.rule.draw.is_some() || self.rule.at.is_empty() {
+                return format!(
+                    "none of its sectors is on the disk, which had {sectors} when it was armed"
+                );
+            }
             format!(
                 "its sectors would be before the first: the disk had {sectors} when it was armed"
             )
@@ -102,11 +107,18 @@ impl Armed {
 
     fn note_of_place(&self, kind: DiskKind) -> Option<String> {
         let is_past =
-            !self.is_anywhere() && self.ranges.iter().all(|(start, _)| start >= kind.size);
+            !self.rule.is_anywhere() && self.ranges.iter().all(|(start, _)| start >= kind.size);
         if is_past {
             let sectors = kind.size.div_ceil(SECTOR);
             return Some(format!(
                 "the disk ends before its sectors: it has {sectors}, and a guest asks for no more"
+            ));
+        }
+        let drawn: u64 = self.ranges.sectors().map(|range| range.count).sum();
+        if self.rule.draw.is_some_and(|draw| draw.count > drawn) {
+            let drawn = counted(drawn, "sector");
+            return Some(format!(
+                "it is for {drawn}: there were no more to draw from"
             ));
         }
         let sectors = self.disk_sectors;
@@ -161,7 +173,7 @@ impl Rule {
     /// Why its sectors and sizes are those of no request.
     fn never_placed(&self) -> Option<&'static str> {
         let no_ranges = !self.ops.iter().any(Op::has_range);
-        if no_ranges && !self.at.is_empty() {
+        if no_ranges && !self.is_anywhere() {
             return Some("a flush has no sectors");
         }
         let size = self.size?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, ActionKind, At, Client, Ops};
+use super::{Action, ActionKind, At, Client, Draw, Heal, Ops};
 use crate::units::Probability;
 
 /// An action and its selectors, which must all hold. Two rules are equal when they do the same.
@@ -14,6 +14,10 @@ pub struct Rule {
     pub ops: Ops,
     /// Ranges of sectors, of which a request must overlap one. Empty: any sector.
     pub at: Vec<At>,
+    /// It draws its sectors from those of `at`, or of the disk.
+    pub draw: Option<Draw>,
+    /// Its sectors are good again once they are written; of an error alone.
+    pub heal: Option<Heal>,
     /// How many bytes a request must have.
     pub size: Option<SizeRange>,
     /// Whose requests it is for; everyone's without one.
@@ -89,6 +93,17 @@ impl Rule {
         self.client == Some(Client::Guest)
     }
 
+    /// Whether it is for requests anywhere, those without a range included.
+    pub fn is_anywhere(&self) -> bool {
+        self.at.is_empty() && self.draw.is_none() && self.heal.is_none()
+    }
+
+    /// Whether its sectors are found, or change, while it is armed.
+    pub fn has_own_sectors(&self) -> bool {
+        let from_end = self.at.iter().any(|at| at.fixed().is_none());
+        from_end || self.draw.is_some() || self.heal.is_some()
+    }
+
     /// Whether it cuts the power.
     pub fn cuts_power(&self) -> bool {
         self.action.kind() == ActionKind::Cut
@@ -100,6 +115,8 @@ impl Rule {
             ops: action.kind().ops(),
             action,
             at: Vec::new(),
+            draw: None,
+            heal: None,
             size: None,
             client: None,
             skip: 0,

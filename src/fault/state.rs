@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Armed, Arming, Rule, parse_rule};
+use super::{Armed, Arming, HealCounts, Ranges, Rule, Sectors, parse_rule};
 use crate::protocol::{Remark, RuleLine};
 
 impl Armed {
@@ -17,6 +17,13 @@ impl Armed {
             age: now.saturating_sub(self.since),
             seed: self.seed,
             woken: self.is_woken(),
+            bad: self.rule.has_own_sectors().then(|| {
+                let bad = self.bad_sectors().into_iter();
+                bad.map(|Sectors { start, count }| (start, count)).collect()
+            }),
+            healed: self
+                .healed()
+                .map(|HealCounts { healed, refused }| (healed, refused)),
             remark,
         }
     }
@@ -29,7 +36,22 @@ impl Armed {
             seed: line.seed,
             ..arming
         };
-        let armed = Self::new(id, rule, arming);
+        let armed = match &line.bad {
+            Some(bad) => {
+                let bad = bad.iter().map(|&(start, count)| Sectors { start, count });
+                let healed = line
+                    .healed
+                    .map(|(healed, refused)| HealCounts { healed, refused });
+                Self::on(
+                    id,
+                    rule,
+                    arming,
+                    Ranges::of(bad),
+                    healed.unwrap_or_default(),
+                )
+            }
+            None => Self::new(id, rule, arming),
+        };
         Some(armed.counting_from(line.counts, line.woken))
     }
 }

@@ -28,7 +28,7 @@ pub enum RulesLine {
 }
 
 /// An armed rule, and what it has done. Prints as `RULE considered=N matched=N fired=N left=N age=TIME
-/// drawn_from=SEED [woken] [never: REASON|note: TEXT]`.
+/// drawn_from=SEED [woken] [bad=START+COUNT,...|bad=-] [healed=N refused=N] [never: REASON|note: TEXT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleLine {
     /// The rule's text.
@@ -43,6 +43,11 @@ pub struct RuleLine {
     pub seed: u64,
     /// Whether the rule that its `when=` names has fired and is removed.
     pub woken: bool,
+    /// Ranges of sectors, as the first with how many, of a rule whose sectors were found when it was armed: what is left
+    /// of them, if they heal.
+    pub bad: Option<Vec<(u64, u64)>>,
+    /// Of a rule whose sectors heal: how many have, and how many writes have failed instead.
+    pub healed: Option<(u64, u64)>,
     /// What a user should know of it.
     pub remark: Option<Remark>,
 }
@@ -114,6 +119,21 @@ impl fmt::Display for RuleLine {
         if self.woken {
             write!(f, " {WOKEN}")?;
         }
+        if let Some(bad) = &self.bad {
+            let bad: Vec<_> = bad
+                .iter()
+                .map(|(start, n)| format!("{start}+{n}"))
+                .collect();
+            let bad = if bad.is_empty() {
+                "-".to_owned()
+            } else {
+                bad.join(",")
+            };
+            write!(f, " bad={bad}")?;
+        }
+        if let Some((healed, refused)) = self.healed {
+            write!(f, " healed={healed} refused={refused}")?;
+        }
         match &self.remark {
             Some(Remark::Never(why)) => write!(f, "{NEVER}{why}"),
             Some(Remark::Note(note)) => write!(f, "{NOTE}{note}"),
@@ -136,19 +156,52 @@ fn parse_rule_line(line: &str) -> Option<RuleLine> {
     let mut words = counters.split_whitespace();
     let considered = words.next()?.parse().ok()?;
     let mut value = |key: &str| words.next()?.strip_prefix(key);
+    let counts = Counts {
+        considered,
+        matched: value("matched=")?.parse().ok()?,
+        fired: value("fired=")?.parse().ok()?,
+    };
+    let left = value("left=")?.parse().ok();
+    let age = parse_duration(value("age=")?)?;
+    let seed = value("drawn_from=")?.parse().ok()?;
+    let mut words = words.peekable();
+    let woken = words.next_if_eq(&WOKEN).is_some();
+    let bad = words.next_if(|word| word.starts_with("bad="));
+    let bad = bad.map(|word| parse_bad(&word["bad=".len()..]));
+    let healed = words.next_if(|word| word.starts_with("healed="));
+    let healed = healed.map(|word| {
+        let number = |word: &str, key| word.strip_prefix(key)?.parse().ok();
+        Some((number(word, "healed=")?, number(words.next()?, "refused=")?))
+    });
     Some(RuleLine {
         rule: rule.to_owned(),
-        counts: Counts {
-            considered,
-            matched: value("matched=")?.parse().ok()?,
-            fired: value("fired=")?.parse().ok()?,
+        counts,
+        left,
+        age,
+        seed,
+        woken,
+        bad: match bad {
+            Some(bad) => Some(bad?),
+            None => None,
         },
-        left: value("left=")?.parse().ok(),
-        age: parse_duration(value("age=")?)?,
-        seed: value("drawn_from=")?.parse().ok()?,
-        woken: words.next() == Some(WOKEN),
+        healed: match healed {
+            Some(healed) => Some(healed?),
+            None => None,
+        },
         remark,
     })
+}
+
+/// Ranges as START+COUNT with commas; `-` is none.
+fn parse_bad(text: &str) -> Option<Vec<(u64, u64)>> {
+    let range = |text: &str| {
+        let (start, count) = text.split_once('+')?;
+        Some((start.parse().ok()?, count.parse().ok()?))
+    };
+    match text {
+        "-" => Some(Vec::new()),
+        text => text.split(',').map(range).collect(),
+    }
 }
 
 fn parse_remark(line: &str) -> (&str, Option<Remark>) {
@@ -174,6 +227,9 @@ mod tests {
              drawn_from=18446744073709551615 woken",
             "lose op=flush when=a considered=0 matched=0 fired=0 left=- age=1us drawn_from=7 never: no rule \
              has the tag `a`",
+            "eio_read heal=write sectors=3 considered=0 matched=0 fired=0 left=- age=0s drawn_from=7 woken bad=8+1,10+2 \
+             healed=0 refused=2 note: a",
+            "lose op=write sectors=3 considered=0 matched=0 fired=0 left=- age=0s drawn_from=7 bad=- never: b",
             "stale considered=0 matched=0 fired=0 left=- age=2m drawn_from=7 woken note: memory is full",
         ] {
             let line: RulesLine = text.parse().unwrap();
@@ -184,6 +240,8 @@ mod tests {
             "on",
             "slow",
             "slow considered=1 matched=1 fired=x left=- age=0s drawn_from=0",
+            "slow considered=1 matched=1 fired=1 left=- age=0s drawn_from=0 bad=8",
+            "slow considered=1 matched=1 fired=1 left=- age=0s drawn_from=0 bad=- healed=1",
         ] {
             assert!(bad.parse::<RulesLine>().is_err(), "{bad}");
         }

@@ -59,6 +59,11 @@ impl SweptFault {
                  from the start of the disk, as in at=2048+8)"
             ));
         }
+        if rule.draw.is_some() || rule.heal.is_some() {
+            return Err(
+                "the fault has sectors that are drawn or heal: which requests fail is up to the sweep (valid: at=)".into(),
+            );
+        }
         if is_persistent && rule.cuts_power() {
             return Err("a power cut is not persistent: it ends the run that meets it".into());
         }

@@ -27,6 +27,7 @@ mod getting_started;
 mod guest_builder;
 mod guest_runs;
 mod harness;
+mod healing;
 mod helpers;
 mod html;
 mod initramfs;

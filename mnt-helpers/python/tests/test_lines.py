@@ -20,6 +20,18 @@ GOOD: list[tuple[Callable[[str], object], str, object]] = [
         "lose when=a tag=b considered=0 matched=0 fired=0 left=2 age=1m drawn_from=7 woken never: no rule `a`",
         lines.RuleLine("lose when=a tag=b", 0, 0, 0, 2, 60.0, 7, True, "no rule `a`", None),
     ),
+    (
+        lines.RuleLine.parse,
+        "eio_read heal=write considered=0 matched=0 fired=0 left=- age=1s drawn_from=7 bad=8+1,12+4 healed=3 refused=1",
+        lines.RuleLine(
+            "eio_read heal=write", 0, 0, 0, None, 1.0, 7, False, None, None, ((8, 1), (12, 4)), 3, 1
+        ),
+    ),
+    (
+        lines.RuleLine.parse,
+        "slow sectors=2 considered=0 matched=0 fired=0 left=- age=1s drawn_from=7 bad=- never: why",
+        lines.RuleLine("slow sectors=2", 0, 0, 0, None, 1.0, 7, False, "why", None, ()),
+    ),
     (lines.InFlight.parse, "read 8 1 2000.0ms -", lines.InFlight("read", 8, 1, 2.0, None)),
     (lines.InFlight.parse, "flush 0 0 1.5s hang; slow", lines.InFlight("flush", 0, 0, 1.5, "hang; slow")),
     (lines.Pending.parse, "7 discard 0 614400 1.5ms", lines.Pending(7, "discard", 0, 614400, 0.0015)),

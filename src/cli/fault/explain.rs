@@ -109,7 +109,6 @@ fn answers(disk: &DiskControl, range: IoRange) -> Result<Vec<Answer>, ClientErro
     let arming = Arming {
         // Any moment that is later than the age of each rule.
         now: Duration::from_secs(1 << 40),
-        disk_sectors: disk.size()? / SECTOR,
         ..Arming::default()
     };
     let off = disk

@@ -2,6 +2,7 @@
 
 mod explain;
 mod file;
+mod sectors;
 mod show;
 mod words;
 
@@ -28,6 +29,7 @@ Examples:
   provium fault /tmp/m/vda --set --file bad-sectors.rules
   provium fault /tmp/m/vda --remove slow
   provium fault /tmp/m/vda --rules            the rules with their counters
+  provium fault /tmp/m/vda --show-sectors     which sectors are bad, for a script
   provium fault /tmp/m/vda --json             the same, for a program
   provium fault /tmp/m/vda --explain \"read 2048+8\"
   provium fault /tmp/m/vda --explain \"eio_read times=3\"
@@ -71,6 +73,9 @@ pub(super) struct Args {
     /// Show which rules would act on a request, and why the others would not; or what a rule means
     #[arg(long, value_name = "OP SECTOR+COUNT|RULE", conflicts_with_all = ["given", "clear", "release"])]
     explain: Option<String>,
+    /// Show the sectors of each rule that has at=, sectors= or heal=, one `START COUNT` a line: what is left bad of them
+    #[arg(long, conflicts_with_all = ["given", "clear", "release", "explain", "rules", "file"])]
+    show_sectors: bool,
     /// Print JSON: an array of disks with their rules
     #[arg(long, conflicts_with_all = ["given", "clear", "release"])]
     json: bool,
@@ -100,6 +105,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             |disk| disk.warnings_of(&rules.added),
         )
         .map_err(|error| rules.name_in(error))?;
+    } else if args.show_sectors {
+        sectors::show(&target, args.json)?;
     } else if args.given.is_empty() {
         show::show(&target, args.rules, args.json)?;
     } else {

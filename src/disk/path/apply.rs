@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::plan::{Plan, Segment};
 use super::request::Request;
 use crate::disk::device::Disk;
-use crate::fault::{Armed, Decision, FiredChange, IoRange, Loss, Op, Outcome, Then};
+use crate::fault::{Armed, Decision, FiredChange, Healer, IoRange, Loss, Op, Outcome, Then};
 use crate::protocol::names::SECTOR;
 use crate::protocol::{Effect, Errno};
 
@@ -22,6 +22,8 @@ pub(super) struct Applied {
     pub(super) torn: Option<(u64, Then, Arc<Armed>)>,
     /// What happens to its data, in this order.
     pub(super) changes: Vec<FiredChange>,
+    /// Bad sectors that it heals where it writes them.
+    healers: Vec<Healer>,
 }
 
 /// What was done of a request that is about to be answered.
@@ -45,10 +47,14 @@ impl Applied {
             decision,
             lost,
             changes,
+            healers,
             ..
         } = outcome;
         if decision.is_none() && changes.is_empty() && lost.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self {
+                healers,
+                ..Self::default()
+            });
         }
         let counters = disk.counters.of(range.op);
         let torn = match decision {
@@ -61,6 +67,7 @@ impl Applied {
         };
         let applied = Self {
             torn,
+            healers,
             ..Self::default()
         };
         if request.is_indivisible() {
@@ -147,6 +154,13 @@ impl Applied {
     pub(super) fn kept(&self, len: u64) -> u64 {
         let keep = self.torn.as_ref().map(|(keep, ..)| *keep);
         len.min(keep.unwrap_or(u64::MAX))
+    }
+
+    /// Has the sectors heal that are written as a whole from `place` on, of `len` bytes.
+    pub(super) fn heal(&self, place: u64, len: u64) {
+        for healer in &self.healers {
+            healer.written(place, place.saturating_add(len));
+        }
     }
 
     /// The first rule that has the segment served elsewhere.

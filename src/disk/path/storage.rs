@@ -12,7 +12,7 @@ use super::plan::Segment;
 use super::request::{Answer, Reply, Request, owned};
 use crate::disk::cache::entry::erase;
 use crate::disk::device::Disk;
-use crate::fault::{Change, FiredChange, Outcome};
+use crate::fault::{Change, FiredChange, Op, Outcome};
 use crate::storage::{Image, with_buffer};
 
 impl Disk {
@@ -51,6 +51,9 @@ impl Disk {
         applied: &Applied,
         context: RequestContext<R>,
     ) {
+        if let (Request::Grow { offset, len }, Ok(())) = (request, &result) {
+            applied.heal(*offset, *len);
+        }
         match (result, applied.afterwards()) {
             (Ok(()), Some(errno)) => self.answer_injected(errno, context),
             (result, _) => {
@@ -165,6 +168,9 @@ impl Disk {
         }
         for part in applied.served(offset, len) {
             change(part)?;
+            if request.op() == Op::Zero {
+                applied.heal(part.place(), part.len());
+            }
         }
         if applied.is_in_parts() {
             let (offset, len) = request.changed(self.known_size());
@@ -212,6 +218,7 @@ impl Disk {
             let done;
             (done, result) = put(take(&mut changed, part, offset), place);
             self.sizes.learn_end(place + done as u64);
+            applied.heal(place, done as u64);
             self.note_corrupted(part, done, applied);
             if part.shift != 0 {
                 moved.push((part, done as u64));

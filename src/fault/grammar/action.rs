@@ -6,10 +6,13 @@ use super::error::GrammarError;
 use super::line::{Line, Pair};
 use super::value::SECTORS_END;
 use crate::fault::{
-    Action, ActionKey, ActionKind, CutPoint, CutRule, CutScope, HANG_MAX, How, Then,
+    Action, ActionKey, ActionKind, CutPoint, CutRule, CutScope, HANG_MAX, Heal, How, Then,
 };
 use crate::protocol::{Errno, PowerCut};
 use crate::units::nearest;
+
+/// The largest number of tries and of spares.
+const MOST_HEALED: u64 = 1_000_000_000_000_000;
 
 /// The words of a rule that begins with the name of an action.
 pub(super) struct ActionWords<'l, 'a> {
@@ -100,6 +103,36 @@ impl<'a> ActionWords<'_, 'a> {
     fn errno(&self) -> Result<Errno, GrammarError> {
         let errno = self.find(ActionKey::Errno);
         errno.map_or(Ok(Errno::EIO), |pair| self.line.errno(pair))
+    }
+
+    /// How the sectors of an error heal, if they do.
+    pub(super) fn heal(&self) -> Result<Option<Heal>, GrammarError> {
+        let Some(heal) = self.find(ActionKey::Heal) else {
+            let mut keys = [ActionKey::Tries, ActionKey::Spares].into_iter();
+            return match keys.find_map(|key| self.find(key)) {
+                Some(pair) => Err(self
+                    .line
+                    .error(pair.key, format!("`{}=` belongs to heal=write", pair.key))),
+                None => Ok(None),
+            };
+        };
+        if heal.value != "write" {
+            return Err(self.line.bad(heal, "`write`, the only valid value"));
+        }
+        let number = |key, least, expected| match self.find(key) {
+            Some(pair) => {
+                let number = self.line.count(pair, MOST_HEALED, expected)?;
+                let number = Some(number).filter(|number| *number >= least);
+                number
+                    .ok_or_else(|| self.line.bad(pair, expected))
+                    .map(Some)
+            }
+            None => Ok(None),
+        };
+        Ok(Some(Heal {
+            tries: number(ActionKey::Tries, 1, "a number of writes from 1 to 10^15")?.unwrap_or(1),
+            spares: number(ActionKey::Spares, 0, "a number of sectors, up to 10^15")?,
+        }))
     }
 
     fn then(&self, default: Then) -> Result<Then, GrammarError> {

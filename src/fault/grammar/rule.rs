@@ -7,6 +7,9 @@ use crate::fault::{ActionKey, ActionKind, Mode, Op, Rule, Selector};
 use crate::units::nearest;
 use crate::units::text::readable;
 
+/// The keys of healing.
+const HEAL_KEYS: [ActionKey; 3] = [ActionKey::Heal, ActionKey::Tries, ActionKey::Spares];
+
 /// The word that a rule begins with.
 #[derive(Clone, Copy)]
 enum First {
@@ -20,11 +23,19 @@ impl First {
         mode.or_else(|| ActionKind::named(name).map(Self::Action))
     }
 
+    fn kind(self) -> ActionKind {
+        match self {
+            Self::Mode(mode) => mode.rule().action.kind(),
+            Self::Action(kind) => kind,
+        }
+    }
+
     /// The keys that the rule takes beside selectors. A mode has the values of its action.
     fn keys(self) -> &'static [ActionKey] {
-        match self {
-            Self::Mode(_) => &[],
-            Self::Action(kind) => kind.keys(),
+        match (self, self.kind()) {
+            (Self::Mode(_), ActionKind::Error) => &HEAL_KEYS,
+            (Self::Mode(_), _) => &[],
+            (Self::Action(_), kind) => kind.keys(),
         }
     }
 }
@@ -39,17 +50,18 @@ impl<'a> Line<'a> {
         let pairs = self.pairs(rest)?;
         let first = First::named(word).ok_or_else(|| self.unknown_first(word))?;
         let selectors = self.selectors(word, first.keys(), &pairs)?;
+        let words = ActionWords {
+            line: self,
+            kind: first.kind(),
+            pairs: &pairs,
+        };
         let mut rule = match first {
             First::Mode(mode) => mode.rule(),
-            First::Action(kind) => {
-                let words = ActionWords {
-                    line: self,
-                    kind,
-                    pairs: &pairs,
-                };
-                Rule::new(words.action()?)
-            }
+            First::Action(_) => Rule::new(words.action()?),
         };
+        if words.kind == ActionKind::Error {
+            rule.heal = words.heal()?;
+        }
         self.select(&mut rule, &selectors)?;
         Ok(rule)
     }

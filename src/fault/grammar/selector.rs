@@ -1,12 +1,19 @@
 //! The selectors of a rule: which requests it acts on.
 
+use std::ops::RangeInclusive;
+
 use super::error::GrammarError;
 use super::line::{Line, Pair};
-use crate::fault::{Client, Op, Ops, Rule, Selector};
+use crate::fault::{Client, Draw, MOST_DRAWN, Op, Ops, Rule, Selector};
 use crate::units::{Probability, nearest};
 
 /// The largest count of requests that a selector takes.
 const MOST_REQUESTS: u64 = 1_000_000_000_000_000;
+
+/// The operations that a rule with heal= can have fail because of bad sectors.
+const FAIL_UNTIL_HEALED: Ops = Ops::of(&[Op::Read, Op::Discard]);
+const WRITES_HEAL: &str = "with heal=write, op= says which requests fail because of bad sectors (valid: op=read,discard): \
+    a write heals them, and fails by tries= and spares= alone";
 
 impl Line<'_> {
     /// Has `rule` act on the requests that the selectors choose.
@@ -18,6 +25,14 @@ impl Line<'_> {
         for (selector, pair) in selectors {
             self.set(rule, *selector, *pair)?;
         }
+        if rule.heal.is_some() && !selectors.iter().any(|(key, _)| *key == Selector::Op) {
+            rule.ops = match rule.ops {
+                Ops::ALL => Ops::of(&[Op::Read]),
+                ops if ops.without(FAIL_UNTIL_HEALED).is_empty() => ops,
+                _ => return Err(self.error_at_end(WRITES_HEAL.into())),
+            };
+        }
+        self.set_draw(rule, selectors)?;
         self.set_cycle(rule, selectors)?;
         let per = selectors
             .iter()
@@ -25,10 +40,44 @@ impl Line<'_> {
         per.map_or(Ok(()), |(_, per)| self.check_per(rule, *per))
     }
 
+    fn set_draw(
+        &self,
+        rule: &mut Rule,
+        selectors: &[(Selector, Pair<'_>)],
+    ) -> Result<(), GrammarError> {
+        let find = |key| selectors.iter().find(|(selector, _)| *selector == key);
+        let number = |key, range: RangeInclusive<u64>, expected| match find(key) {
+            Some((_, pair)) => self.small(*pair, range, expected).map(Some),
+            None => Ok(None),
+        };
+        let most = 1..=MOST_DRAWN;
+        let count = number(
+            Selector::Sectors,
+            most,
+            "a number of sectors from 1 to 1000000",
+        )?;
+        let most = 2..=MOST_DRAWN;
+        let cluster = number(
+            Selector::Cluster,
+            most,
+            "a number of sectors from 2 to 1000000",
+        )?;
+        match (count, find(Selector::Cluster)) {
+            (None, Some((_, pair))) => {
+                let what = "cluster= belongs to sectors=, as in sectors=300 cluster=10";
+                return Err(self.error(pair.key, what.into()));
+            }
+            _ => rule.draw = count.map(|count| Draw { count, cluster }),
+        }
+        Ok(())
+    }
+
     fn set(&self, rule: &mut Rule, selector: Selector, pair: Pair<'_>) -> Result<(), GrammarError> {
         match selector {
             Selector::Op => rule.ops = self.ops(rule, pair)?,
             Selector::At => rule.at = self.at(pair)?,
+            // `set_draw` reads the two together.
+            Selector::Sectors | Selector::Cluster => {}
             Selector::Size => rule.size = Some(self.size(pair)?),
             Selector::Client => rule.client = Some(self.client(pair)?),
             Selector::Skip => rule.skip = self.requests(pair)?,
@@ -71,7 +120,10 @@ impl Line<'_> {
 
     fn ops(&self, rule: &Rule, pair: Pair<'_>) -> Result<Ops, GrammarError> {
         let kind = rule.action.kind();
-        let possible = kind.ops();
+        let possible = match rule.heal {
+            Some(_) => FAIL_UNTIL_HEALED,
+            None => kind.ops(),
+        };
         if pair.value == "all" {
             return Ok(possible);
         }
@@ -92,6 +144,12 @@ impl Line<'_> {
             true => Ok(ops),
             false => {
                 let name = kind.name();
+                let is_write = impossible
+                    .without(Ops::of(&[Op::Write, Op::Zero]))
+                    .is_empty();
+                if rule.heal.is_some() && is_write {
+                    return Err(self.error(pair.key, WRITES_HEAL.into()));
+                }
                 let what = format!("`{name}` cannot act on {impossible} (valid: op={possible})");
                 Err(self.error(pair.key, what))
             }

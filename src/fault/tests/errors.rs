@@ -24,7 +24,7 @@ fn error_of_an_unknown_name_offers_the_nearest_one() {
         (
             "error erno=EIO",
             "line 1, column 7: unknown key `erno` of `error`; did you mean `errno`? \
-             (valid: errno, op, at, size, client, skip,",
+             (valid: errno, heal, tries, spares, op, at, sectors, cluster, size, client, skip,",
         ),
         (
             "eio_read errno=EIO",
@@ -298,7 +298,7 @@ fn error_of_a_cut_stands_at_the_word_that_is_wrong() {
         (
             "cut kep=all",
             "line 1, column 5: unknown key `kep` of `cut`; did you mean `keep`? (valid: point, scope, keep, p, seed, \
-             tear, garbage, op, at, size, client, skip, every, per, times, after,",
+             tear, garbage, op, at, sectors, cluster, size, client, skip, every, per, times, after,",
         ),
         (
             "cat",
@@ -381,4 +381,55 @@ fn error_of_a_size_that_is_not_whole_sectors_names_it() {
         let end = format!("; {size} is not a multiple of 512 bytes");
         assert!(error.ends_with(&end), "{error}");
     }
+}
+
+#[test]
+fn error_of_drawn_and_healing_sectors_says_what_is_valid() {
+    assert_rejected(&[
+        (
+            "slow sectors=0",
+            "line 1, column 6: `sectors=0` expects a number of sectors from 1 to 1000000",
+        ),
+        (
+            "slow sectors=1000001",
+            "line 1, column 6: `sectors=1000001` expects a number of sectors from 1 to 1000000",
+        ),
+        (
+            "slow sectors=9 cluster=1",
+            "line 1, column 16: `cluster=1` expects a number of sectors from 2 to 1000000",
+        ),
+        (
+            "slow cluster=9",
+            "line 1, column 6: cluster= belongs to sectors=, as in sectors=300 cluster=10",
+        ),
+        (
+            "slow heal=write",
+            "line 1, column 6: unknown key `heal` of `slow`",
+        ),
+        (
+            "eio_read heal=read",
+            "line 1, column 10: `heal=read` expects `write`, the only valid value",
+        ),
+        (
+            "eio_read spares=3",
+            "line 1, column 10: `spares=` belongs to heal=write",
+        ),
+        (
+            "eio_read heal=write tries=0",
+            "line 1, column 21: `tries=0` expects a number of writes from 1 to 10^15",
+        ),
+        (
+            "eio_write heal=write",
+            "line 1, column 21: with heal=write, op= says which requests fail because of bad sectors \
+             (valid: op=read,discard): a write heals them, and fails by tries= and spares= alone",
+        ),
+        (
+            "error op=read,zero heal=write",
+            "line 1, column 7: with heal=write, op= says which requests fail because of bad sectors",
+        ),
+        (
+            "error op=flush heal=write",
+            "line 1, column 7: `error` cannot act on flush (valid: op=read,discard)",
+        ),
+    ]);
 }

@@ -122,6 +122,24 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 prop_compose! {
+    fn draw()(
+        count in 1..=MOST_DRAWN,
+        cluster in proptest::option::of(2..=MOST_DRAWN),
+    ) -> Draw {
+        Draw { count, cluster }
+    }
+}
+
+prop_compose! {
+    fn heal()(
+        tries in 1_u64..=1_000_000_000_000_000,
+        spares in proptest::option::of(0_u64..=1_000_000_000_000_000),
+    ) -> Heal {
+        Heal { tries, spares }
+    }
+}
+
+prop_compose! {
     fn counting()(
         skip in 0_u64..=1_000_000_000_000_000,
         every in 1_u64..=1_000_000_000_000_000,
@@ -151,6 +169,8 @@ prop_compose! {
         per_sector: bool,
         client in proptest::option::of(proptest::sample::select(Client::ALL.to_vec())),
         at in proptest::collection::vec(at(), 0..4),
+        draw in proptest::option::of(draw()),
+        heal in proptest::option::of(heal()),
         size in proptest::option::of((any::<u64>(), any::<u64>())),
         (skip, every, times, seed, probability) in counting(),
         (after, lasts, cycle) in timing(),
@@ -160,6 +180,13 @@ prop_compose! {
         let possible = action.kind().ops().iter();
         let chosen: Vec<_> = possible.filter(|op| bits & (1 << *op as u8) != 0).collect();
         let ops = Ops::of(&chosen);
+        let heal = heal.filter(|_| action.kind() == ActionKind::Error);
+        let healing = Ops::of(&[Op::Read, Op::Discard]);
+        let ops = match heal {
+            Some(_) if ops.without(healing).is_empty() && !ops.is_empty() => ops,
+            Some(_) => Ops::of(&[Op::Read]),
+            None => ops,
+        };
         let reserved = |tag: &String| tag == "all" || Mode::named(tag).is_some();
         let has = |key| !action.kind().keys().contains(&key);
         let ops = if ops.is_empty() { action.kind().ops() } else { ops };
@@ -167,7 +194,7 @@ prop_compose! {
         let can_draw = probability.is_some() && ops.iter().any(Op::has_range);
         Rule {
             ops,
-            at,
+            at, draw, heal,
             size: size.map(|(a, b)| SizeRange { min: a.min(b), max: a.max(b) }),
             client, skip, every, times, after, lasts, cycle,
             probability,

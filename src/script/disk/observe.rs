@@ -58,6 +58,18 @@ fn rule_table(lua: &Lua, state: &RuleLine) -> mlua::Result<Table> {
     table.set("matched", state.counts.matched)?;
     table.set("fired", state.counts.fired)?;
     table.set("left", state.left)?;
+    if let Some(bad) = &state.bad {
+        let range = |&(start, count): &(u64, u64)| {
+            let range = lua.create_table()?;
+            range.set("sector", start)?;
+            range.set("sectors", count)?;
+            Ok(range)
+        };
+        let ranges = bad.iter().map(range).collect::<mlua::Result<Vec<_>>>()?;
+        table.set("bad", ranges)?;
+    }
+    table.set("healed", state.healed.map(|(healed, _)| healed))?;
+    table.set("refused", state.healed.map(|(_, refused)| refused))?;
     match &state.remark {
         Some(Remark::Never(why)) => table.set("never", why.as_str())?,
         Some(Remark::Note(note)) => table.set("note", note.as_str())?,

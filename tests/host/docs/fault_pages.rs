@@ -69,7 +69,7 @@ fn rule_has_the_defaults_of_the_page() {
 #[test]
 fn action_has_the_operations_of_the_page() {
     for row in [
-        "| the request fails | `errno=` (EIO) | any |",
+        "| the request fails | `errno=` (EIO), [`heal=`, `tries=` (1), `spares=`](#sectors-that-heal) | any |",
         "| the request waits first | `by=` | any |",
         "| `max=` (60 s), `then=` (EIO) | any |",
         "| `how=`, `bits=` (1), `byte=` | `read`, `write` |",

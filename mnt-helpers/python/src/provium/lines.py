@@ -23,6 +23,7 @@ _REQUEST = rf"(?P<op>{_OP}) (?P<sector>\d+) (?P<count>\d+)"
 _RULE = re.compile(
     r"(?P<rule>.+?) considered=(?P<considered>\d+) matched=(?P<matched>\d+) fired=(?P<fired>\d+) "
     rf"left=(?P<left>\d+|-) age=(?P<age>{_TIME}) drawn_from=(?P<seed>\d+)(?P<woken> woken)?"
+    r"(?: bad=(?P<bad>-|\d+\+\d+(?:,\d+\+\d+)*))?(?: healed=(?P<healed>\d+) refused=(?P<refused>\d+))?"
     r"(?: never: (?P<never>.*)| note: (?P<note>.*))?"
 )
 _IN_FLIGHT = re.compile(rf"{_REQUEST} (?P<age>{_TIME}) (?P<rules>.+)")
@@ -56,6 +57,18 @@ def seconds(text: str) -> float:
     return float(found["number"]) * UNITS[found["unit"]]
 
 
+def _number(text: Optional[str]) -> Optional[int]:
+    return None if text is None else int(text)
+
+
+def _ranges(text: Optional[str]) -> Optional[tuple[tuple[int, int], ...]]:
+    if text is None:
+        return None
+    ranges = [] if text == "-" else text.split(",")
+    pairs = (each.split("+") for each in ranges)
+    return tuple((int(start), int(count)) for start, count in pairs)
+
+
 @dataclass(frozen=True)
 class RuleLine:
     """A line of `rules`: an armed rule, and what it has done."""
@@ -80,6 +93,12 @@ class RuleLine:
     """Why it can never act."""
     note: Optional[str]
     """What to know about it."""
+    bad: Optional[tuple[tuple[int, int], ...]] = None
+    """What is left bad of sectors that were found when it was armed: the first of each range, and how many."""
+    healed: Optional[int] = None
+    """Sectors that have healed, with `heal=`."""
+    refused: Optional[int] = None
+    """Writes that failed instead, with `heal=`."""
 
     @classmethod
     def parse(cls, line: str) -> RuleLine:
@@ -97,6 +116,9 @@ class RuleLine:
             woken=found["woken"] is not None,
             never=found["never"],
             note=found["note"],
+            bad=_ranges(found["bad"]),
+            healed=_number(found["healed"]),
+            refused=_number(found["refused"]),
         )
 
     @property

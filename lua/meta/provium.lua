@@ -546,7 +546,8 @@ function Disk:inflight() end
 function Disk:damage() end
 
 ---Fails unless the guest has the disk and would see every injected error. The message says what to change.
-function Disk:assert_visible() end
+---@param errno? string Also fails if the bus of the disk makes another error of this one.
+function Disk:assert_visible(errno) end
 
 ---Waits until a rule has fired `times` times. Raises at the time-out, and for a rule that is not armed.
 ---@param name string A tag, or a rule's text.
@@ -664,6 +665,10 @@ function Disk:id() end
 ---@return string
 function Disk:path() end
 
+---Makes the image, and the disk of a running guest, larger or smaller.
+---@param bytes integer|string Bytes, or a size as `"256M"`.
+function Disk:resize(bytes) end
+
 ---Returns where the guest has it, a name below `/dev/disk/by-id`; raises without an image.
 ---@return string
 function Disk:device() end
@@ -701,6 +706,16 @@ function Vm:pause() end
 
 ---Continues a paused guest.
 function Vm:resume() end
+
+---Waits until QEMU pauses the guest because a request of a disk with `rerror = "stop"` or `werror = "stop"` has failed.
+---`vm:resume()` has QEMU try the request again.
+---@param timeout? provium.Duration Default: 10 seconds.
+---@return { disk: string, op: "read"|"write", error: string }
+function Vm:wait_io_error(timeout) end
+
+---Pulls a disk out of the running guest, which is not asked, and detaches it.
+---@param id string
+function Vm:unplug(id) end
 
 ---Presses the reset button. Returns when the agent answers again and the disks are ready for use. Held requests are dropped.
 function Vm:reset() end

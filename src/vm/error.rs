@@ -132,6 +132,14 @@ pub enum VmError {
     },
     #[error("the power was cut by {rule}")]
     PowerCut { rule: String },
+    #[error("vm `{vm}` has no disk `{id}`")]
+    NoDisk { id: String, vm: String },
+    #[error("the guest does not have disk `{id}`: there is nothing to pull out")]
+    NotPlugged { id: String },
+    #[error("disk `{id}` is not resized: {why}")]
+    NotResized { id: String, why: String },
+    #[error("no failed request has paused the guest within {}: only a disk with `rerror = \"stop\"` or `werror = \"stop\"` does", show_duration(*.0))]
+    NoIoError(Duration),
     #[error("no rule has cut the power within {}", show_duration(*.0))]
     NoPowerCut(Duration),
     #[error("the guest powered itself off\n{console}")]

@@ -2,6 +2,7 @@
 //!
 //! Other files add methods: `power` its buttons, `guest` commands and files, `disks` hot-plug, `warm` saving.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use super::guest::agent::{Agent, LivenessCheck};
 use super::guest::console::{Console, Expecting};
 use super::guest::terminal::Terminal;
 use super::health::Health;
+use super::io_error::Stopped;
 use super::power_watch::PowerWatch;
 use super::qemu::arguments::MachineSpec;
 use super::qemu::board::Bus;
@@ -40,6 +42,8 @@ pub(super) struct Machine {
     pub(super) memory: Option<File>,
     /// Where its disks are.
     pub(super) mount: MountClient,
+    /// The failed requests for which QEMU has paused the guest since it went on last.
+    pub(super) stopped: VecDeque<Stopped>,
     /// None where the guest has no agent.
     agent: Option<Agent>,
     /// The profile that says so.
@@ -93,6 +97,7 @@ impl Machine {
             keeps_code: spec.accel != Accel::Kvm && spec.target.is_pc(),
             memory: None,
             mount: mount.clone(),
+            stopped: VecDeque::new(),
             agent: spec.without_agent.is_none().then(|| Agent::new(agent)),
             profile: spec.without_agent.unwrap_or_default().to_owned(),
             bus: spec.board.bus,
@@ -171,7 +176,9 @@ impl Machine {
     /// QEMU's events that have come, waiting up to `timeout` for the first.
     pub(super) fn events(&mut self, timeout: Duration) -> Result<Vec<Event>, VmError> {
         let events = self.qmp.events(timeout);
-        events.map_err(|error| self.explain(error))
+        let events = events.map_err(|error| self.explain(error))?;
+        self.stopped.extend(events.iter().filter_map(Stopped::of));
+        Ok(events)
     }
 
     fn explain(&mut self, error: QmpError) -> VmError {

@@ -32,6 +32,7 @@ impl Vm {
         if self.server.is_none() {
             return;
         }
+        let _ = self.note_io_error();
         match (self.state, self.machine.take()) {
             (State::Booted, Some(machine)) => machine.shut_down(),
             (_, machine) => drop(machine),
@@ -46,8 +47,9 @@ impl Vm {
         Ok(())
     }
 
-    /// Lets a paused guest go on.
+    /// Lets a paused guest go on, also one that QEMU has paused because a request has failed.
     pub fn resume(&mut self) -> Result<(), VmError> {
+        self.note_io_error()?;
         match (self.state, self.machine.as_mut()) {
             (State::Paused, Some(machine)) => machine.resume()?,
             _ => return Err(self.wrong_state(Expected::Paused)),
@@ -140,6 +142,8 @@ impl Machine {
 
     /// Lets them go on.
     pub(super) fn resume(&mut self) -> Result<(), VmError> {
+        self.events(Duration::ZERO)?;
+        self.stopped.clear();
         self.execute(&qmp::cont {})?;
         for fdset_id in std::mem::take(&mut self.unused) {
             self.execute(&qmp::remove_fd { fdset_id, fd: None })?;

@@ -79,3 +79,103 @@ test("two paths to one image have the same content and faults of their own", fun
   local text = "`share` and `cache = \"volatile\"` exclude each other"
   t:assert_contains(raised(t, function() vm:attach_disk({ path = path, share = true, cache = "volatile" }) end), text)
 end)
+
+test("a medium error on SCSI is one in the guest's log, and EIO on virtio-blk is not", function(t)
+  local vm = provium:vm("v", "peios")
+  vm:boot()
+  local logs = {}
+  for _, bus in ipairs({ "virtio-blk", "virtio-scsi", "nvme" }) do
+    local disk = vm:attach_disk({ id = bus, scratch = "1M", bus = bus })
+    disk:assert_visible()
+    local seen = { ["virtio-blk"] = "EIO", ["virtio-scsi"] = "ENODATA", nvme = "ENODATA" }
+    if seen[bus] == "EIO" then
+      local err = raised(t, function() disk:assert_visible("ENODATA") end)
+      t:assert_contains(err, "ENODATA arrives in the guest as EIO: virtio-blk has one error for all")
+    else
+      disk:assert_visible("ENODATA")
+    end
+    disk:fault_inject("error op=read errno=ENODATA at=64+8")
+    read(vm, disk:device()):assert_ok()
+    vm:run("dmesg -C")
+    local failed = read(vm, disk:device(), 64)
+    t:assert_eq(failed.exit_code, 1)
+    t:assert_contains(failed.stderr, seen[bus] == "EIO" and "Input/output error" or "No data available")
+    logs[bus] = vm:run("dmesg").stdout
+  end
+  t:assert_contains(logs["virtio-scsi"], "Sense Key : Medium Error")
+  t:assert_contains(logs["virtio-scsi"], "Add. Sense: Unrecovered read error")
+  t:assert_contains(logs.nvme, "critical medium error, dev nvme0n1, sector 64")
+  t:assert_contains(logs["virtio-blk"], "I/O error, dev vda, sector 64")
+  t:assert(not logs["virtio-blk"]:find("medium error", 1, true), logs["virtio-blk"])
+end)
+
+test("an NVMe disk that hangs is aborted, reset, and used again", function(t)
+  local vm = provium:vm("v", "peios")
+  vm:boot()
+  vm:run("echo 1 > /sys/module/nvme_core/parameters/io_timeout; dmesg -C"):assert_ok()
+  local disk = vm:attach_disk({ id = "n", scratch = "1M", bus = "nvme" })
+  disk:fault_inject("hang op=read at=64+8 times=1 then=ok max=6s")
+  read(vm, disk:device(), 64):assert_ok()
+  local log = vm:run("dmesg").stdout
+  t:assert_contains(log, "timeout, aborting")
+  t:assert_contains(log, "timeout, reset controller")
+  t:assert_eq(disk:rules()[1].fired, 1)
+end)
+
+test("a request that fails pauses the guest, and is tried again when it goes on", function(t)
+  local vm = provium:vm("v", "peios")
+  vm:boot()
+  local disk = vm:attach_disk({ id = "s", scratch = "1M", rerror = "stop", bus = "virtio-scsi" })
+  t:assert_contains(raised(t, function() disk:assert_visible() end), "(rerror=stop): set rerror=report")
+  t:assert_contains(raised(t, function() vm:wait_io_error(0.1) end), "no failed request has paused the guest within 100ms")
+  disk:fault_inject("error op=read at=64+8 times=2")
+  local reader = vm:run_async("dd if=" .. disk:device() .. " of=/dev/null bs=4096 skip=8 count=1 iflag=direct")
+  for _ = 1, 2 do
+    local err = vm:wait_io_error(60)
+    t:assert_eq({ err.disk, err.op, err.error, vm:state() }, { "s", "read", "EIO", "paused" })
+    vm:resume()
+  end
+  t:assert_eq(reader:wait(60).exit_code, 0)
+  t:assert_eq(disk:rules()[1].fired, 2)
+end)
+
+test("a disk that is resized has another size in the guest and on the host", function(t)
+  local vm = provium:vm("v", "peios")
+  local path = image.new(2048)
+  local record = vm:attach_disk({ id = "record" })
+  record:resize("1M")
+  t:assert_eq(record:size(), 1048576)
+  vm:boot()
+  for _, bus in ipairs({ "virtio-blk", "virtio-scsi" }) do
+    local disk = vm:attach_disk({ id = bus, path = path, bus = bus })
+    for _, size in ipairs({ 4194304, 1048576 }) do
+      disk:resize(size)
+      t:assert_eq(disk:size(), size)
+      t:assert_eq(vm:run("blockdev --getsize64 " .. disk:device()).stdout, size .. "\n")
+    end
+    t:assert_contains(raised(t, function() disk:resize(1000) end), "a size is a multiple of 512 bytes, and not 1000")
+    disk:detach()
+  end
+  local disk = vm:attach_disk({ id = "n", path = path, bus = "nvme" })
+  t:assert_contains(raised(t, function() disk:resize("2M") end), "QEMU's nvme does not tell the guest of a new size")
+  t:assert_eq(disk:size(), 1048576)
+end)
+
+test("a disk is pulled out of a guest that has it mounted, with a request that hangs", function(t)
+  local vm = provium:vm("v", "peios")
+  vm:boot()
+  for _, bus in ipairs(HOT) do
+    local disk = vm:attach_disk({ id = bus, scratch = "16M", bus = bus })
+    local device = disk:device()
+    vm:run("mkfs.ext4 -q " .. device .. " && mount " .. device .. " /mnt && echo x > /mnt/file"):assert_ok()
+    disk:fault_inject("hang op=read at=20000+8")
+    vm:run_async("dd if=" .. device .. " of=/dev/null bs=4096 skip=2500 count=1 iflag=direct")
+    disk:wait_fired("hang op=read at=20000+8", 1, 60)
+    vm:unplug(bus)
+    t:assert(disk:is_detached())
+    t:assert(not vm:run("test -e " .. device):ok(), bus .. " is still there")
+    t:assert(not vm:run("echo y > /mnt/other && sync /mnt/other"):ok(), bus .. " is still written")
+    vm:run("umount /mnt")
+  end
+  t:assert_contains(raised(t, function() vm:unplug("x") end), "vm `v` has no disk `x`")
+end)

@@ -7,6 +7,7 @@ use mlua::{FromLua, Lua, Table, Value};
 
 use super::duration::{DURATION, LuaDuration};
 use super::signature::found;
+use crate::units::size::parse_size;
 use crate::units::text;
 
 /// A text for the guest: a path, an argument. The guest's agent takes only UTF-8, and it changes zero
@@ -223,5 +224,12 @@ impl Options {
             item(&table.into()).map_err(|error| format!("{key}[{place}]: {error}"))
         };
         tables.map(read).collect()
+    }
+}
+/// A size: a number of bytes, or a text with a unit.
+pub(in crate::script) fn bytes(value: &Value) -> Option<u64> {
+    match value {
+        Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+        value => parse_size(&value.as_string()?.to_string_lossy()),
     }
 }

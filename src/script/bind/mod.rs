@@ -7,7 +7,7 @@ mod error;
 mod methods;
 mod signature;
 
-pub(super) use arguments::{GUEST_TEXT, GuestText, Options, guest_texts, items};
+pub(super) use arguments::{GUEST_TEXT, GuestText, Options, bytes, guest_texts, items};
 pub(super) use duration::{DURATION, LuaDuration};
 pub(super) use error::{CallError, CallResult};
 pub(super) use methods::{Methods, look_up, method, native};

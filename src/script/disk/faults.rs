@@ -54,6 +54,10 @@ fn arm(context: &Context, disk: &Disk, call: &str, rules: &[Rule]) -> CallResult
         let text = format!("disk:{call}: {warning}");
         context.emit(Event::Log { text });
     }
+    for note in record.notes_for_guest(rules) {
+        let text = format!("disk:{call}: {note}");
+        context.emit(Event::Log { text });
+    }
     Ok(())
 }
 

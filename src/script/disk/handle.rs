@@ -7,8 +7,9 @@ use mlua::{UserData, UserDataMethods};
 
 use super::error::DiskError;
 use crate::client::{ClientError, DiskControl};
+use crate::config::SIZE;
 use crate::evidence::disk_name;
-use crate::script::bind::{CallResult, Methods, look_up};
+use crate::script::bind::{CallResult, Methods, bytes, found, look_up};
 use crate::script::context::{Context, SharedVm};
 use crate::vm::{DiskRecord, Vm};
 
@@ -95,6 +96,7 @@ pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("id", id)?;
     methods.add("path", path)?;
     methods.add("device", device)?;
+    methods.add("resize", resize)?;
     methods.add("detach", detach)?;
     methods.add("is_detached", is_detached)
 }
@@ -112,6 +114,13 @@ fn path(_: &Context, disk: &Disk, (): ()) -> CallResult<String> {
 fn device(_: &Context, disk: &Disk, (): ()) -> CallResult<String> {
     let device = disk.record().device();
     Ok(device.ok_or(DiskError::NoImage)?)
+}
+
+/// Makes the image, and the disk of a running guest, larger or smaller.
+fn resize(_: &Context, disk: &Disk, size: mlua::Value) -> CallResult<()> {
+    let bytes = bytes(&size).ok_or_else(|| format!("expects {SIZE}, not {}", found(&size)))?;
+    disk.ask_vm(|vm, record| vm.resize_disk(record, bytes))?;
+    Ok(())
 }
 
 fn detach(_: &Context, disk: &Disk, (): ()) -> CallResult<()> {

@@ -4,7 +4,7 @@ use mlua::{Lua, Table};
 
 use super::handle::Disk;
 use crate::client::DiskControl;
-use crate::protocol::{DiskFile, InFlightLine, Remark, RuleLine};
+use crate::protocol::{BadErrno, DiskFile, Errno, InFlightLine, Remark, RuleLine};
 use crate::script::bind::{CallResult, Methods};
 use crate::script::context::Context;
 
@@ -40,10 +40,12 @@ fn damage(_: &Context, disk: &Disk, (): ()) -> CallResult<Vec<String>> {
     Ok(disk.ask(DiskControl::damage)?)
 }
 
-/// Fails when something between the disk and the guest hides injected errors.
-fn assert_visible(_: &Context, disk: &Disk, (): ()) -> CallResult<()> {
+/// Fails when something between the disk and the guest hides injected errors, or makes another one of `errno`.
+fn assert_visible(_: &Context, disk: &Disk, errno: Option<String>) -> CallResult<()> {
     disk.ask(|_| Ok(()))?;
-    let obstacles = disk.ask_vm(|vm, record| vm.obstacles(record))?;
+    let errno = errno.map(|text| Errno::parse(&text)).transpose();
+    let errno = errno.map_err(|error: BadErrno| error.to_string())?;
+    let obstacles = disk.ask_vm(|vm, record| vm.obstacles(record, errno))?;
     if obstacles.is_empty() {
         return Ok(());
     }

@@ -17,6 +17,7 @@ const DISK_MEMORY: usize = 48 << 20;
 /// Adds the calls to the methods of a VM.
 pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("attach_disk", attach_disk)?;
+    methods.add("unplug", unplug)?;
     methods.add("disk", disk)
 }
 
@@ -27,6 +28,13 @@ fn attach_disk(context: &Context, vm: &Vm, options: Options) -> CallResult<Disk>
     let attached = vm.get().attach_disk(&options);
     log_notes(context, vm);
     Ok(Disk::new(vm.shared(), attached?))
+}
+
+/// Pulls a disk out of the guest, which is not asked.
+fn unplug(context: &Context, vm: &Vm, id: String) -> CallResult<()> {
+    let unplugged = vm.get().unplug_disk(&id);
+    log_notes(context, vm);
+    Ok(unplugged?)
 }
 
 /// The disks of the profile are there before the guest boots.

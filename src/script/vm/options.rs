@@ -6,11 +6,10 @@ use crate::config::{
     CACHE, CPUS, DiskKeys, HardwareKeys, MEMORY, SIZE, VmDisk, cpus, memory, memory_of,
 };
 use crate::fault::Rule;
-use crate::script::bind::{GuestText, Options, found, items};
+use crate::script::bind::{GuestText, Options, bytes, found, items};
 use crate::script::context::Context;
 use crate::script::disk::rule_of;
 use crate::script::host_path::host_path;
-use crate::units::size::parse_size;
 use crate::vm::{BootFile, BootOptions};
 
 pub(super) fn boot_options(context: &Context, options: &Options) -> Result<BootOptions, String> {
@@ -119,13 +118,6 @@ fn hardware_keys(disk: &Options) -> Result<HardwareKeys, String> {
         werror: text("werror")?,
         cache_type: text("cache_type")?,
     })
-}
-
-fn bytes(value: &Value) -> Option<u64> {
-    match value {
-        Value::Integer(bytes) => u64::try_from(*bytes).ok(),
-        value => parse_size(&value.as_string()?.to_string_lossy()),
-    }
 }
 
 /// The rules that a disk begins with, each as `disk:fault_inject` takes it.

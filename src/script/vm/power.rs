@@ -12,13 +12,14 @@ use crate::script::context::Context;
 use crate::script::disk::{CUT_OPTIONS, Disk, SharedDisk, cut_of, report_table};
 use crate::vm::CutReports;
 
-/// How long `vm:wait_power_cut` waits unless told otherwise.
+/// How long `vm:wait_power_cut` and `vm:wait_io_error` wait unless told otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Adds the calls to the methods of a VM.
 pub(super) fn add(methods: &Methods<'_>) -> mlua::Result<()> {
     methods.add("power_cut", power_cut)?;
     methods.add("wait_power_cut", wait_power_cut)?;
+    methods.add("wait_io_error", wait_io_error)?;
     methods.add("mark", mark)
 }
 
@@ -37,6 +38,16 @@ fn wait_power_cut(context: &Context, vm: &Vm, timeout: Option<LuaDuration>) -> C
     let reports = vm.get().wait_power_cut(timeout);
     log_notes(context, vm);
     reports_table(context, reports?)
+}
+
+fn wait_io_error(context: &Context, vm: &Vm, timeout: Option<LuaDuration>) -> CallResult<Table> {
+    let timeout = timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.0);
+    let error = vm.get().wait_io_error(timeout)?;
+    let table = context.lua().create_table()?;
+    table.set("disk", error.disk)?;
+    table.set("op", error.op)?;
+    table.set("error", error.error)?;
+    Ok(table)
 }
 
 fn mark(_: &Context, vm: &Vm, text: String) -> CallResult<()> {

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::guest_errno::changed;
 use super::list::SharedDisk;
 use super::record::{Backing, DEFAULT_DISK_SIZE, DiskRecord, Mounted};
 use super::source::SourceFile;
 use crate::config::VmDisk;
 use crate::fault::Rule;
+use crate::protocol::Errno;
 use crate::protocol::disk_options::{DiskOptions, Scratch};
 use crate::protocol::names::{BadId, valid_id};
 use crate::storage::format_warning;
@@ -183,12 +185,21 @@ impl Vm {
         Ok(())
     }
 
-    /// The settings that keep an injected error of the disk from the guest, each with the change to make.
-    pub fn obstacles(&mut self, record: &SharedDisk) -> Result<Vec<String>, VmError> {
+    /// The settings that keep an injected error of the disk from the guest, each with the change to make. With `errno`,
+    /// also that its bus makes another error of this one.
+    pub fn obstacles(
+        &mut self,
+        record: &SharedDisk,
+        errno: Option<Errno>,
+    ) -> Result<Vec<String>, VmError> {
         // A guest that is found to be over changes the record: it must not be borrowed meanwhile.
         let drive = record.borrow().plugged_drive().cloned();
         self.with_machine(|machine| match &drive {
-            Some(drive) => Ok(machine.error_handling(drive)?.obstacles()),
+            Some(drive) => {
+                let mut obstacles = machine.error_handling(drive)?.obstacles();
+                obstacles.extend(errno.and_then(|errno| changed(drive.hardware.bus, errno)));
+                Ok(obstacles)
+            }
             None => Ok(vec!["the guest does not have it".into()]),
         })
     }
@@ -213,6 +224,19 @@ impl Vm {
         if let (Some(drive), Some(machine)) = (record.plugged_drive(), self.machine.as_mut()) {
             let _ = machine.unplug(drive);
         }
+        self.unmount(&mut record);
+    }
+
+    /// Takes a disk that the guest has no more out of the list and out of the mount.
+    pub(super) fn let_go_of(&mut self, record: &SharedDisk) {
+        if self.disks.remove(record) {
+            let mut record = record.borrow_mut();
+            let _ = record.end_log();
+            self.unmount(&mut record);
+        }
+    }
+
+    fn unmount(&self, record: &mut DiskRecord) {
         record.close();
         let Some(mounted) = record.mounted() else {
             return;

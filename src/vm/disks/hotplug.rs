@@ -91,7 +91,7 @@ impl Machine {
         self.remove_node(drive)
     }
 
-    fn remove_device(&mut self, drive: &Drive, device: &str) -> Result<(), VmError> {
+    pub(super) fn remove_device(&mut self, drive: &Drive, device: &str) -> Result<(), VmError> {
         self.events(Duration::ZERO)?;
         self.execute(&qmp::device_del {
             id: device.to_owned(),

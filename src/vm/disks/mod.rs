@@ -2,6 +2,7 @@
 
 mod attach;
 mod boot_disks;
+mod guest_errno;
 pub(in crate::vm) mod held;
 pub(in crate::vm) mod holders;
 mod hotplug;
@@ -12,5 +13,7 @@ pub(in crate::vm) mod mount_server;
 pub(in crate::vm) mod policy;
 pub(in crate::vm) mod record;
 pub(in crate::vm) mod replay;
+mod resize;
 mod source;
+mod surprise;
 mod visibility;

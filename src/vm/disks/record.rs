@@ -1,11 +1,13 @@
 //! A disk of a VM, as its owner sees it: one record, however many handles.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::guest_errno::note;
 use super::policy::Policy;
 use super::replay::{Recorded, Replay};
 use crate::client::{ClientError, DataError, DataFile, DiskControl};
-use crate::fault::{Arming, Edit, FaultSet, Rule, parse_rule};
+use crate::fault::{Arming, Client, Edit, FaultSet, Rule, parse_rule};
 use crate::protocol::names::SECTOR;
 use crate::vm::VmError;
 use crate::vm::qemu::drive::Drive;
@@ -118,6 +120,19 @@ impl DiskRecord {
     /// Where a guest has it: the name that udev gives; None without an image.
     pub fn device(&self) -> Option<String> {
         self.mounted().map(|mounted| mounted.drive.link())
+    }
+
+    /// What a guest that has the disk makes of the errors of `rules`, where it is not what they say.
+    pub fn notes_for_guest(&self, rules: &[Rule]) -> Vec<String> {
+        let Some(drive) = self.plugged_drive() else {
+            return Vec::new();
+        };
+        let is_for_guest = |rule: &&Rule| rule.client != Some(Client::Host);
+        let rules = rules.iter().filter(is_for_guest);
+        let notes: BTreeSet<_> = rules
+            .filter_map(|rule| note(drive.hardware.bus, rule))
+            .collect();
+        notes.into_iter().collect()
     }
 
     /// The live size of the image, or the modelled one; in bytes.
@@ -260,6 +275,11 @@ impl DiskRecord {
     pub(in crate::vm) fn plugged_drive(&self) -> Option<&Drive> {
         let plugged = self.mounted().filter(|mounted| mounted.plugged);
         plugged.map(|mounted| &mounted.drive)
+    }
+
+    /// Sets the size of a disk without an image.
+    pub(in crate::vm) fn set_modelled_size(&mut self, size: u64) {
+        self.size = size;
     }
 
     /// Closes our own file on the disk and tells every handle that it is over.

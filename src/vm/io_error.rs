@@ -1,0 +1,119 @@
+//! Guests that QEMU has paused because a request of a disk has failed: disks with `rerror` or `werror` other than
+//! `report`. QEMU keeps the request, and tries it again when the guest goes on.
+
+use std::time::{Duration, Instant};
+
+use qapi::qmp::{self, BlockErrorAction, Event, IoOperationType, RunState};
+
+use super::machine::Machine;
+use super::state::State;
+use super::{Vm, VmError};
+use crate::protocol::Errno;
+
+/// Between two looks at a guest from which nothing comes by itself.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A request for which QEMU has paused the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IoError {
+    /// The disk's name.
+    pub disk: String,
+    /// `read` or `write`. A flush, a discard and a write of zeroes are a `write` to QEMU.
+    pub op: &'static str,
+    /// The error, by its name, as `EIO`; QEMU's text where it has none.
+    pub error: String,
+}
+
+/// The same, as QEMU tells it.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    node: String,
+    op: &'static str,
+    reason: String,
+}
+
+impl Stopped {
+    /// What `event` tells, if it is that QEMU has paused the guest.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let Event::BLOCK_IO_ERROR { data, .. } = event else {
+            return None;
+        };
+        (data.action == BlockErrorAction::stop).then(|| Self {
+            node: data.node_name.clone().unwrap_or_default(),
+            op: match data.operation {
+                IoOperationType::read => "read",
+                IoOperationType::write => "write",
+            },
+            reason: data.reason.clone(),
+        })
+    }
+}
+
+impl Vm {
+    /// Waits until QEMU pauses the guest because a request has failed. The guest is paused then: `resume` has QEMU try
+    /// the request again.
+    pub fn wait_io_error(&mut self, patience: Duration) -> Result<IoError, VmError> {
+        let stopped = self.with_machine(|machine| machine.wait_io_error(patience))?;
+        self.state = State::Paused;
+        let drives = self.disks.plugged();
+        let drive = drives.iter().find(|drive| drive.node() == stopped.node);
+        Ok(IoError {
+            disk: drive.map_or(stopped.node, |drive| drive.id.clone()),
+            op: stopped.op,
+            error: errno_of(&stopped.reason),
+        })
+    }
+
+    /// Notes that the guest is paused, if QEMU has paused it.
+    pub(super) fn note_io_error(&mut self) -> Result<(), VmError> {
+        if self.state == State::Booted
+            && let Some(machine) = self.machine.as_mut()
+            && machine.is_stopped_by_error()?
+        {
+            self.state = State::Paused;
+        }
+        Ok(())
+    }
+}
+
+impl Machine {
+    fn wait_io_error(&mut self, patience: Duration) -> Result<Stopped, VmError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            self.events(TICK)?;
+            if let Some(stopped) = self.stopped.pop_front() {
+                return Ok(stopped);
+            }
+            self.health.check()?;
+            if Instant::now() >= deadline {
+                return Err(VmError::NoIoError(patience));
+            }
+        }
+    }
+
+    fn is_stopped_by_error(&mut self) -> Result<bool, VmError> {
+        let status = self.execute(&qmp::query_status {})?.status;
+        Ok(status == RunState::io_error)
+    }
+}
+
+/// The name of the error with this text, as `strerror(3)` has it.
+fn errno_of(reason: &str) -> String {
+    let known = (1..=libc::EHWPOISON).find(|number| {
+        let text = std::io::Error::from_raw_os_error(*number).to_string();
+        text.strip_suffix(&format!(" (os error {number})")) == Some(reason)
+    });
+    known.map_or_else(|| reason.to_owned(), |number| Errno(number).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_has_its_name_if_it_is_known() {
+        assert_eq!(errno_of("Input/output error"), "EIO");
+        assert_eq!(errno_of("No space left on device"), "ENOSPC");
+        assert_eq!(errno_of("whatever"), "whatever");
+    }
+}

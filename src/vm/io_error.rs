@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use qapi::qmp::{self, BlockErrorAction, Event, IoOperationType, RunState};
+use qapi::qmp::{self, RunState};
 
 use super::machine::Machine;
+use super::qemu::stopped::Stopped;
 use super::state::State;
 use super::{Vm, VmError};
 use crate::protocol::Errno;
@@ -22,31 +23,6 @@ pub struct IoError {
     pub op: &'static str,
     /// The error, by its name, as `EIO`; QEMU's text where it has none.
     pub error: String,
-}
-
-/// The same, as QEMU tells it.
-#[derive(Debug)]
-pub(super) struct Stopped {
-    node: String,
-    op: &'static str,
-    reason: String,
-}
-
-impl Stopped {
-    /// What `event` tells, if it is that QEMU has paused the guest.
-    pub(super) fn of(event: &Event) -> Option<Self> {
-        let Event::BLOCK_IO_ERROR { data, .. } = event else {
-            return None;
-        };
-        (data.action == BlockErrorAction::stop).then(|| Self {
-            node: data.node_name.clone().unwrap_or_default(),
-            op: match data.operation {
-                IoOperationType::read => "read",
-                IoOperationType::write => "write",
-            },
-            reason: data.reason.clone(),
-        })
-    }
 }
 
 impl Vm {

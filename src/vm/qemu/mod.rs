@@ -10,4 +10,5 @@ pub(in crate::vm) mod process;
 pub(in crate::vm) mod qmp;
 pub(in crate::vm) mod qtest;
 pub(in crate::vm) mod raw;
+pub(in crate::vm) mod stopped;
 pub(in crate::vm) mod target;

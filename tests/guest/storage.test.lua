@@ -10,9 +10,63 @@ local function disk(options)
   return attached, (device:gsub("%s+$", ""))
 end
 
+local function read_number(path)
+  return tonumber(vm:read_file(path):match("%d+"))
+end
+
 local function dmesg()
   return vm:run("dmesg").stdout
 end
+
+test("md reads from the other leg, and repairs the sectors that could not be read", { timeout = 300 }, function(t)
+  local one, left = disk({ id = "leg1", scratch = "24M" })
+  local other, right = disk({ id = "leg2", scratch = "24M" })
+  vm:run(("mdadm --create /dev/md0 --run --assume-clean --level=1 --raid-devices=2 --bitmap=none %s --write-mostly %s")
+    :format(left, right)):assert_ok()
+  vm:run("dd if=/dev/urandom of=/tmp/data bs=1M count=20 && dd if=/tmp/data of=/dev/md0 bs=1M oflag=direct"):assert_ok()
+  -- The members' own sectors lie before this.
+  local range = ("%d+%d"):format(read_number("/sys/block/md0/md/rd0/offset"), 20 * 2048)
+  one:fault_inject(("eio_read sectors=50 heal=write seed=3 at=%s tag=bad"):format(range))
+  local function rule()
+    return one:rules()[1]
+  end
+  t:assert_eq(rule().healed, 0)
+
+  -- Plain reads repair what they meet, a check all else.
+  vm:run("dd if=/dev/md0 of=/dev/null bs=64k count=160 iflag=direct"):assert_ok()
+  t:assert(rule().healed > 0 and rule().healed < 50, rule().healed)
+  vm:run("echo check > /sys/block/md0/md/sync_action; mdadm --wait /dev/md0")
+  t:assert_eq(#rule().bad, 0)
+  t:assert_eq(rule().healed, 50)
+  t:assert_contains(dmesg(), "read error corrected")
+  t:assert_contains(vm:read_file("/proc/mdstat"), "[UU]")
+  t:assert_eq(read_number("/sys/block/md0/md/degraded"), 0)
+  vm:run("dd if=/dev/md0 bs=1M count=20 iflag=direct | cmp - /tmp/data"):assert_ok()
+
+  vm:run("mdadm --stop /dev/md0; rm /tmp/data"):assert_ok()
+  one:detach()
+  other:detach()
+end)
+
+test("ddrescue in a guest finds the sectors that were drawn, and no others", { timeout = 300 }, function(t)
+  local drawn, device = disk({ id = "drawn", scratch = "8M" })
+  drawn:fault_inject("eio_read sectors=150 seed=9 tag=drawn")
+  vm:run("ddrescue -q -d -b 512 -r 0 " .. device .. " /dev/null /tmp/map --force")
+  local found, expected = {}, {}
+  for start, size in vm:read_file("/tmp/map"):gmatch("0x(%x+) +0x(%x+) +%-") do
+    for sector = 0, tonumber(size, 16) // 512 - 1 do
+      table.insert(found, tonumber(start, 16) // 512 + sector)
+    end
+  end
+  for _, range in ipairs(drawn:rules()[1].bad) do
+    for sector = range.sector, range.sector + range.sectors - 1 do
+      table.insert(expected, sector)
+    end
+  end
+  t:assert_eq(#expected, 150)
+  t:assert_eq(table.concat(found, " "), table.concat(expected, " "))
+  drawn:detach()
+end)
 
 test("dm-multipath takes the other path when a rule fails one", function(t)
   local path = image.new(32768)

@@ -23,7 +23,8 @@ macro_rules! data {
 }
 
 /// Name and text of each profile, in the order in which they are listed.
-const DATA: [(&str, &str); 6] = data![
+const DATA: [(&str, &str); 7] = data![
+    "latent-sector-errors"
     "desktop-drive-recovery"
     "ebs-sustained-latency"
     "ebs-increasing-latency"

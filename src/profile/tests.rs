@@ -16,8 +16,8 @@ fn armed(name: &str, words: &[&str]) -> FaultSet {
     let arming = Arming {
         now: NOW,
         seed: 7,
+        disk_sectors: 1 << 17,
         first_id: 1,
-        ..Arming::default()
     };
     FaultSet::default().edited(&edits, arming).unwrap()
 }

@@ -102,6 +102,25 @@ fn each_profile_is_armed_as_it_is_printed_and_without_a_remark() {
     }
 }
 
+#[test]
+fn latent_sector_errors_are_found_by_reading_and_end_with_writing() {
+    let mount = Mount::of_size(MIB);
+    mount.arm(&rules(&["latent-sector-errors", "seed=9"]).join("\n"));
+    let bad = || (0..2048).filter(|sector| read_sector(&mount, *sector).is_err());
+    let found: Vec<u64> = bad().collect();
+    assert_eq!(found.len(), 49);
+    let near = found.windows(2).filter(|pair| pair[1] - pair[0] <= 100);
+    assert!(near.count() > 20);
+    let disk = std::fs::File::options()
+        .write(true)
+        .open(mount.vda())
+        .unwrap();
+    for sector in &found[1..] {
+        disk.write_all_at(&[0; 512], sector * 512).unwrap();
+    }
+    assert_eq!(bad().collect::<Vec<_>>(), found[..1]);
+}
+
 /// As many requests as the seed says, whatever order they come in, and each of them for its whole time.
 #[test]
 fn requests_that_a_profile_delays_are_those_of_its_seed() {

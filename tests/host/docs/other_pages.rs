@@ -118,8 +118,8 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             TESTING,
             "virtio-blk passes on only the first 20 characters of an ID",
-            "src/vm/qemu/drive.rs",
-            "SERIAL_BYTES: usize = 20",
+            "src/config/hardware.rs",
+            "Self::VirtioBlk | Self::Nvme | Self::Sata => 20",
         ),
         (
             SECURITY,
@@ -154,8 +154,8 @@ fn limits_too_long_to_wait_for_are_equal_in_code_and_pages() {
         (
             LUA,
             "virtio-blk passes on only the first 20 characters of an ID",
-            "src/vm/qemu/drive.rs",
-            "SERIAL_BYTES: usize = 20",
+            "src/config/hardware.rs",
+            "Self::VirtioBlk | Self::Nvme | Self::Sata => 20",
         ),
         (
             TESTING,

@@ -115,7 +115,7 @@
 ---@field tag? string A name for the rule.
 
 ---@class provium.Rule : provium.Selectors
----@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|"cut"|provium.FaultMode
+---@field action "error"|"delay"|"hang"|"corrupt"|"lose"|"tear"|"misdirect"|"stale"|"cut"|"limit"|provium.FaultMode
 ---@field errno? string|integer For an error: a name, or a number from 1 to 511. EIO if not set.
 ---@field heal? "write" For an error: its sectors are good again once they are written.
 ---@field tries? integer With `heal`: writes to a bad sector fail before this try. Default: 1.
@@ -130,6 +130,10 @@
 ---@field point? "before"|"after" For a cut: whether the request itself is done before the power goes off. Default: `"before"`, it is not.
 ---@field scope? "mount"|"disk" For a cut: all disks of the mount, which is the default, or this disk alone.
 ---@field tear? integer For a cut: what survives or not are pieces of this many sectors.
+---@field rate? integer|string For a limit: bytes in a second, as in `"10M"`.
+---@field iops? integer For a limit: requests in a second.
+---@field burst? integer|string For a limit: bytes beyond `rate` that pass at once after idle time.
+---@field lanes? integer For a limit: how many requests have passed and are not answered.
 ---@field garbage? number For a cut: the probability that a lost piece has neither old nor new data.
 
 ---What may be chosen of a profile, beside the parameters of its own.

@@ -134,6 +134,12 @@ fn values(action: &Action) -> Map<String, Value> {
         Action::Tear(keep, then) => json!({ "keep_sectors": keep, "then": then_text(*then) }),
         Action::Misdirect(by) => json!({ "by_sectors": by }),
         Action::Cut(rule) => cut_values(rule),
+        Action::Limit(limit) => json!({
+            "rate_bytes_per_second": limit.rate,
+            "iops": limit.iops,
+            "burst_bytes": limit.rate.map(|_| limit.burst),
+            "lanes": limit.lanes,
+        }),
         Action::Lose | Action::Stale => Value::Null,
     })
 }

@@ -66,7 +66,7 @@ fn write_rejected_leaves_the_set_unchanged_and_says_why() {
     assert_eq!(
         control.read(ControlFile::Error).unwrap().whole(),
         "2 vda/faults: line 2, column 1: unknown mode `bogus` (valid: eio_read, eio_write, slow, \
-         error, delay, hang, corrupt, lose, tear, misdirect, stale, cut)\n"
+         error, delay, hang, corrupt, lose, tear, misdirect, stale, cut, limit)\n"
     );
 }
 

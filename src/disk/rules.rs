@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::device::Disk;
 use super::path::LARGEST_REQUEST;
-use super::path::delays::Held;
+use super::path::held::Held;
 use crate::fault::{Action, Armed, DiskKind, Edit, FaultSet, IoRange, NoSuchTag, Op, Then};
 use crate::protocol::names::SECTOR;
 use crate::protocol::{Errno, Remark, RuleLine, Switch};

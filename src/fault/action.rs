@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cut::{CutPoint, CutRule};
 use super::keys::ActionKey;
-use super::{DelayTime, Op, Ops};
+use super::{DelayTime, Limit, Op, Ops};
 use crate::protocol::names::SECTOR;
 use crate::protocol::{Effect, Errno};
 use crate::units::listed;
@@ -37,6 +37,8 @@ pub enum Action {
     Stale,
     /// The power goes off.
     Cut(CutRule),
+    /// The request waits until it may pass.
+    Limit(Limit),
 }
 
 listed! {
@@ -53,6 +55,7 @@ listed! {
         Misdirect,
         Stale,
         Cut,
+        Limit,
     }
 }
 
@@ -92,6 +95,8 @@ pub enum Phase {
 /// How a request waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
+    /// Until no more requests pass than the action says. It comes before all delays.
+    Limit,
     /// For one of the times of the action. Such times add up.
     Delay,
     /// Until it is released, or until this time has passed. It comes after all delays.
@@ -135,6 +140,7 @@ impl Action {
             Self::Misdirect(_) => ActionKind::Misdirect,
             Self::Stale => ActionKind::Stale,
             Self::Cut(_) => ActionKind::Cut,
+            Self::Limit(_) => ActionKind::Limit,
         }
     }
 
@@ -143,6 +149,7 @@ impl Action {
         match *self {
             Self::Cut(ref rule) => Phase::Decide(Decision::Cut(rule.point)),
             Self::Error(errno) => Phase::Decide(Decision::Error(errno)),
+            Self::Limit(_) => Phase::Wait(Pause::Limit),
             Self::Delay(_) => Phase::Wait(Pause::Delay),
             Self::Hang(max, then) => Phase::Wait(Pause::Hang(max, then)),
             Self::Corrupt(how) => Phase::Change(Change::Corrupt(how)),
@@ -166,7 +173,7 @@ impl Action {
         match self {
             Self::Cut(rule) => rule.cut.seed,
             Self::Error(_) | Self::Delay(_) | Self::Hang(..) | Self::Corrupt(_) => None,
-            Self::Lose | Self::Tear(..) | Self::Misdirect(_) | Self::Stale => None,
+            Self::Lose | Self::Tear(..) | Self::Misdirect(_) | Self::Stale | Self::Limit(_) => None,
         }
     }
 
@@ -176,7 +183,7 @@ impl Action {
             Self::Delay(_) | Self::Misdirect(_) | Self::Corrupt(How::Flip(_)) => true,
             Self::Corrupt(How::Zero | How::Random | How::Fill(_)) => false,
             Self::Error(_) | Self::Hang(..) | Self::Lose | Self::Tear(..) => false,
-            Self::Stale | Self::Cut(_) => false,
+            Self::Stale | Self::Cut(_) | Self::Limit(_) => false,
         }
     }
 }
@@ -204,6 +211,7 @@ impl ActionKind {
             Self::Misdirect => "misdirect",
             Self::Stale => "stale",
             Self::Cut => "cut",
+            Self::Limit => "limit",
         }
     }
 
@@ -221,6 +229,12 @@ impl ActionKind {
             Self::Corrupt => &[ActionKey::How, ActionKey::Bits, ActionKey::Byte],
             Self::Tear => &[ActionKey::Keep, ActionKey::Then],
             Self::Lose | Self::Stale => &[],
+            Self::Limit => &[
+                ActionKey::Rate,
+                ActionKey::Iops,
+                ActionKey::Burst,
+                ActionKey::Lanes,
+            ],
             Self::Cut => &[
                 ActionKey::Point,
                 ActionKey::Scope,
@@ -236,7 +250,7 @@ impl ActionKind {
     /// The operations that it can act on. It acts on all of them when the rule has no `op=`.
     pub fn ops(self) -> Ops {
         match self {
-            Self::Error | Self::Delay | Self::Hang | Self::Cut => Ops::ALL,
+            Self::Error | Self::Delay | Self::Hang | Self::Cut | Self::Limit => Ops::ALL,
             Self::Corrupt => Ops::of(&[Op::Read, Op::Write]),
             Self::Misdirect => Ops::of(&[Op::Read, Op::Write, Op::Discard, Op::Zero]),
             Self::Lose => Ops::of(&[Op::Write, Op::Flush, Op::Discard, Op::Zero]),
@@ -250,7 +264,7 @@ impl ActionKind {
     pub fn effect(self) -> Option<Effect> {
         match self {
             Self::Error => None,
-            Self::Delay => Some(Effect::Delayed),
+            Self::Delay | Self::Limit => Some(Effect::Delayed),
             Self::Hang => Some(Effect::Held),
             Self::Corrupt => Some(Effect::Corrupted),
             Self::Lose => Some(Effect::Lost),

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::heal::{Healing, is_healing};
+use super::limit::Pace;
 use super::{Arming, Client, HealCounts, IoRange, Op, Random, Ranges, Rule, Sectors, Why};
 use crate::protocol::Counts;
 use crate::protocol::names::SECTOR;
@@ -31,6 +32,8 @@ pub struct Armed {
     pub(super) disk_sectors: u64,
     /// Its text as it is shown beside requests, once it has been shown.
     pub(super) short: OnceLock<String>,
+    /// That of a limit, once it has been asked for.
+    pace: OnceLock<Box<Pace>>,
     considered: AtomicU64,
     matched: AtomicU64,
     fired: AtomicU64,
@@ -74,6 +77,7 @@ impl Armed {
             healing: healing.map(Arc::new),
             disk_sectors: arming.disk_sectors,
             short: OnceLock::new(),
+            pace: OnceLock::new(),
             rule,
             considered: AtomicU64::new(0),
             matched: AtomicU64::new(0),
@@ -166,6 +170,11 @@ impl Armed {
     /// How many sectors have healed, if they do.
     pub fn healed(&self) -> Option<HealCounts> {
         self.healing.as_ref().map(|healing| healing.counts())
+    }
+
+    /// The pace of the requests that it limits.
+    pub(super) fn pace(&self) -> &Pace {
+        self.pace.get_or_init(Box::default)
     }
 
     /// What it has counted so far.

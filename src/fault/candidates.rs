@@ -8,6 +8,8 @@ use super::{Armed, Change, Decision, Op, Pause, Phase, Then};
 /// Rules with what they do, each list in the order in which they were armed.
 #[derive(Default)]
 pub(super) struct Candidates<'a> {
+    /// Those that limit how many pass.
+    pub(super) limiting: Vec<&'a Arc<Armed>>,
     /// Those that delay a request.
     pub(super) delaying: Vec<&'a Arc<Armed>>,
     /// Those that hold it, for at most this time, and how it goes on then.
@@ -24,6 +26,7 @@ impl<'a> Candidates<'a> {
         let mut candidates = Self::default();
         for armed in rules {
             match armed.rule.action.phase() {
+                Phase::Wait(Pause::Limit) => candidates.limiting.push(armed),
                 Phase::Wait(Pause::Delay) => candidates.delaying.push(armed),
                 Phase::Wait(Pause::Hang(max, then)) => candidates.holding.push((armed, max, then)),
                 Phase::Decide(decision) => {

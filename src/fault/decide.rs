@@ -22,6 +22,8 @@ pub struct Wait {
     pub then: Then,
     /// It may be released before.
     pub is_hang: bool,
+    /// It waits until fewer than so many requests have a lane of its rule, whatever the time.
+    pub lanes: Option<u64>,
     /// The rules that it waits for.
     pub rules: Vec<Arc<Armed>>,
 }
@@ -76,11 +78,12 @@ impl Outcome {
 }
 
 impl FaultSet {
-    /// Why a request has to wait at `now`, if it has to: for all delays together, and once they are over
-    /// for one hang after the other.
+    /// Why a request has to wait at `now`, if it has to: for one limit after the other, then for all delays together,
+    /// and once they are over for one hang after the other. With a lane it goes on as with `RuleHits::take_lane`.
     pub fn wait(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Option<Wait> {
         let candidates = self.candidates(range);
-        let delay = self.delay(&candidates, range, now, hits);
+        let limit = self.limit(&candidates, range, now, hits);
+        let delay = limit.or_else(|| self.delay(&candidates, range, now, hits));
         delay.or_else(|| self.hang(&candidates, range, now, hits))
     }
 
@@ -109,6 +112,7 @@ impl FaultSet {
             time,
             then: Then::Ok,
             is_hang: false,
+            lanes: None,
             rules,
         })
     }
@@ -133,6 +137,7 @@ impl FaultSet {
             time: *max,
             then: *then,
             is_hang: true,
+            lanes: None,
             rules: vec![Arc::clone(armed)],
         })
     }
@@ -277,7 +282,7 @@ impl FaultSet {
     }
 
     /// Counts the request for the rule, and draws what it needs if it acts.
-    fn fire(
+    pub(super) fn fire(
         &self,
         armed: &Armed,
         range: IoRange,

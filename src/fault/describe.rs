@@ -31,6 +31,9 @@ impl ActionKind {
             Self::Tear => "only the first keep= sectors of the write reach the image",
             Self::Misdirect => "the sectors of at= are served by= sectors away from their place",
             Self::Stale => "the read returns what the sectors held when the rule was armed",
+            Self::Limit => {
+                "no more requests pass than it says: the others wait in the order in which they came"
+            }
             Self::Cut => "the power goes off at this request: from then on every request fails",
         }
     }
@@ -46,6 +49,7 @@ impl ActionKind {
             Self::Tear => "tear keep=1 times=1",
             Self::Misdirect => "misdirect op=write by=+8 skip=9 times=1",
             Self::Stale => "stale at=0+64",
+            Self::Limit => "limit op=read,write rate=10M iops=200 burst=1M lanes=2",
             Self::Cut => "cut op=flush keep=random seed=7 tear=8 skip=2 times=1",
         }
     }
@@ -61,6 +65,7 @@ impl ActionKind {
             Self::Tear => "of the next write only the first sector is written, and it succeeds",
             Self::Misdirect => "the tenth write lands 8 sectors too far",
             Self::Stale => "reads of the first 64 sectors miss all writes from now on",
+            Self::Limit => "reads and writes together get 10 MiB/s, 200 requests/s, and 2 at once",
             Self::Cut => {
                 "at the third flush all disks lose power; unflushed pieces of 8 sectors survive or not"
             }
@@ -112,6 +117,14 @@ impl ActionKey {
             Self::P => "with keep=random, each survives with this probability (default: 0.5)",
             Self::Seed => "the seed of what survives",
             Self::Tear => "pieces of this many sectors survive or not, not whole requests",
+            Self::Rate => {
+                "bytes in a second, of all its requests together, as in 10M (10 times 2^20)"
+            }
+            Self::Iops => "requests in a second, all together",
+            Self::Burst => {
+                "with rate=, so many bytes more pass at once after idle time (default: 0)"
+            }
+            Self::Lanes => "at most so many requests are past it and not answered",
             Self::Garbage => "with this probability a lost piece has neither old nor new data",
         }
     }

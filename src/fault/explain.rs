@@ -32,6 +32,9 @@ impl FaultSet {
         let mut hits = RuleHits::default();
         while let Some(wait) = self.wait(range, now, &mut hits) {
             now += wait.time;
+            if wait.lanes.is_some() {
+                wait.rules.iter().for_each(|rule| hits.take_lane(rule.id));
+            }
             if wait.is_hang && matches!(wait.then, Then::Error(_)) {
                 return (now, Some(Armed::texts(&wait.rules)));
             }

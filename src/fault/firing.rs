@@ -12,11 +12,14 @@ use crate::units::{Probability, listed};
 /// Why a replay of an error that came late is not exact.
 const LATE: &str = "it acted after the I/O, and the replay acts before it";
 
+/// Why a replay of a limit is not exact.
+const BY_LOAD: &str = "its time depended on the requests before it";
+
 listed! {
     /// When rules are asked about a request. A rule counts a request at the stage of its action.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Stage {
-        /// Before anything else.
+        /// Before anything else: limits, and after them delays.
         Delay,
         /// After all delays.
         Hang,
@@ -31,7 +34,7 @@ impl Phase {
     /// The stage of a rule that acts in it.
     pub fn stage(self) -> Stage {
         match self {
-            Self::Wait(Pause::Delay) => Stage::Delay,
+            Self::Wait(Pause::Limit | Pause::Delay) => Stage::Delay,
             Self::Wait(Pause::Hang(..)) => Stage::Hang,
             Self::Decide(_) => Stage::Decide,
             Self::Change(_) => Stage::Change,
@@ -79,6 +82,12 @@ impl Firing {
     /// The same, after the I/O.
     pub(super) fn late(self) -> Self {
         let note = Some(LATE);
+        Self { note, ..self }
+    }
+
+    /// The same, for as long as other requests had it wait.
+    pub(super) fn by_load(self) -> Self {
+        let note = Some(BY_LOAD);
         Self { note, ..self }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::at_limit::AtLimit;
 use super::{Armed, Client, Firing, Stage};
 
 /// The rules that have counted a request already: it is looked at several times, and counted once.
@@ -11,6 +12,8 @@ pub struct RuleHits {
     pub client: Client,
     /// What happened to it since this was taken out; None where nobody records it.
     pub record: Option<Record>,
+    /// The limits that it has come to.
+    pub(super) limits: Vec<AtLimit>,
     considered: HashSet<u64>,
     matched: HashSet<u64>,
 }
@@ -51,7 +54,20 @@ impl RuleHits {
         }
     }
 
-    /// Whether that was noted.
+    /// The request has one of the lanes of the rule with this ID.
+    pub fn take_lane(&mut self, id: u64) {
+        let mut limits = self.limits.iter_mut();
+        if let Some(at) = limits.find(|at| at.rule.id == id) {
+            at.has_lane = true;
+        }
+    }
+
+    /// The request is over. What it would have taken of a limit that it has not passed is free.
+    pub fn leave_limits(&mut self) {
+        self.limits.drain(..).for_each(|at| at.leave());
+    }
+
+    /// Whether a match with the rule was noted.
     pub(super) fn has_matched(&self, armed: &Armed) -> bool {
         self.matched.contains(&armed.id)
     }

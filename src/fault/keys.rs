@@ -50,6 +50,10 @@ listed! {
         Seed,
         Tear,
         Garbage,
+        Rate,
+        Iops,
+        Burst,
+        Lanes,
     }
 }
 
@@ -115,6 +119,10 @@ impl ActionKey {
             Self::Seed => "seed",
             Self::Tear => "tear",
             Self::Garbage => "garbage",
+            Self::Rate => "rate",
+            Self::Iops => "iops",
+            Self::Burst => "burst",
+            Self::Lanes => "lanes",
         }
     }
 
@@ -127,6 +135,7 @@ impl ActionKey {
             Self::Heal | Self::Tries | Self::Spares => false,
             Self::Errno | Self::Then | Self::How | Self::Bits | Self::Byte | Self::Keep => false,
             Self::Point | Self::Scope | Self::P | Self::Seed | Self::Tear | Self::Garbage => false,
+            Self::Rate | Self::Iops | Self::Burst | Self::Lanes => false,
         }
     }
 }

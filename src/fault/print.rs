@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::keys::{ActionKey, Selector};
-use super::{Action, At, CutRule, Heal, How, Mode, Rule, SizeRange, Spelling, Then};
+use super::{Action, At, CutRule, Heal, How, Limit, Mode, Rule, SizeRange, Spelling, Then};
 use crate::units::duration::show_duration;
+use crate::units::size::exact_size;
 
 /// Prints with the mode's name where the rule was written with it, or has nothing else.
 impl fmt::Display for Rule {
@@ -105,6 +106,7 @@ fn action_words(action: &Action) -> Vec<String> {
             (ActionKey::Then, show_then(*then)),
         ],
         Action::Misdirect(by) => vec![(ActionKey::By, format!("{by:+}"))],
+        Action::Limit(limit) => limit_values(limit),
         Action::Lose | Action::Stale => Vec::new(),
     };
     let words = values.into_iter();
@@ -131,6 +133,22 @@ fn corrupt_values(how: How) -> Vec<(ActionKey, String)> {
     };
     let how = (ActionKey::How, how.to_owned());
     [how].into_iter().chain(more).collect()
+}
+
+fn limit_values(limit: &Limit) -> Vec<(ActionKey, String)> {
+    let values = [
+        (ActionKey::Rate, limit.rate.map(exact_size)),
+        (ActionKey::Iops, limit.iops.map(|iops| iops.to_string())),
+        (
+            ActionKey::Burst,
+            Some(limit.burst).filter(|burst| *burst > 0).map(exact_size),
+        ),
+        (ActionKey::Lanes, limit.lanes.map(|lanes| lanes.to_string())),
+    ];
+    let given = values.into_iter();
+    given
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
 }
 
 fn show_then(then: Then) -> String {

@@ -23,6 +23,16 @@ pub fn parse_size(text: &str) -> Option<u64> {
     (bytes < u64::MAX as f64 && bytes.fract() == 0.0).then_some(bytes as u64)
 }
 
+/// A number of bytes as [`parse_size`] takes it, in the largest unit of which it is a multiple: `10M`.
+pub fn exact_size(bytes: u64) -> String {
+    let mut units = [(40, "T"), (30, "G"), (20, "M"), (10, "K")].into_iter();
+    let unit = units.find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
+    unit.map_or_else(
+        || bytes.to_string(),
+        |(shift, name)| format!("{}{name}", bytes >> shift),
+    )
+}
+
 /// A number of bytes for people: the largest unit of which there is one, with one digit after the point.
 pub fn show_size(bytes: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
@@ -50,6 +60,20 @@ mod tests {
             (u64::MAX, "16777216.0 TiB"),
         ] {
             assert_eq!(show_size(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn exact_size_is_parsed_as_the_same_number() {
+        for (bytes, shown) in [
+            (0, "0"),
+            (1, "1"),
+            (1536, "1536"),
+            (10 << 20, "10M"),
+            (3 << 41, "6T"),
+        ] {
+            assert_eq!(exact_size(bytes), shown);
+            assert_eq!(parse_size(shown), Some(bytes));
         }
     }
 

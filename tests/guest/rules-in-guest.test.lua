@@ -155,7 +155,7 @@ test("mistakes in a rule are told apart from unknown modes", function(t)
     return (err:gsub("^[^:]+:%d+: ", ""))
   end
   t:assert_eq(message("eio"), "disk:fault_inject: unknown mode `eio` (valid: eio_read, eio_write, slow)")
-  local actions = ", or a rule of one of the actions error, delay, hang, corrupt, lose, tear, misdirect, stale, cut"
+  local actions = ", or a rule of one of the actions error, delay, hang, corrupt, lose, tear, misdirect, stale, cut, limit"
   local function unknown(text)
     return "disk:fault_inject: unknown mode `" .. text .. "` (valid: eio_read, eio_write, slow)" .. actions
   end

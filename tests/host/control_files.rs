@@ -117,7 +117,7 @@ fn rejected_write_is_an_error_and_leaves_the_set_unchanged() {
         );
         let error = mount.read("error");
         let expected = "11 vda/faults: line 1, column 1: unknown mode `bogus` (valid: eio_read, eio_write, slow, \
-             error, delay, hang, corrupt, lose, tear, misdirect, stale, cut)\n";
+             error, delay, hang, corrupt, lose, tear, misdirect, stale, cut, limit)\n";
         assert_eq!(error, expected, "{name}");
     });
 }

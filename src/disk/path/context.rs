@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::lane::Lane;
 use super::request::Fua;
 use super::reservation::Reservation;
 use crate::disk::device::Disk;
@@ -27,6 +28,8 @@ pub(super) struct RequestContext<R> {
     pub(super) durability: Durability,
     /// The generation of the rules in which none was for it.
     pub(super) unconcerned: Option<u64>,
+    /// Those that it has, until it is answered.
+    pub(super) lanes: Vec<Lane>,
     /// Most requests meet no rule, and carry nothing along.
     rules: Option<Box<RuleContext>>,
     pub(super) reply: R,
@@ -77,6 +80,7 @@ impl<R> RequestContext<R> {
             pass: None,
             durability,
             unconcerned: None,
+            lanes: Vec::new(),
             rules: None,
             reply,
         }
@@ -115,6 +119,32 @@ impl<R> RequestContext<R> {
             hits.record.get_or_insert_default();
         }
         hits
+    }
+
+    /// The rules that have counted the request, as the look that is under way has them.
+    pub(super) fn known_hits(&mut self) -> &mut RuleHits {
+        &mut self.rules().hits
+    }
+
+    /// It waits for these rules.
+    pub(super) fn waits_for(&mut self, rules: &[Arc<Armed>]) {
+        let acted = &mut self.rules().acted;
+        match rules {
+            // It may wait twice for one limit: for its time, and for a lane.
+            [only] if acted.iter().any(|armed| armed.id == only.id) => {}
+            rules => acted.extend(rules.iter().cloned()),
+        }
+    }
+
+    /// It goes on with a lane of the rule with the ID `rule`.
+    pub(super) fn goes_on_in(&mut self, lane: Lane, rule: u64) {
+        self.lanes.push(lane);
+        self.rules().hits.take_lane(rule);
+    }
+
+    /// It is over before it has passed the limits that it waits for.
+    pub(super) fn leave_limits(&mut self) {
+        self.rules().hits.leave_limits();
     }
 
     /// Has `recorder` count the request, with what has happened to it in the look before.

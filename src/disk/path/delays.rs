@@ -1,6 +1,6 @@
 //! Requests that wait, in a heap and not on threads.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -8,74 +8,33 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::request::Request;
+use super::held::{GoOn, Held};
+use super::lanes::Lanes;
 use super::reservation::{HeldMemory, MOST_HELD};
-use crate::disk::observe::Waiting;
 use crate::disk::pool::{Owner, Pool};
-use crate::fault::{Armed, Then};
-
-/// A waiting request. It owns its reply through `go_on`: dropping it answers EIO.
-pub(in crate::disk) struct Held {
-    pub(in crate::disk) due: Instant,
-    pub(in crate::disk) arrived: Instant,
-    /// The disk.
-    pub(in crate::disk) owner: Owner,
-    /// Those that it waits for.
-    pub(in crate::disk) rules: Vec<Arc<Armed>>,
-    pub(in crate::disk) is_hang: bool,
-    /// Shows that it waits.
-    pub(in crate::disk) shown: Waiting,
-    pub(in crate::disk) request: Request<'static>,
-    pub(in crate::disk) go_on: Box<dyn FnOnce(Request<'static>, GoOn) + Send>,
-}
-
-/// Why a waiting request goes on.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::disk) enum GoOn {
-    /// It is due.
-    Due,
-    /// It was released, and goes on in this way.
-    Released(Then),
-    /// The power was cut, which it learns as an error. Its request is of no use any more.
-    PowerOff,
-}
-
-impl PartialEq for Held {
-    fn eq(&self, other: &Self) -> bool {
-        self.due == other.due
-    }
-}
-impl Eq for Held {}
-impl PartialOrd for Held {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Held {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.due.cmp(&other.due)
-    }
-}
+use crate::fault::Then;
 
 /// All waiting requests of a server. One thread sleeps until the first is due and hands those that are
 /// due to the pool. The lock is held only to push and pop.
 pub struct Delays {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     timer: Mutex<Option<JoinHandle<()>>>,
-    pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool>,
     memory: HeldMemory,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     heap: BinaryHeap<Reverse<Held>>,
-    ended: bool,
+    /// Those that wait for others to be answered.
+    pub(super) lanes: Lanes,
+    pub(super) ended: bool,
 }
 
 impl Delays {
@@ -140,9 +99,10 @@ impl Delays {
             .into_iter()
             .partition(|Reverse(held)| held.owner == owner && chosen(held));
         state.heap = stay.into();
+        let queued = state.lanes.remove(owner, chosen);
         drop(state);
-        let count = go.len();
-        for Reverse(held) in go {
+        let count = go.len() + queued.len();
+        for held in go.into_iter().map(|Reverse(held)| held).chain(queued) {
             held.go_on(&self.pool, GoOn::Released(then));
         }
         count
@@ -154,15 +114,20 @@ impl Delays {
         let all = std::mem::take(&mut state.heap).into_iter();
         let (taken, stay): (Vec<_>, Vec<_>) = all.partition(|Reverse(held)| held.owner == owner);
         state.heap = stay.into();
+        let queued = state.lanes.remove(owner, |_| true);
         drop(state);
-        taken.into_iter().map(|Reverse(held)| held).collect()
+        let taken = taken.into_iter().map(|Reverse(held)| held);
+        taken.chain(queued).collect()
     }
 
     /// Ends the timer. Whatever still waits, now or later, is dropped and so answered with EIO.
     pub fn end(&self) {
         let mut state = self.shared.state.lock();
         state.ended = true;
-        let dropped = std::mem::take(&mut state.heap);
+        let dropped = (
+            std::mem::take(&mut state.heap),
+            std::mem::take(&mut state.lanes),
+        );
         drop(state);
         drop(dropped);
         self.shared.changed.notify_one();
@@ -175,21 +140,6 @@ impl Delays {
 impl Drop for Delays {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-impl Held {
-    /// Goes on with it on a thread of the pool. It waits for no rule any more.
-    pub(in crate::disk) fn go_on(self, pool: &Pool, how: GoOn) {
-        let Self {
-            owner,
-            shown,
-            request,
-            go_on,
-            ..
-        } = self;
-        drop(shown);
-        pool.run(owner, move || go_on(request, how));
     }
 }
 

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::apply::Done;
 use super::context::{Durability, RequestContext};
 use super::request::{Answer, Origin, Reply, Request};
 use super::wait::Executor;
 use crate::disk::device::Disk;
-use crate::fault::{Decision, IoRange, Op, Outcome};
+use crate::fault::{Decision, FaultSet, IoRange, Op, Outcome, Wait};
 use crate::protocol::Effect;
 
 impl Disk {
@@ -134,14 +134,14 @@ impl Disk {
             return self.carry_out(request, Outcome::default(), executor, context);
         };
         let (now, look) = (self.now(), self.looking.read());
-        let hits = context.hits_for(self, &faults, recorder.as_ref());
-        if let Some(wait) = faults.wait(range, now, hits) {
+        context.hits_for(self, &faults, recorder.as_ref());
+        if let Some(wait) = self.wait_of(&faults, now, &mut context) {
             context.recorded(recorder);
             drop((faults, order));
             return self.hold(request, wait, context, look);
         }
         drop(look);
-        let outcome = faults.outcome(range, now, hits);
+        let outcome = faults.outcome(range, now, context.known_hits());
         context.recorded(recorder);
         let cut = self.begin_cut(&outcome);
         drop((faults, order));
@@ -160,6 +160,25 @@ impl Disk {
             Some((Decision::Tear(..) | Decision::Cut(_), _)) | None => {
                 self.carry_out(request, outcome, executor, context);
             }
+        }
+    }
+
+    /// Why the request has to wait. Where it waits for nothing but a lane that is free, it takes it.
+    fn wait_of<R>(
+        &self,
+        faults: &FaultSet,
+        now: Duration,
+        context: &mut RequestContext<R>,
+    ) -> Option<Wait> {
+        loop {
+            let wait = faults.wait(context.range, now, context.known_hits())?;
+            let (Some(all), Some(rule)) = (wait.lanes, wait.rules.first()) else {
+                return Some(wait);
+            };
+            let Some(lane) = self.delays.take_lane((self.owner, rule.id), all) else {
+                return Some(wait);
+            };
+            context.goes_on_in(lane, rule.id);
         }
     }
 

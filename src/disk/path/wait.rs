@@ -6,7 +6,7 @@ use std::time::Instant;
 use parking_lot::RwLockReadGuard;
 
 use super::context::RequestContext;
-use super::delays::{GoOn, Held};
+use super::held::{GoOn, Held};
 use super::request::{Reply, Request};
 use super::reservation::Reservation;
 use crate::disk::device::Disk;
@@ -46,7 +46,7 @@ impl Disk {
         mut context: RequestContext<R>,
         look: RwLockReadGuard<'_, ()>,
     ) {
-        context.rules().acted.extend(wait.rules.iter().cloned());
+        context.waits_for(&wait.rules);
         let request = match self.kept(request, &mut context) {
             Ok(request) => request,
             Err(errno) => return self.answer_host_error(errno, context),
@@ -59,7 +59,8 @@ impl Disk {
         counters.acted_on(new);
         let (disk, pass) = (Arc::clone(self), context.pass.take());
         let ids: Vec<_> = wait.rules.iter().map(|armed| armed.id).collect();
-        self.delays.hold(Held {
+        let lane = wait.lanes.zip(ids.first().map(|id| (self.owner, *id)));
+        let held = Held {
             due: Instant::now() + wait.time,
             arrived: context.arrived,
             owner: self.owner,
@@ -68,17 +69,16 @@ impl Disk {
             rules: wait.rules,
             request,
             go_on: Box::new(move |request, how| {
-                let then = match how {
-                    GoOn::Due => wait.then,
-                    GoOn::Released(then) => then,
-                    GoOn::PowerOff => return disk.answer_power_off(context),
-                };
-                match then {
-                    Then::Ok => disk.look(request, Executor::ThisThread, context),
-                    Then::Error(errno) => disk.answer_injected(errno, context),
+                if let (GoOn::Due, Some((_, key))) = (how, lane) {
+                    context.goes_on_in(disk.delays.lane(key), key.1);
                 }
+                disk.go_on(request, how, wait.then, context);
             }),
-        });
+        };
+        match lane {
+            Some((all, key)) => self.delays.hold_for_lane(key, all, held),
+            None => self.delays.hold(held),
+        }
         // Now a cut finds it among those that wait, and so does whoever has seen it counted.
         drop(look);
         self.power.gate.leave(pass);
@@ -86,6 +86,31 @@ impl Disk {
         let faults = self.faults();
         if !ids.iter().any(|id| faults.has(*id)) {
             self.release_unarmed();
+        }
+    }
+
+    /// A request that has waited goes on; with `then` if it was due.
+    fn go_on<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'static>,
+        how: GoOn,
+        then: Then,
+        mut context: RequestContext<R>,
+    ) {
+        let then = match how {
+            GoOn::Due => then,
+            GoOn::Released(then) => then,
+            GoOn::PowerOff => {
+                context.leave_limits();
+                return self.answer_power_off(context);
+            }
+        };
+        match then {
+            Then::Ok => self.look(request, Executor::ThisThread, context),
+            Then::Error(errno) => {
+                context.leave_limits();
+                self.answer_injected(errno, context);
+            }
         }
     }
 

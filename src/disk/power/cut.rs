@@ -10,7 +10,7 @@ use super::survivors::{Fate, Survivors, garbage};
 use crate::disk::cache::entry::{Entry, StoredChange};
 use crate::disk::device::Disk;
 use crate::disk::path::Request;
-use crate::disk::path::delays::GoOn;
+use crate::disk::path::held::GoOn;
 use crate::protocol::{CutReport, DiskEvent, Errno, PowerCut};
 use crate::storage::Image;
 

@@ -5,6 +5,7 @@ mod checkpoints;
 mod damage;
 mod data;
 mod decisions;
+mod limits;
 mod log;
 mod looks;
 mod model;

@@ -37,6 +37,7 @@ impl<'a> ActionWords<'_, 'a> {
             ActionKind::Tear => Action::Tear(self.keep()?, self.then(Then::Ok)?),
             ActionKind::Misdirect => Action::Misdirect(self.shift()?),
             ActionKind::Stale => Action::Stale,
+            ActionKind::Limit => Action::Limit(self.limit()?),
             ActionKind::Cut => Action::Cut(self.cut()?),
         })
     }
@@ -85,7 +86,7 @@ impl<'a> ActionWords<'_, 'a> {
         })
     }
 
-    fn find(&self, key: ActionKey) -> Option<Pair<'a>> {
+    pub(super) fn find(&self, key: ActionKey) -> Option<Pair<'a>> {
         debug_assert!(self.kind.keys().contains(&key), "an action has this key");
         let mut pairs = self.pairs.iter();
         pairs.find(|pair| pair.key == key.name()).copied()

@@ -8,6 +8,7 @@ mod action;
 mod at;
 mod delay;
 mod error;
+mod limit;
 mod line;
 mod rule;
 mod selector;

@@ -34,6 +34,44 @@ fn error_of_an_unknown_name_offers_the_nearest_one() {
 }
 
 #[test]
+fn error_of_a_limit_says_what_it_expects() {
+    assert_rejected(&[
+        (
+            "limit",
+            "line 1, column 6: `limit` expects at least one of rate=, iops= and lanes=, as in rate=10M",
+        ),
+        (
+            "limit burst=1M lanes=1",
+            "line 1, column 7: `burst` belongs to rate=, as in rate=10M burst=1M",
+        ),
+        (
+            "limit rate=0",
+            "line 1, column 7: `rate=0` expects bytes in a second, from 1 to 2^50, as in rate=10M",
+        ),
+        (
+            "limit rate=10MB/s",
+            "line 1, column 7: `rate=10MB/s` expects bytes in a second",
+        ),
+        (
+            "limit rate=1M burst=x",
+            "line 1, column 15: `burst=x` expects bytes, from 1 to 2^50",
+        ),
+        (
+            "limit iops=0",
+            "line 1, column 7: `iops=0` expects requests in a second, from 1 to 10^9",
+        ),
+        (
+            "limit lanes=1.5",
+            "line 1, column 7: `lanes=1.5` expects requests, from 1 to 10^9",
+        ),
+        (
+            "limit iop=1",
+            "line 1, column 7: unknown key `iop` of `limit`; did you mean `iops`?",
+        ),
+    ]);
+}
+
+#[test]
 fn error_of_a_shape_of_delays_says_what_it_expects() {
     let valid = "percentages from 0 to 100 that rise, each with a time that does not fall";
     for (by, expected) in [

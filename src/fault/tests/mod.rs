@@ -10,6 +10,7 @@ mod editing;
 mod errors;
 mod explaining;
 mod healing;
+mod limits;
 mod parsing;
 mod remarks;
 mod selecting;

@@ -66,6 +66,21 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn limit()(
+        rate in proptest::option::of(1_u64..=1 << 50),
+        iops in proptest::option::of(1_u64..=1_000_000_000),
+        burst in 0_u64..=1 << 50,
+        lanes in proptest::option::of(1_u64..=1_000_000_000),
+        mebibytes in any::<bool>(),
+    ) -> Limit {
+        let is_nothing = rate.is_none() && iops.is_none() && lanes.is_none();
+        let rate = if is_nothing { Some(burst.max(1)) } else { rate };
+        let rate = rate.map(|rate| if mebibytes { (rate >> 20).max(1) << 20 } else { rate });
+        Limit { rate, iops, burst: rate.map_or(0, |_| burst), lanes }
+    }
+}
+
 fn delay() -> impl Strategy<Value = DelayTime> {
     let two = || (duration(), duration());
     let rising = |(mut percents, mut times): (Vec<u32>, Vec<Duration>)| {
@@ -114,6 +129,7 @@ fn action_of(kind: ActionKind) -> BoxedStrategy<Action> {
             .boxed(),
         ActionKind::Stale => Just(Action::Stale).boxed(),
         ActionKind::Cut => cut().prop_map(Action::Cut).boxed(),
+        ActionKind::Limit => limit().prop_map(Action::Limit).boxed(),
     }
 }
 

@@ -13,6 +13,8 @@ from bench_workloads import MIB
 
 IMAGE = 256 * MIB
 PENDING = 16384  # Requests of 4 KiB, spread over the image.
+# Rules for sectors that no client reads.
+RULES = {"rules": 1000, "100k-rules": 100_000}
 # States of one disk that only what a cache and a log cost is measured in.
 STATES = ("volatile", "pending", "logged", "volatile+log")
 
@@ -34,8 +36,8 @@ def random_file(path, size):
 
 
 def control(path, text):
-    """One write is one transaction."""
-    with open(path, "wb", buffering=0) as file:
+    """One write is one transaction, and so is what stands between `begin` and `commit`."""
+    with open(path, "wb") as file:
         file.write(text.encode())
 
 
@@ -104,7 +106,7 @@ class Stage:
         self.ways["bare"] = Way(self.bare + "/vda", server)
         # One disk in different states.
         served = self.serve(self.provium, self.mount, image + ".provium")
-        self.ways |= dict.fromkeys(("provium", "rules", *STATES), served)
+        self.ways |= dict.fromkeys(("provium", *RULES, *STATES), served)
         if self.against:
             self.ways["other"] = self.serve(self.against, self.other, image + ".other")
         if has("nbdkit"):
@@ -135,8 +137,8 @@ class Stage:
         if os.path.exists(log):
             control(ctl + "log", "stop")
             os.unlink(log)
-        rules = "".join(f"error op=read,write errno=EIO at={2000000000 + 16 * n}+8\n" for n in range(1, 1001))
-        control(ctl + "faults", rules if way == "rules" else "\n")
+        rules = (f"error op=read,write errno=EIO at={2000000000 + 16 * n}+8\n" for n in range(RULES.get(way, 0)))
+        control(ctl + "faults", "".join(["begin\n", *rules, "commit\n"]))
         control(ctl + "cache", "off")  # What is pending becomes durable.
         if way in ("volatile", "pending", "volatile+log"):
             control(ctl + "cache", "volatile")

@@ -86,6 +86,8 @@ RATIOS = [
     ("threads-4k-d16 provium", "threads-4k-d16 bare", 0.9, 0.7),
     ("read-4k-d1 rules", "read-4k-d1 provium", 0.95, 0.7),
     ("read-4k-d16 rules", "read-4k-d16 provium", 0.95, 0.7),
+    ("read-4k-d1 100k-rules", "read-4k-d1 provium", 0.95, 0.7),
+    ("read-4k-d16 100k-rules", "read-4k-d16 provium", 0.95, 0.7),
     ("read-1m provium", "read-1m bare", 0.9, 0.6),
     ("write-1m provium", "write-1m bare", 0.9, 0.6),
     ("16-on-16-disks-d1 provium", "16-on-1-disk-d1 provium", 1, 0.7),

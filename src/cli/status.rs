@@ -211,11 +211,24 @@ fn mode(disk: &DiskLine) -> String {
     format!("{}{}", options.access(), others.words(' '))
 }
 
+/// Rules that are shown of a disk, and characters of each.
+const SHOWN_RULES: usize = 12;
+const SHOWN_OF_A_RULE: usize = 200;
+
+/// The first rules, and how many there are beside them.
+fn first_rules(rules: &[String]) -> String {
+    let shown = rules.iter().take(SHOWN_RULES);
+    let shown = shown.map(|rule| text::without_middle(rule, SHOWN_OF_A_RULE, 0));
+    let more = rules.len().saturating_sub(SHOWN_RULES);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(more).collect::<Vec<_>>().join(", ")
+}
+
 fn row(status: &DiskStatus) -> [String; 9] {
     let disk = &status.disk;
     let faults = match status.faults.is_empty() {
         true => "-".into(),
-        false => status.faults.join(", "),
+        false => first_rules(&status.faults),
     };
     [
         format!("  {}", disk.id),

@@ -19,13 +19,19 @@ pub(super) fn lines<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Ve
         let cells: Vec<_> = cells
             .filter(|(_, shown)| *shown)
             .map(|((cell, width), _)| match cell.as_str() {
-                "" => format!("{:width$}", "-"),
-                cell => format!("{cell:width$}"),
+                "" => padded("-", width),
+                cell => padded(cell, width),
             })
             .collect();
         cells.join("  ").trim_end().to_owned()
     };
     all().map(line).collect()
+}
+
+/// `cell` with spaces up to `width` characters. The format of the standard library has a largest width.
+fn padded(cell: &str, width: usize) -> String {
+    let missing = width.saturating_sub(cell.chars().count());
+    format!("{cell}{}", " ".repeat(missing))
 }
 
 /// Prints `rows` under `head`.
@@ -45,6 +51,15 @@ pub(super) fn print_rows<const N: usize>(rows: &[[String; N]]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn table_takes_a_cell_of_any_length() {
+        let long = "x".repeat(100_000);
+        let rows = [[long.clone(), "y".into()], ["a".into(), "b".into()]];
+        let found = lines(["A", "B"], &rows);
+        assert_eq!(found[1], format!("{long}  y"));
+        assert_eq!(found[2].len(), 100_003);
+    }
 
     #[test]
     fn table_leaves_out_a_column_without_text_and_marks_a_cell_without() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::armed::Draw;
 use super::at_limit::AtLimit;
 use super::candidates::Candidates;
 use super::{Action, Armed, DelayTime, FaultSet, Firing, IoRange, RuleHits, Stage, Then, Wait};
@@ -29,7 +30,7 @@ impl FaultSet {
                     Some(wait) => return Some(wait_for(armed, wait)),
                 }
             }
-            let Ok(random) = self.fire(armed, range, now, hits) else {
+            let Ok(Draw { random, .. }) = self.fire(armed, range, now, hits) else {
                 continue;
             };
             let start = armed.pace().admit(limit, range.len, now);

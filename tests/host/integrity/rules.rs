@@ -1,5 +1,6 @@
 //! Rules at random, through a mount, against a model that is as simple as the documents.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -15,8 +16,9 @@ use crate::write_log::raw::replay;
 use crate::write_log::{base_of, log_of, start_log, stop_log};
 
 const SECTOR: u64 = 512;
+const SECTORS: u64 = 64;
 /// Bytes of the disk when a set of rules is armed.
-const SIZE: u64 = 64 * SECTOR;
+const SIZE: u64 = SECTORS * SECTOR;
 const EIO: i32 = 5;
 
 /// The result of a request: the data of a read, or an error number.
@@ -50,6 +52,98 @@ struct ModelRule {
     rule: Rule,
     matched: u64,
     fired: u64,
+    /// The sectors that it is for; those that are drawn as the server says.
+    sectors: Option<Vec<u64>>,
+    /// The bad ones of them, each with how often a write was tried, if they heal.
+    bad: Option<BTreeMap<u64, u64>>,
+    healed: u64,
+    refused: u64,
+}
+
+impl ModelRule {
+    fn new(rule: Rule, line: &RuleLine) -> Result<Self, String> {
+        let said = sectors_of(&rule);
+        let sectors = match rule.draw {
+            Some(draw) => {
+                let disk = said.unwrap_or_else(|| (0..SECTORS).collect());
+                let disk: BTreeSet<_> = disk.into_iter().filter(|at| *at < SECTORS).collect();
+                let drawn = line.bad.clone().unwrap_or_default();
+                let drawn = drawn
+                    .into_iter()
+                    .flat_map(|(start, count)| start..start + count);
+                let drawn: Vec<_> = drawn.collect();
+                let expected = draw.count.min(disk.len() as u64);
+                if drawn.len() as u64 != expected || !drawn.iter().all(|at| disk.contains(at)) {
+                    return Err(format!("{rule} has drawn {drawn:?} of {disk:?}"));
+                }
+                Some(drawn)
+            }
+            None if rule.heal.is_some() => Some(said.unwrap_or_else(|| (0..SECTORS).collect())),
+            None => said,
+        };
+        let all = sectors.iter().flatten();
+        let bad = rule.heal.map(|_| all.map(|sector| (*sector, 0)).collect());
+        Ok(Self {
+            rule,
+            matched: 0,
+            fired: 0,
+            sectors,
+            bad,
+            healed: 0,
+            refused: 0,
+        })
+    }
+
+    /// The sectors that it is for now; None if it is for requests anywhere.
+    fn scope(&self) -> Option<Vec<u64>> {
+        match &self.bad {
+            Some(bad) => Some(bad.keys().copied().collect()),
+            None => self.sectors.clone(),
+        }
+    }
+
+    /// Counts a try to write its bad sectors. Whether the request may be done.
+    fn attempt(&mut self, request: &Request) -> bool {
+        let (Some(heal), Some(bad)) = (self.rule.heal, &mut self.bad) else {
+            return true;
+        };
+        let end = request.offset + request.len;
+        let mut is_ready = true;
+        for (sector, tried) in bad.iter_mut() {
+            if sector * SECTOR < end && request.offset < (sector + 1) * SECTOR {
+                *tried += 1;
+                is_ready &= *tried >= heal.tries;
+            }
+        }
+        let whole =
+            |sector: &&u64| request.offset <= **sector * SECTOR && (**sector + 1) * SECTOR <= end;
+        let needed = bad.keys().filter(whole).count() as u64;
+        let left = heal.spares.map_or(u64::MAX, |spares| spares - self.healed);
+        is_ready && (needed == 0 || needed <= left)
+    }
+
+    /// The sector has been written as a whole.
+    fn heal(&mut self, sector: u64) {
+        let heal = self.rule.heal.unwrap_or_default();
+        let is_spare = heal.spares.is_none_or(|spares| self.healed < spares);
+        let bad = self.bad.as_mut().filter(|_| is_spare);
+        if bad.is_some_and(|bad| bad.remove(&sector).is_some()) {
+            self.healed += 1;
+        }
+    }
+}
+
+/// The sectors of the rule's `at=`, on the disk as it is when rules are armed.
+fn sectors_of(rule: &Rule) -> Option<Vec<u64>> {
+    let range = |at: &At| {
+        let start = match at.start {
+            Start::Sector(sector) => sector as i64,
+            Start::BeforeEnd(sectors) => SECTORS as i64 - sectors as i64,
+        };
+        (start..start + at.count as i64).filter_map(|sector| sector.try_into().ok())
+    };
+    let sectors = rule.at.iter().flat_map(range).collect();
+    (!rule.at.is_empty()).then_some(sectors)
 }
 
 /// The simple model: a disk and its rules.
@@ -69,7 +163,7 @@ struct Request {
     counted: Vec<bool>,
 }
 
-/// A rule that acts on a request, and the sectors that were drawn for it; None if it is not drawn by sector.
+/// A rule that acts on a request, and on which sectors; None for all.
 struct Firing {
     rule: Rule,
     sectors: Option<Vec<u64>>,
@@ -78,24 +172,12 @@ struct Firing {
 impl Firing {
     /// Whether it acts on the byte.
     fn has(&self, byte: u64) -> bool {
-        match &self.sectors {
-            Some(sectors) => sectors.contains(&(byte / SECTOR)),
-            None => is_in(&self.rule, byte),
-        }
+        has(self.sectors.as_deref(), byte)
     }
 }
 
-/// Whether the rule is for the byte, on the disk as it is when rules are armed.
-fn is_in(rule: &Rule, byte: u64) -> bool {
-    let sector = i128::from(byte / SECTOR);
-    let has = |at: &At| {
-        let start = match at.start {
-            Start::Sector(sector) => i128::from(sector),
-            Start::BeforeEnd(sectors) => i128::from(SIZE / SECTOR) - i128::from(sectors),
-        };
-        (start..start + i128::from(at.count)).contains(&sector)
-    };
-    rule.at.is_empty() || rule.at.iter().any(has)
+fn has(sectors: Option<&[u64]>, byte: u64) -> bool {
+    sectors.is_none_or(|sectors| sectors.contains(&(byte / SECTOR)))
 }
 
 fn decides(action: &Action) -> bool {
@@ -110,41 +192,42 @@ fn changes(action: &Action) -> bool {
 }
 
 impl Model {
-    fn arm(&mut self, rules: &[Rule]) {
+    /// The server shows the rules as `lines`.
+    fn arm(&mut self, rules: &[Rule], lines: &[RuleLine]) -> Result<(), String> {
         self.rules.clear();
         self.old = self.bytes.clone();
         for rule in rules {
             if self.rules.iter().all(|other| other.rule != *rule) {
-                let rule = rule.clone();
-                self.rules.push(ModelRule {
-                    rule,
-                    matched: 0,
-                    fired: 0,
-                });
+                let line = lines.get(self.rules.len()).ok_or("a rule is missing")?;
+                let rule = ModelRule::new(rule.clone(), line)?;
+                self.rules.push(rule);
             }
         }
+        Ok(())
+    }
+
+    /// Whether the rule is for the client, and for now.
+    fn is_active(&self, rule: &Rule, client: Client) -> bool {
+        let has_fired = |tag: &String| {
+            let mut rules = self.rules.iter();
+            rules.any(|other| other.rule.tag.as_ref() == Some(tag) && other.fired > 0)
+        };
+        rule.when.as_ref().is_none_or(has_fired) && rule.client.is_none_or(|own| own == client)
     }
 
     /// The rule, if it acts on the request. Counts the request once.
     fn fires(&mut self, at: usize, request: &mut Request) -> Option<Firing> {
         let rule = self.rules[at].rule.clone();
         let end = request.offset + request.len;
-        let is_for = rule.at.is_empty() || (request.offset..end).any(|byte| is_in(&rule, byte));
+        let scope = self.rules[at].scope();
+        let is_in = |byte: u64| has(scope.as_deref(), byte);
+        let is_for = scope.is_none() || (request.offset..end).any(is_in);
         let fits = rule
             .size
             .is_none_or(|size| (size.min..=size.max).contains(&request.len));
-        let has_fired = |tag: &String| {
-            let mut tagged = self
-                .rules
-                .iter()
-                .filter(|other| other.rule.tag.as_ref() == Some(tag));
-            tagged.any(|other| other.fired > 0)
-        };
-        let is_awake = rule.when.as_ref().is_none_or(has_fired);
-        let is_of_client = rule.client.is_none_or(|client| client == request.client);
         let has_sectors = !rule.per_sector || request.len > 0;
-        let concerns = rule.ops.contains(request.op) && is_of_client && is_for && has_sectors;
-        if request.counted[at] || !concerns || !fits || !is_awake {
+        let concerns = rule.ops.contains(request.op) && is_for && has_sectors && fits;
+        if request.counted[at] || !concerns || !self.is_active(&rule, request.client) {
             return None;
         }
         request.counted[at] = true;
@@ -158,7 +241,7 @@ impl Model {
         let sectors = rule.per_sector.then(|| {
             let whole = |sector: &u64| {
                 let (first, last) = (sector * SECTOR, sector * SECTOR + SECTOR - 1);
-                first >= request.offset && last < end && is_in(&rule, first)
+                first >= request.offset && last < end && is_in(first)
             };
             let sectors = (request.offset / SECTOR..=end / SECTOR).filter(whole);
             let drawn = sectors.filter(|_| p.is_none_or(|p| random.unit() < p));
@@ -171,6 +254,7 @@ impl Model {
         };
         let fires = taken && is_drawn && rule.times.is_none_or(|times| state.fired < times);
         state.fired += u64::from(fires);
+        let sectors = sectors.or(scope);
         fires.then_some(Firing { rule, sectors })
     }
 
@@ -232,8 +316,29 @@ impl Model {
         self.wait(&mut request)?;
         let mut lost = vec![false; len as usize];
         let (mut keep, mut afterwards, mut is_decided) = (u64::MAX, None, false);
-        while let Some(firing) = self.first_firing(&mut request, decides) {
-            match firing.rule.action {
+        let mut healers = Vec::new();
+        for place in 0..self.rules.len() {
+            let rule = self.rules[place].rule.clone();
+            if rule.heal.is_some() && matches!(op, Op::Write | Op::Zero) {
+                let is_active = self.is_active(&rule, client);
+                let is_ready = is_active && self.rules[place].attempt(&request);
+                match rule.action {
+                    _ if is_ready => healers.push(place),
+                    Action::Error(errno) if is_active && !is_decided => {
+                        self.rules[place].refused += 1;
+                        return Err(errno.0);
+                    }
+                    _ => {}
+                }
+                continue;
+            }
+            if is_decided || !decides(&rule.action) {
+                continue;
+            }
+            let Some(firing) = self.fires(place, &mut request) else {
+                continue;
+            };
+            match rule.action {
                 Action::Error(errno) => return Err(errno.0),
                 Action::Lose => {
                     for (n, lost) in (offset..).zip(&mut lost) {
@@ -253,10 +358,9 @@ impl Model {
                 _ => {}
             }
             is_decided = true;
-            break;
         }
         let acting = self.firing(&mut request, changes);
-        let end = self.do_io(call, offset, len, keep, &lost, &acting)?;
+        let end = self.do_io(call, offset, len, keep, &lost, &acting, &healers)?;
         if let Some(errno) = afterwards {
             return Err(errno);
         }
@@ -271,6 +375,7 @@ impl Model {
     }
 
     /// Byte by byte: each goes where the rules that it is in the range of have it.
+    #[allow(clippy::too_many_arguments)]
     fn do_io(
         &mut self,
         call: &Call,
@@ -279,6 +384,7 @@ impl Model {
         keep: u64,
         lost: &[bool],
         acting: &[Firing],
+        healers: &[usize],
     ) -> End {
         let size = self.bytes.len() as u64;
         let grows = matches!(call, Call::Truncate) && offset >= size;
@@ -288,10 +394,20 @@ impl Model {
             let keeps_size = matches!(call, Call::Allocate { keeps_size: true });
             let end = if keeps_size { size } else { offset + len };
             self.bytes.resize(size.max(end) as usize, 0);
+            if grows {
+                for sector in size.div_ceil(SECTOR)..end / SECTOR {
+                    healers.iter().for_each(|at| self.rules[*at].heal(sector));
+                }
+            }
             return Ok(Vec::new());
         }
+        // How many bytes of the latest sector have been written, one after the other.
+        let mut run = 0;
         let (mut found, mut end) = (Vec::new(), Ok(()));
         for (n, at) in (offset..offset + len).enumerate() {
+            if at.is_multiple_of(SECTOR) {
+                run = 0;
+            }
             if lost[n] || (call.op() == Op::Read && at >= size) {
                 continue;
             }
@@ -322,6 +438,11 @@ impl Model {
                 }
                 if let Some(target) = self.bytes.get_mut(place as usize) {
                     *target = byte;
+                }
+                run += 1;
+                if run == SECTOR && call.op() != Op::Discard {
+                    let sector = place as u64 / SECTOR;
+                    healers.iter().for_each(|at| self.rules[*at].heal(sector));
                 }
             }
         }
@@ -412,6 +533,10 @@ fn random_rule(random: &mut Random) -> Rule {
         "misdirect by=+60 op=discard,zero",
         "lose op=write,discard,zero",
         "lose op=write",
+        "error heal=write",
+        "error heal=write op=read,discard tries=2",
+        "error errno=ENXIO heal=write spares=3",
+        "error heal=write tries=2 spares=9",
         "stale",
         "stale",
         "stale",
@@ -439,9 +564,23 @@ fn random_rule(random: &mut Random) -> Rule {
     let when = one(random, &["", "", "", " when=a", " when=b"]);
     let tag = one(random, &["", "", " tag=a", " tag=b"]);
     let client = one(random, &["", "", "", " client=guest", " client=host"]);
+    let drawn = one(
+        random,
+        &[
+            "",
+            "",
+            "",
+            "",
+            " sectors=3 seed=4",
+            " sectors=12 cluster=4 seed=5",
+            " sectors=60",
+        ],
+    );
+    // A rule has one seed.
+    let drawn = if counting.contains("seed") { "" } else { drawn };
     let at = random_at(random);
     parse_rule(
-        &format!("{action}{at}{size}{client}{counting}{when}{tag}"),
+        &format!("{action}{at}{size}{client}{drawn}{counting}{when}{tag}"),
         1,
     )
     .unwrap()
@@ -556,6 +695,24 @@ impl Disk {
     }
 }
 
+/// How many requests matched, and fired; how many sectors have healed, and writes failed; and the bad sectors.
+type AllCounts = (u64, u64, Option<(u64, u64)>, Option<Vec<u64>>);
+
+fn counts(line: &RuleLine) -> AllCounts {
+    let bad = line.bad.iter().flatten();
+    let bad = bad
+        .flat_map(|(start, count)| *start..start + count)
+        .collect();
+    let bad = line.healed.map(|_| bad);
+    (line.counts.matched, line.counts.fired, line.healed, bad)
+}
+
+fn expected_counts(rule: &ModelRule) -> AllCounts {
+    let healed = rule.bad.as_ref().map(|_| (rule.healed, rule.refused));
+    let bad = rule.scope().filter(|_| healed.is_some());
+    (rule.matched, rule.fired, healed, bad)
+}
+
 /// Arms a set and makes some twenty calls; the result of each has to be the model's.
 fn compare(
     disk: &Disk,
@@ -566,7 +723,9 @@ fn compare(
     // Written to the image itself, before the rules are armed.
     disk.image().set_len(SIZE).unwrap();
     // So that the server learns where the disk ends now.
-    assert_eq!(std::fs::metadata(disk.mount.vda()).unwrap().len(), SIZE);
+    eventually("the server knows its size", || {
+        std::fs::metadata(disk.mount.vda()).unwrap().len() == SIZE
+    });
     model.bytes.resize(SIZE as usize, 0);
     if has_cache {
         disk.mount.append("vda/cache", "volatile").unwrap();
@@ -579,7 +738,11 @@ fn compare(
         .collect();
     let text: String = rules.iter().map(|rule| format!("{rule}\n")).collect();
     std::fs::write(disk.mount.ctl("vda/faults"), &text).unwrap();
-    model.arm(&rules);
+    let lines = || -> Vec<RuleLine> {
+        let text = disk.mount.read("vda/rules");
+        text.lines().map(|line| line.parse().unwrap()).collect()
+    };
+    model.arm(&rules, &lines())?;
     for step in 0..20 {
         let (call, offset, len) = random_call(random);
         let client = Client::ALL[random.below(2) as usize];
@@ -601,18 +764,10 @@ fn compare(
             ));
         }
     }
-    let states = disk.mount.read("vda/rules");
-    let states = states.lines().map(|line| line.parse::<RuleLine>().unwrap());
-    let counts: Vec<_> = states
-        .map(|state| (state.counts.matched, state.counts.fired))
-        .collect();
-    let expected: Vec<_> = model
-        .rules
-        .iter()
-        .map(|rule| (rule.matched, rule.fired))
-        .collect();
-    if counts != expected {
-        return Err(format!("{text}counts {counts:?}, not {expected:?}"));
+    let found: Vec<_> = lines().iter().map(counts).collect();
+    let expected: Vec<_> = model.rules.iter().map(expected_counts).collect();
+    if found != expected {
+        return Err(format!("{text}counts {found:?}, not {expected:?}"));
     }
     // What is pending becomes durable; no rule acts on that.
     disk.mount.append("vda/cache", "off").unwrap();

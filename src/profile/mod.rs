@@ -23,9 +23,12 @@ macro_rules! data {
 }
 
 /// Name and text of each profile, in the order in which they are listed.
-const DATA: [(&str, &str); 7] = data![
+const DATA: [(&str, &str); 10] = data![
     "latent-sector-errors"
+    "ageing-ssd"
     "desktop-drive-recovery"
+    "fail-slow-drive"
+    "smr-cleaning"
     "ebs-sustained-latency"
     "ebs-increasing-latency"
     "ebs-intermittent-latency"

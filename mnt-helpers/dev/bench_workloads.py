@@ -35,6 +35,15 @@ CACHE = [
     Workload("cache-write-4k-d1", "cache", 4000, 1, 4096, ("-w",)),
     Workload("cache-write-4k-d16", "cache", 16000, 16, 4096, ("-w",)),
 ]
+# Threads that each wait for their own request, as most programs do; the depth is their number.
+JOBS = [
+    Workload("psync-4k-1", "jobs", 12000, 1, 4096, ("randread", "--direct=1")),
+    Workload("psync-4k-4", "jobs", 32000, 4, 4096, ("randread", "--direct=1")),
+    Workload("psync-4k-16", "jobs", 48000, 16, 4096, ("randread", "--direct=1")),
+    Workload("buffered-read-128k", "jobs", 1600, 1, 131072, ("read",)),
+    Workload("buffered-write-128k", "jobs", 1600, 1, 131072, ("write",)),
+    Workload("write-fdatasync", "jobs", 3000, 1, 4096, ("randwrite", "--direct=1", "--fdatasync=1")),
+]
 MANY = [
     Workload("many-read-4k-d1", "cache", 20000, 1, 4096),
     Workload("many-read-4k-d16", "cache", 80000, 16, 4096),
@@ -47,6 +56,7 @@ LONG = [
     Workload("write-4k-d16", "qemu", 32000, 16, 4096, ("-w",)),
     Workload("write-4k-d64", "qemu", 32000, 64, 4096, ("-w",)),
     Workload("write-fsync", "qemu", 300, 1, 4096, ("-w", "--flush-interval=1")),
+    Workload("write-1m-fsync", "qemu", 100, 1, MIB, ("-w", "--flush-interval=1")),
 ]
 FIO = [
     Workload("fio-read-4k-d16", "files", 40000, 16, 4096, ("randread",)),
@@ -68,6 +78,7 @@ CLIENTS = {
     "uring": "qemu-img, io_uring",
     "threads": "qemu-img, threads",
     "files": "fio",
+    "jobs": "fio, psync",
     "crowd": "fio",
     "in_guest": "dd in a guest",
 }
@@ -84,6 +95,13 @@ RATIOS = [
     ("uring-4k-d16 provium", "uring-4k-d16 bare", 0.85, 0.7),
     ("threads-4k-d1 provium", "threads-4k-d1 bare", 0.9, 0.7),
     ("threads-4k-d16 provium", "threads-4k-d16 bare", 0.9, 0.7),
+    ("threads-4k-d16 provium", "threads-4k-d16 nbdkit+error", 1, 0.6),
+    ("psync-4k-1 provium", "psync-4k-1 bare", 0.9, 0.7),
+    ("psync-4k-4 provium", "psync-4k-4 bare", 0.9, 0.7),
+    ("psync-4k-16 provium", "psync-4k-16 bare", 0.9, 0.7),
+    ("buffered-read-128k provium", "buffered-read-128k bare", 0.9, 0.6),
+    ("buffered-write-128k provium", "buffered-write-128k bare", 0.9, 0.6),
+    ("write-fdatasync provium", "write-fdatasync bare", 0.9, 0.6),
     ("read-4k-d1 rules", "read-4k-d1 provium", 0.95, 0.7),
     ("read-4k-d16 rules", "read-4k-d16 provium", 0.95, 0.7),
     ("read-4k-d1 100k-rules", "read-4k-d1 provium", 0.95, 0.7),

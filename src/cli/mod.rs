@@ -1,5 +1,6 @@
 //! The command line: from clap's types to calls, and from results to exit codes.
 
+mod bench;
 mod checkpoint;
 mod completions;
 mod console;
@@ -19,6 +20,7 @@ mod mount;
 mod number;
 mod output;
 mod power;
+mod private_mount;
 mod profile;
 mod record;
 mod repl;
@@ -100,6 +102,7 @@ enum Command {
     Test(Box<test_options::Args>),
     #[command(hide = true)]
     TestFile(test::FileArgs),
+    Bench(bench::Args),
     Init(init::Args),
     Repl(repl::Args),
     Console(console::Args),
@@ -197,6 +200,7 @@ pub fn main() -> ExitCode {
         Command::RunSweep(args) => sweep::run_worker(&args),
         Command::Test(args) => test::run(&args),
         Command::TestFile(args) => test::run_file(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Repl(args) => repl::run(&args),
         Command::Console(args) => console::run(&args),

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 mod access;
+mod bench;
 mod checkpoints;
 mod cli;
 mod cli_errors;

@@ -6,27 +6,19 @@ mod words;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
-use std::time::Duration;
 
 use anyhow::Context;
 
 use self::forward::Forwarding;
-use super::disks::warn_of_format;
 use super::exit::{RUN_CANNOT, RUN_FAILED, RUN_NOT_FOUND, RUN_SIGNAL, UsageError};
-use super::{output, umount};
+use super::output;
+use super::private_mount::PrivateMount;
 use crate::client::{DiskControl, MountClient};
 use crate::fault::parse_rule;
-use crate::os::process::Process;
-use crate::os::run_folder::{self, RunFolder, RunFolderKind};
-use crate::os::{mount_users, mounts, sys};
+use crate::os::{run_folder, sys};
 use crate::protocol::DiskSpec;
-use crate::server::launch::{self, Lifetime};
 use crate::units::text::shown;
-
-/// How long the server may take to end after its mount.
-const SERVER_END: Duration = Duration::from_secs(30);
 
 /// Run a command with disks that can fail, and unmount them when it ends
 ///
@@ -76,8 +68,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let forwarding = Forwarding::start().context("cannot listen to signals")?;
     // What a run has left that was killed together with its server.
     let _ = run_folder::remove_leftovers();
-    let place = Place::start(&args.disks)?;
-    let mount = MountClient::open(&place.folder.mount_point())?;
+    let private = PrivateMount::start(&args.disks)?;
+    let mount = MountClient::open(&private.point())?;
     for (id, rule) in &faults {
         arm(&mount.disk(id)?, rule)?;
     }
@@ -90,7 +82,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         Ok(child) => code_of(wait(child, forwarding)?),
         Err(error) => cannot_start(&args.command, &error),
     };
-    place.end();
+    private.end();
     Ok(code)
 }
 
@@ -141,54 +133,4 @@ fn cannot_start(command: &[OsString], error: &io::Error) -> u8 {
         io::ErrorKind::NotFound => RUN_NOT_FOUND,
         _ => RUN_CANNOT,
     }
-}
-
-/// The mount of a run, in a folder of its own. Its server ends with this process, however that ends.
-struct Place {
-    server: Child,
-    folder: RunFolder,
-}
-
-impl Place {
-    fn start(disks: &[DiskSpec]) -> anyhow::Result<Self> {
-        let mut disks = disks.to_vec();
-        for disk in &mut disks {
-            disk.image = std::path::absolute(&disk.image)?;
-            warn_of_format(&disk.image);
-        }
-        let folder = RunFolder::create(RunFolderKind::Run)?;
-        let run_folder = folder.path().to_owned();
-        let lifetime = Lifetime::WithCaller { run_folder };
-        let server = launch::start(&folder.mount_point(), &disks, &[], &lifetime)?;
-        Ok(Self { server, folder })
-    }
-
-    /// Unmounts, also while what the command has left behind uses the mount. What goes wrong is said, and does
-    /// not change the exit code.
-    fn end(mut self) {
-        if let Err(error) = unmount(&self.folder.mount_point()) {
-            output::error(format_args!("{error:#}"));
-        }
-        let ended = Process::open(self.server.id()).and_then(|server| server.wait(SERVER_END));
-        if !matches!(ended, Ok(true)) {
-            let _ = self.server.kill();
-        }
-        let _ = self.server.wait();
-    }
-}
-
-fn unmount(point: &Path) -> anyhow::Result<()> {
-    let Err(error) = umount::umount(point, false) else {
-        return Ok(());
-    };
-    let mount = mounts::find(point)?;
-    let users = mount.map(|mount| mount_users::users(&mount).here);
-    match users.filter(|users| !users.is_empty()) {
-        Some(users) => output::warn(format_args!(
-            "the command has ended and left behind what still uses its disks, which go away now: {}",
-            shown(users.join("; "))
-        )),
-        None => output::warn(format_args!("{error:#}")),
-    }
-    umount::umount(point, true).map(drop)
 }

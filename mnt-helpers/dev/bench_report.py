@@ -6,6 +6,7 @@ Samples and medians are by (storage, client, workload, way): requests a second, 
 import json
 import os
 
+from bench_stages import STATES
 from bench_workloads import CLIENTS, RATIOS
 
 
@@ -39,10 +40,24 @@ def print_ratios(samples):
         ratio = middle([a / b for a, b in zip(rates[one], rates[other], strict=True)])
         verdict = "" if ratio >= least else "  below" if ratio >= demanded else "  FAR BELOW"
         is_well = is_well and ratio >= demanded
-        (name, _), (other_name, other_way) = one.split(), other.split()
+        name, (other_name, other_way) = one.split()[0], other.split(maxsplit=1)
         shown = other_way if name == other_name else other_name
         print(f"{one:31} / {shown:13} {ratio:6.2f}  ({least:.2f}){verdict}")
     return is_well
+
+
+def print_layers(samples):
+    """What each state of a disk costs, as a table of Markdown: the medians of the ratios of each round."""
+    names = ("read-4k-d1", "read-4k-d16", "write-4k-d1", "write-4k-d16")
+    print("\n| beside a disk without | reads, depth 1 | reads, depth 16 | writes, depth 1 | writes, depth 16 |")
+    print("|---|---|---|---|---|")
+    for way in STATES:
+        cells = []
+        for name in names:
+            rates = [samples.get(("ram", "cache", "cache-" + name, one), []) for one in (way, "provium")]
+            ratios = [rate / without for (rate, _), (without, _) in zip(*rates, strict=False)]
+            cells.append(f"{middle(ratios):.2f}" if ratios else "")
+        print(f"| {way} | " + " | ".join(cells) + " |")
 
 
 def write_json(medians, path):

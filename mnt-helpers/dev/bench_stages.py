@@ -15,8 +15,9 @@ IMAGE = 256 * MIB
 PENDING = 16384  # Requests of 4 KiB, spread over the image.
 # Rules for sectors that no client reads.
 RULES = {"rules": 1000, "100k-rules": 100_000}
-# States of one disk that only what a cache and a log cost is measured in.
-STATES = ("volatile", "pending", "logged", "volatile+log")
+# States of one disk, in which only the cost of what they are is measured.
+STATES = ("volatile", "pending", "logged", "volatile+log", "checkpoint", "trace", "limit", "100k-rules", "64-disks")
+MORE_DISKS = 48  # Beside the sixteen of a server.
 
 
 def has(tool):
@@ -62,6 +63,7 @@ class Stage:
         self.folder = tempfile.mkdtemp(prefix="provium-bench-")
         self.mount, self.bare, self.other = self.path("mnt"), self.path("bare"), self.path("other")
         self.started, self.ways = [], {}
+        self.state, self.tracer = "provium", None
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -106,7 +108,7 @@ class Stage:
         self.ways["bare"] = Way(self.bare + "/vda", server)
         # One disk in different states.
         served = self.serve(self.provium, self.mount, image + ".provium")
-        self.ways |= dict.fromkeys(("provium", *RULES, *STATES), served)
+        self.ways |= dict.fromkeys(("provium", "rules", *STATES), served)
         if self.against:
             self.ways["other"] = self.serve(self.against, self.other, image + ".other")
         if has("nbdkit"):
@@ -131,21 +133,53 @@ class Stage:
         return Way(mount + "/vda", server)
 
     def set_up(self, way):
-        """Brings the disk of ours into the state that the way says: rules for sectors that no client reads, a
-        volatile cache, much that is pending in it, a write log."""
+        """Brings the disk of ours into the state that the way says."""
+        if way == self.state or way not in (*STATES, *RULES) and self.state == "provium":
+            return
         ctl, log = self.mount + "/ctl/vda/", self.image + ".log"
-        if os.path.exists(log):
-            control(ctl + "log", "stop")
-            os.unlink(log)
-        rules = (f"error op=read,write errno=EIO at={2000000000 + 16 * n}+8\n" for n in range(RULES.get(way, 0)))
-        control(ctl + "faults", "".join(["begin\n", *rules, "commit\n"]))
-        control(ctl + "cache", "off")  # What is pending becomes durable.
+        self.end_state(ctl, log)
+        self.state = way if way in STATES or way in RULES else "provium"
+        if way in RULES:
+            rules = (f"error op=read,write errno=EIO at={2000000000 + 16 * n}+8\n" for n in range(RULES[way]))
+            control(ctl + "faults", "".join(["begin\n", *rules, "commit\n"]))
+        if way == "limit":
+            control(ctl + "faults", "limit op=read,write rate=1T")  # More than there is.
         if way in ("volatile", "pending", "volatile+log"):
             control(ctl + "cache", "volatile")
         if way == "pending":
             make_pending(self.mount, PENDING, IMAGE // PENDING)
         if way in ("logged", "volatile+log"):
             control(ctl + "log", f"start {log} base=none")
+        if way == "checkpoint":
+            control(ctl + "checkpoint", "save bench")
+        if way == "trace":
+            command = ["dd", f"if={ctl}trace", "of=/dev/null", "bs=64k", "status=none"]
+            self.tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        if way == "64-disks":
+            for n in range(MORE_DISKS):
+                more = f"{self.image}.more{n}"
+                with open(more, "wb") as file:
+                    file.truncate(MIB)
+                control(self.mount + "/ctl/attach", f"more{n} {more}")
+
+    def end_state(self, ctl, log):
+        """Brings the disk of ours back."""
+        if self.state in (*RULES, "limit"):
+            control(ctl + "faults", "\n")
+        if self.state in ("logged", "volatile+log"):
+            control(ctl + "log", "stop")
+            os.unlink(log)
+        if self.state in ("volatile", "pending", "volatile+log"):
+            control(ctl + "cache", "off")  # What is pending becomes durable.
+        if self.state == "checkpoint":
+            control(ctl + "checkpoint", "drop bench")
+        if self.tracer:
+            self.tracer.kill()
+            self.tracer.wait()
+            self.tracer = None
+        if self.state == "64-disks":
+            for n in range(MORE_DISKS):
+                control(self.mount + "/ctl/detach", f"more{n}")
 
 
 class Crowded:

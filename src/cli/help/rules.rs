@@ -67,9 +67,9 @@ const UNITS: &str = "  times    200us, 50ms, 1.5s, 2m, 1h; a number without a un
   lists    with commas: op=read,write  at=0+8,64+1
 ";
 
-const SEVERAL: &str = "  Rules are tried in the order armed. Limits come first, then delays, which add up, then a hang. The first rule that decides the
-  outcome (error, lose, tear, cut) decides it. Rules that change data (corrupt, misdirect, stale) act in order.
-  Two equal rules are one; a tag= makes two of them.
+const SEVERAL: &str = "  Rules are tried in the order armed. Limits come first; delays come next, and add up; then a hang. The first rule that
+  decides the outcome (error, lose, tear, cut) decides it. Rules that change data (corrupt, misdirect, stale) act
+  in order. Two equal rules are one; a tag= makes two of them.
 ";
 
 const WHERE: &str =

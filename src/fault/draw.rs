@@ -146,12 +146,13 @@ impl Groups {
         if is_adjacent && self.is_free(last + 1) {
             return Some(last + 1);
         }
-        let after: Vec<u64> = (last + 2..=last + NEAR).collect();
-        let before: Vec<u64> = (last.saturating_sub(NEAR)..last.saturating_sub(1)).collect();
+        let nearby = last.saturating_sub(NEAR + 1)..=last + NEAR + 1;
+        let nearby: Vec<u64> = self.drawn.range(nearby).copied().collect();
+        let touches = |sector: u64| nearby.iter().any(|drawn| drawn.abs_diff(sector) <= 1);
+        let after = last + 2..last + NEAR + 1;
+        let before = last.saturating_sub(NEAR)..last.saturating_sub(1);
         for side in [after, before] {
-            let free = side
-                .into_iter()
-                .filter(|sector| self.is_free(*sector) && !self.touches(*sector));
+            let free = side.filter(|sector| !touches(*sector) && self.places.has(*sector));
             let free: Vec<u64> = free.collect();
             if !free.is_empty() {
                 let chosen = self.random.below(free.len() as u64);

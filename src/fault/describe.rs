@@ -104,7 +104,7 @@ impl ActionKey {
             }
             Self::Errno => "the error, by name or number (default: EIO)",
             Self::By => {
-                "a time, a range as in 20ms..80ms, or normal:MEAN,SD, lognormal:MEAN,SD, pareto:MIN,SHAPE, p50:TIME,p99:TIME"
+                "a time, or a range; normal:MEAN,SD, lognormal:MEAN,SD, pareto:MIN,SHAPE, p50:TIME,p99:TIME"
             }
             Self::Max => "the longest time that a request is held (default: 60s)",
             Self::Then => "how it ends after that: ok, or an error (default: EIO)",

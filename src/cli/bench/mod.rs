@@ -11,6 +11,7 @@ use self::report::Report;
 use self::ways::{Measurer, Way, Workload};
 use super::Exit;
 use super::exit::UsageError;
+use super::number::whole;
 use super::private_mount::PrivateMount;
 use crate::os::run_folder;
 use crate::protocol::DiskSpec;
@@ -39,7 +40,7 @@ pub(super) struct Args {
     /// A raw image that no other program writes to
     image: PathBuf,
     /// How often each way is measured
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=99))]
+    #[arg(long, default_value_t = 3, value_parser = whole(1..=99_u64))]
     rounds: u64,
     /// Print JSON: an array with a member for each way and workload
     #[arg(long)]

@@ -1,7 +1,8 @@
 //! What a `limit` says, and the pace that it sets: from which moment on each request may pass.
 //!
 //! The moments are those of a virtual time, in which the requests of a rule follow each other exactly as the rule says.
-//! A request that passes late, since a timer was, does not delay those behind it.
+//! A request that passes late, since a timer was, does not delay those behind it; nor does one that comes late, since
+//! its client took a moment.
 
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use parking_lot::Mutex;
 
 /// How late a request may pass without those behind it being late too.
 const MOST_LATE: Duration = Duration::from_millis(100);
+
+/// A client whose next request comes within this time of the one before is not idle: what it takes is made up for.
+const SHORT_GAP: Duration = Duration::from_millis(10);
 
 /// How many requests pass at most, of all that a rule is for. At least one of rate, iops and lanes is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -83,7 +87,9 @@ impl Pace {
             // The client was idle for longer than anything is late.
             state.late = Duration::ZERO;
         }
-        let late = state.late;
+        let is_idle = now > state.passed.saturating_add(SHORT_GAP);
+        let gap = if is_idle { Duration::ZERO } else { SHORT_GAP };
+        let late = state.late.max(gap);
         let credit = limit.head_start().saturating_add(late);
         let by_rate = limit.rate;
         let by_rate = by_rate.map(|each| state.bytes.admit(each, len, now, credit));
@@ -172,6 +178,24 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn rate_is_exact_where_a_client_takes_a_moment_now_and_then() {
+        let limit = limit(50 << 20, 0, 0);
+        let (pace, mut now, mut passes) = (Pace::default(), Duration::ZERO, Duration::ZERO);
+        for number in 0..12_801 {
+            let start = pace.admit(&limit, 4096, now);
+            passes = start.max(now);
+            pace.passed(start, passes, start > now);
+            let is_slow = number % 50 == 0 && number > 0;
+            now = passes + if is_slow { us(2500) } else { us(20) };
+        }
+        let late = passes.saturating_sub(Duration::from_secs(1));
+        assert!(
+            passes >= Duration::from_secs(1) && late <= us(2500),
+            "{passes:?}"
+        );
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //!
 //! A request is looked at when it arrives, after each wait, and after its I/O. Each rule counts it once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::armed::Draw;
 use super::candidates::Candidates;
+use super::heal::is_healing;
 use super::{
     Action, Armed, Change, Decision, DelayTime, FaultSet, Firing, Healer, IoRange, Random, Ranges,
     RuleHits, Stage, Then, Why,
@@ -167,8 +169,12 @@ impl FaultSet {
                 rule: Arc::clone(armed),
             })
         });
+        let changes: Vec<_> = changes.collect();
+        if is_healing(range.op) && changes.iter().any(|fired| fired.change.shift() != 0) {
+            healers.extend(self.healers_elsewhere(&candidates, range, now, hits));
+        }
         Outcome {
-            changes: changes.collect(),
+            changes,
             healers,
             decision,
             seed: seed.unwrap_or_default(),
@@ -244,6 +250,25 @@ impl FaultSet {
             sectors: None,
         };
         Some((decision, draw))
+    }
+
+    /// What heals sectors that the request does not touch, where a part of it is served at another place.
+    fn healers_elsewhere(
+        &self,
+        candidates: &Candidates<'_>,
+        range: IoRange,
+        now: Duration,
+        hits: &RuleHits,
+    ) -> Vec<Healer> {
+        let asked: HashSet<u64> = candidates
+            .deciding
+            .iter()
+            .map(|(armed, _)| armed.id)
+            .collect();
+        let others = self.armed().iter();
+        let others = others.filter(|armed| armed.healing.is_some() && !asked.contains(&armed.id));
+        let healers = others.filter_map(|armed| self.healer(armed, range, now, hits)?);
+        healers.collect()
     }
 
     /// None if the rule has nothing to do with the request; else what heals its sectors, unless these cannot be written.

@@ -233,6 +233,11 @@ fn misdirected_and_torn_writes_heal_where_they_land() {
         .unwrap();
     assert!(read_sector(&mount, 17).is_ok() && read_sector(&mount, 18).is_ok());
     assert_eq!(sectors_shown(&mount).len(), 13);
+    // One that touches none of the bad sectors itself.
+    file.write_all_at(&AlignedPage([1; 4096]).0[..512], 7 * 512)
+        .unwrap();
+    assert!(read_sector(&mount, 15).is_ok() && read_sector(&mount, 14).is_err());
+    assert_eq!(sectors_shown(&mount).len(), 12);
 }
 
 fn open_direct_to_write(mount: &Mount) -> std::fs::File {

@@ -170,4 +170,20 @@ impl Rule {
             ..self
         }
     }
+
+    /// The same as a rule that `is_armed` does not know: of equal rules only one would act. What draws nothing takes
+    /// another seed, and what draws another tag.
+    #[must_use]
+    pub fn unlike(mut self, is_armed: impl Fn(&Self) -> bool) -> Self {
+        let draws = self.seed.is_some();
+        let mut number = 0;
+        while is_armed(&self) {
+            match draws {
+                true => self.tag = Some(format!("again-{number}")),
+                false => self.seed = Some(number),
+            }
+            number += 1;
+        }
+        self
+    }
 }

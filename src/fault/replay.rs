@@ -1,6 +1,6 @@
 //! From recorded decisions to the rules that make the same faults again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Decision, Rule, Sectors, Stage, parse_rule};
 use crate::protocol::DecisionLine;
@@ -130,9 +130,12 @@ pub fn replay_in_place(
             line: fault.line,
             replay: fault.replay.clone().passing_over(fault.skip(&faults)),
         });
+    let mut armed = HashSet::new();
     for fault in in_order(moved.collect()) {
         if let Some(of_rule) = replayed.get_mut(&fault.line.rule_id) {
-            of_rule.faults.push(fault.replay.to_string());
+            let replay = fault.replay.unlike(|rule| armed.contains(rule));
+            of_rule.faults.push(replay.to_string());
+            armed.insert(replay);
         }
     }
     replayed

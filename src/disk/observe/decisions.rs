@@ -112,11 +112,8 @@ impl Recorder<'_> {
         let at = firing.at(range);
         let touch = self.touches.touch(firing, range.op, &at);
         let replay = touch.number.map(|number| {
-            let mut replay = firing.replay(range.op, at, number);
-            // Two equal rules would be one.
-            while replays.contains(&replay) {
-                replay.seed = Some(replay.seed.map_or(0, |seed| seed.wrapping_add(1)));
-            }
+            let replay = firing.replay(range.op, at, number);
+            let replay = replay.unlike(|rule| replays.contains(rule));
             replays.push(replay.clone());
             replay
         });

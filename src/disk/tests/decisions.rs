@@ -146,6 +146,28 @@ fn rule() -> impl Strategy<Value = String> {
         })
 }
 
+#[test]
+fn equal_faults_of_one_request_are_all_made_again() {
+    let write = Io {
+        op: Op::Write,
+        sector: 0,
+        count: 1,
+    };
+    let read = Io {
+        op: Op::Read,
+        ..write
+    };
+    for action in ["how=random", "how=flip bits=9", "how=zero"] {
+        // The same seed: what is flipped twice is as it was.
+        let rules =
+            ["", " times=1", " tag=a"].map(|more| format!("corrupt op=write {action}{more}"));
+        let (seen, decisions, _) = recorded(&rules, &[write, read]);
+        let replay = replay_at_once(&decisions);
+        let (again, repeated, _) = recorded(&replay, &[write, read]);
+        assert_eq!((again, repeated.len()), (seen, 3), "{replay:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -183,7 +183,7 @@ fn disk_that_is_not_fixed_grows_as_a_file_does() {
 fn fixed_disk_is_marked_after_its_image_everywhere() {
     page_says(
         PAGE,
-        "`ID SIZE rw\\|ro IMAGE [fixed] [cache=volatile] [scratch[=SIZE]]`",
+        "`ID SIZE rw\\|ro IMAGE [fixed] [share] [cache=volatile] [scratch[=SIZE]]`",
     );
     help_says("mount", "ID=IMAGE[,ro][,fixed]");
     help_says("attach", "Never let the image grow");

@@ -8,6 +8,7 @@ mod documents;
 mod drawing;
 mod editing;
 mod errors;
+mod errors_of_sectors;
 mod explaining;
 mod healing;
 mod limits;

@@ -234,7 +234,7 @@ test("bad arguments name the call and what it expects", function(t)
   raises("vm:attach_disk: image /no/such.img does not exist", function() vm:attach_disk({ id = "b", image = "/no/such.img" }) end)
   raises("is a directory", function() vm:attach_disk({ id = "b", image = "/tmp" }) end)
   raises("vm:attach_disk: bad disk ID `1b`", function() vm:attach_disk({ id = "1b", image = path }) end)
-  raises("vm:attach_disk: unknown option `imgae` (known: path, image, template, scratch, size, id, readonly, fixed, cache, mediated, faults)", function() vm:attach_disk({ imgae = path }) end)
+  raises("vm:attach_disk: unknown option `imgae` (known: path, image, template, scratch, size, id, readonly, fixed, cache, mediated, faults, share, bus, logical_block_size, physical_block_size, serial, queues, rerror, werror, cache_type)", function() vm:attach_disk({ imgae = path }) end)
   raises("vm:attach_disk: `size` expects a size such as \"256M\", or a number of bytes, not \"big\"",
     function() vm:attach_disk({ id = "c", size = "big" }) end)
   raises("not -1", function() vm:attach_disk({ id = "c", size = -1 }) end)

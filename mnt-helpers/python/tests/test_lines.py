@@ -23,9 +23,7 @@ GOOD: list[tuple[Callable[[str], object], str, object]] = [
     (
         lines.RuleLine.parse,
         "eio_read heal=write considered=0 matched=0 fired=0 left=- age=1s drawn_from=7 bad=8+1,12+4 healed=3 refused=1",
-        lines.RuleLine(
-            "eio_read heal=write", 0, 0, 0, None, 1.0, 7, False, None, None, ((8, 1), (12, 4)), 3, 1
-        ),
+        lines.RuleLine("eio_read heal=write", 0, 0, 0, None, 1.0, 7, False, None, None, ((8, 1), (12, 4)), 3, 1),
     ),
     (
         lines.RuleLine.parse,

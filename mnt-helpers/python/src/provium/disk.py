@@ -94,7 +94,7 @@ class Disk:
         return faults
 
     def arm_profile(self, name: str, **settings: Value) -> list[Fault]:
-        """Arms the rules of a profile of docs/profiles.md at one moment: `arm_profile("flaky-link", seed=7, scale=0.1)`."""
+        """Arms the rules of a profile of docs/profiles.md at one moment, as in `arm_profile("flaky-link", seed=7)`."""
         words = [f"{key}={value}" for key, value in settings.items()]
         text = split_lines(run("profile", name, *words))
         return self.arm(*(line for line in text if not line.startswith("#")))

@@ -270,7 +270,7 @@ fn configuration_mistakes_are_named() {
     assert_report(
         &test(),
         1,
-        &["provium:vm: unknown profile `won` (known: own, default)"],
+        &["provium:vm: unknown profile `won` (known: own, default, storage)"],
     );
     write("provium.toml", "[profiles.own]\nmemroy = '1G'\n");
     assert_report(&test(), 2, &["provium.toml", "memroy", "memory"]);

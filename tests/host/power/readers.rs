@@ -132,7 +132,9 @@ fn disk_is_as_long_as_its_image_which_the_host_has_cut() {
     let host = std::fs::File::options().write(true).open(mount.image());
     host.unwrap().set_len(MIB).unwrap();
     file.write_all_at(&[1; 512], 0).unwrap();
-    assert_eq!(mount.vda().metadata().unwrap().len(), MIB);
+    eventually("the disk has the size of its image", || {
+        mount.vda().metadata().unwrap().len() == MIB
+    });
     assert_eq!(file.read_at(&mut [7; 512], MIB).unwrap(), 0);
 }
 

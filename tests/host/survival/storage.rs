@@ -241,7 +241,9 @@ fn image_truncated_or_extended_is_a_disk_of_that_size() {
     let disk = writable(&mount);
     scene.did("cut the image to 4 KiB, and extended it to 2 MiB");
     image.set_len(4096).unwrap();
-    assert_eq!(mount.vda().metadata().unwrap().len(), 4096);
+    eventually("the disk has the size of its image", || {
+        mount.vda().metadata().unwrap().len() == 4096
+    });
     assert_eq!(
         disk.read_at(&mut [0; 512], 4096).unwrap(),
         0,

@@ -32,9 +32,8 @@ fn rules_that_are_off_neither_act_nor_count_and_what_waits_for_them_waits_on() {
     assert_eq!(answer(&waiting), EIO, "`eio_read` meets it now");
 }
 
-#[test]
-fn rule_for_guests_passes_the_requests_of_a_test_by() {
-    let bench = Bench::new();
+/// A test that has the disk of `bench` open, too.
+fn test_of(bench: &Bench) -> Bench {
     let test = Bench {
         client: bench.disk.open().unwrap(),
         disk: Arc::clone(&bench.disk),
@@ -42,6 +41,13 @@ fn rule_for_guests_passes_the_requests_of_a_test_by() {
         delays: Arc::clone(&bench.delays),
     };
     test.disk.set_test(test.client);
+    test
+}
+
+#[test]
+fn rule_for_guests_passes_the_requests_of_a_test_by() {
+    let bench = Bench::new();
+    let test = test_of(&bench);
     let rules = [
         "error op=read errno=EIO client=guest skip=1",
         "hang op=write client=guest",
@@ -68,13 +74,7 @@ fn rule_for_guests_passes_the_requests_of_a_test_by() {
 #[test]
 fn rule_for_the_host_passes_the_requests_of_others_by() {
     let bench = Bench::new();
-    let test = Bench {
-        client: bench.disk.open().unwrap(),
-        disk: Arc::clone(&bench.disk),
-        image: Arc::clone(&bench.image),
-        delays: Arc::clone(&bench.delays),
-    };
-    test.disk.set_test(test.client);
+    let test = test_of(&bench);
     let rule = parse_rule("error op=read errno=EIO client=host skip=1", 1).unwrap();
     bench.disk.arm(&[Edit::Add(rule)], false).unwrap();
     for _ in 0..3 {

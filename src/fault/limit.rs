@@ -37,8 +37,8 @@ struct State {
     requests: Meter,
     /// How late the latest request has passed that had to wait, as far as it was not made up for.
     late: Duration,
-    /// When the latest request has passed.
-    passed: Duration,
+    /// When the latest request has passed, if one has.
+    passed: Option<Duration>,
 }
 
 /// What has passed so far.
@@ -83,13 +83,13 @@ impl Pace {
     /// From when on a request of `len` bytes may pass that comes at `now`.
     pub(super) fn admit(&self, limit: &Limit, len: u64, now: Duration) -> Duration {
         let mut state = self.0.lock();
-        if now > state.passed.saturating_add(MOST_LATE) {
+        let gap = state.passed.map(|passed| now.saturating_sub(passed));
+        let late = match gap {
+            Some(gap) if gap <= SHORT_GAP => state.late.max(SHORT_GAP),
+            Some(gap) if gap <= MOST_LATE => state.late,
             // The client was idle for longer than anything is late.
-            state.late = Duration::ZERO;
-        }
-        let is_idle = now > state.passed.saturating_add(SHORT_GAP);
-        let gap = if is_idle { Duration::ZERO } else { SHORT_GAP };
-        let late = state.late.max(gap);
+            _ => Duration::ZERO,
+        };
         let credit = limit.head_start().saturating_add(late);
         let by_rate = limit.rate;
         let by_rate = by_rate.map(|each| state.bytes.admit(each, len, now, credit));
@@ -103,7 +103,7 @@ impl Pace {
         let late = now.saturating_sub(start).min(MOST_LATE);
         let mut state = self.0.lock();
         state.late = if waited { late } else { late.min(state.late) };
-        state.passed = state.passed.max(now);
+        state.passed = state.passed.max(Some(now));
     }
 
     /// A request of `len` bytes that was admitted does not pass.
@@ -229,6 +229,13 @@ mod tests {
         assert_eq!(starts(100), seconds([0, 0, 0, 0, 0, 0, 1, 2]));
         assert_eq!(starts(100), seconds([3, 4, 5, 6, 7, 8, 9, 10]));
         assert_eq!(starts(1000), seconds([0, 0, 0, 0, 0, 0, 1, 2]));
+    }
+
+    #[test]
+    fn first_request_has_no_credit_however_soon_it_comes() {
+        let pace = Pace::default();
+        let now = us(5000);
+        assert_eq!(pace.admit(&limit(0, 1000, 0), 1, now), now);
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod guest_builder;
 mod guest_runs;
 mod harness;
 mod healing;
+mod held_requests;
 mod helpers;
 mod html;
 mod initramfs;

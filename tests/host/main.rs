@@ -75,5 +75,6 @@ mod templates;
 mod terminal;
 mod timeouts;
 mod trace;
+mod waiting_readers;
 mod warm_boots;
 mod write_log;

@@ -2,26 +2,16 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command};
 use std::time::Duration;
 
 use crate::harness::*;
+use crate::waiting_readers::cat;
 
 /// A `cat` that reads the trace from now on.
 fn tracer(mount: &Mount) -> (Child, BufReader<ChildStdout>) {
-    let mut cat = Command::new("cat");
-    cat.arg(mount.ctl("vda/trace")).stdout(Stdio::piped());
-    let mut cat = cat.spawn().unwrap();
-    let fds = format!("/proc/{}/fd", cat.id());
-    let trace = mount.ctl("vda/trace");
-    eventually("cat has it open", || {
-        let links = std::fs::read_dir(&fds).unwrap();
-        links
-            .flatten()
-            .any(|fd| fd.path().read_link().is_ok_and(|file| file == trace))
-    });
-    let output = BufReader::new(cat.stdout.take().unwrap());
-    (cat, output)
+    let (cat, output) = cat(mount, "vda/trace");
+    (cat, BufReader::new(output))
 }
 
 #[test]

@@ -57,6 +57,31 @@ fn doctor_in_a_container_says_what_to_start_it_with() {
 }
 
 #[test]
+fn doctor_says_whether_each_guest_is_built_and_needs_the_default_one_alone() {
+    let cache = TempDir::new().unwrap();
+    let findings = || {
+        let mut doctor = Command::new(PROVIUM);
+        doctor.args(["doctor", "--json"]);
+        let output = run(doctor.env("XDG_CACHE_HOME", cache.path()));
+        let report = report(&stdout(&output));
+        let findings = report["findings"].as_array().unwrap().clone();
+        ["default guest", "storage guest"].map(|guest| {
+            let found = findings.iter().find(|it| it["what"] == guest).unwrap();
+            ["state", "mend"].map(|key| found[key].as_str().unwrap_or_default().to_owned())
+        })
+    };
+    let missing = ["missing", "provium guest build"];
+    let note = ["note", "provium guest build storage"];
+    assert_eq!(findings(), [missing, note]);
+    for guest in ["default", "storage"] {
+        let folder = cache.path().join("provium/guest").join(guest);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("initrd"), "").unwrap();
+    }
+    assert_eq!(findings(), [["ok", ""]; 2]);
+}
+
+#[test]
 fn run_of_a_root_without_the_right_to_mount_is_told_so() {
     if provium::os::sys::uid() != 0 || !has("setpriv") {
         eprintln!("skipped: only root has rights to lose");

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use serde::Serialize;
 
 use super::{Exit, output};
+use crate::config::{DEFAULT_PROFILE, STORAGE_GUEST, build_command};
 use crate::os::{colour, folders, log, sys};
 use crate::units::text::shown;
 use crate::vm::{Guest, Kvm, PROGRAM, kvm};
@@ -86,7 +87,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         program(PROGRAM, "--version", &qemu, true),
         program("qemu-img", "--version", &qemu, false),
         kvm_state(container),
-        guest(),
+        default_guest(),
+        storage_guest(),
         memory(),
         runtime_folder(),
     ]);
@@ -227,12 +229,24 @@ fn kvm_state(container: Option<Container>) -> Finding {
     lack("KVM", false, text, &mend)
 }
 
-fn guest() -> Finding {
-    const WHAT: &str = "default guest";
-    let built = |folder: &std::path::PathBuf| folder.join("initrd").is_file();
-    match Guest::default_folder() {
-        Ok(folder) if built(&folder) => ok(WHAT, format!("built, in {}", folder.display())),
-        _ => lack(WHAT, true, "not built", "provium guest build"),
+fn default_guest() -> Finding {
+    built_guest(DEFAULT_PROFILE, "default guest")
+        .unwrap_or_else(|what| lack(what, true, "not built", &build_command(DEFAULT_PROFILE)))
+}
+
+/// Few tests need it.
+fn storage_guest() -> Finding {
+    let text = "not built: tests that boot it are skipped";
+    built_guest(STORAGE_GUEST, "storage guest")
+        .unwrap_or_else(|what| lack(what, false, text, &build_command(STORAGE_GUEST)))
+}
+
+/// A guest that is built; otherwise what it is called.
+fn built_guest(name: &str, what: &'static str) -> Result<Finding, &'static str> {
+    let folder = Guest::folder(name).map_err(|_| what)?;
+    match folder.join("initrd").is_file() {
+        true => Ok(ok(what, format!("built, in {}", folder.display()))),
+        false => Err(what),
     }
 }
 

@@ -19,6 +19,7 @@ pub struct MemoryImage {
     stuck: Mutex<bool>,
     unstuck: Condvar,
     touched: AtomicU64,
+    holes_sought: AtomicU64,
     read_only: AtomicBool,
 }
 
@@ -56,6 +57,11 @@ impl MemoryImage {
     /// How many requests have reached the image so far, failed ones included.
     pub fn touched(&self) -> u64 {
         self.touched.load(Ordering::SeqCst)
+    }
+
+    /// How often a hole was looked for so far.
+    pub fn holes_sought(&self) -> u64 {
+        self.holes_sought.load(Ordering::SeqCst)
     }
 
     fn admit(&self) -> io::Result<()> {
@@ -146,7 +152,10 @@ impl Image for MemoryImage {
         match extent {
             _ if offset >= len => Err(io::Error::from_raw_os_error(libc::ENXIO)),
             Extent::Data => Ok(offset),
-            Extent::Hole => Ok(len),
+            Extent::Hole => {
+                self.holes_sought.fetch_add(1, Ordering::SeqCst);
+                Ok(len)
+            }
         }
     }
 

@@ -290,3 +290,21 @@ fn flush_after_the_first_layer_makes_durable_what_the_image_held_once() {
     image.flush(true).unwrap();
     assert_eq!(base.touched(), before + 1);
 }
+
+#[test]
+fn writing_back_looks_for_holes_in_long_ranges_alone() {
+    let base = Arc::new(MemoryImage::new(1 << 20));
+    base.write_at(&[1; 1 << 20], 0).unwrap();
+    let image = LayeredImage::new(base.clone(), folder());
+    let write_back = |len: usize| {
+        image.freeze().unwrap();
+        for offset in (0..1 << 20).step_by(256 << 10) {
+            image.write_at(&vec![2; len], offset).unwrap();
+        }
+        let before = base.holes_sought();
+        drop(image.write_back(true).unwrap());
+        base.holes_sought() - before
+    };
+    assert_eq!(write_back(64 << 10), 0);
+    assert_eq!(write_back((64 << 10) + 1), 4);
+}

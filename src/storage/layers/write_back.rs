@@ -10,6 +10,10 @@ use crate::storage::Image;
 use crate::storage::copy::{next_data, next_hole};
 use crate::units::RangeMap;
 
+/// Bytes of a range in which no hole is looked for. A file system may look at each page up to the next hole, however far it
+/// is: tmpfs does.
+const SHORT: u64 = 64 << 10;
+
 /// Why an image does not hold what its layers hold. They still do.
 #[derive(Debug)]
 pub struct WriteBackError {
@@ -114,7 +118,10 @@ fn keep_at(ground: &Layer, image: &LayeredImage, range: &Range<u64>) -> io::Resu
         if data == end {
             break;
         }
-        at = next_hole(base, data, end);
+        at = match end - data {
+            ..=SHORT => end,
+            _ => next_hole(base, data, end),
+        };
         for piece in pieces(&(data..at)) {
             let mut content = vec![0; (piece.end - piece.start) as usize];
             base.read_at(&mut content, piece.start)?;

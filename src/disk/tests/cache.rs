@@ -171,13 +171,13 @@ fn pending_requests_are_counted_as_they_are_listed() {
 #[test]
 fn flush_that_waits_for_another_is_in_flight() {
     let bench = cached();
-    bench.image.set_stuck(true);
     std::thread::scope(|scope| {
+        let stuck = bench.stick();
         let first = scope.spawn(|| bench.flush());
         until(|| bench.image.touched() > 0);
         let second = bench.submit(Request::Flush { data_only: false });
         let listed = (bench.disk.in_flight().len(), bench.disk.in_flight_count());
-        bench.image.set_stuck(false);
+        drop(stuck);
         assert_eq!(
             (first.join().unwrap(), answer(&second)),
             (Ok(Vec::new()), Ok(Vec::new()))

@@ -55,9 +55,10 @@ fn slow_waits_fifty_milliseconds_off_the_callers_thread() {
 #[test]
 fn error_armed_during_a_delay_takes_effect() {
     let bench = Bench::new();
-    bench.delay_reads("500ms");
+    bench.delay_reads("1h");
     let read = bench.read();
     bench.arm(Mode::EioRead);
+    bench.end_delay("1h");
     assert_eq!(answer(&read), EIO);
     assert_eq!(bench.image.touched(), 0);
 }
@@ -65,25 +66,26 @@ fn error_armed_during_a_delay_takes_effect() {
 #[test]
 fn error_cleared_during_a_delay_does_not_take_effect() {
     let bench = Bench::new();
-    bench.delay_reads("500ms");
+    bench.delay_reads("1h");
     bench.arm(Mode::EioRead);
     let read = bench.read();
     bench
         .disk
         .arm(&[Edit::Remove(Mode::EioRead.rule())], false)
         .unwrap();
+    bench.end_delay("1h");
     assert_eq!(answer(&read), Ok(vec![0; 512]));
 }
 
 #[test]
 fn error_armed_during_the_io_takes_effect() {
     let bench = Bench::new();
-    bench.image.set_stuck(true);
     std::thread::scope(|scope| {
+        let stuck = bench.stick();
         let read = scope.spawn(|| answer(&bench.read()));
         until(|| bench.image.touched() > 0);
         bench.arm(Mode::EioRead);
-        bench.image.set_stuck(false);
+        drop(stuck);
         assert_eq!(read.join().unwrap(), EIO);
     });
 }

@@ -101,6 +101,12 @@ impl Bench {
         self.disk.arm(&[Edit::Add(rule)], false).unwrap();
     }
 
+    /// Lets the reads go on that wait for this delay.
+    fn end_delay(&self, by: &str) {
+        let edits = parse_edits(format!("!delay op=read by={by}").as_bytes()).unwrap();
+        self.disk.arm(&edits, false).unwrap();
+    }
+
     fn arm(&self, mode: Mode) {
         self.disk.arm(&[Edit::Add(mode.rule())], false).unwrap();
     }
@@ -143,7 +149,21 @@ impl Bench {
     }
 }
 
+/// An image that holds every request until this is dropped, which a test that fails does too.
+struct Stuck<'a>(&'a MemoryImage);
+
+impl Drop for Stuck<'_> {
+    fn drop(&mut self) {
+        self.0.set_stuck(false);
+    }
+}
+
 impl Bench {
+    fn stick(&self) -> Stuck<'_> {
+        self.image.set_stuck(true);
+        Stuck(&self.image)
+    }
+
     fn rules(&self, text: &str) {
         let edits = parse_edits(text.as_bytes()).unwrap();
         self.disk.arm(&edits, true).unwrap();
@@ -201,12 +221,12 @@ fn pattern(first: u8, sectors: usize) -> Vec<u8> {
 /// `rules` are armed while `request` is at the image.
 fn with_rules_during_io(bench: &Bench, rules: &str, request: Request<'_>) -> Result {
     let touched = bench.image.touched();
-    bench.image.set_stuck(true);
     std::thread::scope(|scope| {
+        let stuck = bench.stick();
         let waiting = scope.spawn(|| answer(&bench.submit(request)));
         until(|| bench.image.touched() > touched);
         bench.rules(rules);
-        bench.image.set_stuck(false);
+        drop(stuck);
         waiting.join().unwrap()
     })
 }

@@ -138,15 +138,15 @@ fn synchronous_write_whose_flush_is_the_last_request_is_answered_with_its_length
 fn cut_during_a_switch_of_the_cache_comes_after_the_switch() {
     let bench = cached();
     bench.write_sectors(0, &pattern(1, 1)).unwrap();
-    bench.image.set_stuck(true);
     let touched = bench.image.touched();
     std::thread::scope(|scope| {
+        let stuck = bench.stick();
         let switch = scope.spawn(|| bench.disk.set_cache_mode(CacheMode::Off));
         until(|| bench.image.touched() > touched);
         let under_way = bench.begin_cut();
         assert!(!under_way.is_empty());
         let cut = scope.spawn(|| under_way.finish(&power_cut("cut"), None, || ()));
-        bench.image.set_stuck(false);
+        drop(stuck);
         switch.join().unwrap().unwrap();
         cut.join().unwrap().unwrap();
     });
@@ -170,9 +170,9 @@ fn nothing_but_what_was_stuck_reaches_the_image_after_a_cut_and_later_writes_are
     let bench = cached();
     bench.write_sectors(0, &pattern(1, 2)).unwrap();
     bench.write_sectors(2, &pattern(3, 2)).unwrap();
-    bench.image.set_stuck(true);
     let touched = bench.image.touched();
     let flush = std::thread::scope(|scope| {
+        let stuck = bench.stick();
         let flush = scope.spawn(|| bench.flush());
         until(|| bench.image.touched() > touched);
         let behind = bench.submit(Request::Flush { data_only: false });
@@ -183,7 +183,7 @@ fn nothing_but_what_was_stuck_reaches_the_image_after_a_cut_and_later_writes_are
                 .to_string()
                 .contains("`vda` is off, but")
         );
-        bench.image.set_stuck(false);
+        drop(stuck);
         assert_eq!(answer(&behind), EIO);
         flush.join().unwrap()
     });

@@ -9,11 +9,11 @@ use crate::fault::{Edit, Then, parse_edits, parse_rule};
 #[test]
 fn requests_in_their_io_and_those_that_wait_are_in_flight() {
     let bench = Bench::new();
-    bench.image.set_stuck(true);
     std::thread::scope(|scope| {
+        let stuck = bench.stick();
         scope.spawn(|| answer(&bench.read()));
         until(|| bench.image.touched() > 0);
-        let rule = parse_rule("delay op=write by=1s", 1).unwrap();
+        let rule = parse_rule("delay op=write by=1h", 1).unwrap();
         bench.disk.arm(&[Edit::Add(rule)], false).unwrap();
         let write = bench.write(1);
         let lines: Vec<_> = bench
@@ -27,8 +27,9 @@ fn requests_in_their_io_and_those_that_wait_are_in_flight() {
             [&words[..3], &words[4..]].concat().join(" ")
         };
         let lines: Vec<_> = lines.iter().map(without_age).collect();
-        assert_eq!(lines, ["read 0 1 -", "write 0 1 delay op=write by=1s"]);
-        bench.image.set_stuck(false);
+        assert_eq!(lines, ["read 0 1 -", "write 0 1 delay op=write by=1h"]);
+        drop(stuck);
+        bench.disk.clear();
         answer(&write).unwrap();
     });
     assert!(bench.disk.in_flight().is_empty());
@@ -90,16 +91,20 @@ fn write_that_waits_twice_reserves_memory_once() {
 #[test]
 fn hang_is_released_after_the_delays_and_not_before() {
     let bench = Bench::new();
-    let rules = ["hang op=read", "delay op=read by=200ms"];
-    let edits = rules.map(|rule| Edit::Add(parse_rule(rule, 1).unwrap()));
-    bench.disk.arm(&edits, false).unwrap();
+    bench.rules("hang op=read\ndelay op=read by=1h");
     let read = bench.read();
     assert_eq!(
         bench.disk.release(None, Then::Ok),
         Some(0),
         "it is only delayed"
     );
-    until(|| bench.stat("read_held") > 0);
+    bench.end_delay("1h");
+    until(|| bench.stat("read_held") == 1);
+    assert_eq!(bench.disk.release(None, Then::Ok), Some(1));
+    assert_eq!(answer(&read), Ok(vec![0; 512]));
+    bench.rules("hang op=read\ndelay op=read by=200ms");
+    let read = bench.read();
+    until(|| bench.stat("read_held") == 2);
     assert!(bench.disk.in_flight()[0].age >= Duration::from_millis(200));
     assert_eq!(bench.disk.release(None, Then::Ok), Some(1));
     assert_eq!(answer(&read), Ok(vec![0; 512]));
@@ -223,11 +228,11 @@ fn request_that_was_released_is_listed_without_its_rule_until_it_is_answered() {
     bench.rules("hang op=read");
     let read = bench.read();
     assert_eq!(bench.disk.in_flight()[0].rules.len(), 1);
-    bench.image.set_stuck(true);
+    let stuck = bench.stick();
     bench.disk.release(None, Then::Ok);
     let listed = bench.disk.in_flight();
     assert_eq!((listed.len(), listed[0].rules.len()), (1, 0));
-    bench.image.set_stuck(false);
+    drop(stuck);
     answer(&read).unwrap();
     assert_eq!(bench.disk.in_flight_count(), 0);
 }

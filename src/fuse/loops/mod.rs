@@ -76,14 +76,24 @@ impl Loops {
     }
 
     fn with_threads(active: usize, most_for_short: usize) -> std::io::Result<Arc<Self>> {
+        let loops = Self::unwatched(active, most_for_short);
+        loops.watch()?;
+        Ok(loops)
+    }
+
+    fn unwatched(active: usize, most_for_short: usize) -> Arc<Self> {
         let (running, over) = bounded(0);
-        let loops = Arc::new(Self {
+        Arc::new(Self {
             threads: Threads::new(active, most_for_short, running),
             busy_poll: OnceLock::new(),
             on_stuck: OnceLock::new(),
             over,
-        });
-        let watched = Arc::clone(&loops);
+        })
+    }
+
+    /// Starts the watchdog.
+    fn watch(self: &Arc<Self>) -> std::io::Result<()> {
+        let watched = Arc::clone(self);
         let on_stuck = |loops: &Self| {
             if let Some(work) = loops.on_stuck.get() {
                 work();
@@ -92,7 +102,7 @@ impl Loops {
         let watch = move || watchdog::watch(&watched.threads, || on_stuck(&watched));
         let watchdog = std::thread::Builder::new().name("watchdog".into());
         watchdog.spawn(watch)?;
-        Ok(loops)
+        Ok(())
     }
 
     /// How many threads the session needs.

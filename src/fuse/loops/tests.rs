@@ -40,6 +40,13 @@ fn is_silent(rx: &Receiver<bool>) -> bool {
     rx.recv_timeout(Duration::from_millis(300)).is_err()
 }
 
+/// Waits until all threads but one that have served are parked.
+fn until_one_is_awake(loops: &Loops) {
+    while loops.threads.awake.load(Ordering::SeqCst) != 1 {
+        sleep(CLOSE_LOOK);
+    }
+}
+
 /// A thread that has served a request and waits at the device.
 fn waiting(loops: &Arc<Loops>) {
     let (thread, rx) = request(loops);
@@ -50,18 +57,19 @@ fn waiting(loops: &Arc<Loops>) {
 
 #[test]
 fn second_thread_parks_while_one_suffices() {
-    let loops = Loops::with_threads(2, 1).unwrap();
+    // Without a watchdog: to it, a thread that has no processor for a while is stuck.
+    let loops = Loops::unwatched(2, 1);
     waiting(&loops);
     let (second, rx) = request(&loops);
     assert_eq!(next(&rx), Some(true));
     second.thread().unpark();
-    assert!(is_silent(&rx), "two are awake: it parks");
-    assert_eq!(loops.threads.awake.load(Ordering::SeqCst), 1);
+    until_one_is_awake(&loops);
+    assert!(is_silent(&rx), "it parks");
 }
 
 #[test]
 fn only_thread_that_has_served_does_not_park_so_that_it_sees_the_end() {
-    let loops = Loops::with_threads(4, 1).unwrap();
+    let loops = Loops::unwatched(4, 1);
     waiting(&loops);
     assert_eq!(loops.threads.awake.load(Ordering::SeqCst), 1);
 }
@@ -96,28 +104,32 @@ fn watchdog_reports_a_stuck_thread_at_each_look() {
 
 #[test]
 fn stuck_thread_brings_back_the_parked_ones_and_then_the_spare() {
-    let loops = Loops::with_threads(2, 1).unwrap();
+    let loops = Loops::unwatched(2, 1);
     let leading = Arc::clone(&loops);
     let (begin, begins) = channel();
+    let (led, has_led) = channel();
     let leader = spawn(move || {
         drop(leading.enter());
+        led.send(true).unwrap();
         begins.recv().unwrap();
         let _stuck = leading.enter();
         begins.recv().unwrap();
     });
-    while loops.threads.awake.load(Ordering::SeqCst) == 0 {
-        sleep(CLOSE_LOOK);
-    }
+    assert_eq!(next(&has_led), Some(true));
     let parked = Arc::clone(&loops);
     let (tx, rx) = channel();
     spawn(move || {
         drop(parked.enter());
+        tx.send(true).unwrap();
         parked.rest();
         tx.send(true).unwrap();
         let _stuck = parked.enter();
         park();
     });
+    assert_eq!(next(&rx), Some(true));
+    until_one_is_awake(&loops);
     assert!(is_silent(&rx), "one of two is parked");
+    loops.watch().unwrap();
     begin.send(()).unwrap();
     assert_eq!(next(&rx), Some(true), "it is needed: the leader is stuck");
     let (_spare, spare) = request(&loops);
@@ -130,7 +142,7 @@ fn stuck_thread_brings_back_the_parked_ones_and_then_the_spare() {
 
 #[test]
 fn long_requests_want_all_threads_and_short_ones_a_single_one() {
-    let loops = Loops::with_threads(4, 1).unwrap();
+    let loops = Loops::unwatched(4, 1);
     let wanted = || loops.threads.wanted.load(Ordering::SeqCst);
     for _ in 0..3 {
         loops.threads.learn(LONG * 2);

@@ -61,35 +61,42 @@ mod tests {
     use crate::os::shell::LONGEST_OUTPUT;
     use std::time::Instant;
 
+    /// Longer than any command takes that ends.
+    const AMPLE: Duration = Duration::from_secs(60);
+
     fn checked(command: &str) -> Verdict {
         checked_after(command, None)
     }
 
     fn checked_after(command: &str, mark: Option<&str>) -> Verdict {
+        checked_within(AMPLE, command, mark)
+    }
+
+    fn checked_within(timeout: Duration, command: &str, mark: Option<&str>) -> Verdict {
         let checker = Checker {
             command: command.to_owned(),
-            timeout: Duration::from_millis(500),
+            timeout,
             stop: Arc::default(),
         };
         checker.examine(Path::new("/dev/null"), mark).unwrap()
     }
 
-    fn failure(command: &str) -> (Option<i32>, String, String) {
-        match checked(command) {
+    fn failure(verdict: Verdict) -> (Option<i32>, String, String) {
+        match verdict {
             Verdict::Bad(failure) => (failure.code, failure.how, failure.output),
-            Verdict::Good => panic!("{command} was good"),
+            Verdict::Good => panic!("it was good"),
         }
     }
 
     #[test]
     fn verdict_is_the_exit_code_and_a_signal_is_bad() {
         assert_eq!(checked("test -e {}"), Verdict::Good);
-        let failed = failure("echo {} is bad; exit 3");
+        let failed = failure(checked("echo {} is bad; exit 3"));
         assert_eq!(
             failed,
             (Some(3), "exit code 3".into(), "{} is bad\n".into())
         );
-        assert_eq!(failure("kill -9 $$").1, "signal 9");
+        assert_eq!(failure(checked("kill -9 $$")).1, "signal 9");
     }
 
     #[test]
@@ -104,12 +111,13 @@ mod tests {
     #[test]
     fn checker_that_hangs_or_floods_ends_and_leaves_nothing_behind() {
         let begun = Instant::now();
-        assert_eq!(
-            failure("sleep 61.7 & sleep 61.7").1,
-            "no answer within 500ms"
-        );
-        assert!(failure("yes").2.len() <= LONGEST_OUTPUT);
-        assert!(checked("sleep 61.7 &").is_good());
-        assert!(begun.elapsed() < Duration::from_secs(60));
+        let failed = |command| {
+            let verdict = checked_within(Duration::from_millis(500), command, None);
+            failure(verdict)
+        };
+        assert_eq!(failed("sleep 617 & sleep 617").1, "no answer within 500ms");
+        assert!(failed("yes").2.len() <= LONGEST_OUTPUT);
+        assert!(checked("sleep 617 &").is_good());
+        assert!(begun.elapsed() < Duration::from_secs(600));
     }
 }

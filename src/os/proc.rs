@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn stopped_process_differs_from_a_running_one() {
         let mut child = std::process::Command::new("sleep")
-            .arg("9")
+            .arg("60")
             .spawn()
             .unwrap();
         let process = crate::os::process::Process::open(child.id()).unwrap();

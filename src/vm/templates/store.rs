@@ -275,8 +275,12 @@ mod tests {
 
         /// An image, and a template of it.
         fn make(&self, name: &str) -> (PathBuf, PathBuf) {
+            self.make_of(name, name)
+        }
+
+        fn make_of(&self, name: &str, content: &str) -> (PathBuf, PathBuf) {
             let image = self.folder.path().join(name);
-            std::fs::write(&image, name).unwrap();
+            std::fs::write(&image, content).unwrap();
             let files = vec![Identity::of(&image).unwrap()];
             let raw = self.store.raw_path(&image, &files);
             let lock = self.store.lock(&image).unwrap().unwrap();
@@ -303,7 +307,8 @@ mod tests {
         std::fs::write(&image, "changed").unwrap();
         assert_eq!(bench.store.find(&image), None);
         assert!(bench.store.list().unwrap()[0].stale);
-        let (_, second) = bench.make("a");
+        // Of another size each time: the clock of files stands still for milliseconds.
+        let (_, second) = bench.make_of("a", "changed again");
         assert!(!raw.exists(), "the old one is of no use");
         assert_eq!(bench.store.find(&image), Some(second));
     }

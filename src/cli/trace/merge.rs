@@ -33,6 +33,8 @@ enum Message {
     Line(Line),
     /// The trace of this disk has ended.
     End(Arc<str>),
+    /// The server is gone: a read of a trace has failed.
+    Gone,
     /// The mount has a disk that nobody follows.
     New(DiskControl),
 }
@@ -103,9 +105,10 @@ impl Merged {
         }
         let (trace, tx) = (disk.trace()?, self.tx.clone());
         let read = move || {
-            for line in trace.map_while(Result::ok) {
-                let id = Arc::clone(&id);
-                if tx.send(Message::Line(Line { id, line })).is_err() {
+            for line in trace {
+                let (id, is_gone) = (Arc::clone(&id), line.is_err());
+                let message = line.map_or(Message::Gone, |line| Message::Line(Line { id, line }));
+                if tx.send(message).is_err() || is_gone {
                     return;
                 }
             }
@@ -171,13 +174,14 @@ impl Merged {
                 self.followed.remove(&id);
                 return self.end_of_disk();
             }
+            Message::Gone => return Some(End::Unmounted),
         }
         None
     }
 
     /// What the end of a disk's trace means.
     fn end_of_disk(&self) -> Option<End> {
-        // A server that is being killed closes its files one after the other.
+        // A server that ends in order ends its traces first.
         let deadline = Instant::now() + CLOSING;
         while self.is_mounted() {
             if Instant::now() >= deadline {

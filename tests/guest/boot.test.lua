@@ -61,7 +61,7 @@ test("a guest that panics in a command is told at once", function(t)
   local vm = provium:vm("v", "peios"):boot()
   local before = os.time()
   local err = t:assert_raises(function() vm:run("echo c > /proc/sysrq-trigger") end)
-  t:assert(os.time() - before <= 4, "it took too long to notice")
+  t:assert(os.time() - before <= 15, "it took too long to notice") -- without word of it: 20 s
   t:assert_contains(err, "vm:run: the guest's kernel panicked: ")
   t:assert_eq(vm:state(), "dead")
   t:assert_contains(t:assert_raises(function() vm:run("true") end), "vm:run: vm `v` is dead")

@@ -138,13 +138,16 @@ def test_walk_has_a_timeout(disk: Disk, tmp_path: Path) -> None:
     with disk.record(tmp_path / "disk.log") as recording:
         update(disk, flush=False)
     check = f"echo $$ >> {tmp_path}/checks; exec sleep 100 # {{}}"
-    with pytest.raises(provium.CommandError, match=r"no end after 1 s"):
-        list(recording.states(check, Options(total_timeout=1)))
-    with pytest.raises(provium.CommandError, match=r"no end after 1 s"):
-        recording.assert_crash_safe(check, Options(total_timeout=1))
+    for limit in (1, 2, 4, 8, 16):  # On a busy machine, a check begins late.
+        with pytest.raises(provium.CommandError, match=rf"no end after {limit} s"):
+            list(recording.states(check, Options(total_timeout=limit)))
+        with pytest.raises(provium.CommandError, match=rf"no end after {limit} s"):
+            recording.assert_crash_safe(check, Options(total_timeout=limit))
+        if (tmp_path / "checks").exists():
+            break
     checks = (tmp_path / "checks").read_text().split()
     assert checks
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while alive := [check for check in checks if Path("/proc", check).exists()]:
         assert time.monotonic() < deadline, alive
         time.sleep(0.05)

@@ -221,9 +221,7 @@ fn foreground_mount_tells_systemd_that_it_is_ready() {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    socket
-        .set_read_timeout(Some(std::time::Duration::from_secs(10)))
-        .unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut message = [0; 100];
     let n = socket.recv(&mut message).unwrap();
     assert!(String::from_utf8_lossy(&message[..n]).contains("READY=1"));

@@ -284,7 +284,7 @@ fn held_request_does_not_keep_a_run_from_its_end() {
         "--",
         "sh",
         "-c",
-        "dd if={vda} of=/dev/null count=1 & sleep 0.3",
+        "dd if={vda} of=/dev/null count=1 & until grep -q read \"$PROVIUM_MNT\"/ctl/vda/inflight; do sleep 0.05; done",
     ];
     let mut child = place
         .command(&words)

@@ -287,11 +287,29 @@ pub fn assert_fails(output: &Output, code: i32, texts: &[&str]) {
 }
 
 /// Waits until `done`, for as long as [`PATIENCE`].
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+pub fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, done);
+}
+
+/// As [`eventually`], for as long as `limit`.
+pub fn eventually_within(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !done() {
         assert!(Instant::now() < deadline, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Calls `work` with a time in seconds until it returns something, with twice the time each time: on a busy machine,
+/// what is to come within it comes later.
+pub fn in_ample_time<T>(mut work: impl FnMut(f64) -> Option<T>) -> T {
+    let mut seconds = 0.5;
+    loop {
+        if let Some(found) = work(seconds) {
+            return found;
+        }
+        seconds *= 2.0;
+        assert!(seconds < PATIENCE.as_secs_f64(), "it never comes in time");
     }
 }
 

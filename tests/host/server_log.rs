@@ -164,12 +164,14 @@ fn error_of_the_host_is_logged_with_its_request() {
         .open(scene.mount.vda())
         .unwrap();
     use std::os::unix::fs::FileExt;
+    let begun = Instant::now();
     for _ in 0..100 {
         assert_eq!(errno(file.write_at(&[1; 1024], 512 << 10)), libc::EFBIG);
     }
     scene.says(&["ERROR [", "vda: the host failed write 1024+2: EFBIG"]);
-    let lines = scene.text().matches("the host failed").count();
-    assert!(lines < 20, "once a second at most: {lines}");
+    let lines = scene.text().matches("the host failed").count() as u64;
+    let most = begun.elapsed().as_secs() + 2;
+    assert!(lines <= most, "once a second at most: {lines}");
 }
 
 #[test]

@@ -320,6 +320,8 @@ fn process_that_is_killed_while_it_converts_leaves_nothing() {
     place.convert("qcow2", "disk.qcow2");
     place.before_conversions("sleep 60 & echo $! > sleeper; wait");
     let mut child = converting(&place, &mut place.command("{ image = 'disk.qcow2' }"));
+    let sleeper = || std::fs::read_to_string(place.path("sleeper")).unwrap_or_default();
+    eventually("it has begun", || sleeper().ends_with('\n'));
     send(child.id(), libc::SIGKILL);
     child.wait().unwrap();
     eventually("the conversion is over", || {
@@ -336,8 +338,7 @@ fn process_that_is_killed_while_it_converts_leaves_nothing() {
         .filter(|name| !name.ends_with(".lock"))
         .collect();
     assert!(without_lock.is_empty(), "{kept:?}");
-    let sleeper = std::fs::read_to_string(place.path("sleeper")).unwrap();
-    send(sleeper.trim().parse().unwrap(), libc::SIGKILL);
+    send(sleeper().trim().parse().unwrap(), libc::SIGKILL);
     place.before_conversions("");
     place.reads("{ image = 'disk.qcow2' }");
     assert_eq!(place.kept().len(), 2);

@@ -180,7 +180,8 @@ fn runner_killed_while_it_saves_a_state_leaves_nothing() {
         let mut runner = cache.command(&["test", "one.test.lua"]);
         let silent = runner.stdout(Stdio::null()).stderr(Stdio::null());
         let mut runner = silent.spawn().unwrap();
-        eventually("it saves a state", || {
+        // A guest boots first.
+        eventually_within(3 * PATIENCE, "it saves a state", || {
             let has_begun = |file: &PathBuf| file.metadata().is_ok_and(|file| file.len() > 0);
             cache.files("new").iter().any(has_begun) || !cache.files("state").is_empty()
         });

@@ -27,21 +27,33 @@ fn stopped_server_goes_on_where_it_was() {
 fn delayed_requests_are_answered_when_a_stopped_server_goes_on() {
     let scene = Scene::begin();
     let mount = scene.mount();
-    mount.arm("delay op=read by=2s");
     let file = open_direct(&mount.vda());
-    std::thread::scope(|scope| {
-        let read = || scope.spawn(|| file.read_at(&mut [0; 512], 0).unwrap());
-        let readers: Vec<_> = (0..50).map(|_| read()).collect();
-        eventually("they wait", || mount.stat("in_flight") == 50);
-        scene.did("stopped the server with 50 reads delayed by 2 s, for 2 s");
-        mount.signal(libc::SIGSTOP);
-        std::thread::sleep(Duration::from_secs(2));
-        mount.signal(libc::SIGCONT);
-        assert!(
-            readers
-                .into_iter()
-                .all(|reader| reader.join().unwrap() == 512)
-        );
+    in_ample_time(|seconds| {
+        mount.clear();
+        mount.arm(&format!("delay op=read by={seconds}s"));
+        let before = mount.stat("read_answered");
+        let all_wait = std::thread::scope(|scope| {
+            let read = || scope.spawn(|| file.read_at(&mut [0; 512], 0).unwrap());
+            let readers: Vec<_> = (0..50).map(|_| read()).collect();
+            let wait = || mount.stat("in_flight") == 50;
+            eventually("they wait", || {
+                wait() || mount.stat("read_answered") > before
+            });
+            let all_wait = wait();
+            mount.signal(libc::SIGSTOP);
+            scene.did(&format!(
+                "stopped the server with 50 reads delayed by {seconds} s, for as long"
+            ));
+            std::thread::sleep(Duration::from_secs_f64(seconds));
+            mount.signal(libc::SIGCONT);
+            assert!(
+                readers
+                    .into_iter()
+                    .all(|reader| reader.join().unwrap() == 512)
+            );
+            all_wait
+        });
+        all_wait.then_some(())
     });
     scene.found("all 50 were answered");
 }

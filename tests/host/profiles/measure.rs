@@ -2,10 +2,11 @@
 //! and how long they take. Runs where `PROVIUM_PROFILE_SCALE` says by what to multiply the times of phases.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use provium::fault::{Action, Op, Rule, parse_rule};
+use provium::fault::{Action, Arming, Edit, FaultSet, IoRange, Op, Rule, RuleHits, parse_rule};
 
 use super::rules;
 use crate::harness::*;
@@ -18,8 +19,16 @@ struct Logged {
     op: Op,
 }
 
-/// How many clients fio is. Each has one request at a time: with many in one queue, fio notices their ends late.
-const CLIENTS: u32 = 400;
+/// What fio is.
+#[derive(Clone, Copy)]
+enum Load {
+    /// Clients with one request at a time, each with so many reads and as many writes a second: with many in one queue,
+    /// fio notices their ends late.
+    Timed(u32),
+    /// Two clients with many at a time, as fast as they can: of few requests, the share of those that wait is off by
+    /// chance.
+    Many,
+}
 
 #[test]
 fn fio_finds_the_latency_and_the_share_of_each_phase() {
@@ -38,65 +47,62 @@ fn fio_finds_the_latency_and_the_share_of_each_phase() {
             .iter()
             .map(|rule| parse_rule(rule, 1).unwrap())
             .collect();
-        let end = rules
-            .iter()
-            .map(|rule| rule.after + rule.lasts.unwrap())
-            .max()
-            .unwrap();
         // Of few requests that wait, many are needed to see some.
         let rate = if name.contains("intermittent") { 20 } else { 2 };
         let mount = Mount::of_size(64 * MIB);
-        let logged = run_fio(&mount, &rules, end, rate);
+        let armed = run_fio(&mount, &rules, Load::Timed(rate));
+        let logged = logged(&mount, armed);
+        wrong.extend(
+            rules
+                .iter()
+                .filter_map(|rule| latency(&name, rule, &logged)),
+        );
+        let mount = Mount::of_size(64 * MIB);
+        run_fio(&mount, &rules, Load::Many);
         let counters = mount.read("vda/rules");
-        for (rule, counted) in rules.iter().zip(counters.lines()) {
-            wrong.extend(phase(&name, rule, counted, &logged));
-        }
+        let counted = rules.iter().zip(counters.lines());
+        wrong.extend(counted.filter_map(|(rule, line)| share(&name, rule, line)));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Runs fio until the last phase is over, each client with `rate` reads and as many writes a second, and arms `rules` when its first requests have come.
-fn run_fio(mount: &Mount, rules: &[Rule], end: Duration, rate: u32) -> Vec<Logged> {
-    let log = mount.folder().join("fio");
-    let seconds = end.as_secs() + 4;
+/// Runs fio until the last phase is over, and arms `rules` when its first requests have come. When it was, since 1970.
+fn run_fio(mount: &Mount, rules: &[Rule], load: Load) -> Duration {
+    let ends = rules.iter().map(|rule| rule.after + rule.lasts.unwrap());
+    let seconds = ends.max().unwrap().as_secs() + 4;
     let mut fio = Command::new("fio");
-    fio.args([
-        "--name=m",
-        "--rw=randrw",
-        "--bs=4k",
-        "--direct=1",
-        "--ioengine=psync",
-    ])
-    .args([
-        "--thread",
-        "--per_job_logs=0",
-        "--group_reporting",
-        "--time_based",
-    ])
-    .args([
-        "--norandommap",
-        "--randrepeat=1",
-        "--log_unix_epoch=1",
-        "--clocksource=clock_gettime",
-    ])
-    .arg(format!("--numjobs={CLIENTS}"))
-    .arg(format!("--rate_iops={rate},{rate}"))
-    .arg(format!("--runtime={seconds}"))
-    .arg(format!("--write_lat_log={}", log.display()))
-    .arg(format!("--filename={}", mount.vda().display()))
-    .arg("--size=64m")
-    .current_dir(mount.folder());
-    let fio = std::thread::scope(|scope| {
+    fio.args(["--name=m", "--rw=randrw", "--bs=4k", "--direct=1"])
+        .args(["--size=64m", "--thread", "--time_based"])
+        .args(["--norandommap", "--randrepeat=1", "--group_reporting"])
+        .arg(format!("--filename={}", mount.vda().display()))
+        .arg(format!("--runtime={seconds}"));
+    match load {
+        Load::Timed(rate) => fio
+            .args(["--ioengine=psync", "--numjobs=400", "--per_job_logs=0"])
+            .args(["--log_unix_epoch=1", "--clocksource=clock_gettime"])
+            .args(["--rate_process=poisson"])
+            .arg(format!("--rate_iops={rate},{rate}"))
+            .arg(format!("--write_lat_log={}", log(mount).display())),
+        Load::Many => fio.args(["--ioengine=libaio", "--numjobs=2", "--iodepth=12288"]),
+    };
+    std::thread::scope(|scope| {
         let fio = scope.spawn(|| run(&mut fio));
         eventually("fio has begun", || mount.stat("write_requests") > 100);
         let texts: Vec<_> = rules.iter().map(Rule::to_string).collect();
         mount.arm(&texts.join("\n"));
-        let armed = SystemTime::now();
-        (fio.join().unwrap(), armed)
-    });
-    assert_ok(&fio.0);
-    let armed = fio.1.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let text = std::fs::read_to_string(mount.folder().join("fio_clat.log")).unwrap();
+        let armed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        assert_ok(&fio.join().unwrap());
+        armed.unwrap()
+    })
+}
+
+fn log(mount: &Mount) -> PathBuf {
+    mount.folder().join("fio")
+}
+
+/// The requests that fio has logged since the rules were armed.
+fn logged(mount: &Mount, armed: Duration) -> Vec<Logged> {
+    let text = std::fs::read_to_string(log(mount).with_file_name("fio_clat.log")).unwrap();
     text.lines()
         .filter_map(|line| parsed(line, armed))
         .collect()
@@ -116,8 +122,8 @@ fn parsed(line: &str, armed: Duration) -> Option<Logged> {
     Some(Logged { at, took, op })
 }
 
-/// Prints what was found of the phase of `rule`, and names it if it is another one than was declared.
-fn phase(name: &str, rule: &Rule, counted: &str, logged: &[Logged]) -> Option<String> {
+/// Prints how long fio's requests took in the phase of `rule`, and names it if they were not those that it declares.
+fn latency(name: &str, rule: &Rule, logged: &[Logged]) -> Option<String> {
     let Action::Delay(by) = &rule.action else {
         return None;
     };
@@ -127,37 +133,73 @@ fn phase(name: &str, rule: &Rule, counted: &str, logged: &[Logged]) -> Option<St
     let phase = rule.after + margin..(rule.after + rule.lasts.unwrap()).saturating_sub(margin);
     let of_phase = |it: &&Logged| rule.ops.contains(it.op) && phase.contains(&it.at);
     let all: Vec<&Logged> = logged.iter().filter(of_phase).collect();
-    let mut delayed: Vec<Duration> = all
-        .iter()
-        .map(|it| it.took)
-        .filter(|took| *took >= declared)
-        .collect();
+    let took = all.iter().map(|it| it.took);
+    let mut delayed: Vec<Duration> = took.filter(|took| *took >= declared).collect();
     delayed.sort();
-    let expected = rule.probability.map_or(1.0, |p| p.get());
-    let share = delayed.len() as f64 / all.len().max(1) as f64;
     let middle = delayed.get(delayed.len() / 2).copied().unwrap_or_default();
-    let counts = counts(counted);
-    let by_counters = counts["fired"] as f64 / counts["matched"].max(1) as f64;
-    let off = |found: f64, expected: f64| (found / expected - 1.0) * 100.0;
-    let latency = off(middle.as_secs_f64(), declared.as_secs_f64());
     println!(
-        "{name} {} from {:?}: {} requests, {:.4} % delayed (declared {} %, {:+.2} %; by the counters {:.4} %), median {middle:?} (declared {declared:?}, {latency:+.2} %), longest {:?}",
+        "{name} {} from {:?}: {} of {} requests waited (declared {} %); median {middle:?} (declared {declared:?}, {:+.2} %), longest {:?}",
         rule.ops,
         rule.after,
+        delayed.len(),
         all.len(),
-        share * 100.0,
-        expected * 100.0,
-        off(share, expected),
-        by_counters * 100.0,
+        declared_share(rule) * 100.0,
+        off(middle.as_secs_f64(), declared.as_secs_f64()),
         delayed.last().copied().unwrap_or_default(),
     );
-    // Of few requests, the share of those that fire is off by chance: four standard deviations. A busy machine answers
-    // late, and some requests that no rule delays too; the numbers above are for people.
-    let matched = counts["matched"].max(1) as f64;
-    let chance = 400.0 * ((1.0 - expected) / (expected * matched)).sqrt();
+    // A busy machine answers late.
     let is_late = middle > 2 * declared + Duration::from_secs(1);
-    let bad = off(by_counters, expected).abs() > chance.max(5.0) || middle < declared || is_late;
+    let bad = middle < declared || is_late;
     bad.then(|| format!("{name}: {rule}"))
+}
+
+/// Prints how many requests the rule has delayed, and names it if these are not those of its seed, or not the share that
+/// it declares.
+fn share(name: &str, rule: &Rule, counted: &str) -> Option<String> {
+    let counts = counts(counted);
+    let (matched, fired) = (counts["matched"], counts["fired"]);
+    let declared = declared_share(rule);
+    let off_by = |fired: u64, matched: u64| off(fired as f64 / matched.max(1) as f64, declared);
+    // Four standard deviations.
+    let chance = 400.0 * ((1.0 - declared) / (declared * matched.max(1) as f64)).sqrt();
+    // Of so many requests, these are 5 %. No fio has as many in a phase where one in a thousand waits.
+    let enough = (6400.0 * (1.0 - declared) / declared).ceil().max(1.0) as u64;
+    let of_enough = delayed_by_seed(rule, enough);
+    println!(
+        "{name} {} from {:?}: {fired} of {matched} requests waited (declared {} %, {:+.2} %; by chance up to {chance:.2} %); its seed delays {of_enough} of {enough} ({:+.2} %)",
+        rule.ops,
+        rule.after,
+        declared * 100.0,
+        off_by(fired, matched),
+        off_by(of_enough, enough),
+    );
+    let bad = fired != delayed_by_seed(rule, matched)
+        || off_by(fired, matched).abs() > chance.max(5.0)
+        || off_by(of_enough, enough).abs() > 5.0;
+    bad.then(|| format!("{name}: {rule}"))
+}
+
+fn declared_share(rule: &Rule) -> f64 {
+    rule.probability.map_or(1.0, |p| p.get())
+}
+
+/// By how many percent `found` is off.
+fn off(found: f64, declared: f64) -> f64 {
+    (found / declared - 1.0) * 100.0
+}
+
+/// How many of `requests` the rule delays: its seed says which.
+fn delayed_by_seed(rule: &Rule, requests: u64) -> u64 {
+    let set = FaultSet::default().edited(&[Edit::Add(rule.clone())], Arming::default());
+    let set = set.unwrap();
+    let range = IoRange {
+        op: rule.ops.iter().next().unwrap(),
+        offset: 0,
+        len: 4096,
+    };
+    let wait = |_: &u64| set.wait(range, rule.after, &mut RuleHits::default());
+    let waits = |number: &u64| wait(number).is_some();
+    (0..requests).filter(waits).count() as u64
 }
 
 fn counts(line: &str) -> HashMap<String, u64> {

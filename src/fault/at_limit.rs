@@ -12,7 +12,6 @@ pub(super) struct AtLimit {
     len: u64,
     /// From when on it may pass.
     start: Duration,
-    waited: bool,
     is_past: bool,
     pub(super) has_lane: bool,
 }
@@ -24,7 +23,6 @@ impl AtLimit {
             rule: Arc::clone(rule),
             len,
             start,
-            waited: false,
             is_past: false,
             has_lane: false,
         }
@@ -34,12 +32,11 @@ impl AtLimit {
     pub(super) fn wait(&mut self, limit: &Limit, now: Duration) -> Option<(Duration, Option<u64>)> {
         let time = self.start.saturating_sub(now);
         if !time.is_zero() {
-            self.waited = true;
             return Some((time, None));
         }
         if !self.is_past {
             self.is_past = true;
-            self.rule.pace().passed(self.start, now, self.waited);
+            self.rule.pace().passed(now);
         }
         let lanes = limit.lanes.filter(|_| !self.has_lane)?;
         Some((Duration::ZERO, Some(lanes)))

@@ -10,8 +10,8 @@ use super::armed::Draw;
 use super::candidates::Candidates;
 use super::heal::is_healing;
 use super::{
-    Action, Armed, Change, Decision, DelayTime, FaultSet, Firing, Healer, IoRange, Random, Ranges,
-    RuleHits, Stage, Then, Why,
+    Action, Armed, Change, Decision, FaultSet, Firing, Healer, IoRange, Random, Ranges, RuleHits,
+    Stage, Then, Why,
 };
 use crate::protocol::Errno;
 
@@ -104,8 +104,7 @@ impl FaultSet {
             };
             if let Ok(Draw { mut random, .. }) = self.fire(armed, range, now, hits) {
                 let drawn = by.draw(&mut random);
-                let action = || Action::Delay(DelayTime::fixed(drawn));
-                hits.acted(|| Firing::drawn(armed, action(), &random));
+                hits.acted(|| Firing::delaying(armed, drawn, &random));
                 time += drawn;
                 rules.push(Arc::clone(armed));
             }

@@ -1,9 +1,11 @@
 //! A fault that has acted, as a rule that does the same to the same request of another run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{
-    Action, Armed, At, CutRule, How, IoRange, Op, Ops, Pause, Phase, Random, Ranges, Rule, Sectors,
+    Action, Armed, At, CutRule, DelayTime, How, IoRange, Op, Ops, Pause, Phase, Random, Ranges,
+    Rule, Sectors,
 };
 use crate::protocol::Keep;
 use crate::protocol::names::SECTOR;
@@ -62,8 +64,13 @@ impl Firing {
         Self::drawn(rule, rule.rule.action.clone(), random)
     }
 
+    /// That of a rule that has a request wait for `time`.
+    pub(super) fn delaying(rule: &Arc<Armed>, time: Duration, random: &Random) -> Self {
+        Self::drawn(rule, Action::Delay(DelayTime::fixed(time)), random)
+    }
+
     /// That of a rule whose action has drawn a value.
-    pub(super) fn drawn(rule: &Arc<Armed>, action: Action, random: &Random) -> Self {
+    fn drawn(rule: &Arc<Armed>, action: Action, random: &Random) -> Self {
         Self {
             rule: Arc::clone(rule),
             note: None,

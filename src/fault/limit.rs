@@ -2,17 +2,15 @@
 //!
 //! The moments are those of a virtual time, in which the requests of a rule follow each other exactly as the rule says.
 //! A request that passes late, since a timer was, does not delay those behind it; nor does one that comes late, since
-//! its client took a moment.
+//! its client took a moment. Only after idle time the virtual time goes on from now.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-/// How late a request may pass without those behind it being late too.
-const MOST_LATE: Duration = Duration::from_millis(100);
-
-/// A client whose next request comes within this time of the one before is not idle: what it takes is made up for.
-const SHORT_GAP: Duration = Duration::from_millis(10);
+/// A client is idle if its next request comes later than this after one has passed. What it and the timers take is made
+/// up for, up to this time.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// How many requests pass at most, of all that a rule is for. At least one of rate, iops and lanes is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,8 +33,6 @@ pub(super) struct Pace(Mutex<State>);
 struct State {
     bytes: Meter,
     requests: Meter,
-    /// How late the latest request has passed that had to wait, as far as it was not made up for.
-    late: Duration,
     /// When the latest request has passed, if one has.
     passed: Option<Duration>,
 }
@@ -83,12 +79,10 @@ impl Pace {
     /// From when on a request of `len` bytes may pass that comes at `now`.
     pub(super) fn admit(&self, limit: &Limit, len: u64, now: Duration) -> Duration {
         let mut state = self.0.lock();
-        let gap = state.passed.map(|passed| now.saturating_sub(passed));
-        let late = match gap {
-            Some(gap) if gap <= SHORT_GAP => state.late.max(SHORT_GAP),
-            Some(gap) if gap <= MOST_LATE => state.late,
-            // The client was idle for longer than anything is late.
-            _ => Duration::ZERO,
+        let is_busy = |passed| now.saturating_sub(passed) <= IDLE;
+        let late = match state.passed.is_some_and(is_busy) {
+            true => IDLE,
+            false => Duration::ZERO,
         };
         let credit = limit.head_start().saturating_add(late);
         let by_rate = limit.rate;
@@ -98,11 +92,9 @@ impl Pace {
         by_rate.max(by_iops).unwrap_or(now)
     }
 
-    /// A request passes at `now` that was admitted from `start` on; `waited` if it had to wait for that.
-    pub(super) fn passed(&self, start: Duration, now: Duration, waited: bool) {
-        let late = now.saturating_sub(start).min(MOST_LATE);
+    /// A request passes at `now`.
+    pub(super) fn passed(&self, now: Duration) {
         let mut state = self.0.lock();
-        state.late = if waited { late } else { late.min(state.late) };
         state.passed = state.passed.max(Some(now));
     }
 
@@ -149,7 +141,7 @@ mod tests {
             let start = pace.admit(limit, len, now);
             let waits = start > now;
             let passes = if waits { start + late(number) } else { now };
-            pace.passed(start, passes, waits);
+            pace.passed(passes);
             passed.push(passes);
         }
         passed
@@ -187,7 +179,7 @@ mod tests {
         for number in 0..12_801 {
             let start = pace.admit(&limit, 4096, now);
             passes = start.max(now);
-            pace.passed(start, passes, start > now);
+            pace.passed(passes);
             let is_slow = number % 50 == 0 && number > 0;
             now = passes + if is_slow { us(2500) } else { us(20) };
         }
@@ -255,7 +247,7 @@ mod tests {
         pace.admit(&limit, 1, second);
         let start = pace.admit(&limit, 1, second);
         assert_eq!(start, second + us(1000));
-        pace.passed(start, second * 2, true);
+        pace.passed(second * 2);
         // The client's next one comes at once: 100 ms of the lost second are made up for.
         assert_eq!(pace.admit(&limit, 1, second * 2), second * 2 - us(100_000));
         let later = second * 10;

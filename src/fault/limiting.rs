@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::armed::Draw;
 use super::at_limit::AtLimit;
 use super::candidates::Candidates;
-use super::{Action, Armed, DelayTime, FaultSet, Firing, IoRange, RuleHits, Stage, Then, Wait};
+use super::{Action, Armed, FaultSet, Firing, IoRange, RuleHits, Stage, Then, Wait};
 
 impl FaultSet {
     /// Why a request has to wait at `now` for a limit, if it has to.
@@ -36,8 +36,7 @@ impl FaultSet {
             let start = armed.pace().admit(limit, range.len, now);
             let time = start.saturating_sub(now);
             if !time.is_zero() {
-                let action = || Action::Delay(DelayTime::fixed(time));
-                hits.acted(|| Firing::drawn(armed, action(), &random).by_load());
+                hits.acted(|| Firing::delaying(armed, time, &random).by_load());
             }
             let mut at = AtLimit::new(armed, range.len, start);
             let wait = at.wait(limit, now);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::heal::{Healing, is_healing};
 use super::limit::Pace;
+use super::per_sector::{self, most_sectors};
 use super::{Arming, Client, HealCounts, IoRange, Op, Random, Ranges, Rule, Sectors, Why};
 use crate::protocol::Counts;
 use crate::protocol::names::SECTOR;
@@ -331,7 +332,7 @@ impl Armed {
         }
     }
 
-    /// The bytes of the sectors that are drawn: of those that the request has as a whole, in order.
+    /// The bytes of the sectors that are drawn, of those that the request has as a whole.
     fn draw_sectors(&self, range: IoRange, p: Probability, random: &mut Random) -> Ranges {
         let first = range.offset.next_multiple_of(SECTOR);
         let end = range.end() / SECTOR * SECTOR;
@@ -340,11 +341,7 @@ impl Armed {
             Some(healing) => healing.bad_in(first / SECTOR..end / SECTOR),
             None => self.ranges.cut(first, end),
         };
-        let sectors = parts
-            .iter()
-            .flat_map(|(from, to)| from / SECTOR..to / SECTOR);
-        let drawn = sectors.filter(|_| random.unit() < p.get());
-        Ranges::of(drawn.map(|start| Sectors { start, count: 1 }))
+        per_sector::draw(&parts, p, random, most_sectors(&self.rule.action))
     }
 }
 

@@ -126,14 +126,9 @@ impl Firing {
         let original = &self.rule.rule;
         let action = self.action_again();
         let draws = matches!(action, Action::Corrupt(How::Flip(_) | How::Random));
-        // Bits are flipped in each sector apart, from numbers that come after one for each sector.
+        // Bits are flipped in each sector apart. The replay draws all sectors, and takes no number for that.
         let flips = matches!(action, Action::Corrupt(How::Flip(_)));
         let per_sector = original.per_sector && flips;
-        let sectors = at.iter().map(|at| at.count).sum();
-        let random = match per_sector {
-            true => self.random.before(sectors),
-            false => self.random.clone(),
-        };
         Rule {
             ops: Ops::of(&[op]),
             at: at.into_iter().map(At::from).collect(),
@@ -142,7 +137,7 @@ impl Firing {
             times: Some(1),
             probability: Probability::new(1.0).filter(|_| per_sector),
             per_sector,
-            seed: draws.then(|| random.seed_at(touch)),
+            seed: draws.then(|| self.random.seed_at(touch)),
             tag: original.tag.clone(),
             ..Rule::new(action)
         }

@@ -27,6 +27,7 @@ mod limit;
 mod limiting;
 mod mode;
 mod op;
+mod per_sector;
 mod print;
 mod random;
 mod ranges;

@@ -25,12 +25,6 @@ impl Random {
         mix(self.0)
     }
 
-    /// The source as it was before the latest `draws` numbers.
-    #[must_use]
-    pub fn before(&self, draws: u64) -> Self {
-        Self(self.0.wrapping_sub(STEP.wrapping_mul(draws)))
-    }
-
     /// The next number below `end`, which is above 0.
     pub fn below(&mut self, end: u64) -> u64 {
         // The high half of the product. Its bias is at most `end` in 2^64.
@@ -87,14 +81,6 @@ mod tests {
     fn numbers_are_those_of_splitmix64() {
         // The first of its published sequence for the seed 0.
         assert_eq!(Random(0).draw(), 0xe220_a839_7b1d_cdaf);
-    }
-
-    #[test]
-    fn source_goes_back_to_where_it_was() {
-        let mut random = Random(7);
-        let drawn = [random.draw(), random.draw(), random.draw()];
-        let mut again = random.before(2);
-        assert_eq!([again.draw(), again.draw()], drawn[1..]);
     }
 
     #[test]

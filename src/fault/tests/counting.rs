@@ -96,13 +96,14 @@ fn drawn(set: &FaultSet, range: IoRange) -> Vec<u64> {
 }
 
 #[test]
-fn each_whole_sector_in_the_range_has_a_draw_of_its_own() {
+fn each_whole_sector_in_the_range_is_drawn_for_itself() {
     let rule = "corrupt op=read how=zero at=10+50,70+30 p=0.3 per=sector seed=5";
     let set = set(&[rule, "eio_read p=0 per=sector"]);
-    let mut fired = 0;
+    let (mut fired, mut found) = (0, 0);
     for request in 1..=40 {
-        let mut random = Random::at(5, request);
-        let own = (5..90).filter(|sector| (10..60).contains(sector) || *sector >= 70);
+        let own: Vec<_> = (5..90)
+            .filter(|sector| (10..60).contains(sector) || *sector >= 70)
+            .collect();
         // One with parts of two sectors: these are not drawn.
         let range = match request % 2 {
             0 => io(Op::Read, 5, 85),
@@ -112,10 +113,20 @@ fn each_whole_sector_in_the_range_has_a_draw_of_its_own() {
                 len: 86 * 512,
             },
         };
-        let expected: Vec<_> = own.filter(|_| random.unit() < 0.3).collect();
+        // So many are passed over, then one is drawn.
+        let mut random = Random::at(5, request);
+        let mut gap = || (f64::ln_1p(-random.unit()) / f64::ln_1p(-0.3)) as usize;
+        let (mut expected, mut place) = (Vec::new(), gap());
+        while let Some(sector) = own.get(place) {
+            expected.push(*sector);
+            place += 1 + gap();
+        }
         fired += u64::from(!expected.is_empty());
+        found += expected.len();
         assert_eq!(drawn(&set, range), expected);
     }
+    // 30 % of 40 requests with 70 sectors.
+    assert!((740..940).contains(&found), "{found}");
     assert_eq!(
         (set.armed()[0].matched(), set.armed()[0].fired()),
         (40, fired)

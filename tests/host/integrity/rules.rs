@@ -235,7 +235,7 @@ impl Model {
         state.matched += 1;
         let taken =
             state.matched > rule.skip && (state.matched - rule.skip).is_multiple_of(rule.every);
-        // A draw for the request, or for each sector that it has as a whole.
+        // A draw for the request, or for the distance to the next sector of those that it has as a whole.
         let mut random = Random::at(rule.seed.unwrap_or_default(), state.matched);
         let p = rule.probability.map(provium::units::Probability::get);
         let sectors = rule.per_sector.then(|| {
@@ -244,7 +244,17 @@ impl Model {
                 first >= request.offset && last < end && is_in(first)
             };
             let sectors = (request.offset / SECTOR..=end / SECTOR).filter(whole);
-            let drawn = sectors.filter(|_| p.is_none_or(|p| random.unit() < p));
+            let mut left = passed_over(&mut random, p.unwrap_or(1.0));
+            let drawn = sectors.filter(|_| match left {
+                0 => {
+                    left = passed_over(&mut random, p.unwrap_or(1.0));
+                    true
+                }
+                _ => {
+                    left -= 1;
+                    false
+                }
+            });
             drawn.collect::<Vec<_>>()
         });
         let is_drawn = match (&sectors, p) {
@@ -472,6 +482,15 @@ fn corrupted(byte: u8, at: u64, acting: &[Firing]) -> u8 {
             Action::Corrupt(_) => 0,
             _ => byte,
         })
+}
+
+/// How many sectors are passed over before one is drawn, where each is drawn with the probability `p`.
+fn passed_over(random: &mut Random, p: f64) -> u64 {
+    match p {
+        0.0 => u64::MAX,
+        1.0 => 0,
+        p => (f64::ln_1p(-random.unit()) / f64::ln_1p(-p)).floor() as u64,
+    }
 }
 
 fn one<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {

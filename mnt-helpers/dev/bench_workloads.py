@@ -16,15 +16,15 @@ class Workload(NamedTuple):
     more: tuple = ()
 
 
-WARM_UP = Workload("warm-up", "qemu", 40000, 16, 4096)
+WARM_UP = Workload("warm-up", "qemu", 20000, 16, 4096)
 
 QUICK = [
-    Workload("read-4k-d1", "qemu", 15000, 1, 4096),
-    Workload("read-4k-d16", "qemu", 80000, 16, 4096),
+    Workload("read-4k-d1", "qemu", 10000, 1, 4096),
+    Workload("read-4k-d16", "qemu", 60000, 16, 4096),
     Workload("read-1m", "qemu", 500, 4, MIB),
     Workload("write-1m", "qemu", 500, 4, MIB, ("-w",)),
-    Workload("uring-4k-d1", "uring", 15000, 1, 4096),
-    Workload("uring-4k-d16", "uring", 60000, 16, 4096),
+    Workload("uring-4k-d1", "uring", 10000, 1, 4096),
+    Workload("uring-4k-d16", "uring", 40000, 16, 4096),
     Workload("threads-4k-d1", "threads", 10000, 1, 4096),
     Workload("threads-4k-d16", "threads", 30000, 16, 4096),
 ]
@@ -38,8 +38,8 @@ CACHE = [
 # Threads that each wait for their own request, as most programs do; the depth is their number.
 JOBS = [
     Workload("psync-4k-1", "jobs", 12000, 1, 4096, ("randread", "--direct=1")),
-    Workload("psync-4k-4", "jobs", 32000, 4, 4096, ("randread", "--direct=1")),
-    Workload("psync-4k-16", "jobs", 48000, 16, 4096, ("randread", "--direct=1")),
+    Workload("psync-4k-4", "jobs", 20000, 4, 4096, ("randread", "--direct=1")),
+    Workload("psync-4k-16", "jobs", 32000, 16, 4096, ("randread", "--direct=1")),
     Workload("buffered-read-128k", "jobs", 1600, 1, 131072, ("read",)),
     Workload("buffered-write-128k", "jobs", 1600, 1, 131072, ("write",)),
     Workload("write-fdatasync", "jobs", 3000, 1, 4096, ("randwrite", "--direct=1", "--fdatasync=1")),
@@ -84,34 +84,35 @@ CLIENTS = {
 }
 
 # The ratios that say what the mount costs: one workload and way, another, what the ratio should be at least, and
-# what --check demands. That has room for a machine whose neighbours are busy: below it something is broken.
+# what --check demands. That has room for a machine whose neighbours are busy: below it something is broken. With an
+# answer to FUSE_POLL, io_uring is at 0.25 of the bare passthrough at depth 1, and at 0.12 at depth 16.
 RATIOS = [
-    ("read-4k-d1 provium", "read-4k-d1 nbdkit+error", 1.5, 1.1),
-    ("read-4k-d16 provium", "read-4k-d16 nbdkit+error", 2.3, 1.3),
+    ("read-4k-d1 provium", "read-4k-d1 nbdkit+error", 1.5, 1),
+    ("read-4k-d16 provium", "read-4k-d16 nbdkit+error", 2.3, 1.2),
     ("read-4k-d16 provium", "read-4k-d16 blkdebug", 1.5, 0.4),
-    ("read-4k-d1 provium", "read-4k-d1 bare", 0.95, 0.7),
-    ("read-4k-d16 provium", "read-4k-d16 bare", 0.95, 0.7),
-    ("uring-4k-d1 provium", "uring-4k-d1 bare", 0.85, 0.7),
-    ("uring-4k-d16 provium", "uring-4k-d16 bare", 0.85, 0.7),
-    ("threads-4k-d1 provium", "threads-4k-d1 bare", 0.9, 0.7),
-    ("threads-4k-d16 provium", "threads-4k-d16 bare", 0.9, 0.7),
-    ("threads-4k-d16 provium", "threads-4k-d16 nbdkit+error", 1, 0.6),
-    ("psync-4k-1 provium", "psync-4k-1 bare", 0.9, 0.7),
-    ("psync-4k-4 provium", "psync-4k-4 bare", 0.9, 0.7),
-    ("psync-4k-16 provium", "psync-4k-16 bare", 0.9, 0.7),
-    ("buffered-read-128k provium", "buffered-read-128k bare", 0.9, 0.6),
-    ("buffered-write-128k provium", "buffered-write-128k bare", 0.9, 0.6),
-    ("write-fdatasync provium", "write-fdatasync bare", 0.9, 0.6),
-    ("read-4k-d1 rules", "read-4k-d1 provium", 0.95, 0.7),
-    ("read-4k-d16 rules", "read-4k-d16 provium", 0.95, 0.7),
+    ("read-4k-d1 provium", "read-4k-d1 bare", 0.95, 0.6),
+    ("read-4k-d16 provium", "read-4k-d16 bare", 0.95, 0.6),
+    ("uring-4k-d1 provium", "uring-4k-d1 bare", 0.85, 0.6),
+    ("uring-4k-d16 provium", "uring-4k-d16 bare", 0.85, 0.6),
+    ("threads-4k-d1 provium", "threads-4k-d1 bare", 0.9, 0.6),
+    ("threads-4k-d16 provium", "threads-4k-d16 bare", 0.9, 0.6),
+    ("threads-4k-d16 provium", "threads-4k-d16 nbdkit+error", 1, 0.5),
+    ("psync-4k-1 provium", "psync-4k-1 bare", 0.9, 0.6),
+    ("psync-4k-4 provium", "psync-4k-4 bare", 0.9, 0.6),
+    ("psync-4k-16 provium", "psync-4k-16 bare", 0.9, 0.6),
+    ("buffered-read-128k provium", "buffered-read-128k bare", 0.9, 0.5),
+    ("buffered-write-128k provium", "buffered-write-128k bare", 0.9, 0.5),
+    ("write-fdatasync provium", "write-fdatasync bare", 0.9, 0.45),
+    ("read-4k-d1 rules", "read-4k-d1 provium", 0.95, 0.6),
+    ("read-4k-d16 rules", "read-4k-d16 provium", 0.95, 0.6),
     ("read-1m provium", "read-1m bare", 0.9, 0.6),
     ("write-1m provium", "write-1m bare", 0.9, 0.6),
     ("16-on-16-disks-d1 provium", "16-on-1-disk-d1 provium", 1, 0.7),
     ("16-on-16-disks-d16 provium", "16-on-1-disk-d16 provium", 1, 0.7),
-    ("cache-read-4k-d1 volatile", "cache-read-4k-d1 provium", 0.9, 0.7),
-    ("cache-read-4k-d16 volatile", "cache-read-4k-d16 provium", 0.9, 0.7),
-    ("cache-read-4k-d1 pending", "cache-read-4k-d1 provium", 0.9, 0.6),
-    ("cache-read-4k-d16 pending", "cache-read-4k-d16 provium", 0.9, 0.6),
+    ("cache-read-4k-d1 volatile", "cache-read-4k-d1 provium", 0.9, 0.5),
+    ("cache-read-4k-d16 volatile", "cache-read-4k-d16 provium", 0.9, 0.45),
+    ("cache-read-4k-d1 pending", "cache-read-4k-d1 provium", 0.9, 0.5),
+    ("cache-read-4k-d16 pending", "cache-read-4k-d16 provium", 0.9, 0.45),
     ("cache-write-4k-d1 volatile", "cache-write-4k-d1 provium", 0.7, 0.5),
     ("cache-write-4k-d16 volatile", "cache-write-4k-d16 provium", 0.7, 0.5),
     ("cache-write-4k-d1 logged", "cache-write-4k-d1 provium", 0.67, 0.45),
@@ -119,18 +120,18 @@ RATIOS = [
     ("cache-write-4k-d16 logged", "cache-write-4k-d16 provium", 0.67, 0.35),
     ("cache-write-4k-d1 volatile+log", "cache-write-4k-d1 volatile", 0.67, 0.45),
     ("cache-write-4k-d16 volatile+log", "cache-write-4k-d16 volatile", 0.67, 0.35),
-    ("cache-read-4k-d1 checkpoint", "cache-read-4k-d1 provium", 0.9, 0.6),
-    ("cache-read-4k-d16 checkpoint", "cache-read-4k-d16 provium", 0.9, 0.6),
+    ("cache-read-4k-d1 checkpoint", "cache-read-4k-d1 provium", 0.9, 0.5),
+    ("cache-read-4k-d16 checkpoint", "cache-read-4k-d16 provium", 0.9, 0.45),
     ("cache-write-4k-d1 checkpoint", "cache-write-4k-d1 provium", 0.67, 0.4),
     ("cache-write-4k-d16 checkpoint", "cache-write-4k-d16 provium", 0.67, 0.35),
-    ("cache-read-4k-d1 trace", "cache-read-4k-d1 provium", 0.8, 0.5),
+    ("cache-read-4k-d1 trace", "cache-read-4k-d1 provium", 0.8, 0.4),
     ("cache-read-4k-d16 trace", "cache-read-4k-d16 provium", 0.8, 0.4),
-    ("cache-read-4k-d1 limit", "cache-read-4k-d1 provium", 0.8, 0.5),
+    ("cache-read-4k-d1 limit", "cache-read-4k-d1 provium", 0.8, 0.4),
     ("cache-read-4k-d16 limit", "cache-read-4k-d16 provium", 0.8, 0.4),
-    ("cache-read-4k-d1 64-disks", "cache-read-4k-d1 provium", 0.95, 0.7),
-    ("cache-read-4k-d16 64-disks", "cache-read-4k-d16 provium", 0.95, 0.7),
-    ("cache-read-4k-d1 100k-rules", "cache-read-4k-d1 provium", 0.95, 0.7),
-    ("cache-read-4k-d16 100k-rules", "cache-read-4k-d16 provium", 0.95, 0.7),
+    ("cache-read-4k-d1 64-disks", "cache-read-4k-d1 provium", 0.95, 0.45),
+    ("cache-read-4k-d16 64-disks", "cache-read-4k-d16 provium", 0.95, 0.45),
+    ("cache-read-4k-d1 100k-rules", "cache-read-4k-d1 provium", 0.95, 0.45),
+    ("cache-read-4k-d16 100k-rules", "cache-read-4k-d16 provium", 0.95, 0.45),
     ("many-read-4k-d1 pending", "many-read-4k-d1 volatile", 0.5, 0.3),
     ("many-read-4k-d16 pending", "many-read-4k-d16 volatile", 0.5, 0.3),
     ("cache-read-4k-d1 provium", "cache-read-4k-d1 other", 0.97, 0.7),
@@ -139,3 +140,5 @@ RATIOS = [
     ("cache-write-4k-d16 provium", "cache-write-4k-d16 other", 0.97, 0.7),
     ("guest-read-4k provium", "guest-read-4k raw", 0.8, 0.5),
 ]
+# The workloads and ways that they compare.
+COMPARED = {tuple(text.split()) for one, other, *_ in RATIOS for text in (one, other)}

@@ -173,7 +173,7 @@ fn flush_that_waits_for_another_is_in_flight() {
     let bench = cached();
     std::thread::scope(|scope| {
         let stuck = bench.stick();
-        let first = scope.spawn(|| bench.flush());
+        let first = scope.spawn(|| seen(|| bench.flush()));
         until(|| bench.image.touched() > 0);
         let second = bench.submit(Request::Flush { data_only: false });
         let listed = (bench.disk.in_flight().len(), bench.disk.in_flight_count());

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::observe::thread_slot::my_slot;
 use super::{Answer, Delays, Disk, Fua, Origin, Pool, Reply, Request};
 use crate::fault::{Edit, Mode, parse_edits, parse_rule};
 use crate::protocol::Errno;
@@ -199,6 +200,15 @@ fn answer(receiver: &Receiver<Result>) -> Result {
     receiver
         .recv_timeout(Duration::from_secs(60))
         .expect("an answer")
+}
+
+/// Does `work` on a thread that is seen when it serves. The tests of a process share the slots of its threads.
+fn seen<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if my_slot().is_some() {
+        return work();
+    }
+    std::thread::sleep(Duration::from_millis(10));
+    std::thread::scope(|scope| scope.spawn(|| seen(work)).join().unwrap())
 }
 
 /// Waits until `done`, which something else brings about.

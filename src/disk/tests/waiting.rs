@@ -11,7 +11,7 @@ fn requests_in_their_io_and_those_that_wait_are_in_flight() {
     let bench = Bench::new();
     std::thread::scope(|scope| {
         let stuck = bench.stick();
-        scope.spawn(|| answer(&bench.read()));
+        scope.spawn(|| seen(|| answer(&bench.read())));
         until(|| bench.image.touched() > 0);
         let rule = parse_rule("delay op=write by=1h", 1).unwrap();
         bench.disk.arm(&[Edit::Add(rule)], false).unwrap();

@@ -41,6 +41,8 @@ pub(in crate::vm) struct Agent {
     owes_an_answer: bool,
     /// When the command was sent that it has not answered.
     silent_since: Option<Instant>,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 impl Agent {
@@ -52,6 +54,7 @@ impl Agent {
             syncs: 0,
             owes_an_answer: false,
             silent_since: None,
+            patience: ANSWER,
         }
     }
 
@@ -98,7 +101,7 @@ impl Agent {
 
     /// Asks the guest to power down. There is no answer.
     pub(in crate::vm) fn shut_down(&mut self) -> Result<(), VmError> {
-        self.channel.until(Instant::now() + ANSWER);
+        self.channel.until(Instant::now() + self.patience);
         let mode = Some(GuestShutdownMode::Powerdown);
         let sent = self.protocol.write_command(&guest_shutdown { mode });
         sent.map_err(|error| no_answer(&error))
@@ -111,7 +114,7 @@ impl Agent {
         check: LivenessCheck<'_>,
     ) -> Result<C::Ok, VmError> {
         check()?;
-        let deadline = Instant::now() + ANSWER;
+        let deadline = Instant::now() + self.patience;
         if self.owes_an_answer {
             self.sync(deadline)?;
         }
@@ -180,6 +183,8 @@ mod tests {
             theirs // Open for what it is asked, which may come later.
         });
         let mut agent = Agent::new(ours);
+        // A busy machine takes long for 64 MiB.
+        agent.patience = Duration::from_secs(600);
         let answer = agent.execute(&guest_ping {}, &mut || Ok(())).map(drop);
         drop(agent);
         sender.join().unwrap();

@@ -33,7 +33,9 @@ pub use device::Disk;
 pub use durability::CacheError;
 pub use end::Unsaved;
 pub use log::LogError;
-pub use observe::{Counters, DamageList, Decisions, InFlight, Listener, OpCounters, Trace, Wake};
+pub use observe::{
+    Counters, DamageList, Decisions, Due, InFlight, Listener, OpCounters, Trace, Wake,
+};
 pub use path::{Answer, Delays, Fua, LARGEST_REQUEST, MOST_HELD, NOBODY, Origin, Reply, Request};
 pub use pool::{Owner, Pool};
 pub use power::PowerError;

@@ -31,8 +31,8 @@ pub struct Armed {
     pub(super) healing: Option<Arc<Healing>>,
     /// How many whole sectors the disk had then.
     pub(super) disk_sectors: u64,
-    /// Its text as it is shown beside requests, once it has been shown.
-    pub(super) short: OnceLock<String>,
+    /// Its text, once it has been shown.
+    text: OnceLock<Box<str>>,
     /// That of a limit, once it has been asked for.
     pace: OnceLock<Box<Pace>>,
     considered: AtomicU64,
@@ -77,7 +77,7 @@ impl Armed {
             ranges,
             healing: healing.map(Arc::new),
             disk_sectors: arming.disk_sectors,
-            short: OnceLock::new(),
+            text: OnceLock::new(),
             pace: OnceLock::new(),
             rule,
             considered: AtomicU64::new(0),
@@ -161,6 +161,12 @@ impl Armed {
             Some(healing) => healing.bad().sectors().collect(),
             None => self.ranges.sectors().collect(),
         }
+    }
+
+    /// The text of its rule. It is made once.
+    pub fn text(&self) -> &str {
+        self.text
+            .get_or_init(|| self.rule.to_string().into_boxed_str())
     }
 
     /// How many requests it has done something to.

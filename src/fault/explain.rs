@@ -36,7 +36,7 @@ impl FaultSet {
                 wait.rules.iter().for_each(|rule| hits.take_lane(rule.id));
             }
             if wait.is_hang && matches!(wait.then, Then::Error(_)) {
-                return (now, Some(Armed::texts(&wait.rules)));
+                return (now, Some(Armed::texts(&wait.rules).into_owned()));
             }
         }
         let decision = self.outcome(range, now, &mut hits).decision;

@@ -1,25 +1,32 @@
 //! Rules as they are shown beside requests: short.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Armed;
+use crate::protocol::NO_RULES;
 
 /// Bytes that are shown at most. A longer text ends with `...`.
 const LONGEST: usize = 200;
 
 /// The part of `text` that is shown.
-fn short(text: &str) -> String {
+fn short(text: &str) -> Cow<'_, str> {
     if text.len() <= LONGEST {
-        return text.to_owned();
+        return text.into();
     }
     let ends = (0..=LONGEST).rev();
     let end = ends.into_iter().find(|end| text.is_char_boundary(*end));
-    format!("{}...", &text[..end.unwrap_or(0)])
+    format!("{}...", &text[..end.unwrap_or(0)]).into()
 }
 
 impl Armed {
-    /// The texts of `rules`, as one line shows them; `-` if there is none. Each text is made once.
-    pub fn texts(rules: &[Arc<Self>]) -> String {
+    /// The texts of `rules`, as one line shows them; `-` if there is none.
+    pub fn texts(rules: &[Arc<Self>]) -> Cow<'_, str> {
+        match rules {
+            [] => return NO_RULES.into(),
+            [only] => return only.short_text(),
+            _ => {}
+        }
         let mut text = String::new();
         for armed in rules {
             if text.len() > LONGEST {
@@ -27,13 +34,14 @@ impl Armed {
             }
             let between = if text.is_empty() { "" } else { "; " };
             text.push_str(between);
-            let own = armed.short.get_or_init(|| short(&armed.rule.to_string()));
-            text.push_str(own);
+            text.push_str(&armed.short_text());
         }
-        match rules.is_empty() {
-            true => "-".into(),
-            false => short(&text),
-        }
+        short(&text).into_owned().into()
+    }
+
+    /// Its text, as one line shows it.
+    pub fn short_text(&self) -> Cow<'_, str> {
+        short(self.text())
     }
 }
 
@@ -46,7 +54,7 @@ mod tests {
         let edit = |rule: &&str| Edit::Add(parse_rule(rule, 1).unwrap());
         let edits: Vec<_> = rules.iter().map(edit).collect();
         let set = FaultSet::default().edited(&edits, Arming::default());
-        Armed::texts(set.unwrap().armed())
+        Armed::texts(set.unwrap().armed()).into_owned()
     }
 
     fn of_length(len: usize) -> String {

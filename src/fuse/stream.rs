@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fuser::{Errno, ReplyData};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::disk::Listener;
+use crate::disk::{Due, Listener};
 use crate::os::proc;
 
 /// How often the thread looks whether a signal waits for a reader.
@@ -69,37 +69,53 @@ impl Streams {
         while !state.reads.is_empty() {
             state.has_news = false;
             let reads = std::mem::take(&mut state.reads);
+            let mut next_look = Instant::now() + LOOK;
             let waiting = MutexGuard::unlocked(&mut state, || {
                 let reads = reads.into_iter();
-                reads
-                    .filter_map(|(read, since)| Some((self.try_answer(read, since)?, since)))
-                    .collect::<Vec<_>>()
+                let answered = reads.map(|(read, since)| (self.try_answer(read, since), since));
+                let waiting = answered.filter_map(|(answered, since)| {
+                    let (read, due) = answered?;
+                    next_look = next_look.min(due.unwrap_or(next_look));
+                    Some((read, since))
+                });
+                waiting.collect::<Vec<_>>()
             });
             state.reads.extend(waiting);
             if !state.has_news && !state.reads.is_empty() {
-                self.changed.wait_for(&mut state, LOOK);
+                self.changed.wait_until(&mut state, next_look);
             }
         }
         state.has_thread = false;
     }
 
-    /// Returns the read if it has to wait longer.
-    fn try_answer(self: &Arc<Self>, read: Read, since: Instant) -> Option<Read> {
+    /// Returns the read if it has to wait longer, with the moment when it is due if that is known.
+    fn try_answer(self: &Arc<Self>, read: Read, since: Instant) -> Option<(Read, Option<Instant>)> {
         let streams = Arc::clone(self);
         let wake = Box::new(move || streams.wake());
-        if !read.waits || read.listener.is_ready(wake) {
-            match read.listener.read(read.size as usize) {
-                Some(text) => read.reply.data(&text),
-                None => read.reply.error(Errno::EAGAIN),
+        let size = read.size as usize;
+        let due = match read.waits {
+            true => read.listener.due(size, Instant::now(), wake),
+            false => Due::Now,
+        };
+        match due {
+            Due::Now => {
+                match read.listener.read(size) {
+                    Some(text) => read.reply.data(&text),
+                    None => read.reply.error(Errno::EAGAIN),
+                }
+                None
             }
-            return None;
+            // It has an answer before a signal would be looked for.
+            Due::At(when) => Some((read, Some(when))),
+            Due::Woken => {
+                let is_to_end = proc::is_signalled(read.pid).unwrap_or(since.elapsed() >= BLIND);
+                if is_to_end {
+                    read.reply.error(Errno::EINTR);
+                    return None;
+                }
+                Some((read, None))
+            }
         }
-        let is_to_end = proc::is_signalled(read.pid).unwrap_or(since.elapsed() >= BLIND);
-        if is_to_end {
-            read.reply.error(Errno::EINTR);
-            return None;
-        }
-        Some(read)
     }
 
     fn wake(&self) {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::line::{BadLine, NO_RULES, parse_seconds};
+use super::line::{BadLine, NO_RULES, Seconds, parse_seconds};
 use super::op::Op;
 
 /// A line of `decisions`.
@@ -73,12 +73,12 @@ impl fmt::Display for DecisionLine<'_> {
             rule,
             ..
         } = self;
-        let seconds = self.time.as_secs_f64();
+        let seconds = Seconds(self.time);
         let touch = self.touch.map_or(NO_RULES.into(), |n| n.to_string());
         let replay = self.replay.as_deref().unwrap_or(NO_RULES);
         write!(
             f,
-            "{sequence} {seconds:.6} {op} {sector} {count} touch={touch} rule={rule_id} since={since} \
+            "{sequence} {seconds} {op} {sector} {count} touch={touch} rule={rule_id} since={since} \
              {rule}{REPLAY}{replay}"
         )?;
         match &self.note {

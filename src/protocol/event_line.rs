@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::checkpoint::CheckpointCommand;
-use super::line::{BadLine, parse_seconds};
+use super::line::{BadLine, Seconds, parse_seconds};
 use super::power::CutReport;
 
 /// Something that has happened to a disk. Prints as `SECONDS ID WHAT ...`.
@@ -93,8 +93,8 @@ impl FromStr for DiskEvent {
 
 impl fmt::Display for EventLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.time.as_secs_f64();
-        write!(f, "{seconds:.6} {} {}", self.id, self.what)
+        let seconds = Seconds(self.time);
+        write!(f, "{seconds} {} {}", self.id, self.what)
     }
 }
 

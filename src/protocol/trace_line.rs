@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::effect::Effect;
 use super::errno::Errno;
 use super::event_line::DiskEvent;
-use super::line::{BadLine, parse_seconds};
+use super::line::{BadLine, Seconds, parse_seconds, push_milliseconds, push_number, push_seconds};
 use super::op::Op;
 use crate::units::duration::parse_duration;
 
@@ -106,29 +106,39 @@ impl fmt::Display for TraceLine<'_> {
     }
 }
 
+impl Answered<'_> {
+    /// Adds its line to `text`, quicker than it prints.
+    pub fn write_to(&self, text: &mut String) {
+        push_number(text, self.sequence, 1);
+        text.push(' ');
+        push_seconds(text, self.time);
+        text.push(' ');
+        text.push_str(self.op.name());
+        for number in [self.sector, self.count] {
+            text.push(' ');
+            push_number(text, number, 1);
+        }
+        text.push(' ');
+        self.verdict.write_to(text);
+        text.push(' ');
+        push_milliseconds(text, self.latency);
+        text.push(' ');
+        text.push_str(&self.rules);
+    }
+}
+
 impl fmt::Display for Answered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            sequence,
-            op,
-            sector,
-            count,
-            verdict,
-            rules,
-            ..
-        } = self;
-        let (seconds, latency) = (self.time.as_secs_f64(), self.latency.as_secs_f64() * 1000.0);
-        write!(
-            f,
-            "{sequence} {seconds:.6} {op} {sector} {count} {verdict} {latency:.3}ms {rules}"
-        )
+        let mut text = String::new();
+        self.write_to(&mut text);
+        f.write_str(&text)
     }
 }
 
 impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.time.as_secs_f64();
-        write!(f, "{} {seconds:.6} {}", self.sequence, self.note)
+        let seconds = Seconds(self.time);
+        write!(f, "{} {seconds} {}", self.sequence, self.note)
     }
 }
 
@@ -141,20 +151,32 @@ impl fmt::Display for Note {
     }
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Verdict {
+    fn write_to(&self, text: &mut String) {
         let mut between = "";
         for effect in &self.effects {
-            write!(f, "{between}{}", effect.name())?;
+            text.push_str(between);
+            text.push_str(effect.name());
             between = "+";
         }
-        match self.completion {
-            Completion::Done if self.effects.is_empty() => f.write_str(OK),
-            Completion::Done => Ok(()),
-            Completion::Injected(errno) => write!(f, "{between}{errno}"),
-            Completion::Host(errno) => write!(f, "{between}{HOST}{errno}"),
-            Completion::PowerOff => write!(f, "{between}{POWER_OFF}"),
-        }
+        let (before, errno) = match self.completion {
+            Completion::Done if self.effects.is_empty() => return text.push_str(OK),
+            Completion::Done => return,
+            Completion::Injected(errno) => ("", errno.to_string()),
+            Completion::Host(errno) => (HOST, errno.to_string()),
+            Completion::PowerOff => ("", POWER_OFF.to_owned()),
+        };
+        text.push_str(between);
+        text.push_str(before);
+        text.push_str(&errno);
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write_to(&mut text);
+        f.write_str(&text)
     }
 }
 

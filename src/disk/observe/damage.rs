@@ -95,8 +95,8 @@ impl DamageList {
             sector: damage.sector,
             count: damage.count,
             what: damage.what.into(),
-            rule: match damage.rule {
-                Some(rule) => Armed::texts(&[rule]).into(),
+            rule: match &damage.rule {
+                Some(rule) => rule.short_text(),
                 None => POWER.into(),
             },
         };

@@ -30,7 +30,7 @@ impl Decided {
             touch: self.touch.number,
             rule_id: self.rule.id,
             since: self.touch.since,
-            rule: Armed::texts(std::slice::from_ref(&self.rule)).into(),
+            rule: self.rule.short_text(),
             replay: self.replay.as_ref().map(|rule| rule.to_string().into()),
             note: self.note.map(Into::into),
         }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::decided::Decided;
+use super::listener::Listener;
 use super::touches::{Entered, Touches};
-use super::trace::{Listener, Trace};
+use super::trace::Trace;
 use crate::fault::{Client, FaultSet, Firing, IoRange, Record, Rule};
 use crate::os::sys;
 

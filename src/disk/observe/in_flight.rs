@@ -31,7 +31,7 @@ impl fmt::Display for InFlight {
             sector,
             count,
             age: self.age,
-            rules: Armed::texts(&self.rules).into(),
+            rules: Armed::texts(&self.rules),
         };
         line.fmt(f)
     }

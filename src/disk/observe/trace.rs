@@ -3,8 +3,6 @@
 //! Without a listener no line is made. A listener that reads too slowly loses lines and finds out
 //! how many; requests never wait for it.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,19 +10,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::decided::Decided;
+use super::line::{Line, Request, What};
+use super::listener::Listener;
 use crate::fault::{Armed, IoRange};
 use crate::os::sys;
-use crate::protocol::{
-    Answered, Completion, DecisionsLine, EventLine, Note, Noted, TraceLine, Verdict,
-};
+use crate::protocol::{Completion, EventLine, Note};
 
-/// Lines that wait for a listener; later ones are lost to it.
-const MOST_LINES: usize = 1 << 14;
 /// Listeners of one disk.
 const MOST_LISTENERS: usize = 16;
-
-/// Called when a listener has something to read.
-pub type Wake = Box<dyn FnOnce() + Send>;
 
 /// The listeners of a disk. Requests look at `any`; everything else is behind the lock, which is
 /// held to hand a line over.
@@ -42,34 +35,6 @@ struct State {
     ended: bool,
 }
 
-/// A line for listeners: it prints as its [`TraceLine`], in `ctl/events` as its [`EventLine`], in `decisions` as its
-/// [`DecisionsLine`].
-#[derive(Clone)]
-struct Line {
-    sequence: u64,
-    /// When it happened, by the clock of dmesg.
-    time: Duration,
-    what: What,
-}
-
-#[derive(Clone)]
-enum What {
-    Answered(Request),
-    Noted(Arc<Note>),
-    Event(Arc<EventLine>),
-    Decided(Arc<Decided>),
-    Remark(&'static str),
-}
-
-/// An answered request.
-#[derive(Clone)]
-struct Request {
-    range: IoRange,
-    completion: Completion,
-    latency: Duration,
-    rules: Vec<Arc<Armed>>,
-}
-
 impl Trace {
     /// A new listener, which listens until it is dropped. None when there are too many.
     pub fn listen(&self) -> Option<Arc<Listener>> {
@@ -78,14 +43,7 @@ impl Trace {
         if state.listeners.len() >= MOST_LISTENERS {
             return None;
         }
-        let listener = Listener::default();
-        *listener.unread.lock() = Unread {
-            next: state.sequence + 1,
-            newest: state.sequence,
-            ended: state.ended,
-            ..Unread::default()
-        };
-        let listener = Arc::new(listener);
+        let listener = Arc::new(Listener::new(state.sequence, state.ended));
         state.listeners.push(Arc::downgrade(&listener));
         self.any.store(true, Ordering::SeqCst);
         Some(listener)
@@ -181,8 +139,7 @@ impl Trace {
         let listeners = std::mem::take(&mut state.listeners);
         drop(state);
         for listener in listeners.iter().filter_map(Weak::upgrade) {
-            listener.unread.lock().ended = true;
-            listener.wake();
+            listener.end();
         }
     }
 }
@@ -194,137 +151,13 @@ impl State {
     }
 }
 
-/// A listener, and the lines that it has not read yet.
-#[derive(Default)]
-pub struct Listener {
-    unread: Mutex<Unread>,
-}
-
-#[derive(Default)]
-struct Unread {
-    lines: VecDeque<Line>,
-    /// The lines that a read has begun.
-    text: Vec<u8>,
-    /// The number of the line after those that were read.
-    next: u64,
-    /// The number of the latest line, lost or not.
-    newest: u64,
-    ended: bool,
-    wake: Option<Wake>,
-}
-
-impl Listener {
-    /// Adds a line, or loses it. Returns the wake-up call that is due.
-    fn push(&self, line: &Line) -> Option<Wake> {
-        let mut unread = self.unread.lock();
-        unread.newest = line.sequence;
-        if unread.lines.len() < MOST_LINES {
-            unread.lines.push_back(line.clone());
-        }
-        unread.wake.take()
-    }
-
-    fn wake(&self) {
-        let wake = self.unread.lock().wake.take();
-        if let Some(wake) = wake {
-            wake();
-        }
-    }
-
-    /// Up to `size` bytes of lines, cut between lines where there is one in reach; None when there is
-    /// none yet, nothing at the end.
-    pub fn read(&self, size: usize) -> Option<Vec<u8>> {
-        let mut unread = self.unread.lock();
-        unread.fill(size);
-        let is_answer = !unread.text.is_empty() || size == 0 || unread.ended;
-        is_answer.then(|| unread.take(size))
-    }
-
-    /// Whether a read would find something, or the end. If not, `wake` is called once when it
-    /// would.
-    pub fn is_ready(&self, wake: Wake) -> bool {
-        let mut unread = self.unread.lock();
-        let is_ready = !unread.text.is_empty() || !unread.lines.is_empty() || unread.ended;
-        if !is_ready {
-            unread.wake = Some(wake);
-        }
-        is_ready
-    }
-}
-
-impl Unread {
-    /// Makes text of lines until there are `size` bytes.
-    fn fill(&mut self, size: usize) {
-        while self.text.len() < size {
-            let line = self.lines.pop_front();
-            let up_to = line.as_ref().map_or(self.newest + 1, |line| line.sequence);
-            if up_to > self.next {
-                self.say(&format!("{}\n", TraceLine::Lost(up_to - self.next)));
-            }
-            self.next = up_to;
-            let Some(line) = line else { return };
-            self.say(&format!("{line}\n"));
-            self.next += 1;
-        }
-    }
-
-    fn say(&mut self, text: &str) {
-        self.text.extend_from_slice(text.as_bytes());
-    }
-
-    fn take(&mut self, size: usize) -> Vec<u8> {
-        let mut end = self.text.len().min(size);
-        if end < self.text.len() {
-            let whole = self.text[..end].iter().rposition(|byte| *byte == b'\n');
-            end = whole.map_or(end, |newline| newline + 1);
-        }
-        let rest = self.text.split_off(end);
-        std::mem::replace(&mut self.text, rest)
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            What::Answered(request) => request.answered(self.sequence, self.time).fmt(f),
-            What::Noted(note) => {
-                let noted = Noted {
-                    sequence: self.sequence,
-                    time: self.time,
-                    note: Note::clone(note),
-                };
-                noted.fmt(f)
-            }
-            What::Event(event) => event.fmt(f),
-            What::Decided(decided) => decided.line(self.sequence).fmt(f),
-            What::Remark(text) => DecisionsLine::Remark((*text).to_owned()).fmt(f),
-        }
-    }
-}
-
-impl Request {
-    fn answered(&self, sequence: u64, time: Duration) -> Answered<'_> {
-        let (sector, count) = self.range.sectors();
-        let rules = self.rules.iter();
-        let effects = rules.filter_map(|armed| armed.rule.action.kind().effect());
-        Answered {
-            sequence,
-            time,
-            op: self.range.op,
-            sector,
-            count,
-            verdict: Verdict {
-                effects: effects.collect(),
-                completion: self.completion,
-            },
-            latency: self.latency,
-            rules: Armed::texts(&self.rules).into(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use crossbeam_channel::Receiver;
+
+    use super::super::listener::{Due, LONGEST_REST, MOST_LINES};
     use super::*;
     use crate::fault::Op;
 
@@ -388,25 +221,91 @@ mod tests {
         assert!(text(&listener, 4096).starts_with("2 "));
     }
 
+    /// When a read of `size` bytes is due at `now`, and whether it was called to be earlier.
+    fn due(listener: &Listener, size: usize, now: Instant) -> (Due, Receiver<()>) {
+        let (woken, is_woken) = crossbeam_channel::bounded(1);
+        let wake = move || woken.send(()).unwrap();
+        (listener.due(size, now, Box::new(wake)), is_woken)
+    }
+
     #[test]
     fn trace_listener_is_woken_by_a_line_and_by_the_end() {
-        let trace = Arc::new(Trace::default());
+        let trace = Trace::default();
         let listener = trace.listen().unwrap();
-        let (woken, is_woken) = crossbeam_channel::bounded(1);
-        let wake = || {
-            let woken = woken.clone();
-            Box::new(move || woken.send(()).unwrap()) as Wake
-        };
-        assert!(!listener.is_ready(wake()));
+        let later = || Instant::now() + LONGEST_REST;
+        let (waits, is_woken) = due(&listener, 4096, later());
+        assert_eq!(waits, Due::Woken);
+        assert!(is_woken.try_recv().is_err());
         tell(&trace, 0);
         is_woken.try_recv().unwrap();
-        assert!(listener.is_ready(wake()));
+        assert_eq!(due(&listener, 4096, later()).0, Due::Now);
         assert_eq!(text(&listener, 4096).lines().count(), 1);
-        assert!(!listener.is_ready(wake()));
+        let (waits, is_woken) = due(&listener, 4096, later());
+        assert_eq!(waits, Due::Woken);
         trace.end();
         is_woken.try_recv().unwrap();
         assert_eq!(listener.read(4096), Some(Vec::new()));
         assert_eq!(trace.listen().unwrap().read(1), Some(Vec::new()));
+    }
+
+    #[test]
+    fn trace_reader_rests_after_lines_and_then_gets_what_has_come() {
+        let trace = Trace::default();
+        let listener = trace.listen().unwrap();
+        (0..1000).for_each(|_| tell(&trace, 0));
+        let before = Instant::now();
+        assert_eq!(due(&listener, 1 << 20, before).0, Due::Now);
+        assert_eq!(text(&listener, 1 << 20).lines().count(), 1000);
+        let Due::At(until) = due(&listener, 1 << 20, before).0 else {
+            panic!("it does not rest");
+        };
+        assert!(until >= before + LONGEST_REST);
+        let (_, is_woken) = due(&listener, 1 << 20, before);
+        tell(&trace, 0);
+        assert!(is_woken.try_recv().is_err(), "it rests");
+        let rested = Instant::now() + LONGEST_REST;
+        assert_eq!(due(&listener, 1 << 20, rested).0, Due::Now);
+    }
+
+    #[test]
+    fn trace_reader_rests_no_longer_than_until_a_read_is_full_and_not_within_a_line() {
+        let trace = Trace::default();
+        let listener = trace.listen().unwrap();
+        (0..100).for_each(|_| tell(&trace, 0));
+        assert_eq!(text(&listener, 1 << 20).lines().count(), 100);
+        let now = Instant::now();
+        let (waits, is_woken) = due(&listener, 1000, now);
+        assert!(matches!(waits, Due::At(_)), "{waits:?}");
+        (0..24).for_each(|_| tell(&trace, 0));
+        assert!(is_woken.try_recv().is_err());
+        (0..10).for_each(|_| tell(&trace, 0));
+        is_woken.try_recv().unwrap();
+        assert_eq!(due(&listener, 1000, now).0, Due::Now);
+        let part = text(&listener, 10);
+        assert!(!part.contains('\n'));
+        assert_eq!(due(&listener, 1000, now).0, Due::Now);
+        assert_eq!(
+            format!("{part}{}", text(&listener, 1 << 20))
+                .lines()
+                .count(),
+            34
+        );
+    }
+
+    #[test]
+    fn trace_lines_that_a_read_has_begun_count_among_those_that_wait() {
+        let trace = Trace::default();
+        let listener = trace.listen().unwrap();
+        (0..MOST_LINES).for_each(|_| tell(&trace, 0));
+        let first = text(&listener, 1000).lines().count();
+        (0..2 * first).for_each(|_| tell(&trace, 0));
+        let rest = text(&listener, 1 << 30);
+        let lost = rest.lines().last().unwrap().strip_prefix("# ").unwrap();
+        let lost: usize = lost.split(' ').next().unwrap().parse().unwrap();
+        let found = first + rest.lines().count() - 1;
+        assert_eq!(found + lost, MOST_LINES + 2 * first);
+        // One more than it returned may be text already.
+        assert!(lost + 1 >= first, "{lost} {first}");
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl RuleCut {
     /// Cuts the power after `last`. `seed` is for a rule that says none.
     fn finish(self, seed: u64, last: impl FnOnce()) {
         let cut = self.cut.with_seed(seed);
-        let text = Armed::texts(&[self.rule]);
+        let text = self.rule.short_text();
         let _ = self.under_way.finish(&cut, Some(&text), last);
     }
 }

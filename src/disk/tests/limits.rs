@@ -11,7 +11,8 @@ impl Bench {
     /// The rules that each request waits for, the longest waiting first.
     fn waiting_for(&self) -> Vec<String> {
         let all = self.disk.in_flight().into_iter();
-        all.map(|request| Armed::texts(&request.rules)).collect()
+        all.map(|request| Armed::texts(&request.rules).into_owned())
+            .collect()
     }
 
     fn held(&self) -> u64 {

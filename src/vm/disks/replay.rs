@@ -97,7 +97,8 @@ impl Replay {
             .armed()
             .iter()
             .filter(|armed| armed.rule == *rule);
-        let text = Armed::texts(&armed.cloned().collect::<Vec<_>>());
+        let armed: Vec<_> = armed.cloned().collect();
+        let text = Armed::texts(&armed);
         let recorded = self.recorded.get(&self.edits);
         let faults = recorded
             .filter(|recorded| recorded.rule == text)

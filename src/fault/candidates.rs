@@ -7,7 +7,7 @@ use super::{Armed, Change, Decision, Op, Pause, Phase, Then};
 
 /// Rules with what they do, each list in the order in which they were armed.
 #[derive(Default)]
-pub(super) struct Candidates<'a> {
+pub struct Candidates<'a> {
     /// Those that limit how many pass.
     pub(super) limiting: Vec<&'a Arc<Armed>>,
     /// Those that delay a request.
@@ -21,6 +21,11 @@ pub(super) struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
+    /// Whether one may decide what becomes of the request: only these can fail it after its I/O.
+    pub fn may_decide(&self) -> bool {
+        !self.deciding.is_empty()
+    }
+
     /// Those of `rules` for a request with `op`.
     pub(super) fn of(op: Op, rules: impl Iterator<Item = &'a Arc<Armed>>) -> Self {
         let mut candidates = Self::default();

@@ -83,10 +83,20 @@ impl FaultSet {
     /// Why a request has to wait at `now`, if it has to: for one limit after the other, then for all delays together,
     /// and once they are over for one hang after the other. With a lane it goes on as with `RuleHits::take_lane`.
     pub fn wait(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Option<Wait> {
-        let candidates = self.candidates(range);
-        let limit = self.limit(&candidates, range, now, hits);
-        let delay = limit.or_else(|| self.delay(&candidates, range, now, hits));
-        delay.or_else(|| self.hang(&candidates, range, now, hits))
+        self.wait_for(&self.candidates(range), range, now, hits)
+    }
+
+    /// The same where the candidates of the request are known.
+    pub fn wait_for(
+        &self,
+        candidates: &Candidates<'_>,
+        range: IoRange,
+        now: Duration,
+        hits: &mut RuleHits,
+    ) -> Option<Wait> {
+        let limit = self.limit(candidates, range, now, hits);
+        let delay = limit.or_else(|| self.delay(candidates, range, now, hits));
+        delay.or_else(|| self.hang(candidates, range, now, hits))
     }
 
     fn delay(
@@ -146,9 +156,19 @@ impl FaultSet {
     /// What happens at `now` to a request that is about to be served. The first rule that decides
     /// decides, but one that loses a part leaves the rest to the next; what changes data comes in order.
     pub fn outcome(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Outcome {
-        let candidates = self.candidates(range);
+        self.outcome_of(&self.candidates(range), range, now, hits)
+    }
+
+    /// The same where the candidates of the request are known.
+    pub fn outcome_of(
+        &self,
+        candidates: &Candidates<'_>,
+        range: IoRange,
+        now: Duration,
+        hits: &mut RuleHits,
+    ) -> Outcome {
         let (mut lost, mut healers) = (Vec::new(), Vec::new());
-        let decision = self.decision(&candidates, range, now, hits, &mut lost, &mut healers);
+        let decision = self.decision(candidates, range, now, hits, &mut lost, &mut healers);
         let (decision, seed) = decision.unzip();
         let is_done = decision
             .as_ref()
@@ -170,7 +190,7 @@ impl FaultSet {
         });
         let changes: Vec<_> = changes.collect();
         if is_healing(range.op) && changes.iter().any(|fired| fired.change.shift() != 0) {
-            healers.extend(self.healers_elsewhere(&candidates, range, now, hits));
+            healers.extend(self.healers_elsewhere(candidates, range, now, hits));
         }
         Outcome {
             changes,
@@ -323,7 +343,8 @@ impl FaultSet {
         armed.count(range)
     }
 
-    fn candidates(&self, range: IoRange) -> Candidates<'_> {
+    /// The rules that may act on such a request.
+    pub fn candidates(&self, range: IoRange) -> Candidates<'_> {
         Candidates::of(range.op, self.matching(range))
     }
 }

@@ -1,7 +1,5 @@
 //! What a request has been to rules so far.
 
-use std::collections::HashSet;
-
 use super::at_limit::AtLimit;
 use super::{Armed, Client, Firing, Stage};
 
@@ -14,8 +12,27 @@ pub struct RuleHits {
     pub record: Option<Record>,
     /// The limits that it has come to.
     pub(super) limits: Vec<AtLimit>,
-    considered: HashSet<u64>,
-    matched: HashSet<u64>,
+    considered: Ids,
+    matched: Ids,
+}
+
+/// IDs of rules, sorted. Most requests meet few, in the order of their IDs.
+#[derive(Clone, Debug, Default)]
+struct Ids(Vec<u64>);
+
+impl Ids {
+    /// Adds an ID. Returns whether it is new.
+    fn insert(&mut self, id: u64) -> bool {
+        let place = self.0.binary_search(&id);
+        if let Err(place) = place {
+            self.0.insert(place, id);
+        }
+        place.is_err()
+    }
+
+    fn contains(&self, id: u64) -> bool {
+        self.0.binary_search(&id).is_ok()
+    }
 }
 
 /// What happened to a request in a look at the fault set.
@@ -69,6 +86,6 @@ impl RuleHits {
 
     /// Whether a match with the rule was noted.
     pub(super) fn has_matched(&self, armed: &Armed) -> bool {
-        self.matched.contains(&armed.id)
+        self.matched.contains(armed.id)
     }
 }

@@ -45,6 +45,7 @@ pub use action::{Action, ActionKind, Change, Decision, HANG_MAX, How, Pause, Pha
 pub use armed::Armed;
 pub use arming::Arming;
 pub use at::{At, Sectors, Start};
+pub use candidates::Candidates;
 pub use client::Client;
 pub use cut::{CutPoint, CutRule, CutScope};
 pub use decide::{FiredChange, Loss, Outcome, Wait};

@@ -40,7 +40,7 @@ impl Disk {
     }
 
     fn late_error<R>(&self, context: &mut RequestContext<R>) -> Option<(Errno, Arc<Armed>)> {
-        if context.unconcerned == Some(self.rules_changed()) {
+        if context.undecided == Some(self.rules_changed()) {
             return None;
         }
         let mut recorder = self.decisions.recorder();

@@ -26,8 +26,8 @@ pub(super) struct RequestContext<R> {
     /// While it is inside the gate of the disk's power.
     pub(super) pass: Option<Pass>,
     pub(super) durability: Durability,
-    /// The generation of the rules in which none was for it.
-    pub(super) unconcerned: Option<u64>,
+    /// The generation of the rules in which none could decide what becomes of it.
+    pub(super) undecided: Option<u64>,
     /// Those that it has, until it is answered.
     pub(super) lanes: Vec<Lane>,
     /// Most requests meet no rule, and carry nothing along.
@@ -79,7 +79,7 @@ impl<R> RequestContext<R> {
             era: disk.power.gate.era(),
             pass: None,
             durability,
-            unconcerned: None,
+            undecided: None,
             lanes: Vec::new(),
             rules: None,
             reply,

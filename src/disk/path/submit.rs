@@ -10,7 +10,7 @@ use super::context::{Durability, RequestContext};
 use super::request::{Answer, Origin, Reply, Request};
 use super::wait::Executor;
 use crate::disk::device::Disk;
-use crate::fault::{Decision, FaultSet, IoRange, Op, Outcome, Wait};
+use crate::fault::{Candidates, Decision, FaultSet, IoRange, Op, Outcome, Wait};
 use crate::protocol::Effect;
 
 impl Disk {
@@ -129,29 +129,45 @@ impl Disk {
             }
         };
         let Some(faults) = faults else {
-            context.unconcerned = Some(generation);
+            context.undecided = Some(generation);
             context.passed(self, recorder);
             return self.carry_out(request, Outcome::default(), executor, context);
         };
         let (now, look) = (self.now(), self.looking.read());
         context.hits_for(self, &faults, recorder.as_ref());
-        if let Some(wait) = self.wait_of(&faults, now, &mut context) {
+        let candidates = faults.candidates(range);
+        if let Some(wait) = self.wait_of(&faults, &candidates, now, &mut context) {
             context.recorded(recorder);
+            drop(candidates);
             drop((faults, order));
             return self.hold(request, wait, context, look);
         }
         drop(look);
-        let outcome = faults.outcome(range, now, context.known_hits());
+        let outcome = faults.outcome_of(&candidates, range, now, context.known_hits());
         context.recorded(recorder);
+        context.undecided = (!candidates.may_decide()).then_some(generation);
         let cut = self.begin_cut(&outcome);
+        drop(candidates);
         drop((faults, order));
         context.rules().acted.extend(outcome.rules().cloned());
         if let Some(cut) = cut {
             return self.cut_by_rule(request, outcome, executor, cut, context);
         }
+        self.do_as_decided(request, outcome, executor, context);
+    }
+
+    /// Answers the request, or has it served.
+    fn do_as_decided<R: Reply>(
+        self: &Arc<Self>,
+        request: Request<'_>,
+        outcome: Outcome,
+        executor: Executor,
+        context: RequestContext<R>,
+    ) {
         match outcome.decision {
             Some((Decision::Error(errno), _)) => self.answer_injected(errno, context),
             Some((Decision::Lose, _)) => {
+                let range = context.range;
                 self.counters.of(range.op).acted_on([Effect::Lost]);
                 let result = Ok(Answer::Done(range.len));
                 self.answer(&request, result, Done::Lost(&outcome.lost), context);
@@ -167,11 +183,13 @@ impl Disk {
     fn wait_of<R>(
         &self,
         faults: &FaultSet,
+        candidates: &Candidates<'_>,
         now: Duration,
         context: &mut RequestContext<R>,
     ) -> Option<Wait> {
         loop {
-            let wait = faults.wait(context.range, now, context.known_hits())?;
+            let range = context.range;
+            let wait = faults.wait_for(candidates, range, now, context.known_hits())?;
             let (Some(all), Some(rule)) = (wait.lanes, wait.rules.first()) else {
                 return Some(wait);
             };

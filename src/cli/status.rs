@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::durability::Durability;
 use super::rule_json::ArmedJson;
@@ -10,7 +10,7 @@ use super::{Exit, table, target};
 use crate::client::{ClientError, DiskControl, MountClient};
 use crate::os::mounts::{self, Mount};
 use crate::protocol::disk_options::DiskOptions;
-use crate::protocol::{DiskGauge, DiskLine, OpCounter};
+use crate::protocol::{DiskGauge, DiskLine, OpCounter, RuleLine};
 use crate::units::text::{self, shown};
 use crate::vm::{self, Holder};
 
@@ -47,7 +47,8 @@ struct DiskStatus {
     disk: DiskLine,
     faults: Vec<String>,
     /// The same with their fields and counters.
-    rules: Vec<ArmedJson>,
+    #[serde(serialize_with = "as_armed")]
+    rules: Vec<RuleLine>,
     /// Armed rules that can never act or may surprise, and why.
     warnings: Vec<String>,
     open_files: u64,
@@ -60,19 +61,23 @@ struct DiskStatus {
     holders: Vec<Holder>,
 }
 
+fn as_armed<S: Serializer>(rules: &[RuleLine], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(rules.iter().cloned().map(ArmedJson::from))
+}
+
 impl DiskStatus {
     fn of(disk: DiskLine, control: &DiskControl) -> Result<Self, ClientError> {
-        let (faults, stats) = (control.faults()?, control.stats()?);
+        let (rules, stats) = (control.rules()?, control.stats()?);
         Ok(Self {
-            warnings: control.warnings(&faults)?,
-            rules: control.rules()?.into_iter().map(ArmedJson::from).collect(),
+            faults: rules.iter().map(|rule| rule.rule.clone()).collect(),
+            warnings: rules.iter().filter_map(RuleLine::warning).collect(),
+            rules,
             open_files: stats.gauge(DiskGauge::OpenFiles),
             in_flight: stats.gauge(DiskGauge::InFlight),
             errors_injected: stats.sum(OpCounter::ErrorsInjected),
             errors_host: stats.sum(OpCounter::ErrorsHost),
             durability: Durability::of(control, &stats),
             holders: vm::holders(&control.path()),
-            faults,
             disk,
         })
     }

@@ -11,7 +11,7 @@ use super::{ClientError, DataError, DataFile, MountClient, Stats};
 use crate::fault::{ActionKind, Edit, Rule, parse_rule};
 use crate::protocol::names::LONGEST_CONTROL_WRITE;
 use crate::protocol::{
-    ControlPath, DiskFile, InFlightLine, Release, Remark, RuleLine, RulesLine, Switch, UNLOCK,
+    ControlPath, DiskFile, InFlightLine, Release, RuleLine, RulesLine, Switch, UNLOCK,
 };
 use crate::units::nearest;
 
@@ -185,16 +185,14 @@ impl DiskControl {
 
     /// The same for rules that are parsed.
     pub fn warnings_of(&self, rules: &[Rule]) -> Result<Vec<String>, ClientError> {
-        let texts: HashSet<_> = rules.iter().map(Rule::to_string).collect();
         let armed = self.rules()?.into_iter();
-        let armed = armed.filter(|state| texts.contains(&state.rule));
-        let warning = |state: RuleLine| {
-            Some(match state.remark? {
-                Remark::Never(why) => format!("`{}` can never act: {why}", state.rule),
-                Remark::Note(note) => format!("`{}`: {note}", state.rule),
-            })
-        };
-        Ok(armed.filter_map(warning).collect())
+        let remarked: Vec<_> = armed.filter(|state| state.remark.is_some()).collect();
+        if remarked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let texts: HashSet<_> = rules.iter().map(Rule::to_string).collect();
+        let of_rules = remarked.iter().filter(|state| texts.contains(&state.rule));
+        Ok(of_rules.filter_map(RuleLine::warning).collect())
     }
 
     /// The lines of `damage`: what rules did to the image.

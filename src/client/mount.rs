@@ -1,7 +1,7 @@
 //! A mount and its control files.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -16,6 +16,9 @@ use crate::protocol::{Attach, ControlFile, ControlPath, DiskFile, DiskLine, Reje
 pub struct MountClient {
     point: PathBuf,
 }
+
+/// Bytes of a control file that are read at first.
+const FIRST_READ: usize = 64 << 10;
 
 const VERSION_FILE: ControlPath = ControlPath::Mount(ControlFile::Version);
 
@@ -111,7 +114,10 @@ impl MountClient {
     /// The text of a control file.
     pub(super) fn read(&self, file: &ControlPath) -> Result<String, ClientError> {
         let path = self.path_of(file);
-        std::fs::read_to_string(&path).map_err(ClientError::io(path))
+        let mut text = String::with_capacity(FIRST_READ);
+        // `take` has no use for the file's size. For that the server would have to make all of the text.
+        let read = File::open(&path).and_then(|open| open.take(u64::MAX).read_to_string(&mut text));
+        read.map(|_| text).map_err(ClientError::io(path))
     }
 
     /// Writes `text` to a control file, as one transaction.

@@ -120,7 +120,13 @@ impl Control {
 
 fn faults(disk: &Disk) -> Text {
     let set = disk.faults();
-    Text::new(move |at| Some(set.armed().get(at)?.rule.to_string()))
+    Text::new(move |at, line| match set.armed().get(at) {
+        Some(armed) => {
+            line.push_str(armed.text());
+            true
+        }
+        None => false,
+    })
 }
 
 /// The rules, after a line `off` while they are switched off.
@@ -134,7 +140,13 @@ fn rules(disk: &Disk) -> Text {
 /// The damage so far. The list may grow faster than it is read.
 fn damage(disk: &Disk) -> Text {
     let (list, len) = (Arc::clone(disk.damage()), disk.damage().len());
-    Text::new(move |at| (at < len).then(|| list.line(at))?)
+    Text::new(move |at, line| match list.line(at).filter(|_| at < len) {
+        Some(damage) => {
+            line.push_str(&damage);
+            true
+        }
+        None => false,
+    })
 }
 
 fn stats(disk: &Disk) -> Text {

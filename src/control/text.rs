@@ -1,9 +1,9 @@
 //! The text of a control file: lines of a snapshot, made page by page as they are read.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
-/// Makes the line at a place, without its line end; None after the last. It makes the same line each time.
-type Lines = Box<dyn Fn(usize) -> Option<String> + Send>;
+/// Adds the line at a place to a text, without its line end; false after the last. It makes the same line each time.
+type Lines = Box<dyn Fn(usize, &mut String) -> bool + Send>;
 
 /// A text of which a page and a line are in memory.
 pub struct Text {
@@ -17,7 +17,7 @@ pub struct Text {
 
 impl Text {
     /// A text of these lines.
-    pub(super) fn new(lines: impl Fn(usize) -> Option<String> + Send + 'static) -> Self {
+    pub(super) fn new(lines: impl Fn(usize, &mut String) -> bool + Send + 'static) -> Self {
         Self {
             lines: Box::new(lines),
             next: 0,
@@ -28,7 +28,11 @@ impl Text {
 
     /// A text with a line for each item.
     pub(super) fn of<T: Display + Send + 'static>(items: Vec<T>) -> Self {
-        Self::new(move |at| items.get(at).map(T::to_string))
+        // A write to memory does not fail.
+        Self::new(move |at, line| match items.get(at) {
+            Some(item) => write!(line, "{item}").is_ok(),
+            None => false,
+        })
     }
 
     /// A text of one line.
@@ -43,13 +47,17 @@ impl Text {
 
     /// Its length in bytes.
     pub fn len(&self) -> u64 {
-        let lines = (0..).map_while(|at| (self.lines)(at));
-        lines.map(|line| line.len() as u64 + 1).sum()
+        let mut line = String::new();
+        let lens = (0..).map_while(|at| {
+            line.clear();
+            (self.lines)(at, &mut line).then_some(line.len() as u64 + 1)
+        });
+        lens.sum()
     }
 
     /// Whether it has no lines.
     pub fn is_empty(&self) -> bool {
-        (self.lines)(0).is_none()
+        !(self.lines)(0, &mut String::new())
     }
 
     /// Up to `size` bytes from `offset`; fewer only at the end. Reads in order make each line once.
@@ -58,6 +66,7 @@ impl Text {
             (self.next, self.start) = (0, 0);
             self.made.clear();
         }
+        let mut line = String::new();
         loop {
             let passed = (offset - self.start).min(self.made.len() as u64);
             self.made.drain(..passed as usize);
@@ -65,9 +74,10 @@ impl Text {
             if self.start == offset && self.made.len() >= size {
                 break;
             }
-            let Some(line) = (self.lines)(self.next) else {
+            line.clear();
+            if !(self.lines)(self.next, &mut line) {
                 break;
-            };
+            }
             self.next += 1;
             self.made.extend_from_slice(line.as_bytes());
             self.made.push(b'\n');
@@ -110,9 +120,10 @@ mod tests {
     fn text_read_in_order_makes_each_line_once_and_a_page_at_a_time() {
         let made = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&made);
-        let mut text = Text::new(move |at| {
+        let mut text = Text::new(move |at, line| {
             counted.fetch_add(1, Ordering::SeqCst);
-            (at < 1000).then(|| "x".repeat(99))
+            line.push_str(&"x".repeat(99));
+            at < 1000
         });
         assert_eq!(text.page(0, 400).len(), 400);
         assert_eq!(made.load(Ordering::SeqCst), 4);

@@ -50,7 +50,10 @@ impl fmt::Display for Ops {
         if *self == Self::ALL {
             return f.write_str("all");
         }
-        let names: Vec<_> = self.iter().map(Op::name).collect();
-        f.write_str(&names.join(","))
+        for (place, op) in self.iter().enumerate() {
+            let between = if place > 0 { "," } else { "" };
+            write!(f, "{between}{op}")?;
+        }
+        Ok(())
     }
 }

@@ -2,54 +2,110 @@
 
 use std::fmt;
 
+use std::time::Duration;
+
 use super::keys::{ActionKey, Selector};
-use super::{Action, At, CutRule, Heal, How, Limit, Mode, Rule, SizeRange, Spelling, Then};
+use super::{Action, At, CutRule, Heal, How, Limit, Mode, Ops, Rule, SizeRange, Spelling, Then};
 use crate::units::duration::show_duration;
 use crate::units::size::exact_size;
 
-/// Prints with the mode's name where the rule was written with it, or has nothing else.
-impl fmt::Display for Rule {
+/// What a selector of a rule says. Prints as the text behind `=`. A set of rules may have very many, and prints as they
+/// are: so this owns nothing.
+enum Said<'a> {
+    Number(u64),
+    P(f64),
+    Word(&'a str),
+    Time(Duration),
+    Ops(Ops),
+    Sectors(&'a [At]),
+    Size(SizeRange),
+}
+
+impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<_> = self.heal_words().chain(self.selectors()).collect();
-        let mode = Mode::of(self).filter(|_| self.spelling.as_mode || words.is_empty());
-        match mode {
-            Some(mode) => f.write_str(&joined(mode.name(), words)),
-            None => f.write_str(&self.in_full()),
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::P(p) => p.fmt(f),
+            Self::Word(word) => f.write_str(word),
+            Self::Time(time) => f.write_str(&show_duration(*time)),
+            Self::Ops(ops) => ops.fmt(f),
+            Self::Sectors(at) => {
+                for (place, at) in at.iter().enumerate() {
+                    let between = if place > 0 { "," } else { "" };
+                    write!(f, "{between}{at}")?;
+                }
+                Ok(())
+            }
+            Self::Size(SizeRange { min, max: u64::MAX }) => write!(f, "{min}.."),
+            Self::Size(SizeRange { min, max }) => write!(f, "{min}..{max}"),
         }
     }
 }
 
-fn joined(first: &str, words: Vec<String>) -> String {
-    let words = words.into_iter().map(|word| format!(" {word}"));
-    std::iter::once(first.to_owned()).chain(words).collect()
+/// Prints with the mode's name where the rule was written with it, or has nothing else.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = Mode::of(self).filter(|_| self.spelling.as_mode || self.says_nothing_else());
+        match mode {
+            Some(mode) => f.write_str(mode.name())?,
+            None => self.write_action(f)?,
+        }
+        self.write_others(f)
+    }
+}
+
+/// The selectors but `op=`, which stands before the values of the action.
+fn others() -> impl Iterator<Item = Selector> {
+    let all = Selector::ALL.into_iter();
+    all.filter(|key| *key != Selector::Op)
 }
 
 impl Rule {
     /// The rule as an action with all its words, whatever it is written as.
     pub fn in_full(&self) -> String {
-        let op = self.selector(Selector::Op).into_iter();
-        let words = op.chain(action_words(&self.action));
-        let words = words.chain(self.heal_words()).chain(self.selectors());
-        joined(self.action.kind().name(), words.collect())
+        let mut text = String::new();
+        // Cannot fail: it is written to memory.
+        let _ = self
+            .write_action(&mut text)
+            .and_then(|()| self.write_others(&mut text));
+        text
     }
 
-    fn heal_words(&self) -> impl Iterator<Item = String> {
-        let heal = self.heal.into_iter();
-        heal.flat_map(|Heal { tries, spares }| {
-            let values = [
-                Some((ActionKey::Heal, "write".to_owned())),
-                (tries > 1).then(|| (ActionKey::Tries, tries.to_string())),
-                spares.map(|spares| (ActionKey::Spares, spares.to_string())),
-            ];
-            let values = values.into_iter().flatten();
-            values.map(|(key, value)| format!("{}={value}", key.name()))
-        })
+    /// Whether it has no words but those of its operations and its action.
+    fn says_nothing_else(&self) -> bool {
+        self.heal.is_none() && others().all(|key| self.said(key).is_none())
     }
 
-    /// The selectors but `op=`, which stands before the values of the action.
-    fn selectors(&self) -> Vec<String> {
-        let others = Selector::ALL.into_iter().filter(|key| *key != Selector::Op);
-        others.filter_map(|key| self.selector(key)).collect()
+    fn write_action(&self, to: &mut impl fmt::Write) -> fmt::Result {
+        let ops = self.ops;
+        write!(
+            to,
+            "{} {}={ops}",
+            self.action.kind().name(),
+            Selector::Op.name()
+        )?;
+        for word in action_words(&self.action) {
+            write!(to, " {word}")?;
+        }
+        Ok(())
+    }
+
+    fn write_others(&self, to: &mut impl fmt::Write) -> fmt::Result {
+        if let Some(Heal { tries, spares }) = self.heal {
+            write!(to, " {}=write", ActionKey::Heal.name())?;
+            if tries > 1 {
+                write!(to, " {}={tries}", ActionKey::Tries.name())?;
+            }
+            if let Some(spares) = spares {
+                write!(to, " {}={spares}", ActionKey::Spares.name())?;
+            }
+        }
+        for key in others() {
+            if let Some(said) = self.said(key) {
+                write!(to, " {}={said}", key.name())?;
+            }
+        }
+        Ok(())
     }
 
     /// How it may print: as an action, and with the name of a mode where there is one.
@@ -61,32 +117,33 @@ impl Rule {
         vec![print(false), print(true)]
     }
 
-    /// `key=value`, unless the rule is as if nothing was said.
-    fn selector(&self, key: Selector) -> Option<String> {
-        let value = match key {
-            Selector::Op => Some(self.ops.to_string()),
-            Selector::At => (!self.at.is_empty()).then(|| show_sectors(&self.at)),
-            Selector::Sectors => self.draw.map(|draw| draw.count.to_string()),
-            Selector::Cluster => self
-                .draw
-                .and_then(|draw| draw.cluster)
-                .map(|size| size.to_string()),
-            Selector::Size => self.size.map(show_size),
-            Selector::Client => self.client.map(|client| client.name().to_owned()),
-            Selector::Skip => (self.skip > 0).then(|| self.skip.to_string()),
-            Selector::Every => (self.every > 1).then(|| self.every.to_string()),
-            Selector::P => self.probability.map(|p| p.get().to_string()),
-            Selector::Per => self.per_sector.then(|| "sector".to_owned()),
-            Selector::Seed => self.seed.map(|seed| seed.to_string()),
-            Selector::Times => self.times.map(|times| times.to_string()),
-            Selector::After => (!self.after.is_zero()).then(|| show_duration(self.after)),
-            Selector::For => self.lasts.map(show_duration),
-            Selector::Up => self.cycle.map(|(up, _)| show_duration(up)),
-            Selector::Down => self.cycle.map(|(_, down)| show_duration(down)),
-            Selector::When => self.when.clone(),
-            Selector::Tag => self.tag.clone(),
-        };
-        value.map(|value| format!("{}={value}", key.name()))
+    /// What it says with `key`; None if that is as if nothing was said.
+    fn said(&self, key: Selector) -> Option<Said<'_>> {
+        Some(match key {
+            Selector::Op => Said::Ops(self.ops),
+            Selector::At if self.at.is_empty() => return None,
+            Selector::At => Said::Sectors(&self.at),
+            Selector::Sectors => Said::Number(self.draw?.count),
+            Selector::Cluster => Said::Number(self.draw?.cluster?),
+            Selector::Size => Said::Size(self.size?),
+            Selector::Client => Said::Word(self.client?.name()),
+            Selector::Skip if self.skip == 0 => return None,
+            Selector::Skip => Said::Number(self.skip),
+            Selector::Every if self.every <= 1 => return None,
+            Selector::Every => Said::Number(self.every),
+            Selector::P => Said::P(self.probability?.get()),
+            Selector::Per if !self.per_sector => return None,
+            Selector::Per => Said::Word("sector"),
+            Selector::Seed => Said::Number(self.seed?),
+            Selector::Times => Said::Number(self.times?),
+            Selector::After if self.after.is_zero() => return None,
+            Selector::After => Said::Time(self.after),
+            Selector::For => Said::Time(self.lasts?),
+            Selector::Up => Said::Time(self.cycle?.0),
+            Selector::Down => Said::Time(self.cycle?.1),
+            Selector::When => Said::Word(self.when.as_deref()?),
+            Selector::Tag => Said::Word(self.tag.as_deref()?),
+        })
     }
 }
 
@@ -155,17 +212,5 @@ fn show_then(then: Then) -> String {
     match then {
         Then::Ok => "ok".to_owned(),
         Then::Error(errno) => errno.to_string(),
-    }
-}
-
-fn show_sectors(at: &[At]) -> String {
-    let ranges = at.iter().map(At::to_string);
-    ranges.collect::<Vec<_>>().join(",")
-}
-
-fn show_size(size: SizeRange) -> String {
-    match size.max {
-        u64::MAX => format!("{}..", size.min),
-        max => format!("{}..{max}", size.min),
     }
 }

@@ -11,7 +11,7 @@ impl Armed {
         let counts = self.counts();
         let left = |times: u64| times.saturating_sub(counts.fired);
         RuleLine {
-            rule: self.rule.to_string(),
+            rule: self.text().to_owned(),
             counts,
             left: self.rule.times.map(left),
             age: now.saturating_sub(self.since),

@@ -80,6 +80,14 @@ impl RuleLine {
             Some(Remark::Note(_)) | None => None,
         }
     }
+
+    /// A sentence for a rule that can never act or may surprise.
+    pub fn warning(&self) -> Option<String> {
+        Some(match self.remark.as_ref()? {
+            Remark::Never(why) => format!("`{}` can never act: {why}", self.rule),
+            Remark::Note(note) => format!("`{}`: {note}", self.rule),
+        })
+    }
 }
 
 impl fmt::Display for RulesLine {
@@ -95,9 +103,9 @@ impl FromStr for RulesLine {
     type Err = BadLine;
 
     fn from_str(line: &str) -> Result<Self, BadLine> {
-        match line.parse() {
-            Ok(Switch::Off) => Ok(Self::Off),
-            Ok(Switch::On) | Err(_) => line.parse().map(Self::Rule),
+        match line == Switch::Off.name() {
+            true => Ok(Self::Off),
+            false => line.parse().map(Self::Rule),
         }
     }
 }
@@ -109,13 +117,16 @@ impl fmt::Display for RuleLine {
             matched,
             fired,
         } = self.counts;
-        let left = self.left.map_or("-".to_owned(), |left| left.to_string());
         let (rule, age, seed) = (&self.rule, show_duration(self.age), self.seed);
         write!(
             f,
-            "{rule} considered={considered} matched={matched} fired={fired} left={left} age={age} \
-             drawn_from={seed}"
+            "{rule} considered={considered} matched={matched} fired={fired} "
         )?;
+        match self.left {
+            Some(left) => write!(f, "left={left}")?,
+            None => f.write_str("left=-")?,
+        }
+        write!(f, " age={age} drawn_from={seed}")?;
         if self.woken {
             write!(f, " {WOKEN}")?;
         }

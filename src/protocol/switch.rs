@@ -15,12 +15,19 @@ pub enum Switch {
     Off,
 }
 
-impl fmt::Display for Switch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Switch {
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::On => "on",
             Self::Off => "off",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -32,10 +32,11 @@ pub fn show_duration(duration: Duration) -> String {
     if duration.is_zero() {
         return "0s".into();
     }
-    let micros = duration.as_micros();
-    let fits = |(_, unit): &&(&str, u64)| micros.is_multiple_of(u128::from(*unit));
+    // Longer than a text can say is as long as it can say.
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let fits = |(_, unit): &&(&str, u64)| micros.is_multiple_of(*unit);
     let (name, unit) = UNITS.iter().rev().find(fits).unwrap_or(&UNITS[0]);
-    format!("{}{name}", micros / u128::from(*unit))
+    format!("{}{name}", micros / unit)
 }
 
 #[cfg(test)]

@@ -131,8 +131,8 @@ impl Line<'_> {
         let ops: Option<Vec<Op>> = names.clone().map(Op::named).collect();
         let wrong = names.find(|name| Op::named(name).is_none());
         let known = || Op::ALL.map(Op::name).into_iter().chain(["all"]);
-        let nearest = nearest(wrong.unwrap_or_default(), known());
         let expected = || {
+            let nearest = nearest(wrong.unwrap_or_default(), known());
             format!(
                 "a list of {}, or all{nearest}",
                 Op::ALL.map(Op::name).join(", ")

@@ -11,6 +11,7 @@ mod errors;
 mod errors_of_sectors;
 mod explaining;
 mod healing;
+mod limit_model;
 mod limits;
 mod parsing;
 mod remarks;

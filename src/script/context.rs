@@ -412,7 +412,10 @@ impl Context {
             }
             let ended = vm.wait(&mut process.borrow_mut(), Some(Duration::ZERO));
             // Any other error means that the guest does not know the process, as after a reset.
-            if let Err(VmError::TimeIsUp | VmError::TimeIsUpInSilence(_)) = ended {
+            if let Err(
+                VmError::TimeIsUp | VmError::TimeIsUpInSilence(_) | VmError::PausedByError { .. },
+            ) = ended
+            {
                 let (name, pid) = (vm.name(), process.borrow().pid());
                 let text = format!("vm `{name}`: process {pid} did not end with its test");
                 self.emit(Event::Log { text });

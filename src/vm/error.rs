@@ -140,6 +140,10 @@ pub enum VmError {
     NotResized { id: String, why: String },
     #[error("no failed request has paused the guest within {}: only a disk with `rerror = \"stop\"` or `werror = \"stop\"` does", show_duration(*.0))]
     NoIoError(Duration),
+    #[error(
+        "{cause}: QEMU has paused the guest, for {error}. `vm:wait_io_error()` returns that, and `vm:resume()` has QEMU try the request again"
+    )]
+    PausedByError { cause: Box<Self>, error: String },
     #[error("no rule has cut the power within {}", show_duration(*.0))]
     NoPowerCut(Duration),
     #[error("the guest powered itself off\n{console}")]

@@ -1,6 +1,7 @@
 //! Guests that QEMU has paused because a request of a disk has failed: disks with `rerror` or `werror` other than
 //! `report`. QEMU keeps the request, and tries it again when the guest goes on.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use qapi::qmp::{self, RunState};
@@ -25,19 +26,54 @@ pub struct IoError {
     pub error: String,
 }
 
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { disk, op, error } = self;
+        write!(f, "a {op} of disk `{disk}` has failed with {error}")
+    }
+}
+
 impl Vm {
     /// Waits until QEMU pauses the guest because a request has failed. The guest is paused then: `resume` has QEMU try
     /// the request again.
     pub fn wait_io_error(&mut self, patience: Duration) -> Result<IoError, VmError> {
-        let stopped = self.with_machine(|machine| machine.wait_io_error(patience))?;
+        self.with_machine(|machine| machine.wait_io_error(patience))?;
         self.state = State::Paused;
+        let stopped = self.machine.as_mut().and_then(|it| it.stopped.pop_front());
+        stopped.map_or(Err(VmError::NoIoError(patience)), |stopped| {
+            Ok(self.io_error(&stopped))
+        })
+    }
+
+    fn io_error(&self, stopped: &Stopped) -> IoError {
         let drives = self.disks.plugged();
         let drive = drives.iter().find(|drive| drive.node() == stopped.node);
-        Ok(IoError {
-            disk: drive.map_or(stopped.node, |drive| drive.id.clone()),
+        IoError {
+            disk: drive.map_or_else(|| stopped.node.clone(), |drive| drive.id.clone()),
             op: stopped.op,
             error: errno_of(&stopped.reason),
-        })
+        }
+    }
+
+    /// The error of a call that waited for the guest; where QEMU has paused that, the error says so.
+    pub(super) fn explained(&mut self, error: VmError) -> VmError {
+        let machine = match &error {
+            VmError::NoAnswer(_) | VmError::TimeIsUpInSilence(_) | VmError::Deadline { .. } => {
+                self.machine.as_mut()
+            }
+            _ => None,
+        };
+        let is_stopped = machine.is_some_and(|machine| {
+            machine.is_stopped_by_error().unwrap_or(false) && machine.events(TICK).is_ok()
+        });
+        let machine = self.machine.as_ref().filter(|_| is_stopped);
+        match machine.and_then(|machine| machine.stopped.front()) {
+            Some(stopped) => VmError::PausedByError {
+                error: self.io_error(stopped).to_string(),
+                cause: Box::new(error),
+            },
+            None => error,
+        }
     }
 
     /// Notes that the guest is paused, if QEMU has paused it.
@@ -53,12 +89,13 @@ impl Vm {
 }
 
 impl Machine {
-    fn wait_io_error(&mut self, patience: Duration) -> Result<Stopped, VmError> {
+    /// Waits until a request has failed for which QEMU has paused the guest.
+    fn wait_io_error(&mut self, patience: Duration) -> Result<(), VmError> {
         let deadline = Instant::now() + patience;
         loop {
             self.events(TICK)?;
-            if let Some(stopped) = self.stopped.pop_front() {
-                return Ok(stopped);
+            if !self.stopped.is_empty() {
+                return Ok(());
             }
             self.health.check()?;
             if Instant::now() >= deadline {

@@ -307,7 +307,7 @@ impl Vm {
             Err(VmError::Exited { .. } | VmError::Panicked { .. }) => self.stopped(State::Dead),
             _ => {}
         }
-        result
+        result.map_err(|error| self.explained(error))
     }
 }
 

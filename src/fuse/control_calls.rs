@@ -79,13 +79,14 @@ impl Provium {
     ) {
         let handle = from.client;
         if let Some(listener) = self.tree.handles.stream(handle) {
-            return self.tree.streams.answer(stream::Read {
+            self.tree.streams.answer(stream::Read {
                 listener,
                 pid: call.pid(),
                 size,
                 waits: from.flags.0 & libc::O_NONBLOCK == 0,
                 reply,
             });
+            return self.tree.loops.rest();
         }
         self.run_apart(inode, move |tree| {
             match tree.page(inode, handle, offset, size as usize) {

@@ -166,6 +166,11 @@ impl Gate {
         wait_while(deadline, || self.state.load(Ordering::SeqCst) & QUIET != 0)
     }
 
+    /// Waits until no cut is under way. False when one still is by `deadline`.
+    pub(in crate::disk) fn outwait_cut(&self, deadline: Instant) -> bool {
+        wait_while(deadline, || self.state.load(Ordering::SeqCst) & CUT != 0)
+    }
+
     /// Has a request wait in front of the closed gate. Gives it back when the gate is not closed any more.
     pub(in crate::disk) fn park(&self, parked: Parked) -> Option<Parked> {
         let mut all = self.parked.lock();

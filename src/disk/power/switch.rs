@@ -10,9 +10,14 @@ use super::state::LEAVING;
 use crate::disk::device::Disk;
 use crate::protocol::{DiskEvent, Note, PowerState};
 
+/// How long the state of the power waits for a cut that is under way. One whose storage is stuck takes longer.
+const CUTTING: Duration = Duration::from_secs(1);
+
 impl Disk {
-    /// The state of its power.
+    /// The state of its power. Not for a loop thread: it waits for a cut that is under way, whose last request is
+    /// answered a moment before the power is off.
     pub fn power(&self) -> PowerState {
+        self.power.gate.outwait_cut(Instant::now() + CUTTING);
         let off = self.power.off.lock();
         off.report.map_or(PowerState::On, PowerState::Off)
     }

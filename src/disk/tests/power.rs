@@ -223,3 +223,15 @@ fn garbage_is_for_writes_alone() {
     let lines: Vec<_> = lines.lines().map(|line| line.split(' ').nth(2)).collect();
     assert_eq!(lines, [Some("lost"), Some("garbage")]);
 }
+
+#[test]
+fn power_is_told_to_be_off_from_the_answer_of_the_last_request_on() {
+    let bench = cached();
+    bench.rules("cut op=write point=after scope=disk");
+    for _ in 0..50 {
+        bench.write_sectors(0, &pattern(1, 1)).unwrap();
+        assert!(bench.is_off());
+        assert!(bench.disk.return_power());
+        assert!(!bench.is_off());
+    }
+}

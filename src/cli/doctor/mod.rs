@@ -87,8 +87,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         program(PROGRAM, "--version", &qemu, true),
         program("qemu-img", "--version", &qemu, false),
         kvm_state(container),
-        default_guest(),
-        storage_guest(),
+        guest(DEFAULT_PROFILE, "default guest", true, "not built"),
+        guest(
+            STORAGE_GUEST,
+            "storage guest",
+            false, // Few tests need it.
+            "not built: tests that boot it are skipped",
+        ),
         memory(),
         runtime_folder(),
     ]);
@@ -229,24 +234,13 @@ fn kvm_state(container: Option<Container>) -> Finding {
     lack("KVM", false, text, &mend)
 }
 
-fn default_guest() -> Finding {
-    built_guest(DEFAULT_PROFILE, "default guest")
-        .unwrap_or_else(|what| lack(what, true, "not built", &build_command(DEFAULT_PROFILE)))
-}
-
-/// Few tests need it.
-fn storage_guest() -> Finding {
-    let text = "not built: tests that boot it are skipped";
-    built_guest(STORAGE_GUEST, "storage guest")
-        .unwrap_or_else(|what| lack(what, false, text, &build_command(STORAGE_GUEST)))
-}
-
-/// A guest that is built; otherwise what it is called.
-fn built_guest(name: &str, what: &'static str) -> Result<Finding, &'static str> {
-    let folder = Guest::folder(name).map_err(|_| what)?;
-    match folder.join("initrd").is_file() {
-        true => Ok(ok(what, format!("built, in {}", folder.display()))),
-        false => Err(what),
+/// Whether a guest is built.
+fn guest(name: &str, what: &'static str, is_needed: bool, missing: &str) -> Finding {
+    match Guest::folder(name) {
+        Ok(folder) if folder.join("initrd").is_file() => {
+            ok(what, format!("built, in {}", folder.display()))
+        }
+        _ => lack(what, is_needed, missing, &build_command(name)),
     }
 }
 

@@ -1,7 +1,6 @@
 //! How a rule prints: as the text that parses back to an equal rule.
 
 use std::fmt;
-
 use std::time::Duration;
 
 use super::keys::{ActionKey, Selector};

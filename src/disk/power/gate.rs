@@ -166,6 +166,11 @@ impl Gate {
         wait_while(deadline, || self.state.load(Ordering::SeqCst) & QUIET != 0)
     }
 
+    /// Waits until it is not closed for a moment. False when it still is by `deadline`.
+    pub(in crate::disk) fn outwait_closed(&self, deadline: Instant) -> bool {
+        wait_while(deadline, || self.is_closed())
+    }
+
     /// Waits until no cut is under way. False when one still is by `deadline`.
     pub(in crate::disk) fn outwait_cut(&self, deadline: Instant) -> bool {
         wait_while(deadline, || self.state.load(Ordering::SeqCst) & CUT != 0)

@@ -36,10 +36,7 @@ impl Disk {
 
     /// Returns the power. False when it is on. Waits for a cut that is under way.
     pub(in crate::disk) fn return_power(&self) -> bool {
-        let deadline = Instant::now() + LEAVING;
-        while self.power.gate.is_closed() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        self.power.gate.outwait_closed(Instant::now() + LEAVING);
         let mut off = self.power.off.lock();
         if off.report.take().is_none() {
             return false;

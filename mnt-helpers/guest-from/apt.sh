@@ -37,7 +37,7 @@ build() {
 
 cat_inputs() {
     cat "$here/build-guest" "$here/guest-from/apt.sh" "$here"/guest/*
-    if [ "$guest" != default ]; then cat "$here/guest-from/$guest.sh"; fi
+    if [ "$guest" != default ]; then cat "$here/guest-from/$guest.sh" "$here"/guest-from/*.pl; fi
 }
 
 # Changes when the scripts or apt's lists do. As long as it does not, the packages

@@ -99,11 +99,12 @@ macro_rules! builder_files {
 }
 
 /// The builder, so that the command works without the source tree.
-const BUILDER: [(&str, &str); 13] = builder_files![
+const BUILDER: [(&str, &str); 14] = builder_files![
     "build-guest"
     "guest-from/apt.sh"
     "guest-from/host.sh"
     "guest-from/storage.sh"
+    "guest-from/without-libraries.pl"
     "guest/agent"
     "guest/console"
     "guest/hotplug"

@@ -121,6 +121,48 @@ test("dm-multipath takes the other path when a rule fails one", function(t)
   os.remove(path)
 end)
 
+test("multipathd maps two paths of one image, and takes a path back that has failed", function(t)
+  local path = image.new(32768)
+  local function add(id)
+    return vm:attach_disk({ id = id, path = path, share = true, bus = "virtio-scsi", serial = "lun0" })
+  end
+  local one, other = add("mpd1"), add("mpd2")
+  vm:run("start-multipathd"):assert_ok()
+  local map = "/dev/mapper/0QEMU_QEMU_HARDDISK_lun0"
+  -- The states that multipathd shows of the paths, in the order in which they came.
+  local function states()
+    return (vm:run("multipathd show paths raw format '%i %t %T'").stdout:gsub("%d+:0:0:0 ", ""):gsub("\n", ";"))
+  end
+  local function wait_for(expected)
+    wait_until(function() return states() == expected end, { timeout = 100, desc = expected })
+  end
+  local write = "echo %s | dd of=" .. map .. " bs=4096 conv=sync oflag=direct"
+  wait_for("active ready;active ready;")
+  vm:run(write:format("before")):assert_ok()
+
+  one:fault_inject("error op=all")
+  vm:run(write:format("after")):assert_ok()
+  wait_for("failed faulty;active ready;")
+  t:assert_eq(image.read(path, 0, 1):match("^%w+"), "after")
+
+  one:clear_faults()
+  wait_for("active ready;active ready;")
+  other:fault_inject("error op=all")
+  vm:run(write:format("back")):assert_ok()
+  wait_for("active ready;failed faulty;")
+  t:assert_eq(image.read(path, 0, 1):match("^%w+"), "back")
+
+  -- A path that comes later joins, and one that goes leaves.
+  local third = add("mpd3")
+  wait_for("active ready;failed faulty;active ready;")
+  other:detach()
+  wait_for("active ready;active ready;")
+  vm:run("multipath -F; multipathd shutdown; udevadm control --exit")
+  one:detach()
+  third:detach()
+  os.remove(path)
+end)
+
 -- Returns all sectors of the disk but those of the log of its file system.
 local function all_but_the_log(path, sectors)
   -- The shell's parent is this program.

@@ -1,0 +1,59 @@
+-- Limits and delays as fio in a guest measures them. The guest is emulated, so the numbers are low: what a request costs
+-- there is small beside them. A busy machine makes it slower, and never quicker than a rule says.
+local vm = provium:vm("f", "storage"):boot({ agent_timeout = "3m" })
+local disk = vm:attach_disk({ id = "limited", scratch = "16M" })
+
+-- Reads as `words` say, with these rules armed. Returns what fio says of the reads.
+local function measure(rules, words)
+  disk:clear_faults()
+  for _, rule in ipairs(rules) do
+    disk:fault_inject(rule)
+  end
+  local command = "fio --name=m --rw=randread --direct=1 --ioengine=libaio --output-format=json --filename=%s %s"
+  local result = vm:run(command:format(disk:device(), words), { timeout = "2m" }):assert_ok()
+  return json.decode(result.stdout).jobs[1].read
+end
+
+-- What `key` of fio's answer is: at most 3 % more than declared, for the first request waits for nothing. On a busy machine the
+-- guest may be too slow, which is no fault of the rule: it has five tries to come within a tenth.
+local function assert_reached(t, key, declared, rules, words)
+  local found
+  for _ = 1, 5 do
+    found = measure(rules, words)[key]
+    t:assert(found <= declared * 1.03, ("%s %s of %s with %s"):format(key, found, declared, words))
+    if found >= declared * 0.9 then return end
+  end
+  t:fail(("%s %s of %s with %s"):format(key, found, declared, words))
+end
+
+test("a limit of requests holds at each depth of the guest's queue", { timeout = 300 }, function(t)
+  for _, depth in ipairs({ 1, 16 }) do
+    assert_reached(t, "iops", 50, { "limit op=read iops=50 lanes=2" }, "--bs=4k --number_ios=150 --iodepth=" .. depth)
+  end
+  -- Without a rule the guest is quicker.
+  t:assert(measure({}, "--bs=4k --number_ios=150 --iodepth=16").iops > 52)
+end)
+
+test("a limit of bytes holds at each depth and size of requests", { timeout = 300 }, function(t)
+  for _, words in ipairs({ "--bs=4k --iodepth=1", "--bs=4k --iodepth=16", "--bs=64k --iodepth=1", "--bs=64k --iodepth=16" }) do
+    assert_reached(t, "bw_bytes", 2 ^ 20, { "limit op=read rate=1M" }, "--io_size=3M " .. words)
+  end
+end)
+
+test("lanes with a delay pass more at a greater depth, up to their number", { timeout = 300 }, function(t)
+  local rules = { "limit op=read lanes=2", "delay op=read by=40ms" }
+  for depth, declared in pairs({ [1] = 25, [2] = 50, [16] = 50 }) do
+    assert_reached(t, "iops", declared, rules, "--bs=4k --number_ios=100 --iodepth=" .. depth)
+  end
+end)
+
+test("half of the requests wait as long as the p50 of a delay says", { timeout = 300 }, function(t)
+  local p50, p99
+  for _ = 1, 5 do
+    local reads = measure({ "delay op=read by=p50:40ms,p99:80ms,p99.9:200ms seed=7" }, "--bs=4k --number_ios=600 --iodepth=8")
+    p50, p99 = reads.clat_ns.percentile["50.000000"] / 1e6, reads.clat_ns.percentile["99.000000"] / 1e6
+    t:assert(p50 > 38 and p99 > 76, p50 .. " " .. p99)
+    if p50 < 44 then return end
+  end
+  t:fail("the median of 40 ms took " .. p50)
+end)

@@ -57,7 +57,7 @@ fn fio_finds_the_latency_and_the_share_of_each_phase() {
                 .iter()
                 .filter_map(|rule| latency(&name, rule, &logged)),
         );
-        let mount = Mount::of_size(64 * MIB);
+        let mount = Mount::of_size(MIB << 20);
         run_fio(&mount, &rules, Load::Many);
         let counters = mount.read("vda/rules");
         let counted = rules.iter().zip(counters.lines());
@@ -66,34 +66,45 @@ fn fio_finds_the_latency_and_the_share_of_each_phase() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Runs fio until the last phase is over, and arms `rules` when its first requests have come. When it was, since 1970.
+/// Arms `rules`, and runs fio until the last phase is over. When they were armed, since 1970.
 fn run_fio(mount: &Mount, rules: &[Rule], load: Load) -> Duration {
     let ends = rules.iter().map(|rule| rule.after + rule.lasts.unwrap());
     let seconds = ends.max().unwrap().as_secs() + 4;
     let mut fio = Command::new("fio");
     fio.args(["--name=m", "--rw=randrw", "--bs=4k", "--direct=1"])
-        .args(["--size=64m", "--thread", "--time_based"])
+        .args(["--thread", "--time_based"])
         .args(["--norandommap", "--randrepeat=1", "--group_reporting"])
         .arg(format!("--filename={}", mount.vda().display()))
         .arg(format!("--runtime={seconds}"));
     match load {
         Load::Timed(rate) => fio
-            .args(["--ioengine=psync", "--numjobs=400", "--per_job_logs=0"])
-            .args(["--log_unix_epoch=1", "--clocksource=clock_gettime"])
-            .args(["--rate_process=poisson"])
+            .args(["--ioengine=psync", "--numjobs=400", "--size=64m"])
+            .args(["--per_job_logs=0", "--log_unix_epoch=1"])
+            .args(["--clocksource=clock_gettime", "--rate_process=poisson"])
             .arg(format!("--rate_iops={rate},{rate}"))
             .arg(format!("--write_lat_log={}", log(mount).display())),
-        Load::Many => fio.args(["--ioengine=libaio", "--numjobs=2", "--iodepth=12288"]),
+        // After as many bytes as the size it would wait for all requests, delayed ones too.
+        Load::Many => fio
+            .args(["--ioengine=libaio", "--numjobs=2", "--iodepth=12288"])
+            .args(["--size=1t", "--random_distribution=zoned_abs:100/64m"]),
     };
-    std::thread::scope(|scope| {
-        let fio = scope.spawn(|| run(&mut fio));
-        eventually("fio has begun", || mount.stat("write_requests") > 100);
+    let arm = || {
         let texts: Vec<_> = rules.iter().map(Rule::to_string).collect();
         mount.arm(&texts.join("\n"));
-        let armed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        SystemTime::now()
+    };
+    // Behind so many requests in the queue of the kernel the rules would come late.
+    let early = matches!(load, Load::Many).then(arm);
+    let armed = std::thread::scope(|scope| {
+        let fio = scope.spawn(|| run(&mut fio));
+        let armed = early.unwrap_or_else(|| {
+            eventually("fio has begun", || mount.stat("write_requests") > 100);
+            arm()
+        });
         assert_ok(&fio.join().unwrap());
-        armed.unwrap()
-    })
+        armed
+    });
+    armed.duration_since(SystemTime::UNIX_EPOCH).unwrap()
 }
 
 fn log(mount: &Mount) -> PathBuf {

@@ -58,9 +58,8 @@ pub enum LocateError {
     )]
     Blank { part: Part },
     #[error(
-        "xfs_db reads no file system that begins inside of an image: make a loop device of it with `losetup --find \
-         --show --offset {begin} {}`, and add {} to each sector that is found there",
-        shown(image), begin / crate::protocol::names::SECTOR
+        "cannot copy the metadata of the xfs in {} to a temporary file, of which xfs_db reads them: {cause}",
+        shown(image)
     )]
-    XfsInside { image: PathBuf, begin: u64 },
+    Copy { image: PathBuf, cause: io::Error },
 }

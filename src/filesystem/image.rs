@@ -26,6 +26,11 @@ impl Image {
         }
     }
 
+    /// An open file in the place of the image at `path`.
+    pub(super) fn of(path: PathBuf, file: File) -> Self {
+        Self { path, file }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -9,6 +9,7 @@ mod partition;
 mod ranges;
 mod tool;
 mod xfs;
+mod xfs_copy;
 mod xfs_inodes;
 mod xfs_superblock;
 

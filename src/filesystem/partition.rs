@@ -1,4 +1,4 @@
-//! Where partitions begin: those of a GPT, and the primary ones of an MBR.
+//! Where partitions begin: those of a GPT, and the primary and logical ones of an MBR.
 
 use super::error::LocateError;
 use super::image::{Image, Numbers};
@@ -9,6 +9,12 @@ const ENTRIES: usize = 446;
 const ENTRY: usize = 16;
 /// The type of the one entry of a disk with a GPT.
 const PROTECTIVE: u8 = 0xee;
+/// The types of an extended partition, which has logical ones in it.
+const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
+/// The number of the first logical partition, whatever the primary ones are.
+const FIRST_LOGICAL: u32 = 5;
+/// As many as are looked for: bounds a chain that goes in a circle.
+const MOST_LOGICAL: u32 = 256;
 
 /// The byte at which partition `number` begins.
 pub(super) fn begin(image: &Image, number: u32) -> Result<u64, LocateError> {
@@ -44,20 +50,79 @@ fn numbers(all: &[(u32, u64)]) -> String {
     numbers.collect::<Vec<_>>().join(", ")
 }
 
-/// The partitions: number, and the byte at which it begins.
+/// The partitions: number, and the byte at which it begins. An extended one has no file system, and is not among them.
 fn all(image: &Image) -> Result<Vec<(u32, u64)>, LocateError> {
-    let first = image.read(0, SECTOR as usize)?;
-    if first[510..] != [0x55, 0xaa] {
+    let Some(entries) = table(image, 0)? else {
         return Ok(Vec::new());
-    }
-    let entries = || (1..).zip(first[ENTRIES..510].chunks(ENTRY));
-    if entries().any(|(_, entry)| entry[4] == PROTECTIVE) {
+    };
+    if entries.iter().any(|entry| entry.kind == PROTECTIVE) {
         return gpt(image);
     }
-    let used = entries().filter(|(_, entry)| entry[4] != 0 && entry.le32(12) != 0);
-    Ok(used
-        .map(|(number, entry)| (number, entry.le32(8) * SECTOR))
-        .collect())
+    let mut all = Vec::new();
+    for (number, entry) in (1..).zip(&entries).filter(|(_, entry)| entry.is_used()) {
+        if !entry.is_extended() {
+            all.push((number, entry.first * SECTOR));
+        }
+    }
+    if let Some(extended) = entries.iter().find(|entry| entry.is_extended()) {
+        all.extend(logical(image, extended.first)?);
+    }
+    Ok(all)
+}
+
+/// Those in the extended partition that begins at sector `extended`. Each has a table of its own before it: with it, counted
+/// from this table, and with the place of the next table, counted from the begin of the extended partition.
+fn logical(image: &Image, extended: u64) -> Result<Vec<(u32, u64)>, LocateError> {
+    let mut found = Vec::new();
+    let mut at = extended;
+    for _ in 0..MOST_LOGICAL {
+        let Some(entries) = table(image, at)? else {
+            break;
+        };
+        let own = entries
+            .iter()
+            .find(|entry| entry.is_used() && !entry.is_extended());
+        if let Some(own) = own {
+            let number = FIRST_LOGICAL + found.len() as u32;
+            found.push((number, (at + own.first) * SECTOR));
+        }
+        match entries.iter().find(|entry| entry.is_extended()) {
+            Some(next) => at = extended + next.first,
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+/// A partition in a table.
+struct Entry {
+    kind: u8,
+    first: u64,
+    sectors: u64,
+}
+
+impl Entry {
+    fn is_used(&self) -> bool {
+        self.kind != 0 && self.sectors != 0
+    }
+
+    fn is_extended(&self) -> bool {
+        self.is_used() && EXTENDED.contains(&self.kind)
+    }
+}
+
+/// The table in `sector`, if it has one.
+fn table(image: &Image, sector: u64) -> Result<Option<Vec<Entry>>, LocateError> {
+    let bytes = image.read(sector.saturating_mul(SECTOR), SECTOR as usize)?;
+    if bytes[510..] != [0x55, 0xaa] {
+        return Ok(None);
+    }
+    let entries = bytes[ENTRIES..510].chunks(ENTRY).map(|entry| Entry {
+        kind: entry[4],
+        first: entry.le32(8),
+        sectors: entry.le32(12),
+    });
+    Ok(Some(entries.collect()))
 }
 
 /// Those of a GPT, whose header is in the second sector; these have 512 or 4096 bytes.

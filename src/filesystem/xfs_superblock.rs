@@ -76,6 +76,16 @@ impl<'a> Superblock<'a> {
         }
     }
 
+    /// Where an inode lies: the upper bits of its number are that of its block.
+    pub(super) fn inode(&self, number: u64) -> Piece {
+        let bits = self.bytes[123] & 0xf;
+        let in_block = number & ((1 << bits) - 1);
+        Piece {
+            start: self.blocks(number >> bits, 1).start + in_block * self.inode_size(),
+            len: self.inode_size(),
+        }
+    }
+
     /// The number of the first block of the log; 0 if it is elsewhere.
     pub(super) fn log_start(&self) -> u64 {
         self.bytes.be64(48)

@@ -41,6 +41,52 @@ test("a rule on the extents of a file fails this file alone", function(t)
   vm:close()
 end)
 
+-- Returns what `provium sectors` prints of the disk.
+local function sectors(disk, words)
+  -- The shell's parent is this program.
+  local pipe = io.popen(('"$(readlink /proc/$PPID/exe)" sectors "%s" %s'):format(disk:path(), words))
+  local printed = pipe:read("a")
+  pipe:close()
+  return (printed:gsub("\n", ""))
+end
+
+-- Returns what filefrag says of the file, whose file system begins at `first`, as `at=` takes it.
+local function filefrag(vm, path, first)
+  local ranges = {}
+  local line = "%d+: *%d+%.%. *%d+: *(%d+)%.%. *(%d+):"
+  for from, to in vm:run("filefrag -b512 -v " .. path .. "").stdout:gmatch(line) do
+    table.insert(ranges, { first + from, to - from + 1 })
+  end
+  table.sort(ranges, function(a, b) return a[1] < b[1] end)
+  for n, range in ipairs(ranges) do ranges[n] = ("%d+%d"):format(range[1], range[2]) end
+  return table.concat(ranges, ","), #ranges
+end
+
+test("sectors in logical partitions are those that filefrag says, of a file in many pieces too", { timeout = 300 }, function(t)
+  local vm = provium:vm("l", profiles.storage):boot({ agent_timeout = "3m", disks = { { id = "parts", scratch = "400M" } } })
+  local disk = vm:disk("parts")
+  vm:run("printf ',4M,83\n,,5\n,8M,83\n,,83\n' | sfdisk -q /dev/vda && mkfs.ext4 -q /dev/vda5 && mkfs.xfs -q /dev/vda6"):assert_ok()
+  vm:run("mkdir /tmp/e /tmp/x && mount /dev/vda5 /tmp/e && mount /dev/vda6 /tmp/x && mkdir /tmp/x/a"):assert_ok()
+  -- Every second block is given back: more extents than an inode of xfs has room for.
+  local pieces = 200
+  local holes = ("for n in $(seq 1 2 %d); do echo fpunch $((n * 4))k 4k; done"):format(2 * pieces - 2)
+  local make = "head -c %dk /dev/urandom > %s && sync && (%s) | xfs_io %s > /dev/null && sync"
+  for partition, path in pairs({ [5] = "/tmp/e/file", [6] = "/tmp/x/a/file" }) do
+    vm:run(make:format(8 * pieces - 4, path, holes, path), { timeout = "2m" }):assert_ok()
+    local start = tonumber(vm:read_file("/sys/class/block/vda" .. partition .. "/start"))
+    local expected, count = filefrag(vm, path, start)
+    t:assert(count >= pieces - 1, count)
+    t:assert_eq(vm:extents(path), expected)
+  end
+  fails_alone(t, vm, disk, "/tmp/e")
+  fails_alone(t, vm, disk, "/tmp/x")
+  local in_ext, in_xfs = vm:extents("/tmp/e/file"), vm:extents("/tmp/x/a/file")
+  vm:run("umount /tmp/e /tmp/x"):assert_ok()
+  t:assert_eq(sectors(disk, "file:/file --partition 5"), in_ext)
+  t:assert_eq(sectors(disk, "file:/a/file --partition 6"), in_xfs)
+  vm:close()
+end)
+
 test("extents are sectors of the disk, also in a partition and with xfs", function(t)
   local vm = provium:vm("s", profiles.storage):boot({
     agent_timeout = "3m",

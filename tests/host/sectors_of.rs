@@ -45,9 +45,15 @@ impl Images {
         let image = new_image(&self.path("x?.img"), 320 * MIB);
         let proto = self.path("proto");
         let big = self.path("root/big");
+        let big = big.display();
+        // So many files that the folder has blocks of its own.
+        let empty = self.path("root/empty");
+        let many: String = (0..200)
+            .map(|n| format!("one-of-many-files-{n} ---644 0 0 {}\n", empty.display()))
+            .collect();
         let text = format!(
-            "/\n0 0\nd--755 0 0\nbig ---644 0 0 {}\nd d--755 0 0\n$\n$\n",
-            big.display()
+            "/\n0 0\nd--755 0 0\nbig ---644 0 0 {big}\nd d--755 0 0\n{many}in d--755 0 0\n\
+             inner ---644 0 0 {big}\n$\n$\n$\n"
         );
         std::fs::write(&proto, text).unwrap();
         let output = run(Command::new("mkfs.xfs")
@@ -170,6 +176,98 @@ fn sectors_of_parts_of_xfs_hold_these_parts() {
     let file = contents(&image, &ranges(&image, &["file:/big"])).concat();
     assert!(file.starts_with(&images.big));
     assert!(file.len() - images.big.len() < 4096);
+}
+
+/// A disk with an MBR whose second partition is extended. Of its two logical ones the second, which is at sector 6144, has
+/// the content of `image`.
+fn with_logical_partitions(image: &Path) -> PathBuf {
+    let inner = std::fs::read(image).unwrap();
+    let sectors = (inner.len() / 512) as u32;
+    let mut disk = vec![0; 6144 * 512];
+    let mut table = |sector: usize, entries: &[(u8, u32, u32)]| {
+        let table = &mut disk[sector * 512..][..512];
+        table[510..].copy_from_slice(&[0x55, 0xaa]);
+        for (number, (kind, first, sectors)) in entries.iter().enumerate() {
+            let entry = &mut table[446 + 16 * number..][..16];
+            entry[4] = *kind;
+            entry[8..12].copy_from_slice(&first.to_le_bytes());
+            entry[12..].copy_from_slice(&sectors.to_le_bytes());
+        }
+    };
+    table(0, &[(0x83, 1024, 512), (0x05, 2048, 4096 + sectors)]);
+    table(2048, &[(0x83, 64, 128), (0x05, 2048, 2048 + sectors)]);
+    table(4096, &[(0x83, 2048, sectors)]);
+    disk.extend(inner);
+    let path = image.with_extension("logical");
+    std::fs::write(&path, disk).unwrap();
+    path
+}
+
+#[test]
+fn sectors_in_a_logical_partition_are_those_of_the_disk() {
+    if !has("mke2fs") || !has("debugfs") {
+        return;
+    }
+    let images = Images::new();
+    let image = images.ext("e.img", &["-t", "ext4"]);
+    let plain = ranges(&image, &["file:/big"]);
+    let disk = with_logical_partitions(&image);
+    let logical = ranges(&disk, &["file:/big", "--partition", "6"]);
+    let moved = plain.iter().map(|(start, count)| (start + 6144, *count));
+    assert_eq!(logical, moved.collect::<Vec<_>>());
+    if has("sfdisk") {
+        let listed = run(Command::new("sfdisk").args(["-q", "-d"]).arg(&disk));
+        let listed = stdout(&listed).replace(' ', "");
+        assert!(listed.contains("logical6:start=6144,"), "{listed}");
+    }
+    // The extended partition itself has no file system.
+    assert_fails(
+        &sectors(&disk, &["journal", "--partition", "2"]),
+        1,
+        &["has no partition 2 (it has 1, 5, 6)"],
+    );
+    assert_fails(
+        &sectors(&disk, &["journal"]),
+        1,
+        &["has partitions: name one of them with `--partition` (1, 5, 6)"],
+    );
+    // A chain of tables that goes in a circle ends.
+    let mut bytes = std::fs::read(&disk).unwrap();
+    bytes[4096 * 512 + 446 + 16 + 4] = 0x05;
+    bytes[4096 * 512 + 446 + 16 + 12] = 1;
+    std::fs::write(&disk, bytes).unwrap();
+    assert_eq!(ranges(&disk, &["file:/big", "--partition", "6"]), logical);
+}
+
+#[test]
+fn sectors_of_files_of_an_xfs_in_a_partition_are_those_of_the_disk() {
+    if !has("mkfs.xfs") || !has("xfs_db") {
+        return;
+    }
+    let images = Images::new();
+    let image = images.xfs();
+    let disk = with_logical_partitions(&image);
+    for file in ["file:/big", "file:/d/in/inner", "file:/d"] {
+        let plain = ranges(&image, &[file]);
+        let moved = plain.iter().map(|(start, count)| (start + 6144, *count));
+        let inside = ranges(&disk, &[file, "--partition", "6"]);
+        assert_eq!(inside, moved.collect::<Vec<_>>(), "{file}");
+    }
+    let inner = ranges(&disk, &["file:/d/in/inner", "--offset", "3M"]);
+    let inner = contents(&disk, &inner).concat();
+    assert!(inner.starts_with(&images.big));
+    for (args, says) in [
+        (
+            ["file:/d/in/none", "--partition=6"],
+            "/d/in/none: No such file or directory",
+        ),
+        (
+            ["file:/d/one-of-many-files-7", "--partition=6"],
+            "has no sectors: it is empty",
+        ),
+    ] {
+        assert_fails(&sectors(&disk, &args), 1, &[says]);
+    }
 }
 
 /// An MBR with a GPT, or with one partition at sector 2048.

@@ -86,7 +86,7 @@ pub enum VmError {
     )]
     BusWithoutHotPlug { id: String, bus: &'static str },
     #[error(
-        "disk `{id}` would be a second nvme disk with the serial number `{serial}`, which Linux rejects (duplicate cntlid): give it another `serial`, or take `bus = \"virtio-scsi\"`"
+        "disk `{id}` would be a second nvme disk with the serial number `{serial}`, which Linux rejects (duplicate cntlid) unless it is a path of the same disk: for paths give all of them `share = true` and the same image, and attach them before vm:boot; else give it another `serial`, or take `bus = \"virtio-scsi\"`"
     )]
     NvmeTwins { id: String, serial: String },
     #[error(

@@ -80,6 +80,46 @@ test("two paths to one image have the same content and faults of their own", fun
   t:assert_contains(raised(t, function() vm:attach_disk({ path = path, share = true, cache = "volatile" }) end), text)
 end)
 
+test("two paths of one nvme disk are one device, and it goes on when a path goes", { timeout = "3m" }, function(t)
+  local path, another = image.new(2048), image.new(2048)
+  local vm = provium:vm("v", "peios")
+  local function add(id, file)
+    return vm:attach_disk({ id = id, path = file or path, share = true, bus = "nvme", serial = "lun" })
+  end
+  local one = add("one")
+  local rejected = "which Linux rejects (duplicate cntlid) unless it is a path of the same disk"
+  t:assert_contains(raised(t, function() add("x", another) end), rejected)
+  t:assert_contains(raised(t, function() vm:attach_disk({ id = "x", scratch = "1M", bus = "nvme", serial = "lun" }) end), rejected)
+  local two, three = add("two"), add("three")
+  vm:boot()
+  t:assert_eq(vm:run("cat /sys/class/nvme/*/cntlid | sort | tr '\n' ' '").stdout, "0 1 2 ")
+  t:assert_eq(vm:run("ls /dev | grep -c '^nvme[0-9]*n[0-9]*$'").stdout, "1\n")
+  local function reads() return one:stats().read_requests, two:stats().read_requests, three:stats().read_requests end
+  local device = one:device()
+  -- With a turn for each path, all have requests, and the rule of one fails its own alone.
+  vm:run("for policy in /sys/class/nvme-subsystem/*/iopolicy; do echo round-robin > $policy; done"):assert_ok()
+  local before = { reads() }
+  for _ = 1, 6 do read(vm, device):assert_ok() end
+  for n, count in ipairs({ reads() }) do t:assert(count > before[n], "path " .. n) end
+  one:fault_inject("eio_read")
+  local failed = 0
+  for _ = 1, 6 do failed = failed + (read(vm, device):ok() and 0 or 1) end
+  t:assert(failed > 0 and failed < 6, failed)
+  one:clear_faults()
+
+  -- What is written on the paths that are left is in the image.
+  local remove = "for c in /sys/class/nvme/*; do [ $(cat $c/cntlid) != 0 ] || echo 1 > $c/device/remove; done"
+  vm:run(remove):assert_ok()
+  local gone = reads()
+  vm:run("printf abc | dd of=" .. device .. " bs=512 conv=sync oflag=direct"):assert_ok()
+  for _ = 1, 3 do read(vm, device):assert_ok() end
+  t:assert_eq((reads()), gone)
+  t:assert_eq(image.read(path, 0, 1):sub(1, 3), "abc")
+
+  t:assert_contains(raised(t, function() add("x") end), rejected)
+  t:assert_contains(raised(t, function() vm:unplug("two") end), "is on nvme with further paths, which QEMU neither plugs in nor unplugs")
+end)
+
 test("a medium error on SCSI is one in the guest's log, and EIO on virtio-blk is not", function(t)
   local vm = provium:vm("v", "peios")
   vm:boot()

@@ -66,7 +66,8 @@ impl Vm {
         let size = disk.size.unwrap_or(DEFAULT_DISK_SIZE);
         let recorded = self.replay_of.as_ref().and_then(|replay_of| replay_of(&id));
         let mut record = DiskRecord::new(id, size, backing).replaying(recorded);
-        if let Err(error) = self.disks.may_have_twins(&record) {
+        let is_running = matches!(self.state, State::Booted | State::Paused);
+        if let Err(error) = self.disks.may_have_twins(&record, is_running) {
             self.unmount_disk(record.id());
             return Err(error);
         }
@@ -151,6 +152,7 @@ impl Vm {
             hardware: disk.hardware.clone(),
             shares: served.share,
             twins: 0,
+            path: None,
         };
         let mut mounted = Mounted::new(control, drive, image, file.served());
         mounted.is_scratch = scratch != Scratch::No;

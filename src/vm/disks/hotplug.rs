@@ -78,12 +78,11 @@ impl Machine {
 
     /// Unplugs a disk: asks the guest, waits until it has let go, and closes the file.
     pub(in crate::vm) fn unplug(&mut self, drive: &Drive) -> Result<(), VmError> {
-        let bus = drive.hardware.bus;
-        if !bus.hot_plugs() {
+        if !drive.hot_plugs() {
             let id = drive.id.clone();
             return Err(VmError::BusWithoutHotPlug {
                 id,
-                bus: bus.name(),
+                bus: drive.bus_name(),
             });
         }
         let device = drive.outer_device(self.bus());

@@ -1,9 +1,11 @@
 //! The disks of a VM, in the order in which they were attached: their slots, and the locks on their images.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 
-use super::record::DiskRecord;
+use super::nvme_paths::mark_paths;
+use super::record::{DiskRecord, Mounted};
 use crate::client::{ClientError, DataError};
 use crate::config::DiskBus;
 use crate::protocol::DiskGauge;
@@ -26,6 +28,15 @@ pub(in crate::vm) struct Disks {
 fn twins_among(drives: &[Drive], drive: &Drive) -> usize {
     let link = drive.link();
     drives.iter().filter(|other| other.link() == link).count()
+}
+
+/// The drives, which know of each other.
+fn with_twins(mut drives: Vec<Drive>) -> Vec<Drive> {
+    for at in 0..drives.len() {
+        drives[at].twins = twins_among(&drives[..at], &drives[at]);
+    }
+    mark_paths(&mut drives);
+    drives
 }
 
 impl Disks {
@@ -112,13 +123,10 @@ impl Disks {
     /// What the machine gets: the disks with an image.
     pub(in crate::vm) fn drives(&self) -> Result<Vec<Drive>, ClientError> {
         let drives = self.all.iter().map(|disk| disk.borrow().drive());
-        let mut drives: Vec<Drive> = drives
+        let drives = drives
             .filter_map(Result::transpose)
             .collect::<Result<_, _>>()?;
-        for at in 0..drives.len() {
-            drives[at].twins = twins_among(&drives[..at], &drives[at]);
-        }
-        Ok(drives)
+        Ok(with_twins(drives))
     }
 
     /// How many disks with an image have the same name in the guest as `drive`, which is not in the list.
@@ -126,13 +134,19 @@ impl Disks {
         Ok(twins_among(&self.drives()?, drive))
     }
 
-    /// Fails where the kernel would reject the disk because another one has the same serial number.
-    pub(in crate::vm) fn may_have_twins(&self, disk: &DiskRecord) -> Result<(), VmError> {
+    /// Fails where the kernel would reject the disk because another one has the same serial number: unless it is a path of
+    /// the same disk, and there from the boot on.
+    pub(in crate::vm) fn may_have_twins(
+        &self,
+        disk: &DiskRecord,
+        is_running: bool,
+    ) -> Result<(), VmError> {
         let Some(mounted) = disk.mounted() else {
             return Ok(());
         };
         let is_nvme = mounted.drive.hardware.bus == DiskBus::Nvme;
-        if is_nvme && self.twins(&mounted.drive)? > 0 {
+        let is_path = !is_running && mounted.drive.shares && self.have_image_of(mounted);
+        if is_nvme && !is_path && self.twins(&mounted.drive)? > 0 {
             let serial = mounted.drive.serial();
             return Err(VmError::NvmeTwins {
                 id: disk.id().to_owned(),
@@ -140,6 +154,19 @@ impl Disks {
             });
         }
         Ok(())
+    }
+
+    /// Whether all disks with the same name in the guest share the image of this one.
+    fn have_image_of(&self, mounted: &Mounted) -> bool {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let image = real(&mounted.image);
+        self.all.iter().all(|disk| {
+            let disk = disk.borrow();
+            disk.mounted().is_none_or(|other| {
+                let is_twin = other.drive.link() == mounted.drive.link();
+                !is_twin || other.drive.shares && real(&other.image) == image
+            })
+        })
     }
 
     /// A number for the block node of a new drive.
@@ -157,21 +184,26 @@ impl Disks {
 
     /// A disk that the machine has to be started with, if there is one.
     pub(in crate::vm) fn not_hot_plugged(&self) -> Option<Drive> {
+        self.mounted().into_iter().find(|drive| !drive.hot_plugs())
+    }
+
+    /// The drives of the disks with an image, without their sizes.
+    fn mounted(&self) -> Vec<Drive> {
         let drives = self
             .all
             .iter()
             .filter_map(|disk| Some(disk.borrow().mounted()?.drive.clone()));
-        drives
-            .into_iter()
-            .find(|drive| !drive.hardware.bus.hot_plugs())
+        with_twins(drives.collect())
     }
 
     /// Gives the disks their slots in the order in which they were attached: the guest names them in
     /// the order of the slots.
     pub(in crate::vm) fn assign_ports(&self) {
         let mut ports = 0..PORTS;
+        let mut drives = self.mounted().into_iter();
         for disk in &self.all {
             if let Some(mounted) = disk.borrow_mut().mounted_mut() {
+                mounted.drive.path = drives.next().and_then(|drive| drive.path);
                 let hot_plugs = mounted.drive.hardware.bus.hot_plugs();
                 mounted.drive.port = hot_plugs.then(|| ports.next()).flatten();
             }

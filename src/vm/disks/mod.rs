@@ -10,6 +10,7 @@ mod let_go;
 pub(in crate::vm) mod list;
 mod log;
 pub(in crate::vm) mod mount_server;
+mod nvme_paths;
 pub(in crate::vm) mod policy;
 pub(in crate::vm) mod record;
 pub(in crate::vm) mod replay;

@@ -38,11 +38,10 @@ impl Vm {
         let id = record.id().to_owned();
         let drive = record.plugged_drive().cloned();
         let drive = drive.ok_or_else(|| VmError::NotPlugged { id: id.clone() })?;
-        let bus = drive.hardware.bus;
-        if drive.port.is_none() && !bus.hot_plugs() {
+        if !drive.hot_plugs() && (drive.port.is_none() || drive.path.is_some()) {
             return Err(VmError::BusWithoutHotPlug {
                 id,
-                bus: bus.name(),
+                bus: drive.bus_name(),
             });
         }
         Ok(drive)

@@ -336,6 +336,7 @@ mod tests {
             hardware: crate::config::DiskHardware::default(),
             shares: false,
             twins: 0,
+            path: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::board::Bus;
+use super::nvme_paths::{NvmePath, subsystem};
 use crate::config::{CacheType, DiskBus, DiskHardware};
 
 /// Bytes of a sector, unless a disk says otherwise.
@@ -36,6 +37,8 @@ pub(in crate::vm) struct Drive {
     pub(in crate::vm) shares: bool,
     /// How many disks with the same name in the guest come before it: with the same serial number on the same bus.
     pub(in crate::vm) twins: usize,
+    /// That it is one of several paths of an NVMe disk.
+    pub(in crate::vm) path: Option<NvmePath>,
 }
 
 impl Drive {
@@ -74,21 +77,51 @@ impl Drive {
             return vec![placed(self.disk(board))];
         };
         let mut disk = self.disk(board);
-        disk["bus"] = format!("{}.0", self.controller_id()).into();
-        vec![placed(controller), disk]
+        disk["bus"] = match self.path {
+            Some(_) => self.controller_id(),
+            None => format!("{}.0", self.controller_id()),
+        }
+        .into();
+        let before = self
+            .path
+            .iter()
+            .flat_map(|path| path.before(&self.id, &self.serial()));
+        before.chain([placed(controller), disk]).collect()
+    }
+
+    /// Whether QEMU plugs it in and unplugs it while the guest runs: no namespace of a subsystem.
+    pub(in crate::vm) fn hot_plugs(&self) -> bool {
+        self.hardware.bus.hot_plugs() && self.path.is_none()
+    }
+
+    /// What it is on, in an error.
+    pub(in crate::vm) fn bus_name(&self) -> &'static str {
+        match self.path {
+            Some(_) => "nvme with further paths",
+            None => self.hardware.bus.name(),
+        }
     }
 
     /// What a disk that is not itself a device of the machine hangs on: a controller that no other disk has.
     fn controller(&self, board: Bus) -> Option<Value> {
         let driver = match self.hardware.bus {
+            DiskBus::Nvme if self.path.is_some() => "nvme".to_owned(),
             DiskBus::VirtioBlk | DiskBus::Nvme => return None,
             DiskBus::VirtioScsi => board.virtio("scsi"),
             DiskBus::Sata => "ich9-ahci".to_owned(),
             DiskBus::Usb => "qemu-xhci".to_owned(),
         };
         let mut controller = json!({ "driver": driver, "id": self.controller_id() });
-        if let Some(queues) = self.hardware.queues {
-            controller["num_queues"] = queues.into();
+        let queues = match self.path {
+            Some(_) => {
+                controller["serial"] = self.serial().into();
+                controller["subsys"] = subsystem(&self.id).into();
+                "max_ioqpairs"
+            }
+            None => "num_queues",
+        };
+        if let Some(number) = self.hardware.queues {
+            controller[queues] = number.into();
         }
         Some(controller)
     }
@@ -109,6 +142,7 @@ impl Drive {
         let driver = match bus {
             DiskBus::VirtioBlk => &board.virtio("blk"),
             DiskBus::VirtioScsi => "scsi-hd",
+            DiskBus::Nvme if self.path.is_some() => "nvme-ns",
             DiskBus::Nvme => "nvme",
             DiskBus::Sata => "ide-hd",
             DiskBus::Usb => "usb-storage",
@@ -117,8 +151,10 @@ impl Drive {
             "driver": driver,
             "id": self.device_id(),
             "drive": self.node(),
-            "serial": self.serial(),
         });
+        if self.path.is_none() {
+            device["serial"] = self.serial().into();
+        }
         if !matches!(bus, DiskBus::Nvme | DiskBus::Usb) {
             let cylinders = self.sectors / (HEADS * SECTORS);
             device["cyls"] = cylinders.clamp(FEWEST_CYLINDERS, MOST_CYLINDERS).into();
@@ -143,7 +179,9 @@ impl Drive {
         }
         match (bus, queues) {
             (DiskBus::VirtioBlk, Some(queues)) => device["num-queues"] = (*queues).into(),
-            (DiskBus::Nvme, Some(queues)) => device["max_ioqpairs"] = (*queues).into(),
+            (DiskBus::Nvme, Some(queues)) if self.path.is_none() => {
+                device["max_ioqpairs"] = (*queues).into();
+            }
             _ => {}
         }
         device
@@ -221,6 +259,7 @@ mod tests {
             hardware: DiskHardware::default(),
             shares: false,
             twins: 0,
+            path: None,
         }
     }
 

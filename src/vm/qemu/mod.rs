@@ -5,6 +5,7 @@ pub(in crate::vm) mod arguments;
 pub(in crate::vm) mod board;
 pub(in crate::vm) mod channel;
 pub(in crate::vm) mod drive;
+pub(in crate::vm) mod nvme_paths;
 pub(in crate::vm) mod ports;
 pub(in crate::vm) mod process;
 pub(in crate::vm) mod qmp;

@@ -17,7 +17,6 @@ use crate::vm::guest::console::Console;
 use crate::vm::machine::Machine;
 use crate::vm::qemu::accel::processor;
 use crate::vm::qemu::arguments::{Start, identity};
-use crate::vm::qemu::drive::Drive;
 use crate::vm::qemu::ports::PORTS;
 use crate::vm::{Vm, VmError};
 
@@ -68,10 +67,11 @@ impl Vm {
             self.note_cold(&format!("it has more than {PORTS} disks"));
             return None;
         }
-        if let Some(Drive { id, hardware, .. }) = self.disks.not_hot_plugged() {
+        if let Some(drive) = self.disks.not_hot_plugged() {
             self.note_cold(&format!(
-                "disk `{id}` is on {}, which is not plugged in later",
-                hardware.bus
+                "disk `{}` is on {}, which is not plugged in later",
+                drive.id,
+                drive.bus_name()
             ));
             return None;
         }

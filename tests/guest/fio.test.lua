@@ -15,13 +15,13 @@ local function measure(rules, words)
 end
 
 -- What `key` of fio's answer is: at most 3 % more than declared, for the first request waits for nothing. On a busy machine the
--- guest may be too slow, which is no fault of the rule: it has five tries to come within a tenth.
-local function assert_reached(t, key, declared, rules, words)
+-- guest may be too slow, which is no fault of the rule: it has five tries to reach four fifths, or another share.
+local function assert_reached(t, key, declared, rules, words, share)
   local found
   for _ = 1, 5 do
     found = measure(rules, words)[key]
     t:assert(found <= declared * 1.03, ("%s %s of %s with %s"):format(key, found, declared, words))
-    if found >= declared * 0.9 then return end
+    if found >= declared * (share or 0.8) then return end
   end
   t:fail(("%s %s of %s with %s"):format(key, found, declared, words))
 end
@@ -41,19 +41,31 @@ test("a limit of bytes holds at each depth and size of requests", { timeout = 30
 end)
 
 test("lanes with a delay pass more at a greater depth, up to their number", { timeout = 300 }, function(t)
-  local rules = { "limit op=read lanes=2", "delay op=read by=40ms" }
-  for depth, declared in pairs({ [1] = 25, [2] = 50, [16] = 50 }) do
-    assert_reached(t, "iops", declared, rules, "--bs=4k --number_ios=100 --iodepth=" .. depth)
+  local rules = { "limit op=read lanes=2", "delay op=read by=100ms" }
+  for depth, declared in pairs({ [1] = 10, [2] = 20, [16] = 20 }) do
+    -- More than half: both lanes are used.
+    assert_reached(t, "iops", declared, rules, "--bs=4k --number_ios=40 --iodepth=" .. depth, 0.6)
   end
 end)
 
 test("half of the requests wait as long as the p50 of a delay says", { timeout = 300 }, function(t)
-  local p50, p99
+  local p50
   for _ = 1, 5 do
-    local reads = measure({ "delay op=read by=p50:40ms,p99:80ms,p99.9:200ms seed=7" }, "--bs=4k --number_ios=600 --iodepth=8")
-    p50, p99 = reads.clat_ns.percentile["50.000000"] / 1e6, reads.clat_ns.percentile["99.000000"] / 1e6
-    t:assert(p50 > 38 and p99 > 76, p50 .. " " .. p99)
-    if p50 < 44 then return end
+    local reads = measure({ "delay op=read by=p50:100ms,p99:400ms,p99.9:500ms seed=7" }, "--bs=4k --number_ios=400 --iodepth=8")
+    p50 = reads.clat_ns.percentile["50.000000"] / 1e6
+    local p99 = reads.clat_ns.percentile["99.000000"] / 1e6
+    t:assert(p50 > 95 and p99 > 300, p50 .. " " .. p99)
+    if p50 < 125 then return end
   end
-  t:fail("the median of 40 ms took " .. p50)
+  t:fail("the median of 100 ms took " .. p50)
+end)
+
+test("fio has its engines but for those whose libraries are left out, and says what is missing", function(t)
+  for _, engine in ipairs({ "psync", "libaio", "io_uring", "mmap" }) do
+    local words = "fio --name=m --rw=read --bs=4k --size=64k --filename=%s --ioengine=%s"
+    vm:run(words:format(disk:device(), engine)):assert_ok()
+  end
+  local result = vm:run("fio --name=m --rw=read --size=64k --ioengine=rbd")
+  t:assert(not result:ok())
+  t:assert_contains(result.stderr, "undefined symbol: rados_create")
 end)

@@ -1,14 +1,13 @@
 """What `bench` measures by: servers with copies of an image, and what state their disks are in."""
 
-import glob
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from typing import NamedTuple
 
+from bench_made import Made, end
 from bench_workloads import MIB
 
 IMAGE = 256 * MIB
@@ -22,13 +21,6 @@ MORE_DISKS = 48  # Beside the sixteen of a server.
 
 def has(tool):
     return shutil.which(tool) is not None
-
-
-def new_image(folder):
-    handle, image = tempfile.mkstemp(prefix="provium-bench-", dir=folder)
-    os.close(handle)
-    random_file(image, IMAGE)
-    return image
 
 
 def random_file(path, size):
@@ -56,52 +48,39 @@ class Way(NamedTuple):
 
 
 class Stage:
-    """Every way to copies of one image, for as long as a `with` lasts."""
+    """Every way to copies of one image in the folder `storage`, for as long as a `with` lasts."""
 
-    def __init__(self, provium, passthrough, image, against=None):
-        self.provium, self.passthrough, self.image, self.against = provium, passthrough, image, against
-        self.folder = tempfile.mkdtemp(prefix="provium-bench-")
-        self.mount, self.bare, self.other = self.path("mnt"), self.path("bare"), self.path("other")
-        self.started, self.ways = [], {}
+    def __init__(self, provium, passthrough, storage, against=None):
+        self.provium, self.passthrough, self.storage, self.against = provium, passthrough, storage, against
+        self.made, self.ways = Made(), {}
         self.state, self.tracer = "provium", None
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
     def __enter__(self):
-        try:
-            self.prepare()
-        except BaseException:
-            self.__exit__()
-            raise
+        self.folder = self.made.folder(self.storage)
+        self.image = self.path("image")
+        self.mount, self.bare, self.other = self.path("mnt"), self.path("bare"), self.path("other")
+        self.prepare()
         return self
 
     def __exit__(self, *_):
-        for mount in (self.mount, self.other):
-            subprocess.run([self.provium, "umount", mount], stderr=subprocess.DEVNULL, check=False)
-        subprocess.run(["fusermount3", "-u", self.bare], stderr=subprocess.DEVNULL, check=False)
-        for process in self.started:
-            process.terminate()
-        for process in self.started:
-            process.wait()
-        shutil.rmtree(self.folder)
-        for copied in glob.glob(glob.escape(self.image) + "*"):
-            os.unlink(copied)
+        self.made.take_away()
 
     def start(self, *command, waits_for):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.started.append(process)
+        server = self.made.process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not os.path.exists(waits_for):
-            if process.poll() is not None:
-                sys.exit(f"bench: {' '.join(command[:2])} has ended with {process.returncode}")
+            if server.poll() is not None:
+                sys.exit(f"bench: {' '.join(command[:2])} has ended with {server.returncode}")
             time.sleep(0.05)
-        return process.pid
+        return server.pid
 
     def prepare(self):
         image = self.image
-        os.mkdir(self.mount)
-        os.mkdir(self.bare)
+        random_file(image, IMAGE)
         self.ways["raw"] = Way(image)
+        self.made.mount(self.bare, "fusermount3", "-u")
         # Ways that lock their image have their own.
         copy(image, image + ".bare")
         server = self.start(self.passthrough, self.bare, image + ".bare", waits_for=self.bare + "/vda")
@@ -122,8 +101,7 @@ class Stage:
 
     def serve(self, provium, mount, image):
         """A disk of a new server, and sixteen small ones, which are together as big."""
-        if mount != self.mount:
-            os.mkdir(mount)
+        self.made.mount(mount, provium, "umount")
         copy(self.image, image)
         disks = ["--disk", f"vda={image}"]
         for n in range(1, 17):
@@ -154,7 +132,7 @@ class Stage:
             control(ctl + "checkpoint", "save bench")
         if way == "trace":
             command = ["dd", f"if={ctl}trace", "of=/dev/null", "bs=64k", "status=none"]
-            self.tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            self.tracer = self.made.process(command, stderr=subprocess.DEVNULL)
         if way == "64-disks":
             for n in range(MORE_DISKS):
                 more = f"{self.image}.more{n}"
@@ -174,8 +152,7 @@ class Stage:
         if self.state == "checkpoint":
             control(ctl + "checkpoint", "drop bench")
         if self.tracer:
-            self.tracer.kill()
-            self.tracer.wait()
+            end(self.tracer)
             self.tracer = None
         if self.state == "64-disks":
             for n in range(MORE_DISKS):
@@ -185,34 +162,34 @@ class Stage:
 class Crowded:
     """A disk with very many pending requests, every second page of it, and the same disk without any."""
 
-    def __init__(self, provium, count, folder):
-        self.provium, self.count = provium, count
-        self.folder = tempfile.mkdtemp(prefix="provium-bench-")
-        self.mount = os.path.join(self.folder, "mnt")
-        handle, self.image = tempfile.mkstemp(prefix="provium-bench-", dir=folder)
-        os.ftruncate(handle, count * 8192)
-        os.close(handle)
-        self.server, self.ways = None, {}
+    def __init__(self, provium, count, storage):
+        self.provium, self.count, self.storage = provium, count, storage
+        self.made, self.ways = Made(), {}
 
     def __enter__(self):
-        os.mkdir(self.mount)
+        folder = self.made.folder(self.storage)
+        self.mount, image = os.path.join(folder, "mnt"), os.path.join(folder, "image")
+        with open(image, "wb") as file:
+            file.truncate(self.count * 8192)
+        self.made.mount(self.mount, self.provium, "umount")
         memory = f"memory={self.count * 5 // 1024 + 64}M"
-        disk = f"vda={self.image},cache=volatile"
-        command = [self.provium, "mount", "-f", self.mount, "--disk", disk, "-o", memory]
-        self.server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        while not os.path.exists(self.mount + "/vda") and self.server.poll() is None:
+        command = [self.provium, "mount", "-f", self.mount, "--disk", f"vda={image},cache=volatile", "-o", memory]
+        server = self.made.process(command, stdout=subprocess.DEVNULL)
+        while not os.path.exists(self.mount + "/vda"):
+            if server.poll() is not None:
+                sys.exit(f"bench: {self.provium} mount has ended with {server.returncode}")
             time.sleep(0.05)
-        self.ways = dict.fromkeys(("volatile", "pending"), Way(self.mount + "/vda", self.server.pid))
+        self.made.stack.callback(self.cut, server)
+        self.ways = dict.fromkeys(("volatile", "pending"), Way(self.mount + "/vda", server.pid))
         return self
 
     def __exit__(self, *_):
-        if self.server.poll() is None:
-            control(self.mount + "/ctl/power", "cut")  # Nothing of it reaches the image.
-        subprocess.run([self.provium, "umount", self.mount], stderr=subprocess.DEVNULL, check=False)
-        self.server.terminate()
-        self.server.wait()
-        os.unlink(self.image)
-        shutil.rmtree(self.folder)
+        self.made.take_away()
+
+    def cut(self, server):
+        """Nothing of what is pending reaches the image."""
+        if server.poll() is None:
+            control(self.mount + "/ctl/power", "cut")
 
     def set_up(self, way):
         if way == "pending":

@@ -207,6 +207,8 @@ pub enum VmError {
     NoSignal(String),
     #[error("timed out waiting for `{text}`\n{console}")]
     NotExpected { text: String, console: String },
+    #[error("the console does not show `{0}`")]
+    NotShown(String),
     /// The error of a tool of the guest.
     #[error("{0}")]
     Guest(String),

@@ -58,9 +58,10 @@ impl Vm {
     /// The error of a call that waited for the guest; where QEMU has paused that, the error says so.
     pub(super) fn explained(&mut self, error: VmError) -> VmError {
         let machine = match &error {
-            VmError::NoAnswer(_) | VmError::TimeIsUpInSilence(_) | VmError::Deadline { .. } => {
-                self.machine.as_mut()
-            }
+            VmError::NoAnswer(_)
+            | VmError::NotShown(_)
+            | VmError::TimeIsUpInSilence(_)
+            | VmError::Deadline { .. } => self.machine.as_mut(),
             _ => None,
         };
         let is_stopped = machine.is_some_and(|machine| {

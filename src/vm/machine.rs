@@ -20,7 +20,7 @@ use super::qemu::board::Bus;
 use super::qemu::process::{Channels, Qemu};
 use super::qemu::qmp::{Qmp, QmpError};
 use super::qemu::qtest::Qtest;
-use super::qemu::stopped::Stopped;
+use super::qemu::stopped::{Stopped, is_paused_by_error};
 use super::{Limit, VmError};
 use crate::client::MountClient;
 use crate::config::Accel;
@@ -181,6 +181,11 @@ impl Machine {
         Ok(events)
     }
 
+    /// Whether QEMU has paused the guest for a failed request. While no event says so, this asks nobody.
+    pub(super) fn is_paused_by_error(&mut self) -> bool {
+        is_paused_by_error(&mut self.qmp, &self.stopped)
+    }
+
     fn explain(&mut self, error: QmpError) -> VmError {
         match error {
             QmpError::Gone => self.health.exit_error(),
@@ -194,11 +199,18 @@ impl Machine {
         &mut self,
         call: impl FnOnce(&mut Agent, LivenessCheck<'_>) -> Result<T, VmError>,
     ) -> Result<T, VmError> {
-        let health = &mut self.health;
+        let (health, qmp, stopped) = (&mut self.health, &mut self.qmp, &self.stopped);
         let Some(agent) = &mut self.agent else {
             return Err(VmError::WithoutAgent(self.profile.clone()));
         };
-        let result = call(agent, &mut || health.check());
+        let mut check = || {
+            health.check()?;
+            match is_paused_by_error(qmp, stopped) {
+                true => Err(VmError::NoAnswer("does not answer".to_owned())),
+                false => Ok(()),
+            }
+        };
+        let result = call(agent, &mut check);
         result.map_err(|error| match error {
             VmError::AgentGone => self.health.exit_error(),
             error => match self.health.check() {

@@ -192,18 +192,29 @@ test("a request that fails pauses the guest, and is tried again when it goes on"
   t:assert_eq(disk:rules()[1].fired, 2)
 end)
 
-test("a call that waits for a guest which QEMU has paused says so", { timeout = "2m" }, function(t)
+test("a call that waits for a guest which QEMU has paused says so at once", { timeout = "2m" }, function(t)
   local vm = provium:vm("v", "peios")
   vm:boot()
   local disk = vm:attach_disk({ id = "s", scratch = "1M", rerror = "stop" })
+  local why = ": QEMU has paused the guest, for a read of disk `s` has failed with EIO. `vm:wait_io_error()` returns that, "
+    .. "and `vm:resume()` has QEMU try the request again"
   disk:fault_inject("error op=read at=64+8 times=1")
   local dd = "dd if=" .. disk:device() .. " of=/dev/null bs=4096 skip=8 count=1 iflag=direct"
+  local began = os.time()
   local message = raised(t, function() vm:run(dd) end)
-  t:assert_contains(message, "vm:run: the guest agent: does not answer: QEMU has paused the guest, for a read of disk `s` "
-    .. "has failed with EIO. `vm:wait_io_error()` returns that, and `vm:resume()` has QEMU try the request again")
+  t:assert_contains(message, "vm:run: the guest agent: does not answer" .. why)
+  -- An agent that is silent for 20 s is given up in any case.
+  t:assert(os.time() - began < 20)
   t:assert_eq(vm:wait_io_error().disk, "s")
   vm:resume()
   vm:run(dd):assert_ok()
+  disk:fault_inject("error op=read at=64+8 times=1 tag=again")
+  vm:console():write("echo before; sleep 2; " .. dd .. "; echo af''ter\n")
+  message = raised(t, function() vm:console():expect("after", "60s") end)
+  t:assert_contains(message, "console:expect: the console does not show `after`" .. why)
+  vm:wait_io_error()
+  vm:resume()
+  vm:console():expect("after")
 end)
 
 test("a disk that is resized has another size in the guest and on the host", function(t)

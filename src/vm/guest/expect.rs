@@ -8,10 +8,12 @@ use crate::vm::{Vm, VmError};
 
 /// Between two looks at the console.
 const TICK: Duration = Duration::from_millis(20);
+/// How long the last output of a guest that stands still may take to be in the console's log.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Vm {
-    /// Waits until the guest's console shows `text`, and consumes it. Times out after `patience`. A guest that has
-    /// powered itself off, or panicked, may have printed it before.
+    /// Waits until the guest's console shows `text`, and consumes it. Times out after `patience`, and fails sooner once
+    /// QEMU has paused the guest for a failed request. A guest that has powered itself off, or panicked, may have printed it before.
     pub fn expect(&mut self, text: &str, patience: Duration) -> Result<(), VmError> {
         self.state();
         if !self.is_running() {
@@ -52,6 +54,14 @@ impl Machine {
                 return Ok(()); // Its last words.
             }
             alive?;
+            if self.is_paused_by_error() {
+                // What it has printed before may still be on its way.
+                self.terminal().settle(LAST_WORDS);
+                return match self.health.console.consume(text, &mut searched) {
+                    true => Ok(()),
+                    false => Err(VmError::NotShown(text.to_owned())),
+                };
+            }
             if Instant::now() >= deadline {
                 return Err(VmError::NotExpected {
                     text: text.to_owned(),

@@ -19,6 +19,8 @@ pub(in crate::vm) struct Qmp {
     channel: Channel,
     protocol: Protocol<Stream<BufReader<Channel>, Channel>>,
     version: String,
+    /// Events that were looked at, and that nobody has taken.
+    seen: Vec<Event>,
 }
 
 /// Why a command has no answer.
@@ -44,6 +46,7 @@ impl Qmp {
             channel,
             protocol,
             version: format!("{}.{}.{}", version.major, version.minor, version.micro),
+            seen: Vec::new(),
         })
     }
 
@@ -74,6 +77,21 @@ impl Qmp {
 
     /// The events that have come, waiting up to `timeout` for the first.
     pub(in crate::vm) fn events(&mut self, timeout: Duration) -> Result<Vec<Event>, QmpError> {
+        if !self.seen.is_empty() {
+            self.look()?;
+            return Ok(std::mem::take(&mut self.seen));
+        }
+        self.new_events(timeout)
+    }
+
+    /// The events that have come. They stay for whoever takes them.
+    pub(in crate::vm) fn look(&mut self) -> Result<&[Event], QmpError> {
+        let new = self.new_events(Duration::ZERO)?;
+        self.seen.extend(new);
+        Ok(&self.seen)
+    }
+
+    fn new_events(&mut self, timeout: Duration) -> Result<Vec<Event>, QmpError> {
         let queued: Vec<_> = self.protocol.events().collect();
         let failed = |error: std::io::Error| explain("events", error.into());
         // An event that came together with the last answer is buffered already.

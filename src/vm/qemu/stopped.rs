@@ -1,6 +1,10 @@
 //! QEMU's event that it has paused the guest for a request that has failed.
 
-use qapi::qmp::{BlockErrorAction, Event, IoOperationType};
+use std::collections::VecDeque;
+
+use qapi::qmp::{self, BlockErrorAction, Event, IoOperationType, RunState};
+
+use super::qmp::Qmp;
 
 /// Such a request.
 #[derive(Debug)]
@@ -28,4 +32,14 @@ impl Stopped {
             reason: data.reason.clone(),
         })
     }
+}
+
+/// Whether QEMU has paused the guest for such a request. It is asked once an event has told of one: it comes before the
+/// pause. Those in `known` were told before.
+pub(in crate::vm) fn is_paused_by_error(qmp: &mut Qmp, known: &VecDeque<Stopped>) -> bool {
+    let is_stopping = |events: &[Event]| events.iter().any(|event| Stopped::of(event).is_some());
+    (!known.is_empty() || qmp.look().is_ok_and(is_stopping))
+        && qmp
+            .execute(&qmp::query_status {})
+            .is_ok_and(|now| now.status == RunState::io_error)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::text::Length;
 use super::{Control, Text};
 use crate::disk::{Disk, Listener};
 use crate::protocol::names::VERSION;
@@ -50,6 +51,14 @@ impl Control {
             DiskFile::Release | DiskFile::Trace | DiskFile::Decisions | DiskFile::Mark => {
                 Err(NO_TEXT)
             }
+        }
+    }
+
+    /// The length of [`read_disk`](Self::read_disk), now.
+    pub fn disk_len(&self, disk: &Arc<Disk>, file: DiskFile) -> Result<u64, Errno> {
+        match file == DiskFile::Rules {
+            true => Ok(rules_len(disk)),
+            false => Ok(self.read_disk(disk, file)?.len()),
         }
     }
 
@@ -131,10 +140,23 @@ fn faults(disk: &Disk) -> Text {
 
 /// The rules, after a line `off` while they are switched off.
 fn rules(disk: &Disk) -> Text {
-    let is_off = disk.rules_switch() == Switch::Off;
-    let off = is_off.then_some(RulesLine::Off);
-    let rules = disk.rules().into_iter().map(RulesLine::Rule);
-    Text::of(off.into_iter().chain(rules).collect())
+    let mut lines = Vec::new();
+    each_line_of_rules(disk, |line| lines.push(line));
+    Text::of(lines)
+}
+
+/// The length of that text. With very many rules, most of the time would go into keeping its lines.
+fn rules_len(disk: &Disk) -> u64 {
+    let mut length = Length::default();
+    each_line_of_rules(disk, |line| length.add(&line));
+    length.bytes()
+}
+
+fn each_line_of_rules(disk: &Disk, mut to: impl FnMut(RulesLine)) {
+    if disk.rules_switch() == Switch::Off {
+        to(RulesLine::Off);
+    }
+    disk.each_rule(|rule| to(RulesLine::Rule(rule)));
 }
 
 /// The damage so far. The list may grow faster than it is read.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tempfile::NamedTempFile;
 
-use super::Control;
+use super::{Control, Text};
 use crate::disk::{Disk, Disks};
 use crate::protocol::disk_options::DiskOptions;
 use crate::protocol::names::LONGEST_CONTROL_WRITE;
@@ -68,6 +68,37 @@ fn write_rejected_leaves_the_set_unchanged_and_says_why() {
         "2 vda/faults: line 2, column 1: unknown mode `bogus` (valid: eio_read, eio_write, slow, \
          error, delay, hang, corrupt, lose, tear, misdirect, stale, cut, limit)\n"
     );
+}
+
+#[test]
+fn disk_file_has_the_length_of_its_text() {
+    let (_image, control) = control();
+    let vda = vda(&control);
+    let rules = "slow times=3 tag=a\neio_read when=a\nerror op=read sectors=4 heal=write\nslow";
+    for (file, text) in [
+        (DiskFile::Seed, "7"),
+        (DiskFile::Faults, ""),
+        (DiskFile::Faults, rules),
+        (DiskFile::Faults, "!slow\neio_read at=99999+8"),
+        (DiskFile::Rules, "off"),
+        (DiskFile::Faults, "!a"),
+    ] {
+        let written = write_vda(&control, file, text);
+        assert_eq!(
+            written,
+            Ok(()),
+            "{text}: {}",
+            control.read(ControlFile::Error).unwrap().whole()
+        );
+        for file in DiskFile::ALL {
+            let is_right = || {
+                let text = control.read_disk(&vda, file).map(Text::whole);
+                control.disk_len(&vda, file) == text.map(|text| text.len() as u64)
+            };
+            // The age of a rule is sometimes shorter as a text, by chance.
+            assert!((0..100).any(|_| is_right()), "{file:?} {text}");
+        }
+    }
 }
 
 #[test]

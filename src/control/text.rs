@@ -1,6 +1,6 @@
 //! The text of a control file: lines of a snapshot, made page by page as they are read.
 
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Write};
 
 /// Adds the line at a place to a text, without its line end; false after the last. It makes the same line each time.
 type Lines = Box<dyn Fn(usize, &mut String) -> bool + Send>;
@@ -86,6 +86,28 @@ impl Text {
             true => self.made[..self.made.len().min(size)].to_vec(),
             false => Vec::new(),
         }
+    }
+}
+
+/// The length of a text whose lines come one by one.
+#[derive(Default)]
+pub(super) struct Length(u64);
+
+impl Length {
+    pub(super) fn add(&mut self, line: &impl Display) {
+        // It takes all that is written to it.
+        let _ = writeln!(self, "{line}");
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len() as u64;
+        Ok(())
     }
 }
 

@@ -13,16 +13,22 @@ use crate::protocol::{Errno, Remark, RuleLine, Switch};
 impl Disk {
     /// The armed rules and what they have done, oldest first. Asks neither the host nor a lock.
     pub fn rules(&self) -> Vec<RuleLine> {
+        let mut rules = Vec::new();
+        self.each_rule(|line| rules.push(line));
+        rules
+    }
+
+    /// The same, one after the other: no more than one is in memory.
+    pub fn each_rule(&self, mut to: impl FnMut(RuleLine)) {
         let (faults, now) = (self.rules.armed.load(), self.now());
         let kind = DiskKind {
             size: self.known_size(),
             read_only: self.read_only,
             longest: u64::from(LARGEST_REQUEST),
         };
-        let armed = faults.armed().iter().zip(faults.remarks(kind));
-        armed
-            .map(|(armed, remark)| armed.line(now, remark.or_else(|| self.note(armed))))
-            .collect()
+        for (armed, remark) in faults.armed().iter().zip(faults.remarks(kind)) {
+            to(armed.line(now, remark.or_else(|| self.note(armed))));
+        }
     }
 
     fn note(&self, armed: &Armed) -> Option<Remark> {

@@ -1,6 +1,7 @@
 //! Remarks on armed rules that can never act, or act otherwise than they seem to.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::{Armed, Decision, FaultSet, Op, Phase, Rule};
 use crate::protocol::Remark;
@@ -20,10 +21,10 @@ pub struct DiskKind {
 
 impl FaultSet {
     /// The remark on each rule, if there is one, on a disk of this `kind`; in the order armed.
-    pub fn remarks(&self, kind: DiskKind) -> Vec<Option<Remark>> {
+    pub fn remarks(&self, kind: DiskKind) -> impl Iterator<Item = Option<Remark>> {
         let tags = self.tags_that_can_fire(kind);
         let mut deciders = Vec::new();
-        let remark = |armed: &std::sync::Arc<Armed>| {
+        let remark = move |armed: &Arc<Armed>| {
             let rule = &armed.rule;
             let never = armed.never(kind);
             let never = never.or_else(|| self.never_woken(armed, &tags));
@@ -40,7 +41,7 @@ impl FaultSet {
                 .map(Remark::Never)
                 .or_else(|| note().map(Remark::Note))
         };
-        self.armed().iter().map(remark).collect()
+        self.armed().iter().map(remark)
     }
 
     /// The tags of rules that have fired or may still fire.
@@ -211,7 +212,7 @@ impl Rule {
             seed: self.seed,
             ..Self::new(self.action.clone())
         };
-        *self == plain
+        self.is_anywhere() && *self == plain
     }
 
     /// Whether this plain rule decides all requests that `later` could act on.

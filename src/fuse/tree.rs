@@ -111,9 +111,12 @@ impl Tree {
 
     /// The length of a control file's text: asynchronous reads, sendfile and mappings go by it.
     fn text_len(&self, inode: Inode) -> Result<u64, Errno> {
-        match inode.reads() {
-            Reads::Text => Ok(self.text(inode)?.len()),
-            Reads::Nothing | Reads::Stream => Ok(0),
+        match (inode.reads(), inode) {
+            (Reads::Nothing | Reads::Stream, _) => Ok(0),
+            (Reads::Text, Inode::Disk(disk, file)) => {
+                self.control.disk_len(&self.settled_disk(disk)?, file)
+            }
+            (Reads::Text, _) => Ok(self.text(inode)?.len()),
         }
     }
 
@@ -157,13 +160,16 @@ impl Tree {
     fn text(&self, inode: Inode) -> Result<Text, Errno> {
         match inode {
             Inode::Control(file) => self.control.read(file),
-            Inode::Disk(disk, file) => {
-                let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
-                disk.settle();
-                self.control.read_disk(&disk, file)
-            }
+            Inode::Disk(disk, file) => self.control.read_disk(&self.settled_disk(disk)?, file),
             _ => Err(Errno(libc::EISDIR)),
         }
+    }
+
+    /// The disk, with no `>` under way that empties its files.
+    fn settled_disk(&self, disk: usize) -> Result<Arc<Disk>, Errno> {
+        let disk = self.disks.at(disk).ok_or(Errno(libc::ENODEV))?;
+        disk.settle();
+        Ok(disk)
     }
 
     /// Begins to read a control file that is a stream.

@@ -40,7 +40,7 @@ fn profile_names_its_sources_and_has_rules_that_act() {
             read_only: false,
             longest: 1 << 20,
         };
-        let remarks: Vec<_> = set.remarks(disk).into_iter().flatten().collect();
+        let remarks: Vec<_> = set.remarks(disk).flatten().collect();
         assert!(!set.is_empty() && remarks.is_empty(), "{name}: {remarks:?}");
     }
 }

@@ -8,7 +8,7 @@ fn remarks(rules: &[&str]) -> Vec<String> {
         read_only: false,
         longest: 1 << 20,
     };
-    let remarks = set(rules).remarks(kind).into_iter();
+    let remarks = set(rules).remarks(kind).collect::<Vec<_>>().into_iter();
     let texts = remarks.map(|remark| match remark {
         Some(Remark::Never(why)) => format!("never: {why}"),
         Some(Remark::Note(note)) => format!("note: {note}"),

@@ -18,8 +18,8 @@ use crate::protocol::TraceLine;
 const MOST_LINES: usize = 1 << 12;
 /// How long to collect lines of several disks, so that they can be put in order.
 const TOGETHER: Duration = Duration::from_millis(10);
-/// How long a server may take to be gone after its traces are.
-const CLOSING: Duration = Duration::from_millis(200);
+/// How long a disk may be listed whose trace has ended: for longer, it is another one of the same name.
+const CLOSING: Duration = Duration::from_secs(5);
 /// The time between two looks for new disks, and for the end of the mount.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -104,6 +104,7 @@ impl Merged {
             return Ok(());
         }
         let (trace, tx) = (disk.trace()?, self.tx.clone());
+        let (disk, is_of_mount) = (disk.clone(), self.is_of_mount);
         let read = move || {
             for line in trace {
                 let (id, is_gone) = (Arc::clone(&id), line.is_err());
@@ -112,7 +113,10 @@ impl Merged {
                     return;
                 }
             }
-            let _ = tx.send(Message::End(id));
+            let _ = tx.send(match is_of_mount || is_detached(&disk) {
+                true => Message::End(id),
+                false => Message::Gone,
+            });
         };
         // Without a thread the trace is as one that has ended.
         drop(std::thread::Builder::new().spawn(read));
@@ -172,24 +176,11 @@ impl Merged {
             Message::New(disk) => drop(self.follow(&disk)),
             Message::End(id) => {
                 self.followed.remove(&id);
-                return self.end_of_disk();
+                return (!self.is_of_mount).then_some(End::Detached);
             }
             Message::Gone => return Some(End::Unmounted),
         }
         None
-    }
-
-    /// What the end of a disk's trace means.
-    fn end_of_disk(&self) -> Option<End> {
-        // A server that ends in order ends its traces first.
-        let deadline = Instant::now() + CLOSING;
-        while self.is_mounted() {
-            if Instant::now() >= deadline {
-                return (!self.is_of_mount).then_some(End::Detached);
-            }
-            std::thread::sleep(TOGETHER);
-        }
-        Some(End::Unmounted)
     }
 
     /// Whether the mount is there and served. Asks the kernel's table and the server's lock, not the mount.
@@ -199,6 +190,21 @@ impl Merged {
         };
         let mount = mounts::find(point).ok().flatten();
         mount.is_some_and(|mount| !mount.is_stale())
+    }
+}
+
+/// Whether `disk`, whose trace has ended, is detached. A server that ends in order ends its traces first, and lists its
+/// disks until it is gone. It may not answer.
+fn is_detached(disk: &DiskControl) -> bool {
+    let deadline = Instant::now() + CLOSING;
+    loop {
+        let Ok(listed) = disk.mount().ids() else {
+            return false;
+        };
+        if !listed.iter().any(|id| id == disk.id()) || Instant::now() >= deadline {
+            return true;
+        }
+        std::thread::sleep(TOGETHER);
     }
 }
 

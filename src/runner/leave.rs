@@ -14,8 +14,8 @@ use crate::evidence::{
 use crate::os::sys;
 use crate::units::text;
 
-/// How long the process of a stuck test may take to write what it knows.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the process of a stuck test may take to write what it knows: longer only if it is stopped, or its disk is.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known about a test whose process does not end.
 #[derive(Default)]

@@ -9,6 +9,7 @@ mod layers;
 #[cfg(any(test, feature = "testing"))]
 mod memory;
 mod new_file;
+mod next_data;
 mod place;
 pub mod write_log;
 
@@ -21,3 +22,4 @@ pub use layers::{Discarded, Frozen, LayerFolder, LayerPair, LayeredImage, WriteB
 #[cfg(any(test, feature = "testing"))]
 pub use memory::MemoryImage;
 pub use new_file::{Existing, NewFile, NewFileError};
+pub use next_data::NextData;

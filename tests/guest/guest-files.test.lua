@@ -1,5 +1,6 @@
 -- Files in the guest, and the console.
 local page_says = require("page_says")
+local temporary = require("temporary")
 local files = {
   { path = "/tmp/made/for/it", content = "here" },
   { path = "/tmp/made/script", content = "#!/bin/sh\necho ran\n", mode = "0755" },
@@ -40,7 +41,7 @@ end)
 
 test("a pushed file has the content and not the permissions", function(t)
   page_says("A relative host path starts at the folder of the calling file. Permissions are not copied")
-  local path = os.tmpname()
+  local path = temporary()
   os.execute("echo pushed > " .. path .. " && chmod 0711 " .. path)
   vm:push_file(path, "/tmp/copied")
   t:assert_eq(octal("/tmp/copied"), "644")

@@ -1,8 +1,10 @@
--- Images for tests. They are removed when the test file succeeds.
+-- Images for tests.
+local temporary = require("temporary")
+
 local image = {}
 
 function image.new(sectors)
-  local path = os.tmpname()
+  local path = temporary()
   local file = assert(io.open(path, "wb"))
   file:write(("\0"):rep(sectors * 512))
   file:close()

@@ -1,5 +1,6 @@
 -- Volatile write caches and power cuts, in a guest.
 local page_says = require("page_says")
+local temporary = require("temporary")
 
 local ROUNDS = math.tointeger(tonumber(os.getenv("PROVIUM_POWER_CUTS") or "")) or 4
 
@@ -292,7 +293,7 @@ end)
 
 test("disks of each kind are there again after a power cut", function(t)
   page_says([[hot-plugged ones too. Scratch disks and disks of templates keep what has survived]])
-  local template, image = os.tmpname(), os.tmpname()
+  local template, image = temporary(), temporary()
   os.execute(("truncate -s 1M %s %s && printf template | dd of=%s conv=notrunc status=none"):format(template, image, template))
   local own = provium:vm("own", "peios")
   local disks = { { id = "scratch", scratch = "1M" }, { id = "copy", template = template } }
@@ -317,7 +318,7 @@ end)
 
 test("an image is free for others after a power cut, and holds what has survived", function(t)
   page_says([[The images of the disks are free for others, except those of disks with something pending]])
-  local path = os.tmpname()
+  local path = temporary()
   os.execute("truncate -s 1M " .. path)
   local own = provium:vm("own", "peios"):boot({ disks = { { id = "vda", path = path, cache = "volatile" } } })
   own:run("printf kept | dd of=/dev/vda conv=notrunc,fsync status=none"):assert_ok()
@@ -332,7 +333,7 @@ end)
 
 test("an image that lacks what is pending is not free for others", function(t)
   page_says([[An image that lacks something pending stays locked, and the log says so]])
-  local path = os.tmpname()
+  local path = temporary()
   os.execute("truncate -s 1M " .. path)
   local own = provium:vm("own", "peios"):boot({ disks = { { id = "vda", path = path, cache = "volatile" } } })
   own:disk("vda"):write_sectors(8, "pending")
@@ -346,7 +347,7 @@ test("an image that lacks what is pending is not free for others", function(t)
 end)
 
 test("marks are set, on one disk or on all", function(t)
-  local file = os.tmpname()
+  local file = temporary()
   local traces = { [disk] = disk:path():gsub("/data$", "/ctl/data/trace"), [other] = other:path():gsub("/other$", "/ctl/other/trace") }
   local function first_line(path, set)
     os.remove(file)

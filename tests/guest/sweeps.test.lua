@@ -1,6 +1,7 @@
 -- Sweeps: each request of a guest's program fails once.
 local image = require("image")
 local page_says = require("page_says")
+local temporary = require("temporary")
 
 provium.timeout = "4m" -- a sweep has many runs
 
@@ -53,7 +54,7 @@ local function runs(path)
 end
 
 test("a planted bug is found at exactly its write, and each run has one fault there", function(t)
-  local trace = os.tmpname()
+  local trace = temporary()
   local control = image.mount(disk) .. "/ctl/data/trace"
   local reader = io.popen(("cat %s > %s & echo $!"):format(control, trace))
   local pid = reader:read("l")

@@ -1,4 +1,6 @@
--- Write logs for tests, in the format of dm-log-writes. They are removed when the test file succeeds.
+-- Write logs for tests, in the format of dm-log-writes.
+local temporary = require("temporary")
+
 local FLUSH, MARK = 1, 8
 
 local function entry(sector, count, flags, len)
@@ -7,7 +9,7 @@ end
 
 -- A log of `steps`: `{sector, byte}` fills a sector, `"flush"` is a flush, any other text is a mark. Returns its path.
 return function(steps)
-  local path = os.tmpname()
+  local path = temporary()
   local file <close> = assert(io.open(path, "wb"))
   local function write(head, data)
     file:write(head, ("\0"):rep(512 - #head), data)

@@ -110,6 +110,7 @@ fn replay_has_what_is_left_of_writes_that_fail() {
     };
     let image = new_image(&small.0.join("vda.img"), 16 * MIB);
     let mut mount = Mount::serve(folder, &["--disk", &format!("vda={}", image.display())]);
+    let _unmounted_before_the_folder_goes = small;
     start_log(&mount, "");
     static FAILED: AtomicU64 = AtomicU64::new(0);
     let count = |result: std::io::Result<()>| {

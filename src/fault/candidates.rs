@@ -1,13 +1,14 @@
-//! The rules that may match a request, by when they act and what they do then.
+//! A request with the rules that may match it, by when they act and what they do then.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Armed, Change, Decision, Op, Pause, Phase, Then};
+use super::{Armed, Change, Decision, IoRange, Pause, Phase, Then};
 
 /// Rules with what they do, each list in the order in which they were armed.
-#[derive(Default)]
 pub struct Candidates<'a> {
+    /// The request that they may match.
+    pub(super) range: IoRange,
     /// Those that limit how many pass.
     pub(super) limiting: Vec<&'a Arc<Armed>>,
     /// Those that delay a request.
@@ -26,16 +27,23 @@ impl<'a> Candidates<'a> {
         !self.deciding.is_empty()
     }
 
-    /// Those of `rules` for a request with `op`.
-    pub(super) fn of(op: Op, rules: impl Iterator<Item = &'a Arc<Armed>>) -> Self {
-        let mut candidates = Self::default();
+    /// Those of `rules` for a request.
+    pub(super) fn of(range: IoRange, rules: impl Iterator<Item = &'a Arc<Armed>>) -> Self {
+        let mut candidates = Self {
+            range,
+            limiting: Vec::new(),
+            delaying: Vec::new(),
+            holding: Vec::new(),
+            deciding: Vec::new(),
+            changing: Vec::new(),
+        };
         for armed in rules {
             match armed.rule.action.phase() {
                 Phase::Wait(Pause::Limit) => candidates.limiting.push(armed),
                 Phase::Wait(Pause::Delay) => candidates.delaying.push(armed),
                 Phase::Wait(Pause::Hang(max, then)) => candidates.holding.push((armed, max, then)),
                 Phase::Decide(decision) => {
-                    let decision = armed.rule.ops.contains(op).then_some(decision);
+                    let decision = armed.rule.ops.contains(range.op).then_some(decision);
                     candidates.deciding.push((armed, decision));
                 }
                 Phase::Change(change) => candidates.changing.push((armed, change)),

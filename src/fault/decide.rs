@@ -83,26 +83,24 @@ impl FaultSet {
     /// Why a request has to wait at `now`, if it has to: for one limit after the other, then for all delays together,
     /// and once they are over for one hang after the other. With a lane it goes on as with `RuleHits::take_lane`.
     pub fn wait(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Option<Wait> {
-        self.wait_for(&self.candidates(range), range, now, hits)
+        self.wait_for(&self.candidates(range), now, hits)
     }
 
     /// The same where the candidates of the request are known.
     pub fn wait_for(
         &self,
         candidates: &Candidates<'_>,
-        range: IoRange,
         now: Duration,
         hits: &mut RuleHits,
     ) -> Option<Wait> {
-        let limit = self.limit(candidates, range, now, hits);
-        let delay = limit.or_else(|| self.delay(candidates, range, now, hits));
-        delay.or_else(|| self.hang(candidates, range, now, hits))
+        let limit = self.limit(candidates, now, hits);
+        let delay = limit.or_else(|| self.delay(candidates, now, hits));
+        delay.or_else(|| self.hang(candidates, now, hits))
     }
 
     fn delay(
         &self,
         candidates: &Candidates<'_>,
-        range: IoRange,
         now: Duration,
         hits: &mut RuleHits,
     ) -> Option<Wait> {
@@ -112,7 +110,7 @@ impl FaultSet {
             let Action::Delay(by) = &armed.rule.action else {
                 continue;
             };
-            if let Ok(Draw { mut random, .. }) = self.fire(armed, range, now, hits) {
+            if let Ok(Draw { mut random, .. }) = self.fire(armed, candidates.range, now, hits) {
                 let drawn = by.draw(&mut random);
                 hits.acted(|| Firing::delaying(armed, drawn, &random));
                 time += drawn;
@@ -131,14 +129,13 @@ impl FaultSet {
     fn hang(
         &self,
         candidates: &Candidates<'_>,
-        range: IoRange,
         now: Duration,
         hits: &mut RuleHits,
     ) -> Option<Wait> {
         hits.enter(Stage::Hang);
         let mut holding = candidates.holding.iter();
         let hang = holding.find(|(armed, ..)| {
-            let fired = self.fire(armed, range, now, hits);
+            let fired = self.fire(armed, candidates.range, now, hits);
             fired.is_ok_and(|draw| {
                 hits.acted(|| Firing::of(armed, &draw.random));
                 true
@@ -156,19 +153,19 @@ impl FaultSet {
     /// What happens at `now` to a request that is about to be served. The first rule that decides
     /// decides, but one that loses a part leaves the rest to the next; what changes data comes in order.
     pub fn outcome(&self, range: IoRange, now: Duration, hits: &mut RuleHits) -> Outcome {
-        self.outcome_of(&self.candidates(range), range, now, hits)
+        self.outcome_of(&self.candidates(range), now, hits)
     }
 
     /// The same where the candidates of the request are known.
     pub fn outcome_of(
         &self,
         candidates: &Candidates<'_>,
-        range: IoRange,
         now: Duration,
         hits: &mut RuleHits,
     ) -> Outcome {
+        let range = candidates.range;
         let (mut lost, mut healers) = (Vec::new(), Vec::new());
-        let decision = self.decision(candidates, range, now, hits, &mut lost, &mut healers);
+        let decision = self.decision(candidates, now, hits, &mut lost, &mut healers);
         let (decision, seed) = decision.unzip();
         let is_done = decision
             .as_ref()
@@ -190,7 +187,7 @@ impl FaultSet {
         });
         let changes: Vec<_> = changes.collect();
         if is_healing(range.op) && changes.iter().any(|fired| fired.change.shift() != 0) {
-            healers.extend(self.healers_elsewhere(candidates, range, now, hits));
+            healers.extend(self.healers_elsewhere(candidates, now, hits));
         }
         Outcome {
             changes,
@@ -205,12 +202,12 @@ impl FaultSet {
     fn decision(
         &self,
         candidates: &Candidates<'_>,
-        range: IoRange,
         now: Duration,
         hits: &mut RuleHits,
         lost: &mut Vec<Loss>,
         healers: &mut Vec<Healer>,
     ) -> Option<((Decision, Arc<Armed>), u64)> {
+        let range = candidates.range;
         hits.enter(Stage::Decide);
         let mut left = None;
         let mut deciding = candidates.deciding.iter();
@@ -275,7 +272,6 @@ impl FaultSet {
     fn healers_elsewhere(
         &self,
         candidates: &Candidates<'_>,
-        range: IoRange,
         now: Duration,
         hits: &RuleHits,
     ) -> Vec<Healer> {
@@ -286,7 +282,7 @@ impl FaultSet {
             .collect();
         let others = self.armed().iter();
         let others = others.filter(|armed| armed.healing.is_some() && !asked.contains(&armed.id));
-        let healers = others.filter_map(|armed| self.healer(armed, range, now, hits)?);
+        let healers = others.filter_map(|armed| self.healer(armed, candidates.range, now, hits)?);
         healers.collect()
     }
 
@@ -345,6 +341,6 @@ impl FaultSet {
 
     /// The rules that may act on such a request.
     pub fn candidates(&self, range: IoRange) -> Candidates<'_> {
-        Candidates::of(range.op, self.matching(range))
+        Candidates::of(range, self.matching(range))
     }
 }

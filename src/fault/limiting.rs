@@ -6,17 +6,17 @@ use std::time::Duration;
 use super::armed::Draw;
 use super::at_limit::AtLimit;
 use super::candidates::Candidates;
-use super::{Action, Armed, FaultSet, Firing, IoRange, RuleHits, Stage, Then, Wait};
+use super::{Action, Armed, FaultSet, Firing, RuleHits, Stage, Then, Wait};
 
 impl FaultSet {
     /// Why a request has to wait at `now` for a limit, if it has to.
     pub(super) fn limit(
         &self,
         candidates: &Candidates<'_>,
-        range: IoRange,
         now: Duration,
         hits: &mut RuleHits,
     ) -> Option<Wait> {
+        let range = candidates.range;
         if !candidates.limiting.is_empty() {
             hits.enter(Stage::Delay);
         }

@@ -143,7 +143,7 @@ impl Disk {
             return self.hold(request, wait, context, look);
         }
         drop(look);
-        let outcome = faults.outcome_of(&candidates, range, now, context.known_hits());
+        let outcome = faults.outcome_of(&candidates, now, context.known_hits());
         context.recorded(recorder);
         context.undecided = (!candidates.may_decide()).then_some(generation);
         let cut = self.begin_cut(&outcome);
@@ -188,8 +188,7 @@ impl Disk {
         context: &mut RequestContext<R>,
     ) -> Option<Wait> {
         loop {
-            let range = context.range;
-            let wait = faults.wait_for(candidates, range, now, context.known_hits())?;
+            let wait = faults.wait_for(candidates, now, context.known_hits())?;
             let (Some(all), Some(rule)) = (wait.lanes, wait.rules.first()) else {
                 return Some(wait);
             };

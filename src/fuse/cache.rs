@@ -11,7 +11,7 @@
 //! with the device that it came through, so the thread has a descriptor table of its own, which contains one device
 //! that receives no requests.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +22,7 @@ use fuser::INodeNo;
 use parking_lot::{Condvar, Mutex};
 
 use super::inode::Inode;
+use super::pieces::Pieces;
 use crate::disk::{Answer, Disk, Reply};
 use crate::fault::Op;
 use crate::os::sys;
@@ -208,48 +209,6 @@ impl PageCache {
     }
 }
 
-/// Ranges of bytes that do not overlap, each by its start with its end.
-#[derive(Debug, Default)]
-struct Pieces(BTreeMap<u64, u64>);
-
-impl Pieces {
-    fn insert(&mut self, piece: &Range<u64>) {
-        let _ = self.take(piece);
-        // Neighbours are one.
-        let end = self.0.remove(&piece.end).unwrap_or(piece.end);
-        match self.0.range_mut(..piece.start).next_back() {
-            Some((_, before)) if *before == piece.start => *before = end,
-            _ => drop(self.0.insert(piece.start, end)),
-        }
-    }
-
-    /// Whether one lies in `piece`, if only in part.
-    fn has(&self, piece: &Range<u64>) -> bool {
-        let last = self.0.range(..piece.end).next_back();
-        last.is_some_and(|(_, end)| *end > piece.start)
-    }
-
-    /// Removes the parts that lie in `piece`, and returns them.
-    fn take(&mut self, piece: &Range<u64>) -> Vec<Range<u64>> {
-        let last = self.0.range(..piece.start).next_back();
-        let first = last.map_or(piece.start, |(start, _)| *start);
-        let touched = self.0.range(first..piece.end);
-        let touched: Vec<_> = touched.map(|(start, end)| *start..*end).collect();
-        let mut taken = Vec::new();
-        for range in touched.into_iter().filter(|range| range.end > piece.start) {
-            self.0.remove(&range.start);
-            if range.start < piece.start {
-                self.0.insert(range.start, piece.start);
-            }
-            if range.end > piece.end {
-                self.0.insert(piece.end, range.end);
-            }
-            taken.push(range.start.max(piece.start)..range.end.min(piece.end));
-        }
-        taken
-    }
-}
-
 /// A read of a page without an answer.
 struct Reading(Arc<Pages>);
 
@@ -264,7 +223,7 @@ impl Pages {
     fn give(&self, piece: &Range<u64>) -> bool {
         let mut state = self.state.lock();
         state.given.insert(piece);
-        state.given.0.len() > MOST_PIECES
+        state.given.len() > MOST_PIECES
     }
 
     /// The next piece to drop; None after a while without one: then the thread may end.
@@ -383,31 +342,12 @@ mod tests {
     fn piece_that_is_asked_for_again_is_not_dropped() {
         let cache = PageCache::default();
         let pages = Arc::clone(&cache.begin(0, &(0..4096)).0);
-        let given = || {
-            pages
-                .state
-                .lock()
-                .given
-                .0
-                .clone()
-                .into_iter()
-                .collect::<Vec<_>>()
-        };
-        pages.give(&(0..4096));
-        pages.give(&(4096..20480));
-        assert_eq!(given(), [(0, 20480)]);
+        pages.give(&(0..20480));
         let again = cache.begin(0, &(4096..8192));
-        assert_eq!(given(), [(0, 4096), (8192, 20480)]);
         assert_eq!(pages.state.lock().reading, 1);
         drop(again);
-        pages.give(&(40960..45056));
-        pages.give(&(12288..16384));
-        let taken = pages.state.lock().given.take(&(2048..12288));
-        assert_eq!(taken, [2048..4096, 8192..12288]);
-        assert_eq!(given(), [(0, 2048), (12288, 20480), (40960, 45056)]);
         let taken = pages.state.lock().given.take(&ALL);
-        assert_eq!(taken.len(), 3);
-        assert!(given().is_empty());
+        assert_eq!(taken, [0..4096, 8192..20480]);
     }
 
     #[test]
@@ -424,10 +364,6 @@ mod tests {
         drop(reading);
         pages.state.lock().note_written(&(0..4096));
         assert!(!written(0..4096));
-        pages.give(&(4096..8192));
-        let has = |piece: Range<u64>| pages.state.lock().given.has(&piece);
-        assert!(has(0..4097) && has(8191..8192) && has(5000..5001));
-        assert!(!has(0..4096) && !has(8192..9000));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod handles;
 mod inode;
 mod kernel;
 mod loops;
+mod pieces;
 mod provium;
 mod reply;
 mod session;

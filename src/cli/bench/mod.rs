@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 fn measure(measurer: &Measurer<'_>, rounds: u64, report: &mut Report) -> anyhow::Result<()> {
     for _ in 0..rounds {
         for workload in Workload::ALL {
-            for way in Way::ALL {
+            for way in Way::all() {
                 report.measured(way, workload, measurer.rate(way, workload)?);
             }
         }

@@ -31,13 +31,13 @@ struct Member<'a> {
 
 /// All that was measured, by way and workload.
 pub(super) struct Report {
-    cells: [[Cell; Workload::ALL.len()]; Way::ALL.len()],
+    cells: [[[Cell; Workload::ALL.len()]; Aio::ALL.len()]; Place::ALL.len()],
     progress: ProgressBar,
 }
 
 impl Report {
     pub(super) fn start(rounds: u64) -> Self {
-        let steps = rounds * (Way::ALL.len() * Workload::ALL.len()) as u64;
+        let steps = rounds * (Way::all().count() * Workload::ALL.len()) as u64;
         let progress = ProgressBar::with_draw_target(Some(steps), output::progress_target());
         if let Ok(style) = ProgressStyle::with_template("measuring {pos} of {len}, {eta} left") {
             progress.set_style(style);
@@ -50,7 +50,7 @@ impl Report {
 
     /// Notes the rate of a way, or why it has none.
     pub(super) fn measured(&mut self, way: Way, workload: Workload, rate: Result<f64, String>) {
-        let cell = &mut self.cells[row(way)][workload as usize];
+        let cell = &mut self.cells[way.place as usize][way.aio as usize][workload as usize];
         match rate {
             Ok(rate) => cell.rates.push(rate),
             Err(reason) => cell.reason = Some(reason),
@@ -59,7 +59,7 @@ impl Report {
     }
 
     fn cell(&self, place: Place, aio: Aio, workload: Workload) -> &Cell {
-        &self.cells[row(Way { place, aio })][workload as usize]
+        &self.cells[place as usize][aio as usize][workload as usize]
     }
 
     fn median(&self, place: Place, aio: Aio, workload: Workload) -> Option<f64> {
@@ -68,8 +68,7 @@ impl Report {
 
     pub(super) fn json(&self) -> String {
         self.progress.finish_and_clear();
-        let members: Vec<_> = Way::ALL
-            .into_iter()
+        let members: Vec<_> = Way::all()
             .flat_map(|way| Workload::ALL.map(|workload| (way, workload)))
             .map(|(way, workload)| {
                 let cell = self.cell(way.place, way.aio, workload);
@@ -87,7 +86,7 @@ impl Report {
 
     pub(super) fn print(&self) {
         self.progress.finish_and_clear();
-        let rows = Way::ALL.map(|way| {
+        let rows = Way::all().map(|way| {
             let rate = |workload| self.median(way.place, way.aio, workload);
             let shown = |rate: Option<f64>| rate.map(|rate| format!("{rate:.0}"));
             let place = match way.place {
@@ -103,7 +102,10 @@ impl Report {
                 large,
             ]
         });
-        table::print(["WAY", "4 KiB READS/s", "16 AT A TIME", "MiB/s"], &rows);
+        table::print(
+            ["WAY", "4 KiB READS/s", "16 AT A TIME", "MiB/s"],
+            &rows.collect::<Vec<_>>(),
+        );
         for line in self.missing().into_iter().chain(self.advice()) {
             println!("\n{line}");
         }
@@ -111,8 +113,8 @@ impl Report {
 
     /// The ways that this machine has not.
     fn missing(&self) -> Vec<String> {
-        let lines = Way::ALL.into_iter().filter_map(|way| {
-            let reason = self.cells[row(way)]
+        let lines = Way::all().filter_map(|way| {
+            let reason = self.cells[way.place as usize][way.aio as usize]
                 .iter()
                 .find_map(|cell| cell.reason.as_ref())?;
             Some(format!("aio={} does not work: {reason}", way.aio.name()))
@@ -157,10 +159,6 @@ impl Cell {
         rates.sort_by(f64::total_cmp);
         rates.get(rates.len() / 2).copied()
     }
-}
-
-fn row(way: Way) -> usize {
-    way.place as usize * Aio::ALL.len() + way.aio as usize
 }
 
 #[cfg(test)]

@@ -97,8 +97,11 @@ fn has_mappings() -> bool {
     found
 }
 
-/// A disk of 1 MiB whose bytes are all 7, and a client of it.
-fn sevens() -> (Mount, File) {
+/// A disk of 1 MiB whose bytes are all 7, and a client of it. None where the kernel has no shared mappings.
+fn sevens() -> Option<(Mount, File)> {
+    if !has_mappings() {
+        return None;
+    }
     let folder = TempDir::new().unwrap();
     let image = new_image(&folder.path().join("vda.img"), MIB);
     std::fs::write(&image, vec![7; MIB as usize]).unwrap();
@@ -106,7 +109,7 @@ fn sevens() -> (Mount, File) {
     let mount = Mount::serve(folder, &["-o", "mmap", "--disk", &disk]);
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).open(mount.vda()).unwrap();
-    (mount, file)
+    Some((mount, file))
 }
 
 fn byte(file: &File) -> u8 {
@@ -136,10 +139,9 @@ fn mount_without_the_option_has_private_mappings_alone() {
 
 #[test]
 fn shared_mapping_and_direct_requests_see_the_same() {
-    if !has_mappings() {
+    let Some((mount, file)) = sevens() else {
         return;
-    }
-    let (mount, file) = sevens();
+    };
     let mut program = Program::shared(&mount);
     assert_eq!(program.ask("get"), "7");
     program.ask("set 9");
@@ -154,11 +156,10 @@ fn shared_mapping_and_direct_requests_see_the_same() {
 
 #[test]
 fn page_that_cannot_be_written_is_eio_for_msync_and_is_not_kept() {
-    if !has_mappings() {
-        return;
-    }
     page_says(PAGE, "`msync` returns the error of a write");
-    let (mount, file) = sevens();
+    let Some((mount, file)) = sevens() else {
+        return;
+    };
     let mut program = Program::shared(&mount);
     mount.arm("eio_write");
     program.ask("set 9");
@@ -175,10 +176,9 @@ fn page_that_cannot_be_written_is_eio_for_msync_and_is_not_kept() {
 
 #[test]
 fn shared_mapping_meets_rules_for_reads_and_for_lost_writes() {
-    if !has_mappings() {
+    let Some((mount, file)) = sevens() else {
         return;
-    }
-    let (mount, file) = sevens();
+    };
     let mut program = Program::shared(&mount);
     assert_eq!(program.ask("get"), "7");
     mount.arm("corrupt op=read how=fill byte=1 at=8+8");
@@ -199,11 +199,10 @@ fn shared_mapping_meets_rules_for_reads_and_for_lost_writes() {
 
 #[test]
 fn held_write_of_a_page_keeps_no_control_file_waiting_and_no_server_alive() {
-    if !has_mappings() {
-        return;
-    }
     for is_killed in [false, true] {
-        let (mut mount, _file) = sevens();
+        let Some((mut mount, _file)) = sevens() else {
+            return;
+        };
         let mut program = Program::shared(&mount);
         mount.arm("hang op=write max=10m");
         program.ask("set 9");

@@ -27,6 +27,23 @@ impl<'a> Candidates<'a> {
         !self.deciding.is_empty()
     }
 
+    /// Whether one may have a part of the request served at another place.
+    pub(super) fn may_misdirect(&self) -> bool {
+        self.changing.iter().any(|(_, change)| change.shift() != 0)
+    }
+
+    /// Also those of `armed`, all rules in the order in which they were armed, that have sectors which heal.
+    pub(super) fn add_healing(&mut self, armed: &'a [Arc<Armed>]) {
+        let mut known = std::mem::take(&mut self.deciding).into_iter().peekable();
+        for rule in armed {
+            if let Some(own) = known.next_if(|(known, _)| known.id == rule.id) {
+                self.deciding.push(own);
+            } else if rule.healing.is_some() {
+                self.deciding.push((rule, None));
+            }
+        }
+    }
+
     /// Those of `rules` for a request.
     pub(super) fn of(range: IoRange, rules: impl Iterator<Item = &'a Arc<Armed>>) -> Self {
         let mut candidates = Self {

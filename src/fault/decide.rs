@@ -2,7 +2,6 @@
 //!
 //! A request is looked at when it arrives, after each wait, and after its I/O. Each rule counts it once.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,12 +184,8 @@ impl FaultSet {
                 rule: Arc::clone(armed),
             })
         });
-        let changes: Vec<_> = changes.collect();
-        if is_healing(range.op) && changes.iter().any(|fired| fired.change.shift() != 0) {
-            healers.extend(self.healers_elsewhere(candidates, now, hits));
-        }
         Outcome {
-            changes,
+            changes: changes.collect(),
             healers,
             decision,
             seed: seed.unwrap_or_default(),
@@ -268,24 +263,6 @@ impl FaultSet {
         Some((decision, draw))
     }
 
-    /// What heals sectors that the request does not touch, where a part of it is served at another place.
-    fn healers_elsewhere(
-        &self,
-        candidates: &Candidates<'_>,
-        now: Duration,
-        hits: &RuleHits,
-    ) -> Vec<Healer> {
-        let asked: HashSet<u64> = candidates
-            .deciding
-            .iter()
-            .map(|(armed, _)| armed.id)
-            .collect();
-        let others = self.armed().iter();
-        let others = others.filter(|armed| armed.healing.is_some() && !asked.contains(&armed.id));
-        let healers = others.filter_map(|armed| self.healer(armed, candidates.range, now, hits)?);
-        healers.collect()
-    }
-
     /// None if the rule has nothing to do with the request; else what heals its sectors, unless these cannot be written.
     fn healer(
         &self,
@@ -339,8 +316,13 @@ impl FaultSet {
         armed.count(range)
     }
 
-    /// The rules that may act on such a request.
+    /// The rules that may act on such a request. Where a part of it may be served at another place, also those whose
+    /// sectors it may heal there.
     pub fn candidates(&self, range: IoRange) -> Candidates<'_> {
-        Candidates::of(range, self.matching(range))
+        let mut candidates = Candidates::of(range, self.matching(range));
+        if is_healing(range.op) && candidates.may_misdirect() {
+            candidates.add_healing(self.armed());
+        }
+        candidates
     }
 }

@@ -168,6 +168,28 @@ fn rule_heals_while_it_acts_alone() {
 }
 
 #[test]
+fn rule_heals_where_a_request_is_misdirected_to_if_it_acts_at_its_place_among_the_rules() {
+    let healers = |rules: &[&str]| {
+        let set = set(rules);
+        let write = || {
+            let outcome = set.outcome(io(Op::Write, 4, 2), NOW, &mut RuleHits::default());
+            outcome.healers.len()
+        };
+        [write(), write()]
+    };
+    let (misdirect, heal) = (
+        "misdirect op=write by=+4 tag=a",
+        "eio_read at=8+1 heal=write when=a",
+    );
+    assert_eq!(healers(&[misdirect, heal]), [0, 1], "woken after its turn");
+    assert_eq!(healers(&["misdirect op=read by=+4", heal]), [0, 0]);
+    let (misdirect, lose) = ("misdirect op=write by=+4", "lose op=write at=5+1 tag=a");
+    assert_eq!(healers(&[lose, heal, misdirect]), [1, 1]);
+    assert_eq!(healers(&[heal, lose, misdirect]), [0, 1]);
+    assert_eq!(healers(&[heal, lose]), [0, 0], "it writes no bad sector");
+}
+
+#[test]
 fn copies_have_what_is_left_bad_and_what_was_tried() {
     let set = set(&["eio_read at=1+4 heal=write tries=2 spares=3"]);
     assert!(!write(&set, 1, 2) && write(&set, 1, 1));

@@ -120,15 +120,20 @@ impl Machine {
         terminal.wait_for_end(LAST_WORDS);
     }
 
+    /// Waits until what a guest has printed that stands still is in the console's log.
+    pub(super) fn settle_console(&self) {
+        self.terminal.settle(LAST_WORDS);
+    }
+
     /// What can be expected of the console of a machine that stands still.
     pub(super) fn expecting(&self) -> Expecting {
-        self.terminal.settle(LAST_WORDS);
+        self.settle_console();
         self.health.console.expecting()
     }
 
     /// The same can be expected as then, and what is printed from now on.
     pub(super) fn expect_again(&mut self, then: &Expecting) {
-        self.terminal.settle(LAST_WORDS);
+        self.settle_console();
         self.health.console.expect_again(then);
     }
 

@@ -8,8 +8,6 @@ use crate::vm::{Vm, VmError};
 
 /// Between two looks at the console.
 const TICK: Duration = Duration::from_millis(20);
-/// How long the last output of a guest that stands still may take to be in the console's log.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Vm {
     /// Waits until the guest's console shows `text`, and consumes it. Times out after `patience`, and fails sooner once
@@ -56,7 +54,7 @@ impl Machine {
             alive?;
             if self.is_paused_by_error() {
                 // What it has printed before may still be on its way.
-                self.terminal().settle(LAST_WORDS);
+                self.settle_console();
                 return match self.health.console.consume(text, &mut searched) {
                     true => Ok(()),
                     false => Err(VmError::NotShown(text.to_owned())),

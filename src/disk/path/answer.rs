@@ -14,6 +14,7 @@ use crate::protocol::{Completion, Errno};
 
 impl Disk {
     /// Answers a request that was served, unless an error was armed for it meanwhile.
+    #[inline(always)]
     pub(super) fn answer<R: Reply>(
         self: &Arc<Self>,
         request: &Request<'_>,
@@ -39,10 +40,19 @@ impl Disk {
         }
     }
 
+    #[inline]
     fn late_error<R>(&self, context: &mut RequestContext<R>) -> Option<(Errno, Arc<Armed>)> {
-        if context.undecided == Some(self.rules_changed()) {
-            return None;
+        match context.undecided == Some(self.rules_changed()) {
+            true => None,
+            false => self.look_for_late_error(context),
         }
+    }
+
+    #[cold]
+    fn look_for_late_error<R>(
+        &self,
+        context: &mut RequestContext<R>,
+    ) -> Option<(Errno, Arc<Armed>)> {
         let mut recorder = self.decisions.recorder();
         let (range, faults) = (context.range, self.rules.acting.load());
         if let Some(recorder) = &mut recorder {
@@ -54,6 +64,7 @@ impl Disk {
         late
     }
 
+    #[inline(always)]
     fn answer_done<R: Reply>(self: &Arc<Self>, answer: Answer<'_>, mut context: RequestContext<R>) {
         self.account(Completion::Done, &mut context);
         if context.range.op == Op::Flush {
@@ -96,6 +107,7 @@ impl Disk {
     }
 
     /// Answers with an error of the host.
+    #[cold]
     pub(super) fn answer_host_error<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
         self.counters.of(context.range.op).host_error();
         let (id, range) = (self.id(), context.range);
@@ -118,6 +130,7 @@ impl Disk {
     }
 
     /// Answers with the error of a disk without power.
+    #[cold]
     pub(super) fn answer_power_off<R: Reply>(&self, mut context: RequestContext<R>) {
         self.power.errors.fetch_add(1, Ordering::SeqCst);
         self.account(Completion::PowerOff, &mut context);
@@ -131,6 +144,7 @@ impl Disk {
     }
 
     /// Answers with an injected error.
+    #[cold]
     pub(super) fn answer_injected<R: Reply>(&self, errno: Errno, mut context: RequestContext<R>) {
         self.counters.of(context.range.op).injected_error();
         self.clients.lock().count_injected(context.client);

@@ -17,6 +17,7 @@ use crate::storage::{Image, NextData, with_buffer};
 
 impl Disk {
     /// Does the I/O on this thread, as rules have decided, and answers.
+    #[inline(always)]
     pub(super) fn serve<R: Reply>(
         self: &Arc<Self>,
         request: &Request<'_>,
@@ -63,6 +64,7 @@ impl Disk {
         }
     }
 
+    #[inline(always)]
     fn serve_read<R: Reply>(
         self: &Arc<Self>,
         request: &Request<'_>,

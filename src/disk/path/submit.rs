@@ -40,6 +40,7 @@ impl Disk {
     }
 
     /// Takes in a request that was checked, once it need not wait for that.
+    #[inline(always)]
     pub(super) fn begin<R: Reply>(
         self: &Arc<Self>,
         request: Request<'_>,
@@ -83,6 +84,7 @@ impl Disk {
         }
     }
 
+    #[inline(always)]
     fn take_in<R: Reply>(
         self: &Arc<Self>,
         request: Request<'_>,
@@ -209,6 +211,7 @@ impl Disk {
     }
 
     /// Does what the looks have decided, on this thread or on the pool.
+    #[inline(always)]
     pub(super) fn carry_out<R: Reply>(
         self: &Arc<Self>,
         request: Request<'_>,

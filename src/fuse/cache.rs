@@ -28,8 +28,8 @@ use crate::fault::Op;
 use crate::os::sys;
 use crate::protocol::Errno;
 
-/// How long a reader has to take its page before the kernel drops it.
-const TAKEN: Duration = Duration::from_millis(1);
+/// How long a reader has to take its page before the kernel drops it. A busy machine may let it wait for some milliseconds.
+const TAKEN: Duration = Duration::from_millis(10);
 /// How long a change of rules waits for the kernel to drop pages that nobody reads.
 const DROPPED: Duration = Duration::from_secs(2);
 /// The same while pages are being read: a rule may hold such a read.

@@ -175,7 +175,7 @@ fn ordinary_user_mounts_arms_clears_and_unmounts() {
     let place = folder.path().display();
     // Other users may not read the folder of the build.
     let provium = folder.path().join("the-program");
-    std::fs::copy(PROVIUM, &provium).unwrap();
+    copy_program(PROVIUM.as_ref(), &provium);
     let provium = provium.display();
     let script = format!(
         "set -e; cd {place}; export HOME={place} XDG_RUNTIME_DIR={place}
@@ -215,7 +215,7 @@ fn umount_stale_goes_on_past_mounts_of_other_users() {
     of_root.kill_server();
     let folder = TempDir::new().unwrap();
     let place = folder.path().display();
-    std::fs::copy(PROVIUM, folder.path().join("the-program")).unwrap();
+    copy_program(PROVIUM.as_ref(), &folder.path().join("the-program"));
     let owner = format!("{USER}:{USER}");
     assert_ok(&run(Command::new("chown").arg(owner).arg(folder.path())));
     let script = format!(

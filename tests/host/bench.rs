@@ -1,6 +1,5 @@
 //! `provium bench`, and `mnt-helpers/dev/bench`.
 
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -74,8 +73,7 @@ impl Bench {
     fn start(program: &Path, words: &[&str]) -> Self {
         let place = TempDir::new().unwrap();
         let passthrough = place.path().join("passthrough");
-        std::fs::write(&passthrough, "#!/bin/sh\ntouch $1/vda\nexec sleep 600\n").unwrap();
-        std::fs::set_permissions(&passthrough, PermissionsExt::from_mode(0o700)).unwrap();
+        write_program(&passthrough, "#!/bin/sh\ntouch $1/vda\nexec sleep 600\n");
         let folder = |name| {
             let folder = place.path().join(name);
             std::fs::create_dir(&folder).unwrap();

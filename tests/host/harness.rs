@@ -246,6 +246,21 @@ pub fn shell(shell: &str, mount: &Mount, script: &str) -> Output {
         .env("m", mount.point()))
 }
 
+/// Copies `from` to `to` as a program. A child does it: what this process has open for writing is open for a moment in each
+/// child of another test too, and such a file does not run ("Text file busy").
+pub fn copy_program(from: &Path, to: &Path) {
+    let mut install = Command::new("install");
+    assert_ok(&run(install.args(["-m", "755"]).arg(from).arg(to)));
+}
+
+/// Writes a program, likewise.
+pub fn write_program(path: &Path, text: &str) {
+    let draft = path.with_extension("draft");
+    std::fs::write(&draft, text).unwrap();
+    copy_program(&draft, path);
+    std::fs::remove_file(draft).unwrap();
+}
+
 pub fn provium(args: &[&str]) -> Output {
     run(Command::new(PROVIUM).args(args))
 }

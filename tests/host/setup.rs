@@ -1,6 +1,6 @@
 //! `mnt-helpers/setup` on other distributions: with package managers that only note what they are asked for.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -42,8 +42,7 @@ impl Machine {
 
     fn program(&self, name: &str, script: &str) {
         let path = self.path("bin").join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        write_program(&path, &format!("#!/bin/sh\n{script}\n"));
     }
 
     fn setup(&self) -> Output {

@@ -1,6 +1,5 @@
 //! Raw templates of images in other formats: made once by qemu-img, kept in the cache, and nothing half of them.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -65,9 +64,8 @@ impl Place {
             self.path("conversions").display(),
             stdout(&real).trim()
         );
-        self.write("bin/qemu-img", script.as_bytes());
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(self.path("bin/qemu-img"), mode).unwrap();
+        std::fs::create_dir_all(self.path("bin")).unwrap();
+        write_program(&self.path("bin/qemu-img"), &script);
     }
 
     fn conversions(&self) -> usize {

@@ -104,7 +104,6 @@ pub(in crate::vm) fn wake_input() -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
     use std::process::{Command, Stdio};
 
     #[test]
@@ -118,9 +117,12 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn program_runs_and_rejects_an_input_that_is_too_short() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("wake");
-        std::fs::write(&path, wake_program()).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
+        let [draft, path] = ["draft", "wake"].map(|name| folder.path().join(name));
+        std::fs::write(&draft, wake_program()).unwrap();
+        // By a child: what this process has open for writing, another test's child may have too, and it does not run.
+        let mut install = Command::new("install");
+        let copied = install.args(["-m", "755"]).args([&draft, &path]).status();
+        assert!(copied.unwrap().success());
         let status = Command::new(&path).stdin(Stdio::null()).status().unwrap();
         assert_eq!(status.code(), Some(1));
     }

@@ -57,7 +57,7 @@ fn mount_that_reports_ready_answers_however_few_processes_may_be_started() {
     }
     let scene = Scene::begin();
     let place = TempDir::new_in(scene.path(".")).unwrap();
-    std::fs::copy(PROVIUM, place.path().join("the-program")).unwrap();
+    copy_program(PROVIUM.as_ref(), &place.path().join("the-program"));
     let mut chown = Command::new("chown");
     assert_ok(&run(chown.arg("-R").arg(USER).arg(place.path())));
     assert_ok(&run(Command::new("chmod").arg("755").arg(scene.path("."))));

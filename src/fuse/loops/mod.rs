@@ -34,6 +34,8 @@ const FEWEST_ACTIVE: usize = 2;
 const MOST_ACTIVE: usize = 8;
 /// One request of this many is timed.
 const TIMED: u64 = 8;
+/// The names of fuser's threads begin so.
+const NAMED: &str = "fuser-";
 
 /// The loop threads of a session.
 pub(super) struct Loops {
@@ -120,6 +122,31 @@ impl Loops {
     /// Has the watchdog call `work` at each look at which a thread is stuck.
     pub(super) fn on_stuck(&self, work: impl Fn() + Send + Sync + 'static) {
         let _ = self.on_stuck.set(Box::new(work));
+    }
+
+    /// Has a thread of the session that panics take its role first, if it has none: one that has not got far in its
+    /// first request would end unseen, and the others would serve on.
+    pub(super) fn notice_panics(self: &Arc<Self>) {
+        let loops = Arc::downgrade(self);
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            before(panic);
+            let thread = std::thread::current();
+            if let Some(loops) = loops.upgrade()
+                && thread.name().is_some_and(|name| name.starts_with(NAMED))
+            {
+                loops.take_role();
+            }
+        }));
+    }
+
+    /// Gives this thread a role. One that panics while it holds its role has it already.
+    fn take_role(self: &Arc<Self>) {
+        ROLE.with(|role| {
+            if let Ok(mut role) = role.try_borrow_mut() {
+                self.role(&mut role);
+            }
+        });
     }
 
     /// Disconnects when the session is over.

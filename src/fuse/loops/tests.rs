@@ -185,3 +185,18 @@ fn end_of_one_thread_ends_the_session() {
     spawn(move || drop(theirs.enter())).join().unwrap();
     assert!(loops.threads.state.lock().ended());
 }
+
+#[test]
+fn thread_that_panics_in_its_first_request_ends_the_session_and_other_panics_do_not() {
+    let loops = Loops::unwatched(2, 1);
+    loops.notice_panics();
+    let panics = |name: &str| {
+        let thread = std::thread::Builder::new().name(name.into());
+        let panicking = thread.spawn(|| panic!("as intended")).unwrap();
+        assert!(panicking.join().is_err());
+    };
+    panics("another");
+    assert!(!loops.threads.state.lock().ended());
+    panics("fuser-1");
+    assert!(loops.threads.state.lock().ended());
+}

@@ -44,10 +44,16 @@ impl Decisions {
         self.stream.end();
     }
 
+    /// Whether somebody reads.
+    #[inline]
+    pub(in crate::disk) fn are_read(&self) -> bool {
+        self.stream.is_on()
+    }
+
     /// The right to meet rules; None, and no wait, unless somebody reads.
     #[inline]
     pub(in crate::disk) fn recorder(&self) -> Option<Recorder<'_>> {
-        match self.stream.is_on() {
+        match self.are_read() {
             true => self.begin(),
             false => None,
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::apply::Done;
 use super::context::{Durability, RequestContext};
@@ -154,12 +155,24 @@ impl Disk {
 
     /// Counts an answer, before it is sent: a client that has seen it also finds it counted.
     fn account<R>(&self, completion: Completion, context: &mut RequestContext<R>) {
-        let latency = context.arrived.elapsed();
-        self.counters.of(context.range.op).answered(latency);
         // Out of the list before the answer: a client that has it finds its request gone.
         let acted = context.end_rules();
+        self.count_answer(context.range, context.arrived, completion, acted);
+    }
+
+    /// Counts the answer to a request on which the rules `acted` have acted.
+    #[inline]
+    pub(super) fn count_answer(
+        &self,
+        range: IoRange,
+        arrived: Instant,
+        completion: Completion,
+        acted: Vec<Arc<Armed>>,
+    ) {
+        let latency = arrived.elapsed();
+        self.counters.of(range.op).answered(latency);
         if self.trace.is_on() {
-            self.trace.record(context.range, completion, latency, acted);
+            self.trace.record(range, completion, latency, acted);
         }
     }
 }

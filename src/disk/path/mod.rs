@@ -1,7 +1,7 @@
 //! The way of a request through a disk, from its arrival to its answer.
 //!
 //! `submit` takes it in, `admit` checks it, `wait` keeps it where rules or slow storage say so, `storage`
-//! does its I/O as rules have it (`apply`, `plan`), and `answer` ends it.
+//! does its I/O as rules have it (`apply`, `plan`), and `answer` ends it. Most reads go through `plain_read` alone.
 
 mod admit;
 mod answer;
@@ -15,6 +15,7 @@ mod lane;
 mod lanes;
 mod logged;
 mod note_damage;
+mod plain_read;
 mod plan;
 mod power;
 mod request;

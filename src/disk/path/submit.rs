@@ -18,6 +18,9 @@ impl Disk {
     /// when a fault delays it, when the storage is slow, and always unless this thread may wait for
     /// storage.
     pub fn submit(self: &Arc<Self>, request: Request<'_>, origin: Origin, reply: impl Reply) {
+        let Some(reply) = self.read_plainly(&request, origin, reply) else {
+            return;
+        };
         let range = request.range(self.known_size());
         let is_aligned = origin.is_aligned && !request.is_relative();
         if let Err(errno) = self.check(&request, range, is_aligned) {

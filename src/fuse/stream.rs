@@ -17,6 +17,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long a reader waits whose signals cannot be seen. It then gets EINTR: cat and similar programs try
 /// again, unless a signal ends them.
 const BLIND: Duration = Duration::from_millis(500);
+/// How long the thread stays without a read. One that follows a stream has its next read soon.
+const STAYS: Duration = Duration::from_secs(1);
 
 /// A read without an answer.
 pub(super) struct Read {
@@ -63,13 +65,18 @@ impl Streams {
         }
     }
 
-    /// Serves until no read waits.
+    /// Serves until no read has waited for a while.
     fn serve(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        while !state.reads.is_empty() {
+        let mut ends = Instant::now() + STAYS;
+        while !state.reads.is_empty() || Instant::now() < ends {
             state.has_news = false;
             let reads = std::mem::take(&mut state.reads);
-            let mut next_look = Instant::now() + LOOK;
+            let mut next_look = ends;
+            if !reads.is_empty() {
+                let now = Instant::now();
+                (ends, next_look) = (now + STAYS, now + LOOK);
+            }
             let waiting = MutexGuard::unlocked(&mut state, || {
                 let reads = reads.into_iter();
                 let answered = reads.map(|(read, since)| (self.try_answer(read, since), since));
@@ -81,7 +88,7 @@ impl Streams {
                 waiting.collect::<Vec<_>>()
             });
             state.reads.extend(waiting);
-            if !state.has_news && !state.reads.is_empty() {
+            if !state.has_news {
                 self.changed.wait_until(&mut state, next_look);
             }
         }

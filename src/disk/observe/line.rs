@@ -8,14 +8,18 @@ use super::decided::Decided;
 use crate::fault::{Armed, IoRange};
 use crate::protocol::{Answered, Completion, DecisionsLine, EventLine, Note, Noted, Verdict};
 
-/// A line for listeners.
+/// A line for listeners. That of a request fills one cache line: every request of a traced disk writes one.
 #[derive(Clone)]
 pub(super) struct Line {
     pub(super) sequence: u64,
     /// When it happened, by the clock of dmesg.
-    pub(super) time: Duration,
+    pub(super) time: Nanoseconds,
     pub(super) what: What,
 }
+
+/// A time in half the space of a [`Duration`]; centuries at most.
+#[derive(Clone, Copy)]
+pub(super) struct Nanoseconds(u64);
 
 /// What it tells of.
 #[derive(Clone)]
@@ -32,8 +36,21 @@ pub(super) enum What {
 pub(super) struct Request {
     pub(super) range: IoRange,
     pub(super) completion: Completion,
-    pub(super) latency: Duration,
-    pub(super) rules: Vec<Arc<Armed>>,
+    pub(super) latency: Nanoseconds,
+    /// Those that have acted on it; None without any.
+    pub(super) rules: Option<Arc<Vec<Arc<Armed>>>>,
+}
+
+impl From<Duration> for Nanoseconds {
+    fn from(time: Duration) -> Self {
+        Self(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Nanoseconds> for Duration {
+    fn from(time: Nanoseconds) -> Self {
+        Self::from_nanos(time.0)
+    }
 }
 
 impl Line {
@@ -41,13 +58,15 @@ impl Line {
     pub(super) fn write_to(&self, text: &mut String) -> fmt::Result {
         match &self.what {
             What::Answered(request) => {
-                request.answered(self.sequence, self.time).write_to(text);
+                request
+                    .answered(self.sequence, self.time.into())
+                    .write_to(text);
                 Ok(())
             }
             What::Noted(note) => {
                 let noted = Noted {
                     sequence: self.sequence,
-                    time: self.time,
+                    time: self.time.into(),
                     note: Note::clone(note),
                 };
                 write!(text, "{noted}")
@@ -64,8 +83,10 @@ impl Line {
 impl Request {
     fn answered(&self, sequence: u64, time: Duration) -> Answered<'_> {
         let (sector, count) = self.range.sectors();
-        let rules = self.rules.iter();
-        let effects = rules.filter_map(|armed| armed.rule.action.kind().effect());
+        let rules = self.rules.as_ref().map_or(&[][..], |rules| rules);
+        let effects = rules
+            .iter()
+            .filter_map(|armed| armed.rule.action.kind().effect());
         Answered {
             sequence,
             time,
@@ -76,8 +97,18 @@ impl Request {
                 effects: effects.collect(),
                 completion: self.completion,
             },
-            latency: self.latency,
-            rules: Armed::texts(&self.rules),
+            latency: self.latency.into(),
+            rules: Armed::texts(rules),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_of_a_request_fills_one_cache_line() {
+        assert_eq!(size_of::<Line>(), 64);
     }
 }

@@ -67,8 +67,8 @@ impl Trace {
             What::Answered(Request {
                 range,
                 completion,
-                latency,
-                rules,
+                latency: latency.into(),
+                rules: (!rules.is_empty()).then(|| Arc::new(rules)),
             }),
         );
     }
@@ -116,7 +116,7 @@ impl Trace {
         state.sequence += 1;
         let line = Line {
             sequence: state.sequence,
-            time,
+            time: time.into(),
             what,
         };
         let mut wakes = Vec::new();

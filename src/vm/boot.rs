@@ -42,10 +42,13 @@ impl Vm {
         }
         if booted.is_err() {
             self.machine = None;
+        }
+        let booted = booted.map_err(|error| self.explain_boot(error));
+        if booted.is_err() {
             self.detach_since(before);
             self.leave_images();
         }
-        booted.map_err(|error| self.explain_boot(error))
+        booted
     }
 
     /// The error of a boot, with what it may have to do with the profile.
@@ -74,6 +77,7 @@ impl Vm {
                     log,
                 }
             }
+            VmError::PausedInBoot(error) => VmError::PausedInBoot(self.named(error)),
             error => error,
         }
     }
@@ -82,7 +86,15 @@ impl Vm {
     pub fn reset(&mut self) -> Result<(), VmError> {
         let patience = self.patience;
         let deadline = Instant::now() + patience;
-        self.with_machine(|machine| machine.reset(deadline, patience))?;
+        let reset = self.with_machine(|machine| machine.reset(deadline, patience));
+        reset.map_err(|error| match error {
+            // The machine stays, and can be resumed.
+            VmError::PausedInBoot(error) => VmError::PausedByError {
+                error: self.named(error).to_string(),
+                cause: Box::new(VmError::NoAnswer("does not answer".to_owned())),
+            },
+            error => error,
+        })?;
         let Some(mut machine) = self.machine.take() else {
             return Ok(());
         };

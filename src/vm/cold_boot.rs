@@ -73,7 +73,8 @@ impl Vm {
     ) -> Result<(), VmError> {
         let has_agent = machine.has_agent();
         for drive in self.disks.drives()?.into_iter().filter(|_| has_agent) {
-            if let Some(held) = machine.wait_for_disk(&drive, deadline, self.patience)? {
+            let seen = machine.wait_for_disk(&drive, deadline, self.patience);
+            if let Some(held) = machine.unless_paused(seen)? {
                 self.note_held(&drive.id, &held);
                 break;
             }

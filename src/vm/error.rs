@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::io_error::IoError;
 use super::state::{Expected, State};
 use super::templates::TemplateError;
 use crate::client::ClientError;
@@ -90,6 +91,10 @@ pub enum VmError {
     )]
     NvmeTwins { id: String, serial: String },
     #[error(
+        "disk `{id}` would be one path of an nvme disk too many: a machine has room for {most} paths of one disk, and for fewer of each where several disks have some"
+    )]
+    TooManyPaths { id: String, most: usize },
+    #[error(
         "disk `{id}` has {size} bytes, which is no whole number of sectors of {sector} bytes: take a `logical_block_size` that fits, or make the image longer"
     )]
     OddSize { id: String, size: u64, sector: u32 },
@@ -144,6 +149,10 @@ pub enum VmError {
         "{cause}: QEMU has paused the guest, for {error}. `vm:wait_io_error()` returns that, and `vm:resume()` has QEMU try the request again"
     )]
     PausedByError { cause: Box<Self>, error: String },
+    #[error(
+        "the guest stands still in its boot: QEMU has paused it, for {0}. Nobody can resume it before it has booted: arm the rule after that, or have the disk report errors, by `rerror` and `werror`"
+    )]
+    PausedInBoot(IoError),
     #[error("no rule has cut the power within {}", show_duration(*.0))]
     NoPowerCut(Duration),
     #[error("the guest powered itself off\n{console}")]

@@ -33,6 +33,17 @@ impl fmt::Display for IoError {
     }
 }
 
+impl From<&Stopped> for IoError {
+    /// The disk is the block node.
+    fn from(stopped: &Stopped) -> Self {
+        Self {
+            disk: stopped.node.clone(),
+            op: stopped.op,
+            error: errno_of(&stopped.reason),
+        }
+    }
+}
+
 impl Vm {
     /// Waits until QEMU pauses the guest because a request has failed. The guest is paused then: `resume` has QEMU try
     /// the request again.
@@ -46,12 +57,15 @@ impl Vm {
     }
 
     fn io_error(&self, stopped: &Stopped) -> IoError {
-        let drives = self.disks.plugged();
-        let drive = drives.iter().find(|drive| drive.node() == stopped.node);
+        self.named(stopped.into())
+    }
+
+    /// The same with the name of the disk in place of that of its block node.
+    pub(super) fn named(&self, error: IoError) -> IoError {
+        let disk = self.disks.with_node(&error.disk);
         IoError {
-            disk: drive.map_or_else(|| stopped.node.clone(), |drive| drive.id.clone()),
-            op: stopped.op,
-            error: errno_of(&stopped.reason),
+            disk: disk.unwrap_or(error.disk),
+            ..error
         }
     }
 
@@ -103,6 +117,18 @@ impl Machine {
                 return Err(VmError::NoIoError(patience));
             }
         }
+    }
+
+    /// The error of a boot whose guest QEMU has paused.
+    pub(super) fn paused_in_boot(&mut self) -> Option<VmError> {
+        let is_paused = self.is_paused_by_error() && self.events(Duration::ZERO).is_ok();
+        let stopped = self.stopped.front().filter(|_| is_paused)?;
+        Some(VmError::PausedInBoot(stopped.into()))
+    }
+
+    /// What a wait of a boot has come to; the error says so where QEMU has paused the guest.
+    pub(super) fn unless_paused<T>(&mut self, waited: Result<T, VmError>) -> Result<T, VmError> {
+        waited.map_err(|error| self.paused_in_boot().unwrap_or(error))
     }
 
     fn is_stopped_by_error(&mut self) -> Result<bool, VmError> {

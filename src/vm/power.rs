@@ -82,6 +82,9 @@ impl Machine {
             let events = self.events(TICK)?;
             self.seen.resets += events.iter().filter(|event| is_reset(event)).count();
             self.seen.agent = events.iter().any(is_agent_opening);
+            if let Some(error) = self.paused_in_boot() {
+                return Err(error);
+            }
         }
         let answered = self.agent(|agent, _| agent.sync(deadline));
         answered.map_err(|error| match error {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::nvme_paths::mark_paths;
+use super::nvme_paths::{has_room, mark_paths};
 use super::record::{DiskRecord, Mounted};
 use crate::client::{ClientError, DataError};
 use crate::config::DiskBus;
@@ -12,6 +12,7 @@ use crate::protocol::DiskGauge;
 use crate::protocol::names::SECTOR;
 use crate::vm::VmError;
 use crate::vm::qemu::drive::Drive;
+use crate::vm::qemu::nvme_paths::MOST_PATHS;
 use crate::vm::qemu::ports::PORTS;
 
 /// A disk that several handles share.
@@ -146,14 +147,30 @@ impl Disks {
         };
         let is_nvme = mounted.drive.hardware.bus == DiskBus::Nvme;
         let is_path = !is_running && mounted.drive.shares && self.have_image_of(mounted);
-        if is_nvme && !is_path && self.twins(&mounted.drive)? > 0 {
-            let serial = mounted.drive.serial();
-            return Err(VmError::NvmeTwins {
-                id: disk.id().to_owned(),
-                serial,
-            });
+        if !is_nvme {
+            return Ok(());
         }
-        Ok(())
+        let drives = self.drives()?;
+        let (id, twins) = (disk.id().to_owned(), twins_among(&drives, &mounted.drive));
+        match (is_path, twins) {
+            (_, 0) => Ok(()),
+            (false, _) => {
+                let serial = mounted.drive.serial();
+                Err(VmError::NvmeTwins { id, serial })
+            }
+            (true, twins) if has_room(&drives, twins) => Ok(()),
+            (true, _) => Err(VmError::TooManyPaths {
+                id,
+                most: MOST_PATHS,
+            }),
+        }
+    }
+
+    /// The name of the disk with this block node.
+    pub(in crate::vm) fn with_node(&self, node: &str) -> Option<String> {
+        let drives = self.mounted().into_iter();
+        let mut found = drives.filter(|drive| drive.node() == node);
+        found.next().map(|drive| drive.id)
     }
 
     /// Whether all disks with the same name in the guest share the image of this one.

@@ -2,7 +2,7 @@
 
 use crate::config::DiskBus;
 use crate::vm::qemu::drive::Drive;
-use crate::vm::qemu::nvme_paths::NvmePath;
+use crate::vm::qemu::nvme_paths::{MOST_HIDDEN, NvmePath};
 
 /// Marks the drives that are paths of one NVMe disk.
 pub(in crate::vm) fn mark_paths(drives: &mut [Drive]) {
@@ -24,11 +24,18 @@ pub(in crate::vm) fn mark_paths(drives: &mut [Drive]) {
     }
 }
 
+/// Whether a machine with `drives` has room for a further path of a disk that has as many `twins` among them.
+pub(super) fn has_room(drives: &[Drive], twins: usize) -> bool {
+    let paths = drives.iter().filter_map(|drive| drive.path.as_ref());
+    paths.map(|path| path.number).sum::<usize>() + twins <= MOST_HIDDEN
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::DiskHardware;
     use crate::vm::qemu::board::Bus;
+    use crate::vm::qemu::nvme_paths::MOST_PATHS;
     use serde_json::{Value, json};
 
     fn drive(id: &str, serial: &str, twins: usize) -> Drive {
@@ -90,5 +97,18 @@ mod tests {
             (&json!("bus-b"), &Value::Null)
         );
         assert!(!drives[2].hot_plugs() && drives[1].hot_plugs());
+    }
+
+    #[test]
+    fn machine_has_room_for_the_paths_of_one_disk_and_the_next_is_refused() {
+        let mut drives: Vec<_> = (0..MOST_PATHS)
+            .map(|n| drive(&format!("p{n}"), "lun", n))
+            .collect();
+        mark_paths(&mut drives);
+        assert!(has_room(&drives[..MOST_PATHS - 1], MOST_PATHS - 1));
+        assert!(!has_room(&drives, MOST_PATHS));
+        let hidden = drives[MOST_PATHS - 1].devices(Bus::Pcie);
+        let slots = hidden.iter().filter_map(|device| device["addr"].as_str());
+        assert!(slots.clone().count() > 0 && slots.clone().all(|slot| slot > "12.7"));
     }
 }

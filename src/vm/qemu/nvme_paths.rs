@@ -7,10 +7,16 @@
 
 use serde_json::{Value, json};
 
+use super::ports::LAST_ROOT_PORT;
+
 /// The slot with the first of the controllers that no guest finds, and how many of them one slot takes. Those of QEMU's own
 /// choice are taken from below.
 const HIDDEN_SLOT: usize = 0x1e;
 const IN_A_SLOT: usize = 7;
+/// How many there is room for: the slots down to those of the root ports.
+pub(in crate::vm) const MOST_HIDDEN: usize = (HIDDEN_SLOT - LAST_ROOT_PORT) * IN_A_SLOT;
+/// How many paths of one disk these are enough for.
+pub(in crate::vm) const MOST_PATHS: usize = 13;
 
 /// One of several paths.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,13 @@ pub(in crate::vm) const PORTS: u32 = 24;
 /// devices take.
 pub(in crate::vm) const MOST_DISKS: usize = (PORTS + 32 - 2 - PORTS / 8 - 2) as usize;
 
-/// The argument that makes this port: eight share a device of the PCIe bus.
+/// The slot of the first ports, and of the last ones: eight share a device of the PCIe bus.
+const FIRST_ROOT_PORT: u32 = 0x10;
+pub(super) const LAST_ROOT_PORT: usize = (FIRST_ROOT_PORT + (PORTS - 1) / 8) as usize;
+
+/// The argument that makes this port.
 pub(super) fn root_port(port: u32) -> String {
-    let (device, function) = (0x10 + port / 8, port % 8);
+    let (device, function) = (FIRST_ROOT_PORT + port / 8, port % 8);
     let shared = if function == 0 { "on" } else { "off" };
     format!(
         "pcie-root-port,id={},chassis={},slot={port},addr={device:x}.{function},multifunction={shared}",

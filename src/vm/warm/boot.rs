@@ -173,7 +173,10 @@ impl Vm {
         for drive in self.disks.drives()? {
             if !is_waited_for {
                 machine.insert(&drive)?;
-            } else if let Some(held) = machine.plug(&drive, deadline)? {
+                continue;
+            }
+            let plugged = machine.plug(&drive, deadline);
+            if let Some(held) = machine.unless_paused(plugged)? {
                 self.note_held(&drive.id, &held);
                 is_waited_for = false;
             }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::apply::Done;
 use super::context::{Durability, RequestContext};
@@ -153,24 +153,31 @@ impl Disk {
         self.send(context, Err(errno));
     }
 
-    /// Counts an answer, before it is sent: a client that has seen it also finds it counted.
+    /// Counts an answer, before it is sent: a client that has seen it also finds it counted. Out of the list it is only
+    /// then, and before the answer too: who finds it neither there nor counted would have lost it.
     fn account<R>(&self, completion: Completion, context: &mut RequestContext<R>) {
-        // Out of the list before the answer: a client that has it finds its request gone.
+        let latency = self.count_answer(context.range.op, context.arrived);
         let acted = context.end_rules();
-        self.count_answer(context.range, context.arrived, completion, acted);
+        self.trace_answer(context.range, completion, latency, acted);
     }
 
-    /// Counts the answer to a request on which the rules `acted` have acted.
+    /// Counts the answer to a request that arrived then. Returns its latency.
     #[inline]
-    pub(super) fn count_answer(
+    pub(super) fn count_answer(&self, op: Op, arrived: Instant) -> Duration {
+        let latency = arrived.elapsed();
+        self.counters.of(op).answered(latency);
+        latency
+    }
+
+    /// Writes the answer to a request on which the rules `acted` have acted to the trace, if somebody reads that.
+    #[inline]
+    pub(super) fn trace_answer(
         &self,
         range: IoRange,
-        arrived: Instant,
         completion: Completion,
+        latency: Duration,
         acted: Vec<Arc<Armed>>,
     ) {
-        let latency = arrived.elapsed();
-        self.counters.of(range.op).answered(latency);
         if self.trace.is_on() {
             self.trace.record(range, completion, latency, acted);
         }

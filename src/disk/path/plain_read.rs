@@ -1,5 +1,5 @@
-//! Reads that only have to be read, as most requests of most disks: taken in, served and answered in one go. They
-//! carry nothing along but what they ask for. One that meets something meanwhile is answered as any other request.
+//! Reads that no rule is for, as most requests of most disks: taken in, served and answered in one go. They carry
+//! nothing along but what they ask for. One for which something comes up meanwhile is answered as any other request.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,7 +30,8 @@ impl Disk {
             offset,
             len: len.into(),
         };
-        if !self.reads_plainly(request, range, origin) {
+        let generation = self.rules_changed();
+        if !self.reads_plainly(request, range, origin, generation) {
             return Some(reply);
         }
         let (arrived, era) = (Instant::now(), self.power.gate.era());
@@ -47,8 +48,9 @@ impl Disk {
             // Out of the table before the answer: a client that has it finds its request gone.
             drop(visible);
             match read {
-                Ok(data) if self.is_still_plain(era) => {
-                    self.count_answer(range, arrived, Completion::Done, Vec::new());
+                Ok(data) if self.is_still_plain(era, generation) => {
+                    let latency = self.count_answer(Op::Read, arrived);
+                    self.trace_answer(range, Completion::Done, latency, Vec::new());
                     reply.send(Ok(data));
                     self.power.gate.leave(Some(pass));
                 }
@@ -56,7 +58,7 @@ impl Disk {
                     let none = Durability::None;
                     let mut context = RequestContext::new(self, range, origin.client, none, reply);
                     (context.arrived, context.era) = (arrived, era);
-                    (context.pass, context.undecided) = (Some(pass), Some(0));
+                    (context.pass, context.undecided) = (Some(pass), Some(generation));
                     let applied = Applied::default();
                     self.answer(request, read, Done::Served(&applied), context);
                 }
@@ -65,17 +67,29 @@ impl Disk {
         None
     }
 
-    /// Whether a read that arrives now has to be read, and nothing else.
-    fn reads_plainly(&self, request: &Request<'_>, range: IoRange, origin: Origin) -> bool {
+    /// Whether a read that arrives now, in this generation of the rules, has to be read, and nothing else.
+    #[inline]
+    fn reads_plainly(
+        &self,
+        request: &Request<'_>,
+        range: IoRange,
+        origin: Origin,
+        generation: u64,
+    ) -> bool {
         origin.may_wait
-            && self.rules_changed() == 0
+            && (generation == 0 || self.rules_pass_by(range))
             && !self.strain.of(Op::Read).is_slow()
             && !self.decisions.are_read()
             && self.check(request, range, origin.is_aligned).is_ok()
     }
 
-    /// Whether nothing has come up since then: no rule, no cut.
-    fn is_still_plain(&self, era: Era) -> bool {
-        !self.power.gate.is_over(era) && self.rules_changed() == 0
+    fn rules_pass_by(&self, range: IoRange) -> bool {
+        !self.settling.is_expected() && !self.rules.acting.load().concerns(range)
+    }
+
+    /// Whether nothing has come up since: no cut, and no other rules.
+    #[inline]
+    fn is_still_plain(&self, era: Era, generation: u64) -> bool {
+        !self.power.gate.is_over(era) && self.rules_changed() == generation
     }
 }

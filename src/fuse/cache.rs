@@ -22,11 +22,11 @@ use fuser::INodeNo;
 use parking_lot::{Condvar, Mutex};
 
 use super::inode::Inode;
-use super::pieces::Pieces;
 use crate::disk::{Answer, Disk, Reply};
 use crate::fault::Op;
 use crate::os::sys;
 use crate::protocol::Errno;
+use crate::units::RangeMap;
 
 /// How long a reader has to take its page before the kernel drops it. A busy machine may let it wait for some milliseconds.
 const TAKEN: Duration = Duration::from_millis(10);
@@ -62,7 +62,7 @@ struct Pages {
 #[derive(Default)]
 struct State {
     /// The pieces that the kernel was given and may still have.
-    given: Pieces,
+    given: RangeMap<()>,
     /// The pieces that it is to drop, each from a moment on.
     to_drop: VecDeque<(Range<u64>, Instant)>,
     /// How many pieces were ever put into `to_drop`, and how many of them are done.
@@ -114,7 +114,7 @@ impl PageCache {
         };
         let mut state = pages.state.lock();
         state.note_written(piece);
-        let is_given = state.given.has(piece);
+        let is_given = state.given.within(piece.clone()).next().is_some();
         drop(state);
         if is_given {
             self.drop_piece(&pages, piece.clone(), Instant::now());
@@ -170,7 +170,7 @@ impl PageCache {
         let mut state = pages.state.lock();
         state.reading += 1;
         // It does not have the pages that it asks for.
-        state.given.take(piece);
+        state.given.remove(piece);
         drop(state);
         Reading(pages)
     }
@@ -197,8 +197,7 @@ impl PageCache {
         let device = device.filter(|device| sys::keep_only(device).is_ok());
         while let Some((piece, from)) = pages.next() {
             std::thread::sleep(from.saturating_duration_since(Instant::now()));
-            let given = pages.state.lock().given.take(&piece);
-            for piece in given {
+            for piece in pages.take(&piece) {
                 // The write fails for an inode that the kernel has forgotten: it has no pages.
                 let _ = device.map(|device| rustix::io::write(device, &message(pages.ino, &piece)));
             }
@@ -222,8 +221,17 @@ impl Pages {
     /// The kernel is about to get this piece. Returns whether these are too many pieces.
     fn give(&self, piece: &Range<u64>) -> bool {
         let mut state = self.state.lock();
-        state.given.insert(piece);
+        state.given.insert_joined(piece.clone(), ());
         state.given.len() > MOST_PIECES
+    }
+
+    /// The parts of `piece` that the kernel was given. It is about to drop them.
+    fn take(&self, piece: &Range<u64>) -> Vec<Range<u64>> {
+        let mut state = self.state.lock();
+        let given = state.given.within(piece.clone());
+        let given = given.map(|(part, ())| part).collect();
+        state.given.remove(piece);
+        given
     }
 
     /// The next piece to drop; None after a while without one: then the thread may end.
@@ -346,7 +354,7 @@ mod tests {
         let again = cache.begin(0, &(4096..8192));
         assert_eq!(pages.state.lock().reading, 1);
         drop(again);
-        let taken = pages.state.lock().given.take(&ALL);
+        let taken = pages.take(&ALL);
         assert_eq!(taken, [0..4096, 8192..20480]);
     }
 

@@ -12,7 +12,6 @@ mod handles;
 mod inode;
 mod kernel;
 mod loops;
-mod pieces;
 mod provium;
 mod reply;
 mod session;

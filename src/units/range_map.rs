@@ -49,6 +49,11 @@ impl<V: Clone> RangeMap<V> {
         self.0.is_empty()
     }
 
+    /// How many ranges there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Gives each number of `range` the value.
     pub fn insert(&mut self, range: Range<u64>, value: V) {
         if range.is_empty() {

@@ -91,6 +91,24 @@ fn error_armed_during_the_io_takes_effect() {
 }
 
 #[test]
+fn error_armed_during_the_io_of_a_read_that_no_rule_was_for_takes_effect_and_is_counted_once() {
+    let bench = Bench::new();
+    bench.rules("error op=read at=1+1\nerror op=write");
+    let read_while = |rules| {
+        let (offset, len) = (0, 512);
+        with_rules_during_io(&bench, rules, Request::Read { offset, len })
+    };
+    assert_eq!(read_while("error op=read at=1+1"), Ok(vec![0; 512]));
+    assert_eq!(read_while("error op=read at=0+1"), EIO);
+    assert_eq!(bench.disk.rules()[0].counts.fired, 1);
+    assert_eq!(
+        (bench.stat("read_requests"), bench.stat("read_answered")),
+        (2, 2)
+    );
+    assert_eq!(bench.stat("read_errors_injected"), 1);
+}
+
+#[test]
 fn host_error_is_passed_on_and_counted_apart() {
     let bench = Bench::new();
     bench.image.fail_with(libc::ENOSPC);

@@ -75,7 +75,7 @@ impl FrontEnd {
         };
         let config = config(self.access.allow_other, loops.threads(), source);
         let session = fuser::Session::new(Provium::new(tree), mount_point, &config)?;
-        loops.notice_panics();
+        loops.end_at_panics();
         loops.on_stuck(move || disks.look_for_stuck());
         let device = session.as_fd().try_clone_to_owned()?;
         cache.notify_through(sys::clone_fuse_device(&device)?);

@@ -34,8 +34,15 @@ const FEWEST_ACTIVE: usize = 2;
 const MOST_ACTIVE: usize = 8;
 /// One request of this many is timed.
 const TIMED: u64 = 8;
-/// The names of fuser's threads begin so.
-const NAMED: &str = "fuser-";
+/// Clients would wait for ever for what such threads do: those of fuser, whose names are longer, and the single ones.
+const NEEDED: [&str; 6] = [
+    "fuser-",
+    "watchdog",
+    "delays",
+    "streams",
+    "page-cache",
+    "mounts",
+];
 
 /// The loop threads of a session.
 pub(super) struct Loops {
@@ -124,29 +131,23 @@ impl Loops {
         let _ = self.on_stuck.set(Box::new(work));
     }
 
-    /// Has a thread of the session that panics take its role first, if it has none: one that has not got far in its
-    /// first request would end unseen, and the others would serve on.
-    pub(super) fn notice_panics(self: &Arc<Self>) {
+    /// Has the session end if a thread panics without which clients would wait for ever. A thread of fuser would show its
+    /// end by its role, but has none in its first request.
+    pub(super) fn end_at_panics(self: &Arc<Self>) {
         let loops = Arc::downgrade(self);
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             before(panic);
             let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default();
             if let Some(loops) = loops.upgrade()
-                && thread.name().is_some_and(|name| name.starts_with(NAMED))
+                && NEEDED.iter().any(|needed| name.starts_with(needed))
             {
-                loops.take_role();
+                // The thread that panics may hold the lock that this takes.
+                let ending = std::thread::Builder::new().name("end".into());
+                let _ = ending.spawn(move || loops.end());
             }
         }));
-    }
-
-    /// Gives this thread a role. One that panics while it holds its role has it already.
-    fn take_role(self: &Arc<Self>) {
-        ROLE.with(|role| {
-            if let Ok(mut role) = role.try_borrow_mut() {
-                self.role(&mut role);
-            }
-        });
     }
 
     /// Disconnects when the session is over.

@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{JoinHandle, park, sleep, spawn};
 use std::time::Duration;
 
+use crossbeam_channel::TryRecvError;
+
 use super::Loops;
 use super::long_requests::{LONG, MANY};
 use super::threads::CLOSE_LOOK;
@@ -187,16 +189,19 @@ fn end_of_one_thread_ends_the_session() {
 }
 
 #[test]
-fn thread_that_panics_in_its_first_request_ends_the_session_and_other_panics_do_not() {
-    let loops = Loops::unwatched(2, 1);
-    loops.notice_panics();
-    let panics = |name: &str| {
-        let thread = std::thread::Builder::new().name(name.into());
-        let panicking = thread.spawn(|| panic!("as intended")).unwrap();
-        assert!(panicking.join().is_err());
-    };
-    panics("another");
-    assert!(!loops.threads.state.lock().ended());
-    panics("fuser-1");
-    assert!(loops.threads.state.lock().ended());
+fn panic_of_a_thread_that_clients_need_ends_the_session_and_one_of_a_pool_does_not() {
+    for name in ["fuser-1", "watchdog", "delays", "streams"] {
+        let loops = Loops::unwatched(2, 1);
+        loops.end_at_panics();
+        let panics = |name: &str| {
+            let thread = std::thread::Builder::new().name(name.into());
+            let panicking = thread.spawn(|| panic!("as intended")).unwrap();
+            assert!(panicking.join().is_err());
+        };
+        panics("worker");
+        assert_eq!(loops.over().try_recv(), Err(TryRecvError::Empty));
+        panics(name);
+        let over = loops.over().recv_timeout(Duration::from_secs(60));
+        assert!(over.is_err_and(|error| !error.is_timeout()), "{name}");
+    }
 }

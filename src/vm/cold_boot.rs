@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use super::boot_plan::BootPlan;
-use super::disks::held::{Held, Quiet};
+use super::disks::held::{KeptBy, Quiet};
 use super::guest::console::Console;
 use super::machine::Machine;
 use super::qemu::arguments::Start;
@@ -64,7 +64,7 @@ impl Vm {
         )
     }
 
-    /// Waits until the guest of `machine`, which boots, has all disks, or a rule keeps one from it. Without an agent
+    /// Waits until the guest of `machine`, which boots, has all disks, or something keeps one from it. Without an agent
     /// there is nothing to wait for.
     pub(super) fn await_disks(
         &mut self,
@@ -73,17 +73,20 @@ impl Vm {
     ) -> Result<(), VmError> {
         let has_agent = machine.has_agent();
         for drive in self.disks.drives()?.into_iter().filter(|_| has_agent) {
-            let seen = machine.wait_for_disk(&drive, deadline, self.patience);
-            if let Some(held) = machine.unless_paused(seen)? {
-                self.note_held(&drive.id, &held);
+            if let Some(kept) = machine.wait_for_disk(&drive, deadline, self.patience)? {
+                self.note_kept(&drive.id, kept);
                 break;
             }
         }
         Ok(())
     }
 
-    pub(super) fn note_held(&mut self, id: &str, held: &Held) {
-        self.note(format!("it does not wait for disk `{id}`: {held}"));
+    pub(super) fn note_kept(&mut self, id: &str, kept: KeptBy) {
+        let why = match kept {
+            KeptBy::Rule(held) => held.to_string(),
+            KeptBy::Error(error) => format!("QEMU has paused the guest, for {}", self.named(error)),
+        };
+        self.note(format!("it does not wait for disk `{id}`: {why}"));
     }
 }
 

@@ -119,16 +119,11 @@ impl Machine {
         }
     }
 
-    /// The error of a boot whose guest QEMU has paused.
-    pub(super) fn paused_in_boot(&mut self) -> Option<VmError> {
+    /// The request for which QEMU has paused the guest. Its disk is the block node.
+    pub(super) fn paused_by_error(&mut self) -> Option<IoError> {
         let is_paused = self.is_paused_by_error() && self.events(Duration::ZERO).is_ok();
         let stopped = self.stopped.front().filter(|_| is_paused)?;
-        Some(VmError::PausedInBoot(stopped.into()))
-    }
-
-    /// What a wait of a boot has come to; the error says so where QEMU has paused the guest.
-    pub(super) fn unless_paused<T>(&mut self, waited: Result<T, VmError>) -> Result<T, VmError> {
-        waited.map_err(|error| self.paused_in_boot().unwrap_or(error))
+        Some(stopped.into())
     }
 
     fn is_stopped_by_error(&mut self) -> Result<bool, VmError> {

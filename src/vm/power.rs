@@ -82,8 +82,8 @@ impl Machine {
             let events = self.events(TICK)?;
             self.seen.resets += events.iter().filter(|event| is_reset(event)).count();
             self.seen.agent = events.iter().any(is_agent_opening);
-            if let Some(error) = self.paused_in_boot() {
-                return Err(error);
+            if let Some(error) = self.paused_by_error() {
+                return Err(VmError::PausedInBoot(error));
             }
         }
         let answered = self.agent(|agent, _| agent.sync(deadline));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use crate::client::{DiskControl, MountClient, Waiting};
+use crate::vm::IoError;
 
 /// Between two looks for requests that wait.
 const TICK: Duration = Duration::from_millis(20);
@@ -30,6 +31,15 @@ impl fmt::Display for Held {
             request.request, request.rules
         )
     }
+}
+
+/// Why nobody waits until a guest has a disk.
+#[derive(Clone, Debug)]
+pub(in crate::vm) enum KeptBy {
+    /// A rule has this request wait.
+    Rule(Held),
+    /// QEMU has paused the guest for a failed request. The disk is its block node.
+    Error(IoError),
 }
 
 impl Held {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use qapi::qga::{guest_file_close, guest_file_open};
 use qapi::qmp::{self, Event};
 
-use super::held::{Held, Quiet, held};
+use super::held::{Held, KeptBy, Quiet, held};
 use crate::vm::guest::agent::is_not_a_folder;
 use crate::vm::machine::Machine;
 use crate::vm::qemu::drive::Drive;
@@ -29,13 +29,13 @@ const TICK: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_secs(30);
 
 impl Machine {
-    /// Plugs a disk in, and waits until the guest has it, or a rule keeps it from that: see
+    /// Plugs a disk in, and waits until the guest has it, or something keeps it from that: see
     /// [`wait_for_disk`](Self::wait_for_disk). Nobody tells when a guest without an agent has it.
     pub(in crate::vm) fn plug(
         &mut self,
         drive: &Drive,
         deadline: Instant,
-    ) -> Result<Option<Held>, VmError> {
+    ) -> Result<Option<KeptBy>, VmError> {
         self.insert(drive)?;
         if !self.has_agent() {
             return Ok(None);
@@ -117,13 +117,13 @@ impl Machine {
     /// Waits until the guest's kernel shows the disk by its serial number, and its udev or mdev has
     /// a link to it: until `deadline`, and for no longer than `shown` while no rule has requests wait.
     /// A rule that holds a request may do so for ever: returns the request, as it does with one that
-    /// was delayed for long, or still is at the deadline.
+    /// was delayed for long, or still is at the deadline. So it does with one for which QEMU has paused the guest.
     pub(in crate::vm) fn wait_for_disk(
         &mut self,
         drive: &Drive,
         deadline: Instant,
         shown: Duration,
-    ) -> Result<Option<Held>, VmError> {
+    ) -> Result<Option<KeptBy>, VmError> {
         let start = Instant::now();
         let mut wait = Wait {
             deadline,
@@ -134,13 +134,19 @@ impl Machine {
             let asked = Instant::now();
             let is_late = asked - start >= LINKED;
             let is_looked_for = is_late || drive.twins > 0;
-            if self.has_link(drive)? || (is_looked_for && self.shows_disk(drive)?) {
-                return Ok(None);
+            let has_link = self.has_link(drive);
+            let found = has_link
+                .and_then(|has_link| Ok(has_link || is_looked_for && self.shows_disk(drive)?));
+            match (found, self.paused_by_error()) {
+                (Ok(true), _) => return Ok(None),
+                (_, Some(error)) => return Ok(Some(KeptBy::Error(error))),
+                (Err(error), None) => return Err(error),
+                (Ok(false), None) => {}
             }
             if is_late {
                 match wait.look(held(&self.mount), asked) {
                     Waited::On => {}
-                    Waited::ForHeld(held) => return Ok(Some(held)),
+                    Waited::ForHeld(held) => return Ok(Some(KeptBy::Rule(held))),
                     Waited::InVain => return Err(self.not_seen(drive, start.elapsed())),
                 }
             }

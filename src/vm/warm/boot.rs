@@ -173,11 +173,8 @@ impl Vm {
         for drive in self.disks.drives()? {
             if !is_waited_for {
                 machine.insert(&drive)?;
-                continue;
-            }
-            let plugged = machine.plug(&drive, deadline);
-            if let Some(held) = machine.unless_paused(plugged)? {
-                self.note_held(&drive.id, &held);
+            } else if let Some(kept) = machine.plug(&drive, deadline)? {
+                self.note_kept(&drive.id, kept);
                 is_waited_for = false;
             }
         }

@@ -76,6 +76,16 @@ need_python() {
     lacking+=("Python's $1")
 }
 
+# Debian has it as chromium, a build server often as Google's own package.
+need_chromium() {
+    local name
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        if command -v "$name" > /dev/null; then return; fi
+    done
+    names=(chromium)
+    apt_install || say "there is no chromium: the tests of HTML pages are left out"
+}
+
 # What `provium guest build` makes a guest of where there is no apt.
 need_guest_parts() {
     need busybox busybox-static

@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::io_error::IoError;
 use super::state::{Expected, State};
+use super::stopped_request::IoError;
 use super::templates::TemplateError;
 use crate::client::ClientError;
 use crate::config::{ConfigError, build_command};

@@ -1,7 +1,6 @@
 //! Guests that QEMU has paused because a request of a disk has failed: disks with `rerror` or `werror` other than
 //! `report`. QEMU keeps the request, and tries it again when the guest goes on.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use qapi::qmp::{self, RunState};
@@ -9,29 +8,12 @@ use qapi::qmp::{self, RunState};
 use super::machine::Machine;
 use super::qemu::stopped::Stopped;
 use super::state::State;
+use super::stopped_request::IoError;
 use super::{Vm, VmError};
 use crate::protocol::Errno;
 
 /// Between two looks at a guest from which nothing comes by itself.
 const TICK: Duration = Duration::from_millis(20);
-
-/// A request for which QEMU has paused the guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IoError {
-    /// The disk's name.
-    pub disk: String,
-    /// `read` or `write`. A flush, a discard and a write of zeroes are a `write` to QEMU.
-    pub op: &'static str,
-    /// The error, by its name, as `EIO`; QEMU's text where it has none.
-    pub error: String,
-}
-
-impl fmt::Display for IoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { disk, op, error } = self;
-        write!(f, "a {op} of disk `{disk}` has failed with {error}")
-    }
-}
 
 impl From<&Stopped> for IoError {
     /// The disk is the block node.

@@ -17,7 +17,7 @@ impl Machine {
         // What the script itself runs.
         for tool in [
             "bash", "sh", "sed", "awk", "readlink", "dirname", "id", "ls", "stat", "find", "grep",
-            "timeout",
+            "timeout", "env",
         ] {
             let found = run(Command::new("sh").args(["-c", &format!("command -v {tool}")]));
             let path = stdout(&found);
@@ -103,6 +103,25 @@ fn setup_on_arch_installs_by_pacman() {
     for package in ["gcc", "glibc", "qemu-system-x86", "qemu-img", "busybox"] {
         assert!(asked.contains(&format!(" {package}")), "{package}: {asked}");
     }
+}
+
+#[test]
+fn setup_on_debian_installs_a_browser_where_there_is_none() {
+    let machine = Machine::new("ID=debian\n", Some("apt-get"));
+    let asked_for = |browser: Option<&str>| {
+        if let Some(browser) = browser {
+            machine.program(browser, "exit 0");
+        }
+        let mut bash = Command::new("bash");
+        bash.args(["-euc", ". mnt-helpers/install.sh; need_chromium"]);
+        bash.current_dir(env!("CARGO_MANIFEST_DIR"));
+        bash.env("PROVIUM_OS_RELEASE", machine.path("os-release"));
+        assert_ok(&run(bash.env("PATH", machine.path("bin"))));
+        machine.asked()
+    };
+    let asked = asked_for(None);
+    assert!(asked.ends_with(" chromium\n"), "{asked}");
+    assert_eq!(asked_for(Some("google-chrome")), asked, "no more");
 }
 
 #[test]

@@ -150,10 +150,16 @@ impl DiskLog {
     }
 
     /// Begins a log in `files` of what `image` holds now. No change may be under way.
-    pub(super) fn start(&self, files: Files, image: &dyn Image) -> Result<(), LogError> {
+    /// `ask` has another thread write what is collected: see [`LogWriter::begin`].
+    pub(super) fn start(
+        &self,
+        files: Files,
+        image: &dyn Image,
+        ask: impl Fn(Arc<LogWriter>) + Send + Sync + 'static,
+    ) -> Result<(), LogError> {
         let _one_at_a_time = self.changing.try_lock().ok_or(LogError::IsChanging)?;
         self.must_be_off()?;
-        self.current.store(Some(Arc::new(files.begin(image)?)));
+        self.current.store(Some(Arc::new(files.begin(image, ask)?)));
         self.is_on.store(true, Ordering::SeqCst);
         Ok(())
     }
@@ -243,7 +249,11 @@ impl Files {
         })
     }
 
-    fn begin(self, image: &dyn Image) -> Result<Started, LogError> {
+    fn begin(
+        self,
+        image: &dyn Image,
+        ask: impl Fn(Arc<LogWriter>) + Send + Sync + 'static,
+    ) -> Result<Started, LogError> {
         if let Some((path, file)) = &self.base {
             copy(image, file.file()).map_err(|cause| LogError::Base {
                 path: path.clone(),
@@ -252,7 +262,7 @@ impl Files {
         }
         let file = self.log.file().try_clone();
         let writer = file
-            .and_then(LogWriter::begin)
+            .and_then(|file| LogWriter::begin(file, ask))
             .map_err(|cause| LogError::Storage {
                 path: self.path.clone(),
                 cause,

@@ -8,7 +8,7 @@ use tracing::info;
 use super::device::Disk;
 use super::log::LogError;
 use crate::protocol::{LogBase, LogLine, Note};
-use crate::storage::write_log::Record;
+use crate::storage::write_log::{LogWriter, Record};
 
 impl Disk {
     /// The state of its log.
@@ -23,10 +23,26 @@ impl Disk {
         let files = self.log.prepare(path, base)?;
         self.quietly(|| {
             self.settle_pending().map_err(LogError::Pending)?;
-            self.log.start(files, &*self.image)?;
+            self.log.start(files, &*self.image, self.log_helper())?;
             info!("{}: write log begun: {}", self.id(), self.log.line());
             Ok(())
         })?
+    }
+
+    /// Has a thread of the pool write what a log of this disk has collected.
+    fn log_helper(self: &Arc<Self>) -> impl Fn(Arc<LogWriter>) + Send + Sync + 'static {
+        let disk = Arc::downgrade(self);
+        move |log| {
+            if let Some(disk) = disk.upgrade() {
+                let told = Arc::clone(&disk);
+                let help = move || {
+                    if let Err(cause) = log.help() {
+                        told.log.tell(&cause);
+                    }
+                };
+                disk.delays.pool().run(disk.owner(), help);
+            }
+        }
     }
 
     /// Ends the log.

@@ -1,10 +1,12 @@
 //! Writing a write log: places are given out in the order of the log and filled side by side. Small records are
 //! collected in memory and written many at once, at the latest when the superblock is to count them: nobody finds
-//! an entry before that.
+//! an entry before that. To write many takes as long as to serve many requests: a thread that only does that may.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
@@ -36,6 +38,20 @@ pub struct LogWriter {
     out: Mutex<Out>,
     /// The error number of what has ended it.
     failure: OnceLock<i32>,
+    /// None where whoever fills a place writes what is collected by then.
+    helper: Option<Helper>,
+}
+
+/// Has another thread write what is collected.
+struct Helper {
+    ask: Box<dyn Fn(Arc<LogWriter>) + Send + Sync>,
+    is_asked: AtomicBool,
+}
+
+impl fmt::Debug for Helper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Helper").field(&self.is_asked).finish()
+    }
 }
 
 /// What has been written by those who hold it.
@@ -64,14 +80,29 @@ struct Reserved {
 }
 
 impl LogWriter {
-    /// Begins a log in `file`, which is empty.
-    pub fn begin(file: File) -> io::Result<Self> {
+    /// Begins a log in `file`, which is empty. Where much is collected, `ask` is called with the log, and is to have
+    /// another thread [`help`](Self::help) it; without that the log writes nothing before its next flush.
+    pub fn begin(file: File, ask: impl Fn(Arc<Self>) + Send + Sync + 'static) -> io::Result<Self> {
+        let helper = Helper {
+            ask: Box::new(ask),
+            is_asked: AtomicBool::new(false),
+        };
+        Self::begin_with(file, Some(helper))
+    }
+
+    /// The same for a log that whoever fills it writes, too.
+    pub fn begin_alone(file: File) -> io::Result<Self> {
+        Self::begin_with(file, None)
+    }
+
+    fn begin_with(file: File, helper: Option<Helper>) -> io::Result<Self> {
         let log = Self {
             file,
             places: Mutex::new(Places::new()),
             is_idle: Condvar::new(),
             out: Mutex::default(),
             failure: OnceLock::new(),
+            helper,
         };
         log.write(&mut [IoSlice::new(&superblock(0))], 0)?;
         Ok(log)
@@ -156,7 +187,7 @@ impl LogWriter {
     }
 
     /// Notes that a place is filled, or cannot be.
-    fn settle(&self, number: u64, result: io::Result<Filled>) -> io::Result<()> {
+    fn settle(self: &Arc<Self>, number: u64, result: io::Result<Filled>) -> io::Result<()> {
         let (filled, result) = match result {
             Ok(filled) => (Some(filled), Ok(())),
             Err(error) => (None, Err(error)),
@@ -170,13 +201,35 @@ impl LogWriter {
         let written = match due {
             _ if self.has_failed() => self.told(self.count()),
             Due::Count => self.told(self.count()),
-            Due::Write => self.write_out(),
+            Due::Write => self.have_written(),
             Due::Nothing => Ok(()),
         };
         if is_idle {
             self.is_idle.notify_all();
         }
         told.and(written)
+    }
+
+    /// Has what is collected written: by its helper, if it has one.
+    fn have_written(self: &Arc<Self>) -> io::Result<()> {
+        let Some(helper) = &self.helper else {
+            return self.write_out();
+        };
+        if !helper.is_asked.swap(true, Ordering::AcqRel) {
+            (helper.ask)(Arc::clone(self));
+        }
+        Ok(())
+    }
+
+    /// Writes what is collected, as the log has asked for.
+    ///
+    /// Errors: what ends the log, for the first one who sees it.
+    pub fn help(&self) -> io::Result<()> {
+        let written = self.write_out();
+        if let Some(helper) = &self.helper {
+            helper.is_asked.store(false, Ordering::Release);
+        }
+        written
     }
 
     /// Writes what is whole and was collected in memory, unless another thread does that now.

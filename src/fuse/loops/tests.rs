@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crossbeam_channel::TryRecvError;
 
-use super::Loops;
 use super::long_requests::{LONG, MANY};
 use super::threads::CLOSE_LOOK;
 use super::watchdog::LOOK;
+use super::{Loops, NEEDED};
 
 /// A thread that serves one request as a loop thread does, and then rests. If it may do the work itself, it
 /// is stuck in the request until it is unparked. It sends whether it may, and false once it has rested.
@@ -203,5 +203,15 @@ fn panic_of_a_thread_that_clients_need_ends_the_session_and_one_of_a_pool_does_n
         panics(name);
         let over = loops.over().recv_timeout(Duration::from_secs(60));
         assert!(over.is_err_and(|error| !error.is_timeout()), "{name}");
+    }
+}
+
+#[test]
+fn threads_that_clients_need_are_named_so_where_they_start() {
+    for name in NEEDED.iter().filter(|name| **name != "fuser-") {
+        let mut grep = std::process::Command::new("grep");
+        grep.args(["-rqF", &format!(".name(\"{name}\".into())")]);
+        grep.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+        assert!(grep.status().unwrap().success(), "{name}");
     }
 }

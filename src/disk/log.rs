@@ -150,12 +150,12 @@ impl DiskLog {
     }
 
     /// Begins a log in `files` of what `image` holds now. No change may be under way.
-    /// `ask` has another thread write what is collected: see [`LogWriter::begin`].
+    /// `ask` has what is collected written: see [`LogWriter::begin`].
     pub(super) fn start(
         &self,
         files: Files,
         image: &dyn Image,
-        ask: impl Fn(Arc<LogWriter>) + Send + Sync + 'static,
+        ask: impl Fn(Arc<LogWriter>) -> io::Result<()> + Send + Sync + 'static,
     ) -> Result<(), LogError> {
         let _one_at_a_time = self.changing.try_lock().ok_or(LogError::IsChanging)?;
         self.must_be_off()?;
@@ -252,7 +252,7 @@ impl Files {
     fn begin(
         self,
         image: &dyn Image,
-        ask: impl Fn(Arc<LogWriter>) + Send + Sync + 'static,
+        ask: impl Fn(Arc<LogWriter>) -> io::Result<()> + Send + Sync + 'static,
     ) -> Result<Started, LogError> {
         if let Some((path, file)) = &self.base {
             copy(image, file.file()).map_err(|cause| LogError::Base {

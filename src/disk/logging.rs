@@ -1,5 +1,6 @@
 //! What users do with the write log of a disk.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,7 +31,9 @@ impl Disk {
     }
 
     /// Has a thread of the pool write what a log of this disk has collected.
-    fn log_helper(self: &Arc<Self>) -> impl Fn(Arc<LogWriter>) + Send + Sync + 'static {
+    fn log_helper(
+        self: &Arc<Self>,
+    ) -> impl Fn(Arc<LogWriter>) -> io::Result<()> + Send + Sync + 'static {
         let disk = Arc::downgrade(self);
         move |log| {
             if let Some(disk) = disk.upgrade() {
@@ -42,6 +45,7 @@ impl Disk {
                 };
                 disk.delays.pool().run(disk.owner(), help);
             }
+            Ok(())
         }
     }
 

@@ -40,11 +40,10 @@ impl Vm {
             self.lose_power(Some(&cut));
             return Err(cut.into());
         }
-        if booted.is_err() {
-            self.machine = None;
-        }
+        // While it knows the disks.
         let booted = booted.map_err(|error| self.explain_boot(error));
         if booted.is_err() {
+            self.machine = None;
             self.detach_since(before);
             self.leave_images();
         }
@@ -86,15 +85,7 @@ impl Vm {
     pub fn reset(&mut self) -> Result<(), VmError> {
         let patience = self.patience;
         let deadline = Instant::now() + patience;
-        let reset = self.with_machine(|machine| machine.reset(deadline, patience));
-        reset.map_err(|error| match error {
-            // The machine stays, and can be resumed.
-            VmError::PausedInBoot(error) => VmError::PausedByError {
-                error: self.named(error).to_string(),
-                cause: Box::new(VmError::NoAnswer("does not answer".to_owned())),
-            },
-            error => error,
-        })?;
+        self.with_machine(|machine| machine.reset(deadline, patience))?;
         let Some(mut machine) = self.machine.take() else {
             return Ok(());
         };

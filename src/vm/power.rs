@@ -115,7 +115,12 @@ impl Machine {
             drop_held(&self.mount);
         }
         self.seen = Seen::default();
-        self.wait_for_agent(deadline, patience)
+        let answered = self.wait_for_agent(deadline, patience);
+        answered.map_err(|error| match error {
+            // The machine stays, and can be resumed.
+            VmError::PausedInBoot(_) => VmError::NoAnswer("does not answer".to_owned()),
+            error => error,
+        })
     }
 
     /// Stops the guest's processors, once all of its requests are answered: not while a rule holds

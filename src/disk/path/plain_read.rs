@@ -31,7 +31,7 @@ impl Disk {
             len: len.into(),
         };
         let generation = self.rules_changed();
-        if !self.reads_plainly(request, range, origin, generation) {
+        if !self.reads_plainly(request, range, origin) {
             return Some(reply);
         }
         let (arrived, era) = (Instant::now(), self.power.gate.era());
@@ -67,24 +67,15 @@ impl Disk {
         None
     }
 
-    /// Whether a read that arrives now, in this generation of the rules, has to be read, and nothing else.
+    /// Whether a read that arrives now has to be read, and nothing else.
     #[inline]
-    fn reads_plainly(
-        &self,
-        request: &Request<'_>,
-        range: IoRange,
-        origin: Origin,
-        generation: u64,
-    ) -> bool {
+    fn reads_plainly(&self, request: &Request<'_>, range: IoRange, origin: Origin) -> bool {
         origin.may_wait
-            && (generation == 0 || self.rules_pass_by(range))
+            && !self.must_wait_first(request, range)
+            && !self.has_rule_for(Op::Read, range.offset, range.len)
             && !self.strain.of(Op::Read).is_slow()
             && !self.decisions.are_read()
             && self.check(request, range, origin.is_aligned).is_ok()
-    }
-
-    fn rules_pass_by(&self, range: IoRange) -> bool {
-        !self.settling.is_expected() && !self.rules.acting.load().concerns(range)
     }
 
     /// Whether nothing has come up since: no cut, and no other rules.

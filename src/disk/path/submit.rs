@@ -62,7 +62,7 @@ impl Disk {
 
     /// Whether the request has to wait before it is looked at: for word of a last close, or because
     /// the host has to say where the disk ends.
-    fn must_wait_first(&self, request: &Request<'_>, range: IoRange) -> bool {
+    pub(super) fn must_wait_first(&self, request: &Request<'_>, range: IoRange) -> bool {
         let is_armed = self.rules_changed() != 0;
         is_armed && self.settling.is_expected() || self.asks_for_end(request, range)
     }

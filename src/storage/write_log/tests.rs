@@ -37,9 +37,14 @@ fn request(sectors: Sectors, flags: Flags) -> Entry {
     }
 }
 
+/// Whoever fills a place writes what is collected by then.
+fn alone(log: Arc<LogWriter>) -> std::io::Result<()> {
+    log.help()
+}
+
 fn new_log() -> (tempfile::NamedTempFile, Arc<LogWriter>) {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let log = LogWriter::begin_alone(file.reopen().unwrap()).unwrap();
+    let log = LogWriter::begin(file.reopen().unwrap(), alone).unwrap();
     (file, Arc::new(log))
 }
 
@@ -214,7 +219,7 @@ fn log_without_room_ends_with_its_whole_entries_and_says_so_once() {
     // The superblock, two writes of a sector, and half of a third.
     let file = bounded_file(512 + 2 * 1024 + 600);
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let log = Arc::new(LogWriter::begin_alone(file.try_clone().unwrap()).unwrap());
+    let log = Arc::new(LogWriter::begin(file.try_clone().unwrap(), alone).unwrap());
     let write = |at| log.reserve(Record::Write(sectors(at, 1))).fill(&[3; 512]);
     let flush = || log.reserve(Record::Flush(order(5))).fill(&[]);
     (0..3).for_each(|at| write(at).unwrap());
@@ -233,7 +238,7 @@ fn log_without_room_ends_with_its_whole_entries_and_says_so_once() {
 fn entry_before_the_one_that_failed_is_counted_when_it_is_whole() {
     let file = bounded_file(512 + 1024);
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let log = Arc::new(LogWriter::begin_alone(file.try_clone().unwrap()).unwrap());
+    let log = Arc::new(LogWriter::begin(file.try_clone().unwrap(), alone).unwrap());
     let first = log.reserve(Record::Write(sectors(0, 1)));
     let second = log.reserve(Record::Zeroes(sectors(1, 1)));
     let third = log.reserve(Record::Write(sectors(2, 1)));
@@ -271,7 +276,10 @@ fn records_reach_the_file_in_a_few_large_writes() {
 fn what_is_collected_is_written_by_the_thread_that_is_asked_once_and_the_rest_at_the_end() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let (ask, asked) = std::sync::mpsc::channel();
-    let ask = move |log| ask.send(log).unwrap();
+    let ask = move |log| {
+        ask.send(log).unwrap();
+        Ok(())
+    };
     let log = LogWriter::begin(file.reopen().unwrap(), ask).unwrap();
     let log = Arc::new(log);
     let in_file = || file.as_file().metadata().unwrap().len();
@@ -297,7 +305,7 @@ fn what_is_collected_is_written_by_the_thread_that_is_asked_once_and_the_rest_at
 fn log_without_room_counts_its_whole_entries_though_nothing_follows() {
     let file = bounded_file(512 + 300 * 1024 + 600);
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let log = Arc::new(LogWriter::begin_alone(file.try_clone().unwrap()).unwrap());
+    let log = Arc::new(LogWriter::begin(file.try_clone().unwrap(), alone).unwrap());
     let fill = |at| log.reserve(Record::Write(sectors(at, 1))).fill(&[3; 512]);
     let errors = (0..600).filter_map(|at| fill(at).err());
     assert_eq!(errors.count(), 1, "one is told of it");

@@ -38,13 +38,12 @@ pub struct LogWriter {
     out: Mutex<Out>,
     /// The error number of what has ended it.
     failure: OnceLock<i32>,
-    /// None where whoever fills a place writes what is collected by then.
-    helper: Option<Helper>,
+    helper: Helper,
 }
 
-/// Has another thread write what is collected.
+/// Has what is collected written.
 struct Helper {
-    ask: Box<dyn Fn(Arc<LogWriter>) + Send + Sync>,
+    ask: Box<dyn Fn(Arc<LogWriter>) -> io::Result<()> + Send + Sync>,
     is_asked: AtomicBool,
 }
 
@@ -80,22 +79,17 @@ struct Reserved {
 }
 
 impl LogWriter {
-    /// Begins a log in `file`, which is empty. Where much is collected, `ask` is called with the log, and is to have
-    /// another thread [`help`](Self::help) it; without that the log writes nothing before its next flush.
-    pub fn begin(file: File, ask: impl Fn(Arc<Self>) + Send + Sync + 'static) -> io::Result<Self> {
+    /// Begins a log in `file`, which is empty. Where much is collected, `ask` is called with the log, and is to
+    /// [`help`](Self::help) it, or to have another thread do so; without that the log writes nothing before its next
+    /// flush.
+    pub fn begin(
+        file: File,
+        ask: impl Fn(Arc<Self>) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let helper = Helper {
             ask: Box::new(ask),
             is_asked: AtomicBool::new(false),
         };
-        Self::begin_with(file, Some(helper))
-    }
-
-    /// The same for a log that whoever fills it writes, too.
-    pub fn begin_alone(file: File) -> io::Result<Self> {
-        Self::begin_with(file, None)
-    }
-
-    fn begin_with(file: File, helper: Option<Helper>) -> io::Result<Self> {
         let log = Self {
             file,
             places: Mutex::new(Places::new()),
@@ -210,15 +204,12 @@ impl LogWriter {
         told.and(written)
     }
 
-    /// Has what is collected written: by its helper, if it has one.
+    /// Asks for help, unless that is on its way.
     fn have_written(self: &Arc<Self>) -> io::Result<()> {
-        let Some(helper) = &self.helper else {
-            return self.write_out();
-        };
-        if !helper.is_asked.swap(true, Ordering::AcqRel) {
-            (helper.ask)(Arc::clone(self));
+        match self.helper.is_asked.swap(true, Ordering::AcqRel) {
+            true => Ok(()),
+            false => (self.helper.ask)(Arc::clone(self)),
         }
-        Ok(())
     }
 
     /// Writes what is collected, as the log has asked for.
@@ -226,9 +217,7 @@ impl LogWriter {
     /// Errors: what ends the log, for the first one who sees it.
     pub fn help(&self) -> io::Result<()> {
         let written = self.write_out();
-        if let Some(helper) = &self.helper {
-            helper.is_asked.store(false, Ordering::Release);
-        }
+        self.helper.is_asked.store(false, Ordering::Release);
         written
     }
 

@@ -137,12 +137,13 @@ impl Machine {
             let has_link = self.has_link(drive);
             let found = has_link
                 .and_then(|has_link| Ok(has_link || is_looked_for && self.shows_disk(drive)?));
-            match (found, self.paused_by_error()) {
-                (Ok(true), _) => return Ok(None),
-                (_, Some(error)) => return Ok(Some(KeptBy::Error(error))),
-                (Err(error), None) => return Err(error),
-                (Ok(false), None) => {}
+            if let Ok(true) = found {
+                return Ok(None);
             }
+            if let Some(error) = self.paused_by_error() {
+                return Ok(Some(KeptBy::Error(error)));
+            }
+            found?;
             if is_late {
                 match wait.look(held(&self.mount), asked) {
                     Waited::On => {}

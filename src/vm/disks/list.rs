@@ -145,11 +145,10 @@ impl Disks {
         let Some(mounted) = disk.mounted() else {
             return Ok(());
         };
-        let is_nvme = mounted.drive.hardware.bus == DiskBus::Nvme;
-        let is_path = !is_running && mounted.drive.shares && self.have_image_of(mounted);
-        if !is_nvme {
+        if mounted.drive.hardware.bus != DiskBus::Nvme {
             return Ok(());
         }
+        let is_path = !is_running && mounted.drive.shares && self.have_image_of(mounted);
         let drives = self.drives()?;
         let (id, twins) = (disk.id().to_owned(), twins_among(&drives, &mounted.drive));
         match (is_path, twins) {

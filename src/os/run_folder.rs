@@ -135,9 +135,19 @@ pub fn remove_leftovers() -> io::Result<()> {
     mounts::remove_leftover_locks()
 }
 
-/// Removes what the tests of runs have left that were killed.
-pub fn remove_evidence_of_killed_runs() -> io::Result<()> {
-    remove_left(&[RunFolderKind::Evidence])
+/// Removes what the tests of runs have left that were killed. A run keeps its lock until the last of its threads has
+/// ended; the processes that it started learn of the end of one thread, and are gone before. So this looks again
+/// until `limit`, while there are tests of a run that seems to be alive.
+pub fn remove_evidence_of_killed_runs(limit: Duration) -> io::Result<()> {
+    const EVIDENCE: &[RunFolderKind] = &[RunFolderKind::Evidence];
+    let deadline = Instant::now() + limit;
+    loop {
+        remove_left(EVIDENCE)?;
+        if Instant::now() >= deadline || folders_of(EVIDENCE)?.next().is_none() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn remove_left(kinds: &[RunFolderKind]) -> io::Result<()> {
@@ -150,6 +160,16 @@ fn remove_left(kinds: &[RunFolderKind]) -> io::Result<()> {
 /// The folders of these kinds whose processes have ended, each with a lock. Other processes that clean up share the
 /// lock; a new folder cannot take it.
 fn leftovers(kinds: &[RunFolderKind]) -> io::Result<Vec<(PathBuf, File)>> {
+    let left = folders_of(kinds)?.filter_map(|path| {
+        let lock = File::open(&path).ok()?;
+        lock.try_lock_shared().ok()?;
+        Some((path, lock))
+    });
+    Ok(left.collect())
+}
+
+/// The folders of these kinds, of processes that live and of others.
+fn folders_of(kinds: &[RunFolderKind]) -> io::Result<impl Iterator<Item = PathBuf>> {
     let entries = folders::runtime()?.read_dir()?.flatten();
     let is_ours = |entry: &DirEntry| {
         let name = entry.file_name();
@@ -157,13 +177,7 @@ fn leftovers(kinds: &[RunFolderKind]) -> io::Result<Vec<(PathBuf, File)>> {
             .iter()
             .any(|kind| name.as_bytes().starts_with(kind.prefix().as_bytes()))
     };
-    let folders = entries.filter(is_ours).map(|entry| entry.path());
-    let left = folders.filter_map(|path| {
-        let lock = File::open(&path).ok()?;
-        lock.try_lock_shared().ok()?;
-        Some((path, lock))
-    });
-    Ok(left.collect())
+    Ok(entries.filter(is_ours).map(|entry| entry.path()))
 }
 
 #[cfg(test)]

@@ -64,8 +64,12 @@ impl RunFolder {
         let deadline = Instant::now() + limit;
         let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let marker = self.path("run").display().to_string();
-        let folders = || std::fs::read_dir(self.path("run/provium")).unwrap().count();
-        while !self.processes().is_empty() || mounts().contains(&marker) || folders() > 0 {
+        let folders = || {
+            let found = std::fs::read_dir(self.path("run/provium")).unwrap();
+            let names = found.map(|entry| entry.unwrap().file_name());
+            names.collect::<Vec<_>>()
+        };
+        while !self.processes().is_empty() || mounts().contains(&marker) || !folders().is_empty() {
             let left = (self.processes(), mounts().contains(&marker), folders());
             assert!(
                 Instant::now() < deadline,

@@ -14,6 +14,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::path::LARGEST_REQUEST;
+use crate::os::thread;
 use crate::storage::with_buffer;
 
 /// What a job does.
@@ -187,15 +188,14 @@ impl Shared {
     /// Starts a thread, which is counted already, that does `first` before it takes jobs.
     fn start_thread(self: &Arc<Self>, first: fn()) -> io::Result<()> {
         let shared = Arc::clone(self);
-        let worker = std::thread::Builder::new().name("worker".into());
-        let started = worker.spawn(move || {
+        let started = thread::start(c"worker", move || {
             first();
             shared.work();
         });
         if started.is_err() {
             self.state.lock().threads -= 1;
         }
-        started.map(drop)
+        started
     }
 
     /// A thread could not be started. Without any the jobs would wait for ever: dropping them

@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex};
 use super::inode::Inode;
 use crate::disk::{Answer, Disk, Reply};
 use crate::fault::Op;
-use crate::os::sys;
+use crate::os::{sys, thread};
 use crate::protocol::Errno;
 use crate::units::RangeMap;
 
@@ -184,8 +184,8 @@ impl PageCache {
             return;
         }
         let (cache, own) = (Arc::clone(self), Arc::clone(pages));
-        let thread = std::thread::Builder::new().name("page-cache".into());
-        state.has_thread = thread.spawn(move || cache.drop_until_idle(&own)).is_ok();
+        state.has_thread =
+            thread::start(c"page-cache", move || cache.drop_until_idle(&own)).is_ok();
         if !state.has_thread {
             // The next change tries again.
             state.done = state.asked;

@@ -10,7 +10,7 @@ use fuser::{Errno, ReplyData};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::disk::{Due, Listener};
-use crate::os::proc;
+use crate::os::{proc, thread};
 
 /// How often the thread looks whether a signal waits for a reader.
 const LOOK: Duration = Duration::from_millis(50);
@@ -58,8 +58,7 @@ impl Streams {
             return;
         }
         let streams = Arc::clone(self);
-        let thread = std::thread::Builder::new().name("streams".into());
-        if thread.spawn(move || streams.serve()).is_err() {
+        if thread::start(c"streams", move || streams.serve()).is_err() {
             state.has_thread = false;
             state.reads.clear();
         }

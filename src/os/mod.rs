@@ -15,3 +15,4 @@ pub mod server_lock;
 pub mod shell;
 pub mod sys;
 pub mod terminal;
+pub mod thread;

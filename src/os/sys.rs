@@ -4,11 +4,15 @@
 //! This is the only file with `unsafe` in it.
 #![allow(unsafe_code)]
 
+use std::ffi::c_void;
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
+use std::ptr::null_mut;
 use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, SeekFrom};
@@ -175,7 +179,7 @@ pub fn ignore(signal: i32) {
 
 /// Whether this process ignores `signal`.
 pub fn is_ignored(signal: i32) -> bool {
-    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: the call changes nothing; `action` has room for its answer, and is read only if the call
     // has filled it in.
     unsafe {
@@ -260,12 +264,62 @@ pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Starts a detached thread that calls `work`, through the C library alone; a panic of it ends the thread.
+pub(super) fn start_thread(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    /// As much as `std::thread` gives a thread, in bytes.
+    const STACK: usize = 2 << 20;
+    extern "C" fn run(work: *mut c_void) -> *mut c_void {
+        // SAFETY: the box is made below, for this thread alone.
+        let work = unsafe { Box::from_raw(work.cast::<Box<dyn FnOnce() + Send>>()) };
+        // The panic hook has said and done what is to be; nobody joins this thread.
+        let _ = catch_unwind(AssertUnwindSafe(work));
+        null_mut()
+    }
+    let mut attributes = MaybeUninit::uninit();
+    let attributes = attributes.as_mut_ptr();
+    let mut thread = MaybeUninit::uninit();
+    let work = Box::into_raw(Box::new(work));
+    // SAFETY: the attributes are initialized before all else and destroyed at the end, which a thread that has started
+    // does not notice. The box is that thread's; it is taken back if there is none.
+    unsafe {
+        let mut errno = libc::pthread_attr_init(attributes);
+        if errno == 0 {
+            libc::pthread_attr_setdetachstate(attributes, libc::PTHREAD_CREATE_DETACHED);
+            libc::pthread_attr_setstacksize(attributes, STACK);
+            errno = libc::pthread_create(thread.as_mut_ptr(), attributes, run, work.cast());
+            libc::pthread_attr_destroy(attributes);
+        }
+        match errno {
+            0 => Ok(()),
+            errno => {
+                drop(Box::from_raw(work));
+                Err(io::Error::from_raw_os_error(errno))
+            }
+        }
+    }
+}
+
 /// Makes a value whose constructor is unsafe because of what trusted test files can do with it. They
 /// run commands as the user anyway, in a process that runs one test file and nothing else.
 pub(crate) fn trust_test_files<T>(new: unsafe fn() -> T) -> T {
     // SAFETY: its one caller passes `Lua::unsafe_new`, which asks for nothing but that scripts are
     // trusted: `debug` and C modules can break the process that runs them.
     unsafe { new() }
+}
+
+/// Has all threads share a few heaps. One that starts where the address space is limited finds no room for a heap of
+/// its own, 64 MiB; without a share of another one, each of its allocations would take pages from the kernel.
+///
+/// Does nothing without the GNU C library: musl has one heap.
+pub fn share_heaps() {
+    /// Enough that the threads which serve seldom meet.
+    #[cfg(target_env = "gnu")]
+    const HEAPS: i32 = 4;
+    // SAFETY: sets a parameter of the allocator, which takes its own lock.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, HEAPS)
+    };
 }
 
 /// Has the heap hold about `len` bytes of memory that the kernel has already found and cleared, and

@@ -82,6 +82,7 @@ pub fn serve(mut serving: Serving<'_>, warn: impl Fn(SandboxError)) -> Result<()
     let starter = getppid();
     // A write beyond `ulimit -f` is an error of that write, and not the end of the server.
     sys::ignore(libc::SIGXFSZ);
+    sys::share_heaps();
     // While there is one thread: each has capabilities of its own.
     let dropped = sandbox::drop_capabilities();
     // Its thread lacks the capabilities too.

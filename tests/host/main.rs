@@ -37,6 +37,7 @@ mod integrity;
 mod layers;
 mod lua_suite;
 mod manual;
+mod no_memory;
 mod output;
 mod own_guests;
 mod own_mount;

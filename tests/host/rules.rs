@@ -243,53 +243,6 @@ fn held_requests_delay_no_other_when_they_are_10000() {
     let _ = clients.wait();
 }
 
-#[test]
-fn server_without_memory_fails_held_writes_and_goes_on() {
-    if !has("fio") || !has("prlimit") {
-        return;
-    }
-    let mount = Mount::of_size(256 * MIB);
-    mount.arm("hang op=write tag=stuck");
-    let most = (mount.server_status("VmSize") << 10) + 192 * MIB;
-    let mut prlimit = Command::new("prlimit");
-    prlimit.args(["--pid", &mount.server().to_string()]);
-    assert_ok(&run(prlimit.arg(format!("--as={most}"))));
-    let mut fio = Command::new("fio");
-    fio.args([
-        "--name=held",
-        "--rw=write",
-        "--bs=1m",
-        "--direct=1",
-        "--ioengine=libaio",
-    ]);
-    fio.args([
-        "--size=256m",
-        "--iodepth=256",
-        "--continue_on_error=all",
-        "--eta=never",
-    ]);
-    let fio = fio.arg(format!("--filename={}", mount.vda().display()));
-    let mut fio = fio
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let failed = || mount.stat("write_errors_host");
-    eventually("each is held or has failed", || {
-        failed() + mount.stat("in_flight") == 256
-    });
-    assert!(failed() > 0);
-    mount.append("vda/release", "stuck").unwrap();
-    fio.wait().unwrap();
-    mount.clear();
-    let file = open_direct(&mount.vda());
-    assert_eq!(
-        file.read_at(&mut AlignedSector([0; 512]).0, 0).unwrap(),
-        512
-    );
-    assert_eq!(mount.stat("write_requests"), 256);
-}
-
 /// How many asynchronous requests the kernel passes on at once, in eights. For an ordinary user's mount it may be
 /// fewer than 10,000.
 fn most_held() -> u64 {

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crossbeam_channel::unbounded;
+
 use super::error::PowerError;
 use super::mains::Mains;
 use super::state::LEAVING;
 use crate::disk::device::Disk;
 use crate::disk::observe::Trace;
 use crate::disk::table::Disks;
+use crate::os::thread;
 use crate::protocol::{Keep, PowerCut};
 
 /// Disks whose gates a cut has closed. They open again if it is dropped.
@@ -58,23 +61,25 @@ impl CutUnderWay {
         last();
         let disks = std::mem::take(&mut self.0);
         let seed = cut.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
-        std::thread::scope(|scope| {
-            let settle = |disk: &Arc<Disk>| disk.settle_cut(cut, seed, rule);
-            let (first, others) = disks.split_first().unzip();
-            // No disk waits for the storage of another one.
-            let threads = others.unwrap_or_default().iter().map(|disk| {
-                let thread = std::thread::Builder::new().name("power-cut".into());
-                let theirs = move || settle(disk);
-                thread.spawn_scoped(scope, theirs).map_err(|_| settle(disk))
-            });
-            let threads: Vec<_> = threads.collect();
-            let first = first.map_or(Ok(()), settle);
-            let others = threads.into_iter().map(|thread| match thread {
-                Ok(thread) => thread.join().unwrap_or(Ok(())),
-                Err(settled) => settled,
-            });
-            others.fold(first, Result::and)
-        })
+        let cut = Arc::new((cut.clone(), rule.map(str::to_owned)));
+        let (tx, settled) = unbounded();
+        let settle = |disk: Arc<Disk>| {
+            let (cut, tx) = (Arc::clone(&cut), tx.clone());
+            move || {
+                let settled = disk.settle_cut(&cut.0, seed, cut.1.as_deref());
+                // Whoever gets the answer may detach the disk at once.
+                drop(disk);
+                let _ = tx.send(settled);
+            }
+        };
+        let mut works = disks.into_iter().map(settle);
+        let first = works.next();
+        // No disk waits for the storage of another one.
+        let here = works.filter(|work| thread::start(c"power-cut", work.clone()).is_err());
+        let here: Vec<_> = here.collect();
+        first.into_iter().chain(here).for_each(|work| work());
+        drop(tx);
+        settled.iter().fold(Ok(()), Result::and)
     }
 
     fn not_pending(&self, cut: &PowerCut) -> Option<u64> {

@@ -28,6 +28,8 @@ use activity::ActivityEpoch;
 use busy_poll::{Backoff, BusyPoll, Found};
 use threads::Threads;
 
+use crate::os::thread;
+
 /// Threads of a session beside the active ones.
 const SPARE: usize = 1;
 const FEWEST_ACTIVE: usize = 2;
@@ -138,14 +140,12 @@ impl Loops {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             before(panic);
-            let thread = std::thread::current();
-            let name = thread.name().unwrap_or_default();
+            let name = thread::own_name();
             if let Some(loops) = loops.upgrade()
                 && NEEDED.iter().any(|needed| name.starts_with(needed))
             {
                 // The thread that panics may hold the lock that this takes.
-                let ending = std::thread::Builder::new().name("end".into());
-                let _ = ending.spawn(move || loops.end());
+                let _ = thread::start(c"end", move || loops.end());
             }
         }));
     }

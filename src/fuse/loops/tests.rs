@@ -210,7 +210,11 @@ fn panic_of_a_thread_that_clients_need_ends_the_session_and_one_of_a_pool_does_n
 fn threads_that_clients_need_are_named_so_where_they_start() {
     for name in NEEDED.iter().filter(|name| **name != "fuser-") {
         let mut grep = std::process::Command::new("grep");
-        grep.args(["-rqF", &format!(".name(\"{name}\".into())")]);
+        let (started, spawned) = (
+            format!("start(c\"{name}\""),
+            format!(".name(\"{name}\".into())"),
+        );
+        grep.args(["-rqF", "-e", &started, "-e", &spawned]);
         grep.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
         assert!(grep.status().unwrap().success(), "{name}");
     }

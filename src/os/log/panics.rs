@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::queue::Queue;
-use crate::os::folders;
+use crate::os::{folders, thread};
 
 /// How long a thread that panics waits until the log has the reason.
 const LOGGED: Duration = Duration::from_secs(1);
@@ -39,8 +39,7 @@ pub(super) fn record(log: Option<Queue>) {
 }
 
 fn described(panic: &PanicHookInfo<'_>) -> String {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("without a name");
+    let name = thread::own_name();
     let backtrace = Backtrace::force_capture();
     let version = env!("CARGO_PKG_VERSION");
     format!("this is a bug of provium {version}: thread `{name}` {panic}\n{backtrace}")

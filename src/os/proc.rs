@@ -39,10 +39,21 @@ pub fn devices(pid: u32) -> Vec<(u32, u32)> {
 
 /// Whether the process `pid` is suspended, by SIGSTOP or a debugger.
 pub fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    matches!(state(pid), Some('T' | 't'))
+}
+
+/// Whether the process `pid` has ended or is about to: a signal waits for it, as SIGKILL does until its last thread has
+/// ended. False where that is unknown.
+pub fn is_ending(pid: u32) -> bool {
+    let is_over = || matches!(state(pid), None | Some('Z' | 'X'));
+    is_of_our_namespace() && (is_over() || is_signalled(pid) == Some(true))
+}
+
+/// The state of its main thread; None without such a process.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // After the name, which may contain any character.
-    let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    state.starts_with(['T', 't'])
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 /// Whether a signal waits to be delivered to the thread `pid`; None if that is unknown, for example for a
@@ -98,6 +109,17 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!is_stopped(child.id()));
+    }
+
+    #[test]
+    fn killed_process_is_ending_until_and_after_it_is_waited_for() {
+        let mut sleeps = std::process::Command::new("sleep");
+        let mut child = sleeps.arg("60").spawn().unwrap();
+        assert!(!is_ending(child.id()));
+        child.kill().unwrap();
+        assert!(is_ending(child.id()));
+        child.wait().unwrap();
+        assert!(is_ending(child.id()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::os::{folders, mounts};
+use crate::os::{folders, mounts, proc};
 
 /// For what a folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,9 @@ impl RunFolderKind {
         }
     }
 }
+
+/// How long a killed process may take to end, on a machine with much to do.
+const DEATH: Duration = Duration::from_secs(2);
 
 /// A folder of this process's own, with an empty folder to mount at; removed when this is dropped. If the process is
 /// killed, its mount server removes it; if that is killed too, the next run does.
@@ -136,18 +139,30 @@ pub fn remove_leftovers() -> io::Result<()> {
 }
 
 /// Removes what the tests of runs have left that were killed. A run keeps its lock until the last of its threads has
-/// ended; the processes that it started learn of the end of one thread, and are gone before. So this looks again
-/// until `limit`, while there are tests of a run that seems to be alive.
-pub fn remove_evidence_of_killed_runs(limit: Duration) -> io::Result<()> {
+/// ended; the processes that it started learn of the end of one thread, and may be gone before. So this waits for a run
+/// that is ending, for a while.
+pub fn remove_evidence_of_killed_runs() -> io::Result<()> {
     const EVIDENCE: &[RunFolderKind] = &[RunFolderKind::Evidence];
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + DEATH;
     loop {
         remove_left(EVIDENCE)?;
-        if Instant::now() >= deadline || folders_of(EVIDENCE)?.next().is_none() {
+        let is_ending = |folder: PathBuf| owner(&folder).is_some_and(proc::is_ending);
+        if Instant::now() >= deadline || !folders_of(EVIDENCE)?.any(is_ending) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The process that has made a folder, as its name says.
+fn owner(folder: &Path) -> Option<u32> {
+    folder
+        .file_name()?
+        .to_str()?
+        .split('-')
+        .nth(1)?
+        .parse()
+        .ok()
 }
 
 fn remove_left(kinds: &[RunFolderKind]) -> io::Result<()> {

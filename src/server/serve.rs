@@ -4,10 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, never, select};
-use rustix::process::{Pid, getppid};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -24,9 +22,6 @@ use crate::fuse::Access;
 use crate::os::log::{Log, LogError, LogOptions};
 use crate::os::{mounts, run_folder, sys};
 use crate::protocol::DiskSpec;
-
-/// How long a killed run may take to end, on a machine with much to do.
-const DEATH_OF_A_RUN: Duration = Duration::from_secs(1);
 
 /// The disks to serve, and the way to serve them.
 #[derive(Debug)]
@@ -79,7 +74,6 @@ pub enum ServeError {
 /// Serves until a signal (SIGINT, SIGTERM, SIGHUP) or an unmount ends the mount. A server that cannot enter
 /// its sandbox serves all the same, and `warn` gets the reason.
 pub fn serve(mut serving: Serving<'_>, warn: impl Fn(SandboxError)) -> Result<(), ServeError> {
-    let starter = getppid();
     // A write beyond `ulimit -f` is an error of that write, and not the end of the server.
     sys::ignore(libc::SIGXFSZ);
     sys::share_heaps();
@@ -114,7 +108,7 @@ pub fn serve(mut serving: Serving<'_>, warn: impl Fn(SandboxError)) -> Result<()
     let lost = server.end();
     info!("ended: unmounted, and all images are flushed");
     if let Some(run_folder) = &serving.run_folder {
-        remove_run_folder(run_folder, serving.mount_point, starter);
+        remove_run_folder(run_folder, serving.mount_point);
     }
     match lost.is_empty() {
         true => Ok(()),
@@ -204,17 +198,11 @@ fn serve_until(stop: &Receiver<i32>, server: &Server) -> String {
     }
 }
 
-/// Removes the folder of a test run, but never through a mount that is still there. `starter` is the process that
-/// started this one.
-pub(super) fn remove_run_folder(run_folder: &Path, mount_point: &Path, starter: Option<Pid>) {
+/// Removes the folder of a test run, but never through a mount that is still there.
+pub(super) fn remove_run_folder(run_folder: &Path, mount_point: &Path) {
     if mount_point.starts_with(run_folder) && matches!(mounts::find(mount_point), Ok(None)) {
         let _ = std::fs::remove_dir_all(run_folder);
     }
-    // A run that was killed leaves another folder, which nobody else removes before the next run. It may still be
-    // ending if the process that started this one is gone.
-    let limit = match starter == getppid() {
-        true => Duration::ZERO,
-        false => DEATH_OF_A_RUN,
-    };
-    let _ = run_folder::remove_evidence_of_killed_runs(limit);
+    // A run that was killed leaves another folder, which nobody else removes before the next run.
+    let _ = run_folder::remove_evidence_of_killed_runs();
 }

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded, select};
 use parking_lot::Mutex;
-use rustix::process::getppid;
 
 use super::launch::READY;
 use super::mount_point::{MountError, check_mount_point};
@@ -159,7 +158,6 @@ pub struct StatesServing<'a> {
 /// Serves states, in this process, until the socket's other end is closed, a signal comes or the mount is gone.
 pub fn serve_states(mut serving: StatesServing<'_>) -> Result<(), ServeError> {
     // As a server of disks does: `server::serve`.
-    let starter = getppid();
     sys::ignore(libc::SIGXFSZ);
     let _ = sandbox::drop_capabilities();
     log::record_panics();
@@ -191,7 +189,7 @@ pub fn serve_states(mut serving: StatesServing<'_>) -> Result<(), ServeError> {
         let _ = socket.shutdown(Shutdown::Both);
     });
     server.end();
-    remove_run_folder(serving.run_folder, serving.mount_point, starter);
+    remove_run_folder(serving.run_folder, serving.mount_point);
     Ok(())
 }
 

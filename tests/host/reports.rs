@@ -316,10 +316,10 @@ fn terminal_shows_progress_and_colour() {
     let suite = Suite::new(&[("a", waits)]);
     let go = suite.path().join("go");
     let terminal = in_terminal(&suite, "env -u NO_COLOR -u CI TERM=xterm-256color");
-    let during = terminal.until("1/2");
+    let during = terminal.until("a.test.lua: waits");
     std::fs::write(go, "").unwrap();
     let after = terminal.until("over");
-    assert!(during.contains("a.test.lua: waits"), "{during}");
+    assert!(during.contains("1/2"), "{during}");
     assert!(during.contains(COLOUR), "{during:?}");
     assert!(
         after.contains("2 passed") && !after.contains("1/2"),

@@ -330,6 +330,33 @@ fn unsafe_code_is_in_one_file_and_each_use_says_why() {
     }
 }
 
+/// What serves disks, and where it starts threads before there are clients.
+const SERVING: [&str; 4] = ["control", "disk", "fuse", "storage"];
+const STARTS_FIRST: [&str; 2] = ["src/disk/path/delays.rs", "src/fuse/loops/mod.rs"];
+
+/// One of std ends the whole process if there is no memory once it runs.
+#[test]
+fn threads_that_start_while_disks_are_served_are_of_os_thread() {
+    let (table, mut wrong) = (Table::of_the_page(), BTreeSet::new());
+    let mut first = BTreeSet::new();
+    each_use(sources(), |source, module, one, place| {
+        let Place::Other(path) = place else { return };
+        let starts = ["Builder", "spawn", "scope"].map(|name| format!("std::thread::{name}"));
+        let is_start = starts.iter().any(|start| path.join("::").starts_with(start));
+        match is_start && SERVING.contains(&module) {
+            true if STARTS_FIRST.contains(&source.file.as_str()) => {
+                first.insert(source.file.clone());
+            }
+            true => {
+                wrong.insert(at(source, one.line));
+            }
+            false => (),
+        }
+    });
+    assert_none(&table, "a thread of std", &wrong);
+    assert_eq!(first.len(), STARTS_FIRST.len(), "{first:?}");
+}
+
 /// Enums of which a new variant has to be answered for everywhere.
 const ANSWERED: [&str; 9] = [
     "Action",

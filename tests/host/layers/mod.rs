@@ -342,7 +342,9 @@ fn threads_that_start_while_disks_are_served_are_of_os_thread() {
     each_use(sources(), |source, module, one, place| {
         let Place::Other(path) = place else { return };
         let starts = ["Builder", "spawn", "scope"].map(|name| format!("std::thread::{name}"));
-        let is_start = starts.iter().any(|start| path.join("::").starts_with(start));
+        let is_start = starts
+            .iter()
+            .any(|start| path.join("::").starts_with(start));
         match is_start && SERVING.contains(&module) {
             true if STARTS_FIRST.contains(&source.file.as_str()) => {
                 first.insert(source.file.clone());

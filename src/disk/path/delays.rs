@@ -2,14 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustix::thread::set_current_timer_slack;
 
 use super::held::{GoOn, Held};
 use super::lanes::Lanes;
+use super::lead::Lead;
 use super::reservation::{HeldMemory, MOST_HELD};
 use crate::disk::pool::{Owner, Pool};
 use crate::fault::Then;
@@ -27,6 +30,7 @@ pub struct Delays {
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     changed: Condvar,
+    lead: Arc<Lead>,
 }
 
 #[derive(Default)]
@@ -145,9 +149,11 @@ impl Drop for Delays {
 
 impl Shared {
     fn run(&self, pool: &Pool) {
+        // The kernel would put waking up off by 50 us, to do it together with others.
+        let _ = set_current_timer_slack(NonZero::new(1));
         let mut state = self.state.lock();
         while !state.ended {
-            let now = Instant::now();
+            let now = Instant::now() + self.lead.get();
             let wait = match state.heap.peek() {
                 Some(Reverse(first)) if first.due <= now => Duration::ZERO,
                 Some(Reverse(first)) => first.due - now,
@@ -156,7 +162,7 @@ impl Shared {
             if !wait.is_zero() {
                 self.changed.wait_for(&mut state, wait);
             } else if let Some(Reverse(due)) = state.heap.pop() {
-                MutexGuard::unlocked(&mut state, || due.go_on(pool, GoOn::Due));
+                MutexGuard::unlocked(&mut state, || due.go_on_when_due(pool, &self.lead));
             }
         }
     }

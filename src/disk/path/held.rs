@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::lead::Lead;
 use super::request::Request;
 use crate::disk::observe::Waiting;
 use crate::disk::pool::{Owner, Pool};
@@ -55,6 +56,16 @@ impl Ord for Held {
 impl Held {
     /// Goes on with it on a thread of the pool. It waits for no rule any more.
     pub(in crate::disk) fn go_on(self, pool: &Pool, how: GoOn) {
+        self.go_on_after(pool, how, || ());
+    }
+
+    /// The same once it is due, from which it is `lead` away.
+    pub(super) fn go_on_when_due(self, pool: &Pool, lead: &Arc<Lead>) {
+        let (arrived, due, lead) = (self.arrived, self.due, Arc::clone(lead));
+        self.go_on_after(pool, GoOn::Due, move || lead.arrive(arrived, due));
+    }
+
+    fn go_on_after(self, pool: &Pool, how: GoOn, first: impl FnOnce() + Send + 'static) {
         let Self {
             owner,
             shown,
@@ -63,6 +74,9 @@ impl Held {
             ..
         } = self;
         drop(shown);
-        pool.run(owner, move || go_on(request, how));
+        pool.run(owner, move || {
+            first();
+            go_on(request, how);
+        });
     }
 }

@@ -13,6 +13,7 @@ pub(super) mod delays;
 pub(super) mod held;
 mod lane;
 mod lanes;
+mod lead;
 mod logged;
 mod note_damage;
 mod plain_read;

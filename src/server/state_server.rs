@@ -159,6 +159,7 @@ pub struct StatesServing<'a> {
 pub fn serve_states(mut serving: StatesServing<'_>) -> Result<(), ServeError> {
     // As a server of disks does: `server::serve`.
     sys::ignore(libc::SIGXFSZ);
+    sys::share_heaps();
     let _ = sandbox::drop_capabilities();
     log::record_panics();
     let started = start(&serving);

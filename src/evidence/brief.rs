@@ -5,6 +5,7 @@ use super::console_lines::{console_lines, reboot};
 use super::disk::DiskEvidence;
 use super::io_lines::io_lines;
 use super::lines::cut;
+use super::traceback::without_short_traceback;
 use crate::client::Stats;
 use crate::protocol::{DamageLine, DiskFile, DiskGauge, InFlightLine, Remark, RuleLine, RulesLine};
 use crate::units::ordinal;
@@ -72,34 +73,6 @@ pub fn reason(message: &str, evidence: &Evidence) -> String {
     match first {
         Some(first) => format!("{first}\n{message}"),
         None => message,
-    }
-}
-
-/// The lines of an error without its traceback, if that names nothing but the place that the error begins with.
-fn without_short_traceback<'a>(lines: &[&'a str]) -> Vec<&'a str> {
-    let Some(at) = lines.iter().position(|line| *line == "stack traceback:") else {
-        return lines.to_vec();
-    };
-    let (message, traceback) = lines.split_at(at);
-    let is_frame = |line: &&&str| line.starts_with('\t');
-    let (frames, rest): (Vec<_>, Vec<_>) = traceback[1..].iter().partition(is_frame);
-    let frames: Vec<_> = frames
-        .into_iter()
-        .filter(|line: &&&str| !line.contains("(...tail calls...)"))
-        .collect();
-    let is_known = frames.iter().all(|frame| {
-        let place = frame.trim_start().split(": in ").next().unwrap_or_default();
-        message.iter().any(|line| line.starts_with(place))
-    });
-    let message = message.iter();
-    match is_known && frames.len() < 2 {
-        true => message.chain(rest).copied().collect(),
-        false => message
-            .chain([&lines[at]])
-            .chain(frames)
-            .chain(rest)
-            .copied()
-            .collect(),
     }
 }
 

@@ -18,6 +18,7 @@ mod lines;
 mod record;
 mod recording;
 mod spool;
+mod traceback;
 mod watch;
 
 pub use brief::{brief, held, reason};
@@ -28,6 +29,7 @@ pub use limits::Limits;
 pub use record::{DiskRecord, Seeds, TestOutcome, TestRecord};
 pub use recording::{Recording, RecordingError};
 pub use spool::salvage;
+pub use traceback::places_of_frame;
 pub use watch::Watcher;
 
 /// The name that stands for a file that failed outside of its tests.

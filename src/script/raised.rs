@@ -9,6 +9,7 @@ use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 
 use super::bind::found;
 use super::context::Context;
+use crate::evidence::places_of_frame;
 use crate::units::text;
 
 /// How many fields of a table an error shows.
@@ -158,9 +159,20 @@ fn without_ours(text: &str) -> String {
         return text.to_owned();
     };
     let (message, traceback) = text.split_at(at);
-    let ours = |line: &&str| !line.starts_with("\t[C]") && !line.starts_with("\tprovium:");
-    let lines: Vec<_> = traceback.lines().filter(ours).collect();
+    let lines: Vec<_> = traceback.lines().filter(|line| !is_ours(line)).collect();
     message.to_owned() + &lines.join("\n")
+}
+
+/// Whether a line of a traceback is of the prelude or of a C function, and of no file with a name like theirs.
+fn is_ours(line: &str) -> bool {
+    let Some(frame) = line.strip_prefix('\t') else {
+        return false;
+    };
+    let is_line = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let of_ours =
+        |place: &str| place == "[C]" || place.strip_prefix("provium:").is_some_and(is_line);
+    let mut places = places_of_frame(frame).peekable();
+    places.peek().is_some() && places.all(of_ours)
 }
 
 #[cfg(test)]
@@ -175,5 +187,15 @@ mod tests {
         let expected = format!("{message}{TRACEBACK}\ta.test.lua:3: in f");
         assert_eq!(without_ours(&traced), expected);
         assert_eq!(without_ours(message), message);
+        for file in [
+            "[C].test.lua",
+            "provium:x.test.lua",
+            "provium:7: in x.test.lua",
+        ] {
+            let frame = format!("\t{file}:1: in function <{file}:1>");
+            let traced = format!("bad{TRACEBACK}{frame}");
+            let more = traced.replace('\t', "\t[C]: in function 'error'\n\t");
+            assert_eq!(without_ours(&more), traced);
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::observe::{
     Counters, DamageList, Decisions, Deferred, DurabilityCounters, HostErrors, Trace,
 };
 use super::path::Delays;
+use super::path::own_time::OwnTimes;
 use super::path::settling::Settling;
 use super::path::snapshots::Snapshots;
 use super::path::strain::Strains;
@@ -61,6 +62,7 @@ pub struct Disk {
     pub(super) decisions: Decisions,
     pub(super) sizes: Sizes,
     pub(super) strain: Strains,
+    pub(super) own_times: OwnTimes,
     pub(super) settling: Settling,
     pub(super) checkpoints: Checkpoints,
     pub(super) log: DiskLog,
@@ -103,6 +105,7 @@ impl Disk {
             decisions: Decisions::default(),
             sizes: Sizes::new(ImageStat::of(&*image).unwrap_or_default()),
             strain: Strains::default(),
+            own_times: OwnTimes::default(),
             settling: Settling::default(),
             checkpoints: Checkpoints::default(),
             log: DiskLog::default(),

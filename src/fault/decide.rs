@@ -19,6 +19,8 @@ use crate::protocol::Errno;
 pub struct Wait {
     /// How long at most.
     pub time: Duration,
+    /// So much of it is drawn from distributions. They are of what a client measures: it takes its way too.
+    pub measured: Duration,
     /// How it goes on then; after a delay it is served.
     pub then: Then,
     /// It may be released before.
@@ -104,7 +106,7 @@ impl FaultSet {
         hits: &mut RuleHits,
     ) -> Option<Wait> {
         hits.enter(Stage::Delay);
-        let (mut time, mut rules) = (Duration::ZERO, Vec::new());
+        let (mut time, mut measured, mut rules) = (Duration::ZERO, Duration::ZERO, Vec::new());
         for armed in &candidates.delaying {
             let Action::Delay(by) = &armed.rule.action else {
                 continue;
@@ -113,11 +115,15 @@ impl FaultSet {
                 let drawn = by.draw(&mut random);
                 hits.acted(|| Firing::delaying(armed, drawn, &random));
                 time += drawn;
+                if by.is_distribution() {
+                    measured += drawn;
+                }
                 rules.push(Arc::clone(armed));
             }
         }
         (!rules.is_empty()).then_some(Wait {
             time,
+            measured,
             then: Then::Ok,
             is_hang: false,
             lanes: None,
@@ -142,6 +148,7 @@ impl FaultSet {
         });
         hang.map(|(armed, max, then)| Wait {
             time: *max,
+            measured: Duration::ZERO,
             then: *then,
             is_hang: true,
             lanes: None,

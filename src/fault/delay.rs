@@ -86,6 +86,15 @@ impl DelayTime {
         }
     }
 
+    /// Whether it is a distribution, which is of what a client measures; if not, no request is served sooner.
+    pub fn is_distribution(&self) -> bool {
+        match self {
+            Self::Range(..) => false,
+            Self::Normal { .. } | Self::LogNormal { .. } | Self::Pareto { .. } => true,
+            Self::Percentiles(_) => true,
+        }
+    }
+
     /// Draws a time: at most [`LONGEST`]. That of a distribution is rounded to the microsecond, so that it is the same
     /// on every machine.
     pub fn draw(&self, random: &mut Random) -> Duration {

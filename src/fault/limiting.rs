@@ -53,6 +53,7 @@ impl FaultSet {
 fn wait_for(armed: &Arc<Armed>, (time, lanes): (Duration, Option<u64>)) -> Wait {
     Wait {
         time,
+        measured: Duration::ZERO,
         then: Then::Ok,
         is_hang: false,
         lanes,

@@ -1,5 +1,6 @@
 //! Rules through a mount: exact counts and ranges, seeds, holds and releases, the list of damage.
 
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -399,5 +400,27 @@ fn delay_is_alike_for_requests_at_a_steady_rate() {
     let begun = Instant::now();
     while !(50_000_000..75_000_000).contains(&median_of_delayed_reads()) {
         assert!(begun.elapsed() < PATIENCE, "most delays are far longer");
+    }
+}
+
+#[test]
+fn median_of_a_distribution_is_what_a_client_measures() {
+    let mount = Mount::new();
+    mount.arm("delay op=read by=p50:4ms");
+    let disk = File::open(mount.vda()).unwrap();
+    let median = || {
+        let mut times = [(); 21].map(|()| {
+            let begun = Instant::now();
+            disk.read_exact_at(&mut [0; 4096], 0).unwrap();
+            begun.elapsed()
+        });
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    // Within 5 %. A busy machine is late with most of them in one try, but not in each of a minute.
+    let expected = Duration::from_micros(3800)..=Duration::from_micros(4200);
+    let begun = Instant::now();
+    while !expected.contains(&median()) {
+        assert!(begun.elapsed() < PATIENCE, "the median is another");
     }
 }

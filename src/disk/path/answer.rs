@@ -157,6 +157,13 @@ impl Disk {
     /// then, and before the answer too: who finds it neither there nor counted would have lost it.
     fn account<R>(&self, completion: Completion, context: &mut RequestContext<R>) {
         let latency = self.count_answer(context.range.op, context.arrived);
+        // One that was released is answered before.
+        let own = context
+            .due()
+            .and_then(|due| Instant::now().checked_duration_since(due));
+        if let Some(own) = own {
+            self.own_times.learn(context.range.op, own);
+        }
         let acted = context.end_rules();
         self.trace_answer(context.range, completion, latency, acted);
     }

@@ -58,6 +58,8 @@ pub(super) struct RuleContext {
     pub(super) reservation: Option<Reservation>,
     /// Once it is deferred.
     ticket: Option<Ticket>,
+    /// When it went on, if that counted the time that it takes itself.
+    pub(super) due: Option<Instant>,
     /// The effects of waiting that it is counted with.
     pub(super) waited: [bool; Effect::ALL.len()],
 }
@@ -93,6 +95,11 @@ impl<R> RequestContext<R> {
 
     pub(super) fn rules(&mut self) -> &mut RuleContext {
         self.rules.get_or_insert_default()
+    }
+
+    /// When it went on, if that counted the time that it takes itself.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.rules.as_ref()?.due
     }
 
     /// The rules that have counted the request so far.

@@ -16,6 +16,7 @@ mod lanes;
 mod lead;
 mod logged;
 mod note_damage;
+pub(super) mod own_time;
 mod plain_read;
 mod plan;
 mod power;

@@ -60,8 +60,9 @@ impl Disk {
         let (disk, pass) = (Arc::clone(self), context.pass.take());
         let ids: Vec<_> = wait.rules.iter().map(|armed| armed.id).collect();
         let lane = wait.lanes.zip(ids.first().map(|id| (self.owner, *id)));
+        let due = self.due(&wait, &mut context);
         let held = Held {
-            due: Instant::now() + wait.time,
+            due,
             arrived: context.arrived,
             owner: self.owner,
             is_hang: wait.is_hang,
@@ -87,6 +88,14 @@ impl Disk {
         if !ids.iter().any(|id| faults.has(*id)) {
             self.release_unarmed();
         }
+    }
+
+    /// When a request goes on that waits from now on.
+    fn due<R>(&self, wait: &Wait, context: &mut RequestContext<R>) -> Instant {
+        let counted = self.delays.way() + self.own_times.of(context.range.op);
+        let due = Instant::now() + wait.time - counted.min(wait.measured);
+        context.rules().due = (!wait.measured.is_zero()).then_some(due);
+        due
     }
 
     /// A request that has waited goes on; with `then` if it was due.

@@ -83,3 +83,17 @@ fn firing_of_a_shaped_delay_is_recorded_with_the_time_that_was_drawn() {
     let replay = firing.replay(Op::Read, firing.at(range), 1).to_string();
     assert_eq!(replay, "delay op=read by=9230us at=8+8 times=1");
 }
+
+#[test]
+fn only_what_is_drawn_from_a_distribution_counts_the_way_of_the_client() {
+    let set = set(&[
+        "delay by=5ms",
+        "delay by=normal:10ms,2ms seed=42",
+        "delay by=3ms..4ms",
+    ]);
+    let wait = set.wait(io(Op::Read, 8, 8), NOW, &mut RuleHits::default());
+    let wait = wait.unwrap();
+    assert_eq!(wait.measured, Duration::from_micros(9230));
+    let others = wait.time - wait.measured;
+    assert!((8..=9).contains(&others.as_millis()), "{others:?}");
+}

@@ -2,6 +2,7 @@
 //! process has open, so that no mount has to answer.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
@@ -42,18 +43,45 @@ pub fn is_stopped(pid: u32) -> bool {
     matches!(state(pid), Some('T' | 't'))
 }
 
-/// Whether the process `pid` has ended or is about to: a signal waits for it, as SIGKILL does until its last thread has
-/// ended. False where that is unknown.
+/// Whether the process `pid` is about to end, or waits for its parent: a signal waits for it, as SIGKILL does, or its
+/// main thread ends. Until the last thread has ended, what the process has open stays open. False of a process that is
+/// gone, and where it is unknown.
 pub fn is_ending(pid: u32) -> bool {
-    let is_over = || matches!(state(pid), None | Some('Z' | 'X'));
-    is_of_our_namespace() && (is_over() || is_signalled(pid) == Some(true))
+    let ends = || matches!(state(pid), Some('Z' | 'X')) || flags(pid) & ENDS != 0;
+    is_of_our_namespace() && (ends() || is_signalled(pid) == Some(true))
 }
+
+/// How long a killed process may take to end, on a machine with much to do.
+const DEATH: Duration = Duration::from_secs(2);
+
+/// Waits for as long as one of these processes is ending, two seconds at most.
+pub fn await_end<Found: IntoIterator<Item = u32>>(found: impl Fn() -> Found) {
+    let deadline = Instant::now() + DEATH;
+    while found().into_iter().any(is_ending) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The kernel's PF_EXITING.
+const ENDS: u32 = 4;
 
 /// The state of its main thread; None without such a process.
 fn state(pid: u32) -> Option<char> {
+    stat(pid, 0)?.chars().next()
+}
+
+/// The flags of its main thread; none without such a process.
+fn flags(pid: u32) -> u32 {
+    let flags = stat(pid, 6).and_then(|flags| flags.parse().ok());
+    flags.unwrap_or(0)
+}
+
+/// A field of what the kernel says of its main thread, counted from the state on.
+fn stat(pid: u32, field: usize) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // After the name, which may contain any character.
-    stat.rsplit_once(") ")?.1.chars().next()
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    fields.nth(field).map(str::to_owned)
 }
 
 /// Whether a signal waits to be delivered to the thread `pid`; None if that is unknown, for example for a
@@ -112,14 +140,33 @@ mod tests {
     }
 
     #[test]
-    fn killed_process_is_ending_until_and_after_it_is_waited_for() {
+    fn killed_process_is_ending_until_it_is_waited_for() {
         let mut sleeps = std::process::Command::new("sleep");
         let mut child = sleeps.arg("60").spawn().unwrap();
         assert!(!is_ending(child.id()));
         child.kill().unwrap();
         assert!(is_ending(child.id()));
         child.wait().unwrap();
-        assert!(is_ending(child.id()));
+        assert!(!is_ending(child.id()), "it is gone");
+    }
+
+    #[test]
+    fn end_is_awaited_of_what_is_ending_and_of_nothing_else() {
+        let mut sleeps = std::process::Command::new("sleep");
+        let mut child = sleeps.arg("60").spawn().unwrap();
+        let id = child.id();
+        let begun = Instant::now();
+        await_end(|| [id, std::process::id()]);
+        assert!(begun.elapsed() < DEATH / 2, "they live");
+        child.kill().unwrap();
+        let killed = Instant::now();
+        let parent = std::thread::spawn(move || {
+            std::thread::sleep(DEATH / 10);
+            child.wait().unwrap();
+        });
+        await_end(|| [id]);
+        assert!(killed.elapsed() >= DEATH / 10);
+        parent.join().unwrap();
     }
 
     #[test]

@@ -37,9 +37,6 @@ impl RunFolderKind {
     }
 }
 
-/// How long a killed process may take to end, on a machine with much to do.
-const DEATH: Duration = Duration::from_secs(2);
-
 /// A folder of this process's own, with an empty folder to mount at; removed when this is dropped. If the process is
 /// killed, its mount server removes it; if that is killed too, the next run does.
 ///
@@ -138,20 +135,9 @@ pub fn remove_leftovers() -> io::Result<()> {
     mounts::remove_leftover_locks()
 }
 
-/// Removes what the tests of runs have left that were killed. A run keeps its lock until the last of its threads has
-/// ended; the processes that it started learn of the end of one thread, and may be gone before. So this waits for a run
-/// that is ending, for a while.
+/// Removes what the tests of runs have left that were killed.
 pub fn remove_evidence_of_killed_runs() -> io::Result<()> {
-    const EVIDENCE: &[RunFolderKind] = &[RunFolderKind::Evidence];
-    let deadline = Instant::now() + DEATH;
-    loop {
-        remove_left(EVIDENCE)?;
-        let is_ending = |folder: PathBuf| owner(&folder).is_some_and(proc::is_ending);
-        if Instant::now() >= deadline || !folders_of(EVIDENCE)?.any(is_ending) {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    remove_left(&[RunFolderKind::Evidence])
 }
 
 /// The process that has made a folder, as its name says.
@@ -165,7 +151,12 @@ fn owner(folder: &Path) -> Option<u32> {
         .ok()
 }
 
+/// Removes the folders of these kinds whose processes have ended. A process keeps its lock until the last of its threads
+/// has ended; those that it started learn of the end of one thread, and may be gone before. So this waits for a process
+/// that is ending, for a while.
 fn remove_left(kinds: &[RunFolderKind]) -> io::Result<()> {
+    let owners = || folders_of(kinds).into_iter().flatten();
+    proc::await_end(|| owners().filter_map(|folder| owner(&folder)));
     for (folder, _lock) in leftovers(kinds)? {
         remove(&folder);
     }

@@ -136,8 +136,8 @@ fn killed_runner_whose_lock_becomes_free_late_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(500));
     });
     busy.kill(&["runner"]);
-    busy.wait();
     late.join().unwrap();
+    busy.wait();
     busy.scene
         .found("its server removed the run's folder once its lock was free");
 }

@@ -14,7 +14,7 @@ use crate::os::server_lock::Watch;
 use crate::units::text::shown;
 
 /// How long to try again while a mount is busy.
-const CLOSING: Duration = Duration::from_millis(500);
+const CLOSING: Duration = Duration::from_secs(1);
 /// How long a server may take to flush its images and end.
 const SERVER_END: Duration = Duration::from_secs(30);
 /// The most users of a busy mount that an error names.

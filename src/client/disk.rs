@@ -16,7 +16,7 @@ use crate::protocol::{
 use crate::units::nearest;
 
 /// How long it may take until the kernel tells the server that a file was closed.
-const CLOSING: Duration = Duration::from_secs(1);
+const CLOSING: Duration = Duration::from_secs(2);
 /// The time between two tries meanwhile.
 const TRY_AGAIN: Duration = Duration::from_millis(5);
 

@@ -21,7 +21,9 @@ use crate::protocol::names::{BadId, valid_id};
 use crate::storage::{FileImage, Image, LayerFolder, LayeredImage};
 
 /// The kernel tells of a close after the close has returned: how long a detach waits for that.
-const CLOSING: Duration = Duration::from_millis(200);
+const CLOSING: Duration = Duration::from_secs(1);
+/// How long it waits for those that only look at the disk.
+const LOOKING: Duration = Duration::from_secs(5);
 
 /// A disk in a snapshot of the list, without a share in it.
 pub struct DiskRef {
@@ -206,7 +208,7 @@ impl Disks {
         info!("{id}: detached");
         disk.end_log();
         // The image is unlocked when the last request that only looked at the disk is over.
-        let deadline = Instant::now() + CLOSING;
+        let deadline = Instant::now() + LOOKING;
         while Arc::strong_count(&disk) > 1 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }

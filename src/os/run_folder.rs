@@ -155,8 +155,7 @@ fn owner(folder: &Path) -> Option<u32> {
 /// has ended; those that it started learn of the end of one thread, and may be gone before. So this waits for a process
 /// that is ending, for a while.
 fn remove_left(kinds: &[RunFolderKind]) -> io::Result<()> {
-    let owners = || folders_of(kinds).into_iter().flatten();
-    proc::await_end(|| owners().filter_map(|folder| owner(&folder)));
+    proc::await_end(folders_of(kinds)?.filter_map(|folder| owner(&folder)));
     for (folder, _lock) in leftovers(kinds)? {
         remove(&folder);
     }

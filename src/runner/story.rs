@@ -327,7 +327,7 @@ impl Story {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::events::EvidenceOrder;
     use crate::runner::leave::KILLED;
@@ -336,7 +336,7 @@ mod tests {
     use std::path::Path;
     use std::time::SystemTime;
 
-    fn story() -> Story {
+    pub(in crate::runner) fn story() -> Story {
         let options = RunOptions {
             config: None,
             timeout: Duration::from_secs(60),

@@ -15,13 +15,15 @@ use crate::events::{Event, Order, TestInfo};
 use crate::evidence;
 use crate::os::capped_log::{self, Trimmer};
 use crate::os::process::{self, Process};
-use crate::os::{poll, run_folder, sys};
+use crate::os::{poll, proc, run_folder, sys};
 use crate::units::text;
 
 /// How long the mount servers of a killed process may take to clean up.
 const CLEAN_UP: Duration = Duration::from_secs(5);
 /// How long a process may take to end after TERM.
 const TERM: Duration = Duration::from_secs(5);
+/// How much a pipe holds (pipe(7)): one read takes all that is in it.
+const MOST_IN_A_PIPE: usize = 64 << 10;
 /// Bytes that a report shows of the beginning of a file's output, and of its end.
 const OUTPUT: u64 = 128 << 10;
 /// The signal that tells the process of a stuck test to outlive the run.
@@ -145,39 +147,50 @@ impl Worker {
         emit: &mut dyn FnMut(Event),
     ) -> io::Result<Verdict> {
         let mut lines = Lines::default();
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = vec![0; MOST_IN_A_PIPE];
         let mut trimmer = Trimmer::default();
         loop {
             // A file that prints without end does not fail for it.
             let _ = trimmer.look(&self.output);
             let now = Instant::now();
-            if let Some(why) = stop.reason() {
+            let stopped = stop.reason();
+            let wait = match stopped.is_some() || story.overdue(now).is_some() {
+                true => Duration::ZERO,
+                false => story.next_look().saturating_duration_since(now).min(TICK),
+            };
+            // What the process has said until now comes first: a busy machine may have kept us from reading it.
+            if poll::wait_readable(&self.events, wait)? {
+                let n = self.events.read(&mut buffer)?;
+                if n == 0 {
+                    return Ok(end_of_stream(story, stop));
+                }
+                lines.add(&buffer[..n], &mut |event| {
+                    story.note(&event, Instant::now());
+                    emit(event);
+                });
+            }
+            if let Some(why) = stopped {
                 return Ok(Verdict::Stopped(why));
             }
             if let Some(why) = story.overdue(now) {
                 return Ok(Verdict::TimedOut(why));
             }
-            if let Some(warning) = story.slow(now) {
+            if let Some(warning) = story.slow(Instant::now()) {
                 emit(warning);
             }
-            let left = story.next_look().saturating_duration_since(now);
-            if !poll::wait_readable(&self.events, left.min(TICK))? {
-                continue;
-            }
-            let n = self.events.read(&mut buffer)?;
-            if n == 0 {
-                return Ok(end_of_stream(story, stop));
-            }
-            lines.add(&buffer[..n], &mut |event| {
-                story.note(&event, Instant::now());
-                emit(event);
-            });
         }
     }
 
     /// Tells the process of a test that is stuck that it outlives the run; whether it does.
     fn outlives_us(&self, story: &Story) -> bool {
-        story.runs_a_guest() && sys::signal_main_thread(self.child.id(), KEEP).is_ok()
+        let id = self.child.id();
+        let is_told = story.runs_a_guest() && sys::signal_main_thread(id, KEEP).is_ok();
+        // Until it has taken the signal, our end is its end.
+        let deadline = Instant::now() + TERM;
+        while is_told && proc::is_signalled(id) == Some(true) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        is_told
     }
 
     /// What is left when the process goes on with the VMs of a failed test.
@@ -260,5 +273,64 @@ impl Lines {
             }
             self.pending.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Outcome;
+    use crate::runner::story::tests::story;
+    use std::io::PipeWriter;
+
+    /// A process that has said this, and may say more.
+    fn process(said: &[Event]) -> (Worker, PipeWriter) {
+        let (events, mut writer) = io::pipe().unwrap();
+        for event in said {
+            let line = serde_json::to_string(event).unwrap() + "\n";
+            writer.write_all(line.as_bytes()).unwrap();
+        }
+        let worker = Worker {
+            child: Command::new("true").spawn().unwrap(),
+            events,
+            output: tempfile::tempfile().unwrap(),
+        };
+        (worker, writer)
+    }
+
+    fn started() -> Event {
+        let test = "a".into();
+        Event::Started { test, timeout: 1.0 }
+    }
+
+    #[test]
+    fn what_a_process_has_said_before_its_run_is_stopped_is_passed_on() {
+        let stop = Stop::default();
+        stop.stop("interrupted");
+        let (mut worker, _writer) = process(&[started()]);
+        let mut passed_on = Vec::new();
+        let verdict = worker.watch(&mut story(), &stop, &mut |event| passed_on.push(event));
+        assert!(matches!(verdict.unwrap(), Verdict::Stopped(_)));
+        assert_eq!(passed_on, [started()]);
+        worker.child.wait().unwrap();
+    }
+
+    #[test]
+    fn test_that_has_ended_is_not_overdue_when_the_runner_looks_later() {
+        let mut story = story();
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        story.note(&started(), long_ago);
+        assert!(story.overdue(Instant::now()).is_some());
+        let (mut worker, writer) = process(&[Event::Finished {
+            test: "a".into(),
+            outcome: Outcome::Passed,
+            seconds: 0.0,
+            attempts: 1,
+            evidence: None,
+        }]);
+        drop(writer);
+        let verdict = worker.watch(&mut story, &Stop::default(), &mut |_| ());
+        assert!(matches!(verdict.unwrap(), Verdict::Ended));
+        worker.child.wait().unwrap();
     }
 }

@@ -120,28 +120,6 @@ fn killed_runner_leaves_nothing() {
         .found("its worker, QEMU and server ended by themselves");
 }
 
-/// A thread of a killed process may end later than others, and has the process's locks until then.
-#[test]
-fn killed_runner_whose_lock_becomes_free_late_leaves_nothing() {
-    let Some(mut busy) = Busy::start("") else {
-        return;
-    };
-    let folders = std::fs::read_dir(busy.scene.path("run/provium")).unwrap();
-    let mut folders = folders.map(|folder| folder.unwrap().path());
-    let of_run = |folder: &PathBuf| folder.display().to_string().contains("/evidence-");
-    let lock = std::fs::File::open(folders.find(of_run).unwrap()).unwrap();
-    assert!(lock.try_lock().is_err(), "the runner has it");
-    let late = std::thread::spawn(move || {
-        lock.lock().unwrap();
-        std::thread::sleep(Duration::from_millis(500));
-    });
-    busy.kill(&["runner"]);
-    late.join().unwrap();
-    busy.wait();
-    busy.scene
-        .found("its server removed the run's folder once its lock was free");
-}
-
 #[test]
 fn killed_server_fails_the_guests_io_and_the_guest_goes_on() {
     let look = "if not armed and io.open('dead') then

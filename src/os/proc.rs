@@ -49,7 +49,7 @@ pub fn is_stopped(pid: u32) -> bool {
 /// main thread ends. Until the last thread has ended, what the process has open stays open. False of a process that is
 /// gone, and where it is unknown.
 pub fn is_ending(pid: u32) -> bool {
-    let ends = || matches!(state(pid), Some('Z' | 'X')) || flags(pid) & ENDS != 0;
+    let ends = || flags(pid) & ENDS != 0;
     is_of_our_namespace() && (ends() || is_signalled(pid) == Some(true))
 }
 

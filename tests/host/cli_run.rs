@@ -258,24 +258,12 @@ fn run_that_was_killed_with_its_server_is_cleaned_up_by_the_next() {
     place.must_be_clean();
 }
 
-/// A thread of a killed process may end later than its others, and has the process's locks until then.
 #[test]
 fn run_of_which_a_thread_is_still_ending_is_cleaned_up_by_the_next() {
     let place = Place::new();
-    let script = "import ctypes, fcntl, os, sys, threading, time
-folder = f'{sys.argv[1]}/run-{os.getpid()}-00000000'
-os.makedirs(folder + '/mnt', 0o700)
-fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
-threading.Thread(target=time.sleep, args=[1]).start()
-ctypes.CDLL(None).pthread_exit(None)";
     assert_ok(&place.run(&["--", "true"]));
     place.must_be_clean();
-    let mut python = Command::new("python3");
-    python.args(["-c", script]).arg(place.runtime());
-    let mut child = python.spawn().unwrap();
-    let stat = format!("/proc/{}/stat", child.id());
-    let state = || std::fs::read_to_string(&stat).unwrap();
-    eventually("its main thread has ended", || state().contains(") Z"));
+    let mut child = ending_owner(&place.runtime(), "run");
     assert_eq!(place.leftovers().len(), 1);
     assert_ok(&place.run(&["--", "true"]));
     place.must_be_clean();

@@ -409,3 +409,21 @@ pub fn read_sector(mount: &Mount, sector: u64) -> std::io::Result<()> {
     let file = File::open(mount.vda()).unwrap();
     file.read_exact_at(&mut [0; 512], sector * 512)
 }
+
+/// A process that has a folder of this kind in `runtime`, and of which one thread ends a second later than the main one:
+/// as a killed process may, it has its locks until then.
+pub fn ending_owner(runtime: &Path, kind: &str) -> Child {
+    let script = "import ctypes, fcntl, os, sys, threading, time
+folder = f'{sys.argv[1]}/{sys.argv[2]}-{os.getpid()}-00000000'
+os.makedirs(folder + '/mnt', 0o700)
+fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
+threading.Thread(target=time.sleep, args=[1]).start()
+ctypes.CDLL(None).pthread_exit(None)";
+    let mut python = Command::new("python3");
+    let child = python.args(["-c", script]).arg(runtime).arg(kind).spawn();
+    let child = child.unwrap();
+    let stat = format!("/proc/{}/stat", child.id());
+    let state = || std::fs::read_to_string(&stat).unwrap();
+    eventually("its main thread has ended", || state().contains(") Z"));
+    child
+}

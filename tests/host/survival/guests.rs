@@ -121,6 +121,19 @@ fn killed_runner_leaves_nothing() {
 }
 
 #[test]
+fn killed_run_of_which_a_thread_is_still_ending_leaves_nothing() {
+    let Some(mut busy) = Busy::start("") else {
+        return;
+    };
+    let mut other = ending_owner(&busy.scene.path("run/provium"), "evidence");
+    busy.kill(&["runner"]);
+    busy.wait();
+    other.wait().unwrap();
+    busy.scene
+        .found("its server removed the folder of the other run once its lock was free");
+}
+
+#[test]
 fn killed_server_fails_the_guests_io_and_the_guest_goes_on() {
     let look = "if not armed and io.open('dead') then
         armed = true
